@@ -1,0 +1,1 @@
+"""The injection: text streams and regional attention inside any diffusers FLUX pipeline."""
