@@ -1,0 +1,379 @@
+"""YAML and JSON documents that remember their lines, so that every complaint can name file, line and field.
+
+YAML is read by the rules of YAML 1.2 (`no` and `on` are words, `1e-3` is a number), without aliases and without any
+tag that builds Python objects. Keys must be text and may not occur twice, in JSON as in YAML.
+"""
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from strata.hierarchy.errors import InputError
+
+KeyPath = tuple[str | int, ...]
+Syntax = Literal["yaml", "json"]
+M = TypeVar("M", bound=BaseModel)
+
+_SYNTAX_OF_SUFFIX: dict[str, Syntax] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
+_LONGEST_VALUE = 60  # characters of a value that an error message quotes
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed file: its data and where each part of it stands."""
+
+    data: Any
+    name: str
+    """What messages call it: the path as the user gave it."""
+    root: Path
+    """The folder that relative paths inside the document start from."""
+    lines: Mapping[KeyPath, int]
+    """1-based line of every key and list item; `()` is the document itself."""
+
+    def line(self, path: KeyPath) -> int | None:
+        """Line of `path`, or of the nearest thing around it that has a line."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.lines:
+                return self.lines[path[:end]]
+        return None
+
+    def error(self, path: KeyPath, message: str) -> InputError:
+        """An `InputError` that reads `file:line: field: message`."""
+        line = self.line(path)
+        place = self.name if line is None else f"{self.name}:{line}"
+        return InputError(": ".join(part for part in (place, field_name(path), message) if part))
+
+
+def field_name(path: KeyPath) -> str:
+    """`("regions", 1, "box")` as a person writes it: `regions[1].box`."""
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+    return text
+
+
+def quote(value: object) -> str:
+    """`value` as messages show it: YAML-like, on one line, shortened."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    text = " ".join(text.split())
+    if len(text) > _LONGEST_VALUE:
+        text = text[: _LONGEST_VALUE - 1] + "…"
+    return f"'{text}'" if isinstance(value, str) else text
+
+
+def did_you_mean(word: str, choices: Sequence[str]) -> str:
+    """`"did you mean 'steps'? "` where one of `choices` is close to `word`, else `""`."""
+    close = get_close_matches(word, choices, n=1)
+    return f"did you mean '{close[0]}'? " if close else ""
+
+
+def syntax_of(path: str | os.PathLike[str]) -> Syntax:
+    """YAML or JSON, by the suffix. Raises `InputError` for any other."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in _SYNTAX_OF_SUFFIX:
+        raise InputError(f"{os.fspath(path)}: suffix {quote(suffix)}: must be one of {', '.join(_SYNTAX_OF_SUFFIX)}")
+    return _SYNTAX_OF_SUFFIX[suffix]
+
+
+# Reading ------------------------------------------------------------------------------------------------------------
+
+
+def read_document(path: str | os.PathLike[str]) -> Document:
+    """Reads a `.yaml`, `.yml` or `.json` file that holds one mapping.
+
+    Raises:
+        InputError: the file is missing or unreadable, not UTF-8, not valid YAML or JSON, repeats a key, or is no
+            mapping.
+    """
+    name = os.fspath(path)
+    syntax = syntax_of(path)
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: not UTF-8 text (byte {error.start})") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"{name}: cannot be read: {reason}") from error
+    return parse_document(text, name=name, root=Path(path).parent, syntax=syntax)
+
+
+def parse_document(
+    text: str, name: str = "<text>", root: str | os.PathLike[str] = ".", *, syntax: Syntax = "yaml"
+) -> Document:
+    """Parses one mapping from `text`.
+
+    Args:
+        text: YAML or JSON, as `syntax` says.
+        name: what messages call it.
+        root: the folder that relative paths inside it start from.
+
+    Raises:
+        InputError: not valid, a repeated key, or no mapping.
+    """
+    try:
+        data, lines = _parse_json(text, name) if syntax == "json" else _parse_yaml(text, name)
+    except RecursionError as error:
+        raise InputError(f"{name}: nested too deeply") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{name}:{lines.get((), 1)}: must be a mapping (key: value lines), not {quote(data)}")
+    return Document(data, name, Path(root), lines)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML with the scalars of YAML 1.2's core schema and no aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event: Any = self.get_event()  # type: ignore[no-untyped-call]
+            problem = f"aliases (*{event.anchor}) are not supported"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+
+_FLOAT = re.compile(r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$")
+_SCALARS: tuple[tuple[str, re.Pattern[str], list[str]], ...] = (
+    ("bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")),
+    ("null", re.compile(r"(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
+    ("int", re.compile(r"[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789")),
+    ("float", _FLOAT, list("-+.0123456789")),
+)
+_Loader.yaml_implicit_resolvers = {}  # instead of those of YAML 1.1
+for _tag, _pattern, _first in _SCALARS:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, _first)
+
+
+def _parse_yaml(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None, {}
+            lines = dict(_yaml_lines(node, (), name))
+            return loader.construct_document(node), lines
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{name}:{mark.line + 1}" if mark else name
+        raise InputError(f"{place}: not valid YAML: {error.problem or error.context}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise InputError(f"{name}:{line}: not valid YAML: character {error.character!r} is not allowed") from error
+    except InputError:
+        raise
+    except (ValueError, TypeError, AttributeError) as error:  # an explicit tag on a value that does not fit it
+        raise InputError(f"{name}: not valid YAML: {error}") from error
+
+
+def _yaml_lines(node: yaml.Node, path: KeyPath, name: str) -> Iterator[tuple[KeyPath, int]]:
+    yield path, node.start_mark.line + 1
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _yaml_lines(item, (*path, index), name)
+    elif isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key_node, value in node.value:
+            line = key_node.start_mark.line + 1
+            if key_node.tag != "tag:yaml.org,2002:str":
+                shown = quote(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "a list or mapping"
+                raise InputError(f"{name}:{line}: key {shown}: keys must be text (write it in quotes)")
+            _refuse_twice(seen, key_node.value, line, name)
+            child = (*path, key_node.value)
+            yield from _yaml_lines(value, child, name)
+            yield child, line  # the line of the key counts, not that of a value below it
+
+
+def _refuse_twice(seen: dict[str, int], key: str, line: int, name: str) -> None:
+    if key in seen:
+        raise InputError(f"{name}:{line}: key {quote(key)}: already given in line {seen[key]}")
+    seen[key] = line
+
+
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+
+def _parse_json(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is no JSON number")
+
+    try:
+        data = json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{name}:{error.lineno}: not valid JSON: {error.msg}") from error
+    except ValueError as error:
+        raise InputError(f"{name}: not valid JSON: {error}") from error
+    return data, _json_lines(text, name)
+
+
+def _json_lines(text: str, name: str) -> dict[KeyPath, int]:
+    """Lines of all keys and items of a text that is known to be valid JSON."""
+    lines: dict[KeyPath, int] = {}
+    stack: list[dict[str, int] | None] = []  # per open bracket: the keys seen so far, or None in a list
+    path: list[str | int] = []  # where the next value goes
+    line, position = 1, 0
+    previous = ""
+    for match in _JSON_TOKEN.finditer(text):
+        token = match.group()
+        line += text.count("\n", position, match.start())
+        position = match.start()
+        keys = stack[-1] if stack else None
+        if token in ("}", "]"):
+            stack.pop()
+            path.pop()
+        elif token == ",":
+            last = path[-1]
+            if isinstance(last, int):
+                path[-1] = last + 1
+        elif keys is not None and previous in ("{", ",") and token[0] == '"':
+            path[-1] = json.loads(token, strict=False)
+            _refuse_twice(keys, str(path[-1]), line, name)
+            lines[tuple(path)] = line
+        elif token != ":":
+            lines.setdefault(tuple(path), line)
+            if token in ("{", "["):
+                stack.append({} if token == "{" else None)
+                path.append("" if token == "{" else 0)
+        previous = token
+    return lines
+
+
+# Validating -----------------------------------------------------------------------------------------------------------
+
+
+def validate(model: type[M], document: Document) -> M:
+    """Builds `model` from a document.
+
+    Raises:
+        InputError: `plan.yaml:12: regions[1].box: [5, 5, 2, 2]: x2 must be greater than x1 (and 2 more)`. Unknown keys
+            are told first, as they often cause the others, with the valid keys.
+    """
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        # One value may fail in several ways, or as several members of a union: tell it once.
+        found: dict[KeyPath, ErrorDetails] = {}
+        for details in error.errors():
+            found.setdefault(_path_in(document.data, details), details)
+        path = min(found, key=lambda path: (found[path]["type"] != "extra_forbidden", document.line(path) or 0))
+        message = _complaint(model, path, found[path])
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise document.error(path, message + more) from error
+
+
+def _path_in(data: Any, details: ErrorDetails) -> KeyPath:
+    """The error's place as keys of the data, without the union members that pydantic mixes into it."""
+    path: list[str | int] = []
+    location = details["loc"]
+    for index, key in enumerate(location):
+        if _holds(data, key):
+            data = data[key]
+            path.append(key)
+        elif details["type"] == "missing" and index == len(location) - 1:
+            path.append(key)
+    return tuple(path)
+
+
+def _holds(data: Any, key: str | int) -> bool:
+    if isinstance(data, dict):
+        return key in data
+    return isinstance(data, list) and isinstance(key, int) and key < len(data)
+
+
+def _complaint(model: type[BaseModel], path: KeyPath, details: ErrorDetails) -> str:
+    kind, message = details["type"], details["msg"]
+    if kind == "missing":
+        return "missing"
+    if kind == "extra_forbidden":
+        keys = _valid_keys(model, path[:-1])
+        return f"unknown key: {did_you_mean(str(path[-1]), keys)}valid keys: {', '.join(keys)}"
+    message = message.removeprefix("Value error, ")
+    message = re.sub(r"^(Input|Value|String|Tuple|List|Dictionary) should ", "must ", message)
+    return f"{quote(details['input'])}: {message}" if path else message
+
+
+def _valid_keys(model: type[BaseModel], path: KeyPath) -> list[str]:
+    """Keys that the model or models at `path` know."""
+    models = [model]
+    for key in path:
+        if isinstance(key, str):
+            fields = [field for name, field in _fields(models) if name == key]
+            models = [found for field in fields for found in _models_in(field.annotation)]
+    return [name for name, _ in _fields(models)]
+
+
+def _fields(models: Sequence[type[BaseModel]]) -> list[tuple[str, FieldInfo]]:
+    """Every field of the models, by the name it has in files."""
+    return [(field.alias or name, field) for model in models for name, field in model.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Every model that an annotation mentions, such as `tuple[Region, ...] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _models_in(part)]
+
+
+# Writing --------------------------------------------------------------------------------------------------------------
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block YAML with indented lists, and number lists on one line."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _numeric(data: Any) -> bool:
+    if isinstance(data, list | tuple):
+        return all(_numeric(item) for item in data)
+    return isinstance(data, int | float)
+
+
+def _represent_list(dumper: yaml.SafeDumper, data: list[Any] | tuple[Any, ...]) -> yaml.Node:
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=_numeric(data))
+
+
+_Dumper.add_representer(list, _represent_list)
+_Dumper.add_representer(tuple, _represent_list)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+
+
+def dump_yaml(data: Mapping[str, Any]) -> str:
+    """`data` (plain dicts, lists, tuples, text, numbers, booleans, None) as YAML; keys stay in their order."""
+    return str(yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
+
+
+def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Writes a file whole or not at all: into a temporary file beside it that then takes its place.
+
+    Raises:
+        InputError: the folder is missing or not writable.
+    """
+    target = Path(os.path.realpath(path))  # a link stays a link
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        try:
+            with temporary.open("xb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}") from error
