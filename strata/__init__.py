@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from strata.layers.schedule import Schedule
 
 __version__ = "0.1.0"
-__all__ = ["Region", "RegionalPipeline", "Routing", "Schedule", "ScenePlan", "__version__"]
+__all__ = ["Region", "RegionalPipeline", "Routing", "ScenePlan", "Schedule", "__version__"]
 
 _HOMES = {
     "Region": "strata.hierarchy.plan",

@@ -1,0 +1,55 @@
+# Every target makes .venv on first use and installs into it, once, what constraints.txt names; later calls go straight on.
+#   make demo PYTHON=python3.12     another interpreter for .venv (3.11 or newer)
+#   PIP_EXTRA_INDEX_URL, PIP_INDEX_URL and pip's other variables are honoured
+#   (https://download.pytorch.org/whl/cpu as an extra index gives the small CPU build of torch on Linux)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEMO_PLANS := two three four
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint clean
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.installed  ## draw the three example plans on the bundled miniature into out/demo
+	@set -e; for n in $(DEMO_PLANS); do \
+		$(BIN)/strata generate configs/plans/$${n}_regions.yaml --out out/demo/$${n}_regions; \
+	done
+	@echo "The pictures, their layouts and schedules:"
+	@ls out/demo/*/*.png
+
+test: $(VENV)/.installed-dev  ## run the tests, without the slow ones
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-slow: $(VENV)/.installed-dev  ## run the slow tests (none at all is fine)
+	$(BIN)/python -m pytest -q -m slow || [ $$? -eq 5 ]
+
+lint: $(VENV)/.installed-dev  ## check with ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+clean:  ## remove caches and builds (.venv and out/ stay)
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "strata needs Python 3.11 or newer; try: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	@echo "Making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+# The interpreter in .venv is often a link older than this repository: it has to exist, not to be new.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing strata into $(VENV) (once; torch is large)"
+	@$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing the tools for tests and checks into $(VENV) (once)"
+	@$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
