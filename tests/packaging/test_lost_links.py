@@ -15,7 +15,7 @@ FIND_ALL = """
 import importlib, importlib.resources, pathlib
 for name in ("hierarchy", "layers", "injection", "llm", "analysis", "miniature"):
     print(pathlib.Path(importlib.import_module("strata." + name).__file__).resolve())
-print(pathlib.Path(str(importlib.resources.files("strata.configs").joinpath("routings", "uniform.yaml"))).resolve())
+print(pathlib.Path(str(importlib.resources.files("strata.configs").joinpath("routings").joinpath("uniform.yaml"))).resolve())
 """
 
 

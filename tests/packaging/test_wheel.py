@@ -29,7 +29,11 @@ def contents(wheel: Path) -> set[str]:
 def test_wheel_holds_strata_and_nothing_else(
     links: str, checkout: Checkout, python: Run, tmp_path: Path, packaged_files: frozenset[str]
 ) -> None:
-    wheel = build_wheel(python, checkout(links), tmp_path / "wheels")
+    source = checkout(links)
+    leftover = source / "miniature" / "runs" / "today" / "model.safetensors"
+    leftover.parent.mkdir(parents=True)
+    leftover.touch()
+    wheel = build_wheel(python, source, tmp_path / "wheels")
     names = contents(wheel)
     tops = {name.split("/")[0] for name in names}
     assert tops == {"strata", "strata_prompting-0.1.0.dist-info"}
