@@ -298,9 +298,14 @@ def _complaint(model: type[BaseModel], path: KeyPath, details: ErrorDetails) -> 
     if kind == "extra_forbidden":
         keys = _valid_keys(model, path[:-1])
         return f"unknown key: {did_you_mean(str(path[-1]), keys)}valid keys: {', '.join(keys)}"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        message = "must be a mapping"
+    elif kind in ("tuple_type", "list_type"):
+        message = "must be a list"
     message = message.removeprefix("Value error, ")
     message = re.sub(r"^(Input|Value|String|Tuple|List|Dictionary) should ", "must ", message)
-    return f"{quote(details['input'])}: {message}" if path else message
+    whole = isinstance(details["input"], dict | BaseModel)  # a rule between several keys: the value says nothing
+    return message if whole else f"{quote(details['input'])}: {message}"
 
 
 def _valid_keys(model: type[BaseModel], path: KeyPath) -> list[str]:

@@ -1,0 +1,402 @@
+"""The plan: what to say where, as data that a person can write, read, diff and rerun."""
+
+import json
+import os
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Literal, NoReturn, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import (
+    Document,
+    KeyPath,
+    Syntax,
+    dump_yaml,
+    field_name,
+    parse_document,
+    read_document,
+    syntax_of,
+    validate,
+    write_atomic,
+)
+
+Level = Literal["high", "low", "full"]
+LEVELS: tuple[Level, ...] = ("high", "low", "full")
+RESERVED_NAMES = ("base", "background", "global")
+"""Names of areas that every plan has, so that no region may take them."""
+LARGEST_SIDE = 8192
+"""Longest side of a canvas in pixels."""
+
+
+def _only_numbers(value: Any) -> Any:
+    if isinstance(value, bool | str | bytes):
+        raise ValueError("must be a number")
+    return value
+
+
+def _readable(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty (leave the key out instead)")
+    return _without_controls(text)
+
+
+def _without_controls(text: str) -> str:
+    """Refuses control characters; line breaks and tabs are white space to every tokenizer and may stay."""
+    for character in text:
+        if unicodedata.category(character) == "Cc" and character not in "\n\t":
+            raise ValueError(f"must not hold the control character U+{ord(character):04X}")
+    return text
+
+
+Int = Annotated[int, BeforeValidator(_only_numbers)]
+"""A whole number; `true` and `"3"` are refused, 3.0 is accepted."""
+Float = Annotated[float, BeforeValidator(_only_numbers)]
+"""A finite number; `true` and `"3"` are refused."""
+Fraction = Annotated[Float, Field(ge=0, le=1)]
+"""A number from 0 to 1."""
+Text = Annotated[str, AfterValidator(_readable)]
+"""Text that is not empty and without control characters, stripped."""
+
+
+class StrictModel(BaseModel):
+    """A frozen model that refuses unknown keys, infinities and NaN, and strips its texts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Description:
+    """One text of a plan, and where it is to be heard."""
+
+    area: str
+    """A region's name, `"background"` or `"global"`."""
+    level: Level
+    text: str
+    strength: float
+
+
+class Texts(StrictModel):
+    """What to say, by level."""
+
+    high: Text | None = None
+    """Content: subject, objects, their arrangement."""
+    low: Text | None = None
+    """Detail: colour, material, texture, lighting, style."""
+    full: Text | None = None
+    """Both, as one undivided prompt."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not any(self.by_level()):
+            raise ValueError(f"needs a text: at least one of {', '.join(LEVELS)}")
+        return self
+
+    def by_level(self) -> Iterator[tuple[Level, str]]:
+        """The texts there are, in the order of `LEVELS`."""
+        texts: tuple[tuple[Level, str | None], ...] = (("high", self.high), ("low", self.low), ("full", self.full))
+        return ((level, text) for level, text in texts if text is not None)
+
+
+class Strength(StrictModel):
+    """How strongly each level is heard, 0 (not at all) to 1. In files a bare number means all three levels."""
+
+    high: Fraction = 1.0
+    low: Fraction = 1.0
+    full: Fraction = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return dict.fromkeys(LEVELS, value)
+        if not isinstance(value, dict | Strength):
+            raise ValueError(f"must be a number from 0 to 1, or a mapping with {', '.join(LEVELS)}")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _to_number(self, handler: SerializerFunctionWrapHandler) -> float | dict[str, float]:
+        if self.high == self.low == self.full:
+            return self.high
+        levels: dict[str, float] = handler(self)
+        return levels
+
+    def of(self, level: Level) -> float:
+        """The strength of one level."""
+        return {"high": self.high, "low": self.low, "full": self.full}[level]
+
+
+Box = tuple[Int, Int, Int, Int]
+Point = tuple[Float, Float]
+
+
+class Area(StrictModel):
+    """A named part of the canvas: a box, a polygon or a mask image."""
+
+    name: Text
+    box: Box | None = None
+    """x1, y1, x2, y2 in pixels of the canvas; x2 and y2 are the first pixels outside."""
+    polygon: Annotated[tuple[Point, ...], Field(min_length=3)] | None = None
+    """Corners (x, y) in pixels of the canvas, even-odd where it crosses itself; what leaves the canvas is cut off."""
+    mask: Text | None = None
+    """Image file, relative to the plan's folder; bright (or, with transparency, opaque) pixels are inside."""
+    mask_threshold: Annotated[Float, Field(gt=0, le=1)] = 0.5
+    """Brightness (0 to 1) from which a pixel of the mask is inside."""
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_usable(cls, name: str) -> str:
+        if name in RESERVED_NAMES:
+            raise ValueError(f"is reserved (reserved names: {', '.join(RESERVED_NAMES)})")
+        for character in "/\\\n\t":
+            if character in name:
+                raise ValueError(f"must not hold {character!r}")
+        return name
+
+    @field_validator("box")
+    @classmethod
+    def _box_has_area(cls, box: Box | None) -> Box | None:
+        if box is not None:
+            for first, last, axis in ((box[0], box[2], "x"), (box[1], box[3], "y")):
+                if first < 0:
+                    raise ValueError(f"{axis}1 must not be negative")
+                if last <= first:
+                    raise ValueError(f"{axis}2 must be greater than {axis}1 (a box is x1, y1, x2, y2)")
+        return box
+
+    @model_validator(mode="after")
+    def _is_one_shape(self) -> Self:
+        given = [kind for kind in ("box", "polygon", "mask") if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(f"needs exactly one of box, polygon, mask (given: {', '.join(given) or 'none'})")
+        if self.mask is None and "mask_threshold" in self.model_fields_set:
+            raise ValueError("mask_threshold needs a mask")
+        return self
+
+
+class Region(Texts, Area):
+    """A named area with its descriptions."""
+
+    strength: Strength = Strength()
+    priority: Int = 0
+    """Where the plan's overlap policy is `priority`, the highest wins, and of equals the later in the list."""
+
+
+class ScenePlan(StrictModel):
+    """What to say where: the canvas, the base prompt, regions and background."""
+
+    width: Annotated[Int, Field(gt=0, le=LARGEST_SIDE)]
+    """Pixels."""
+    height: Annotated[Int, Field(gt=0, le=LARGEST_SIDE)]
+    """Pixels."""
+    prompt: Annotated[str, AfterValidator(_without_controls)]
+    """The base prompt, heard by the whole image."""
+    negative_prompt: Annotated[str, AfterValidator(_without_controls)] | None = None
+    high: Text | None = None
+    """Overall composition: heard everywhere at level `high`."""
+    low: Text | None = None
+    """Overall style: heard everywhere at level `low`."""
+    regions: tuple[Region, ...] = ()
+    background: Texts | None = None
+    """What the part of the canvas outside all regions hears; where it is missing, the routing decides."""
+    overlap: Literal["union", "priority"] = "union"
+    """Where regions overlap, all of them are heard (`union`) or one (`priority`)."""
+    grid: Literal["nearest", "coverage"] = "nearest"
+    """How areas become image tokens; see `grid.py`."""
+    provenance: dict[str, JsonValue] | None = None
+    """Where the plan comes from; kept, never interpreted."""
+
+    _root: Path = PrivateAttr(default=Path())
+    _document: Document | None = PrivateAttr(default=None)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal contents; the folder and the file it came from do not count."""
+        if not isinstance(other, ScenePlan):
+            return NotImplemented
+        return self.__dict__ == other.__dict__
+
+    @field_validator("provenance")
+    @classmethod
+    def _provenance_is_json(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        json.dumps(value, allow_nan=False)
+        return value
+
+    @model_validator(mode="after")
+    def _regions_fit(self) -> Self:
+        first: dict[str, int] = {}
+        for index, region in enumerate(self.regions):
+            if region.name in first:
+                _refuse(("regions", index, "name"), region.name, f"already the name of regions[{first[region.name]}]")
+            first[region.name] = index
+            if region.box is not None:
+                if region.box[2] > self.width or region.box[3] > self.height:
+                    _refuse(("regions", index, "box"), region.box, f"leaves the {self.width}x{self.height} canvas")
+            elif region.polygon is not None:
+                xs, ys = zip(*region.polygon, strict=True)
+                if max(xs) <= 0 or max(ys) <= 0 or min(xs) >= self.width or min(ys) >= self.height:
+                    message = f"lies outside the {self.width}x{self.height} canvas"
+                    _refuse(("regions", index, "polygon"), region.polygon, message)
+        return self
+
+    @property
+    def root(self) -> Path:
+        """The folder that mask files are relative to. Not part of the plan's contents."""
+        return self._root
+
+    # Files ------------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a plan from a `.yaml`, `.yml` or `.json` file.
+
+        Raises:
+            InputError: the file cannot be read or is no plan; names file, line and field.
+        """
+        return cls._from_document(read_document(path))
+
+    @classmethod
+    def from_yaml(cls, text: str, name: str = "<text>", root: str | os.PathLike[str] = ".") -> Self:
+        """Reads a plan from YAML text; `name` is what errors call it, `root` the folder of its mask files."""
+        return cls._from_document(parse_document(text, name, root))
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "<text>", root: str | os.PathLike[str] = ".") -> Self:
+        """Reads a plan from JSON text; `name` is what errors call it, `root` the folder of its mask files."""
+        return cls._from_document(parse_document(text, name, root, syntax="json"))
+
+    @classmethod
+    def _from_document(cls, document: Document) -> Self:
+        plan = validate(cls, document)
+        plan._root = document.root
+        plan._document = document
+        return plan
+
+    def to_yaml(self) -> str:
+        """The plan as YAML, without what is at its default."""
+        return dump_yaml(self._contents())
+
+    def to_json(self) -> str:
+        """The plan as indented JSON, without what is at its default."""
+        return json.dumps(self._contents(), ensure_ascii=False, indent=2) + "\n"
+
+    def _contents(self) -> dict[str, Any]:
+        contents = self.model_dump(mode="json", exclude_defaults=True)
+        for region in contents.get("regions", ()):
+            if "polygon" in region:
+                region["polygon"] = [[_short(x), _short(y)] for x, y in region["polygon"]]
+        return contents
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the plan; the suffix decides between YAML and JSON.
+
+        Mask files stay where they are; saved into another folder, the plan names them relative to that.
+
+        Raises:
+            InputError: an unknown suffix, or a folder that cannot be written.
+        """
+        write: dict[Syntax, Any] = {"yaml": ScenePlan.to_yaml, "json": ScenePlan.to_json}
+        syntax = syntax_of(path)
+        write_atomic(path, write[syntax](self._moved(Path(path).parent)))
+
+    def _moved(self, folder: Path) -> Self:
+        """The same plan with its mask files named relative to `folder`."""
+        if folder.resolve() == self.root.resolve():
+            return self
+        regions = tuple(
+            region if region.mask is None else region.model_copy(update={"mask": self._mask_from(folder, region.mask)})
+            for region in self.regions
+        )
+        moved = self.model_copy(update={"regions": regions})
+        moved._root = folder
+        return moved
+
+    def _mask_from(self, folder: Path, mask: str) -> str:
+        if PurePath(mask).is_absolute():
+            return mask
+        target = (self.root / mask).resolve()
+        try:
+            return Path(os.path.relpath(target, folder.resolve())).as_posix()
+        except ValueError:  # another drive
+            return target.as_posix()
+
+    def error(self, path: KeyPath, message: str) -> InputError:
+        """An `InputError` about the field at `path`, with file and line where the plan came from a file."""
+        if self._document is not None:
+            return self._document.error(path, message)
+        return InputError(f"{field_name(path)}: {message}")
+
+    # Contents ---------------------------------------------------------------------------------------------------------
+
+    def descriptions(self) -> tuple[Description, ...]:
+        """Every text but the prompts: the global ones, each region's, then the background's; by level within each."""
+        found: list[Description] = []
+        if self.high is not None:
+            found.append(Description("global", "high", self.high, 1.0))
+        if self.low is not None:
+            found.append(Description("global", "low", self.low, 1.0))
+        for region in self.regions:
+            for level, text in region.by_level():
+                found.append(Description(region.name, level, text, region.strength.of(level)))
+        if self.background is not None:
+            found += [Description("background", level, text, 1.0) for level, text in self.background.by_level()]
+        return tuple(found)
+
+    def resized(self, width: int, height: int) -> Self:
+        """The same layout on a canvas of `width` x `height` pixels.
+
+        Boxes are rounded to whole pixels but keep at least one; mask files are resized when they are read.
+
+        Raises:
+            InputError: a side that is not from 1 to `LARGEST_SIDE`.
+        """
+        for name, side in (("width", width), ("height", height)):
+            if not 1 <= side <= LARGEST_SIDE:
+                raise InputError(f"{name}: {side}: must be from 1 to {LARGEST_SIDE}")
+        x_scale, y_scale = width / self.width, height / self.height
+        regions = []
+        for region in self.regions:
+            if region.box is not None:
+                x1, x2 = _scaled_span(region.box[0], region.box[2], x_scale, width)
+                y1, y2 = _scaled_span(region.box[1], region.box[3], y_scale, height)
+                region = region.model_copy(update={"box": (x1, y1, x2, y2)})
+            elif region.polygon is not None:
+                polygon = tuple((x * x_scale, y * y_scale) for x, y in region.polygon)
+                region = region.model_copy(update={"polygon": polygon})
+            regions.append(region)
+        return self.model_copy(update={"width": width, "height": height, "regions": tuple(regions)})
+
+
+def _scaled_span(first: int, last: int, scale: float, size: int) -> tuple[int, int]:
+    start, end = round(first * scale), round(last * scale)
+    if start < end:
+        return start, end
+    start = min(start, size - 1)
+    return start, start + 1
+
+
+def _short(value: float) -> float | int:
+    """A whole number without its `.0`, as a person would write it."""
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+
+
+def _refuse(path: KeyPath, value: object, message: str) -> NoReturn:
+    """Fails a model's validation at a place inside it."""
+    details = InitErrorDetails(type=PydanticCustomError("layout", message), loc=path, input=value)
+    raise ValidationError.from_exception_data("ScenePlan", [details])
