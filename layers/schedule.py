@@ -1,0 +1,247 @@
+"""A routing resolved for one model and step count: who is heard in which block at which step, as plain arrays.
+
+Axes: T denoising steps, B blocks in execution order (the D double blocks, then the S single blocks).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import did_you_mean, quote
+from strata.hierarchy.plan import LEVELS, Level
+from strata.layers.ramp import over_steps
+from strata.layers.ranges import Indices, Mask, Percent, compact
+
+if TYPE_CHECKING:
+    from strata.layers.routing import ModelSize, Routing, Rule
+
+Family = Literal["double", "single"]
+Array = TypeVar("Array", Mask, npt.NDArray[np.float32])
+
+SPECIAL_AREAS = ("background", "global")
+
+
+@dataclass(frozen=True, eq=False)
+class ResolvedRule:
+    """One rule's matches: `strength[t]` in every block of `blocks`, 0 at steps that the rule does not select."""
+
+    rule: "Rule"
+    blocks: Mask
+    strength: npt.NDArray[np.float32]
+
+    @property
+    def audible(self) -> Mask:
+        """`bool[T, B]`: where the rule's level is heard."""
+        heard: Mask = np.outer(self.strength > 0, self.blocks)
+        return heard
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """A resolved routing. All arrays are read-only.
+
+    Attributes:
+        routing: what was resolved.
+        double_blocks: D.
+        single_blocks: S.
+        steps: T.
+        rescaled: whether exact block ranges were carried over from a model with other block counts.
+        levels: the levels in use, in the order of `LEVELS`.
+        isolate: `bool[T, B]`, where image tokens see only image tokens that share a region with them.
+        routed: `bool[T, B]`, where some level is heard.
+        routed_steps: `bool[T]`, steps in which any block is routed; the others are plain FLUX.
+        base_ratio: `float32[T]`, the weight of the base attention; 0 at unrouted steps, where there is no blend.
+    """
+
+    routing: "Routing"
+    double_blocks: int
+    single_blocks: int
+    steps: int
+    rescaled: bool
+    levels: tuple[Level, ...]
+    isolate: Mask = field(repr=False)
+    routed: Mask = field(repr=False)
+    routed_steps: Mask = field(repr=False)
+    base_ratio: npt.NDArray[np.float32] = field(repr=False)
+    rules: tuple[ResolvedRule, ...] = field(repr=False)
+
+    @property
+    def blocks(self) -> int:
+        """B, the number of all blocks."""
+        return self.double_blocks + self.single_blocks
+
+    @property
+    def unrouted(self) -> Literal["plain", "open"]:
+        """What a block that no rule matches does in a step in which other blocks are routed."""
+        return self.routing.unrouted
+
+    def strength(self, level: Level, area: str) -> npt.NDArray[np.float32]:
+        """`float32[T, B]`: how strongly the area's text of this level is heard, 0 where it is inaudible.
+
+        Where several rules match, the strongest counts. Any region name is an area, and so are "background" and
+        "global"; rules without `regions` hold for all of them.
+        """
+        strongest = np.zeros((self.steps, self.blocks), dtype=np.float32)
+        for resolved in self.rules:
+            rule = resolved.rule
+            if rule.level == level and (rule.regions is None or area in rule.regions):
+                np.maximum(strongest, np.outer(resolved.strength, resolved.blocks), out=strongest)
+        return strongest
+
+    def check_areas(self, names: Iterable[str]) -> None:
+        """Raise `InputError` if a rule names a region that is not among `names` (the plan's regions)."""
+        known = (*names, *SPECIAL_AREAS)
+        for index, resolved in enumerate(self.rules):
+            for name in resolved.rule.regions or ():
+                if name not in known:
+                    hint = did_you_mean(name, known)
+                    message = f"{quote(name)}: the plan has no such region; {hint}valid: {', '.join(known)}"
+                    raise self.routing.error(("rules", index, "regions"), message)
+
+    def summary(self) -> list[str]:
+        """One line a rule, such as "low: blocks double 0-3, steps 0-9 of 20, strength 1"."""
+        return [self._summarise(resolved) for resolved in self.rules]
+
+    def _summarise(self, resolved: ResolvedRule) -> str:
+        rule = resolved.rule
+        families = {"double": resolved.blocks[: self.double_blocks], "single": resolved.blocks[self.double_blocks :]}
+        blocks = [f"{family} {compact(chosen)}" for family, chosen in families.items() if chosen.any()]
+        strength = f"{rule.strength:g}" if isinstance(rule.strength, float) else str(rule.strength)
+        parts = [
+            f"{rule.level}: blocks {' and '.join(blocks)}",
+            f"steps {compact(resolved.strength > 0)} of {self.steps}",
+            f"strength {strength}",
+        ]
+        if rule.isolate:
+            parts.append("regions isolated")
+        if rule.regions is not None:
+            parts.append(f"only {', '.join(rule.regions)}")
+        return ", ".join(parts)
+
+
+def resolve(routing: "Routing", double_blocks: int, single_blocks: int, steps: int) -> Schedule:
+    """Resolve `routing` for a model with these block counts and a run of `steps` denoising steps.
+
+    Raises `InputError` where a rule names a block or step that does not exist, or matches none.
+    """
+    if double_blocks < 0 or single_blocks < 0 or double_blocks + single_blocks < 1:
+        raise InputError(f"model: {double_blocks} double and {single_blocks} single blocks: needs at least one block")
+    if steps < 1:
+        raise InputError(f"steps: {steps}: must be at least 1")
+    rules = tuple(
+        ResolvedRule(
+            rule=rule,
+            blocks=_frozen(select_blocks(routing, index, double_blocks, single_blocks)),
+            strength=_frozen(over_steps(rule.strength, _select_steps(routing, index, steps))),
+        )
+        for index, rule in enumerate(routing.rules)
+    )
+    nowhere = np.zeros((steps, double_blocks + single_blocks), dtype=bool)
+    routed = np.logical_or.reduce([nowhere, *(resolved.audible for resolved in rules)])
+    isolate = np.logical_or.reduce([nowhere, *(resolved.audible for resolved in rules if resolved.rule.isolate)])
+    routed_steps = routed.any(axis=1)
+    return Schedule(
+        routing=routing,
+        double_blocks=double_blocks,
+        single_blocks=single_blocks,
+        steps=steps,
+        rescaled=_is_rescaled(routing, double_blocks, single_blocks),
+        levels=tuple(level for level in LEVELS if any(rule.level == level for rule in routing.rules)),
+        isolate=_frozen(isolate),
+        routed=_frozen(routed),
+        routed_steps=_frozen(routed_steps),
+        base_ratio=_frozen(over_steps(routing.blend.base_ratio, routed_steps)),
+        rules=rules,
+    )
+
+
+def select_blocks(routing: "Routing", index: int, double_blocks: int, single_blocks: int) -> Mask:
+    """`bool[B]`: the blocks that rule `index` selects. Raises `InputError` if that is none, or one is out of range."""
+    rule = routing.rules[index]
+    model = f"{double_blocks} double and {single_blocks} single blocks"
+    if rule.depth is not None or (rule.double is None and rule.single is None):
+        blocks = np.concatenate([np.arange(count) % rule.every == 0 for count in (double_blocks, single_blocks)])
+        if rule.depth is not None:
+            blocks &= rule.depth.select(double_blocks + single_blocks)
+    else:
+        blocks = np.concatenate(
+            [
+                _select_family(routing, index, "double", double_blocks, model),
+                _select_family(routing, index, "single", single_blocks, model),
+            ]
+        )
+    if not blocks.any():
+        selectors: dict[str, Percent | Indices | None] = {
+            "depth": rule.depth,
+            "double": rule.double,
+            "single": rule.single,
+        }
+        given = [(key, str(value)) for key, value in selectors.items() if value is not None]
+        every = f" with every: {rule.every}" if rule.every > 1 else ""
+        key, value = given[0]
+        message = f"{quote(value)}{every}: matches no block of a model with {model}; choose a wider range"
+        raise routing.error(("rules", index, key), message)
+    return blocks
+
+
+def _select_family(routing: "Routing", index: int, family: Family, count: int, model: str) -> Mask:
+    """`bool[count]`: the blocks of one family that a rule with exact ranges selects."""
+    rule = routing.rules[index]
+    indices = _named(rule, family)
+    if indices is None:
+        return np.zeros(count, dtype=bool)
+    written_for = _written_for(routing.model, family)
+    try:
+        if written_for is not None and written_for != count:
+            return indices.rescaled(written_for, count, rule.every)
+        return indices.select(count) & (np.arange(count) % rule.every == 0)
+    except ValueError as error:
+        hint = "" if routing.model else "; `model: {double: D, single: S}` in the routing makes its ranges rescale"
+        message = f"{quote(str(indices))}: {error} in a model with {model}{hint}"
+        raise routing.error(("rules", index, family), message) from None
+
+
+def _select_steps(routing: "Routing", index: int, steps: int) -> Mask:
+    """`bool[T]`: the steps that rule `index` selects. Raises `InputError` if that is none, or one is out of range."""
+    chosen = routing.rules[index].steps
+    if chosen is None:
+        return np.ones(steps, dtype=bool)
+    if isinstance(chosen, int):
+        return np.arange(steps) < chosen
+    try:
+        selected = chosen.select(steps)
+    except ValueError as error:
+        raise routing.error(("rules", index, "steps"), f"{quote(str(chosen))}: {error} in {steps} steps") from None
+    if not selected.any():
+        message = f"{quote(str(chosen))}: matches none of {steps} steps; choose a wider range or more steps"
+        raise routing.error(("rules", index, "steps"), message)
+    return selected
+
+
+def _is_rescaled(routing: "Routing", double_blocks: int, single_blocks: int) -> bool:
+    counts: dict[Family, int] = {"double": double_blocks, "single": single_blocks}
+    return any(
+        written_for not in (None, count) and indices is not None and indices.spans is not None
+        for family, count in counts.items()
+        for written_for in (_written_for(routing.model, family),)
+        for indices in (_named(rule, family) for rule in routing.rules)
+    )
+
+
+def _named(rule: "Rule", family: Family) -> Indices | None:
+    return rule.double if family == "double" else rule.single
+
+
+def _written_for(model: "ModelSize | None", family: Family) -> int | None:
+    if model is None:
+        return None
+    return model.double if family == "double" else model.single
+
+
+def _frozen(array: Array) -> Array:
+    array.setflags(write=False)
+    return array
