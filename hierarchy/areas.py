@@ -1,0 +1,99 @@
+"""Areas to pixels: boxes, polygons and mask images as boolean arrays."""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.plan import Area, Point
+
+MASK_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+"""What a mask file may be, as pillow calls it."""
+
+
+def pixel_mask(area: Area, width: int, height: int, root: str | os.PathLike[str] = ".") -> NDArray[np.bool_]:
+    """The pixels of an area on a canvas of `width` x `height` pixels.
+
+    Box and polygon are in pixels of that canvas; a mask image of another size is resized to it.
+
+    Args:
+        area: the area (regions are areas).
+        width: of the canvas, in pixels.
+        height: of the canvas, in pixels.
+        root: the folder that mask files are relative to.
+
+    Returns:
+        bool `[height, width]`, true inside.
+
+    Raises:
+        InputError: the mask file is missing, is no image, or is too large.
+    """
+    if area.box is not None:
+        x1, y1, x2, y2 = area.box
+        inside = np.zeros((height, width), dtype=np.bool_)
+        inside[y1:y2, x1:x2] = True
+        return inside
+    if area.polygon is not None:
+        return _polygon_mask(area.polygon, width, height)
+    assert area.mask is not None  # an area is exactly one of the three
+    return _image_mask(Path(root) / area.mask, area.mask_threshold, width, height)
+
+
+def _polygon_mask(points: tuple[Point, ...], width: int, height: int) -> NDArray[np.bool_]:
+    """Pixels whose centre lies inside by the even-odd rule; polygons that share an edge never share a pixel.
+
+    Every edge flips all pixels to the right of it, row by row.
+    """
+    flips = np.zeros((height, width + 1), dtype=np.bool_)
+    centres_y = np.arange(height) + 0.5
+    for (x1, y1), (x2, y2) in zip(points, points[1:] + points[:1], strict=True):
+        rows = np.flatnonzero((centres_y >= min(y1, y2)) & (centres_y < max(y1, y2)))
+        crossing_x = x1 + (centres_y[rows] - y1) * ((x2 - x1) / (y2 - y1) if y1 != y2 else 0.0)
+        columns = np.ceil(np.clip(crossing_x - 0.5, 0, width)).astype(np.int64)
+        flips[rows, columns] ^= True
+    inside: NDArray[np.bool_] = np.logical_xor.accumulate(flips, axis=1)[:, :width]
+    return inside
+
+
+def _image_mask(path: Path, threshold: float, width: int, height: int) -> NDArray[np.bool_]:
+    """A black-and-white mask is resized by its nearest pixels, a soft one linearly and thresholded afterwards."""
+    values = _read_values(path)
+    if values.shape != (height, width):
+        hard = bool(((values == 0) | (values == 1)).all())
+        resampling = Image.Resampling.NEAREST if hard else Image.Resampling.BILINEAR
+        values = np.asarray(Image.fromarray(values).resize((width, height), resampling))
+    inside: NDArray[np.bool_] = values >= threshold - 1e-6  # resizing may round 1 down
+    return inside
+
+
+def _read_values(path: Path) -> NDArray[np.float32]:
+    """float32 `[h, w]` from 0 to 1: the opacity where the image has transparent pixels, else its brightness."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=MASK_FORMATS) as image:
+                return _values(ImageOps.exif_transpose(image))
+    except FileNotFoundError as error:
+        raise InputError(f"mask file '{path}': not found") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        limit = Image.MAX_IMAGE_PIXELS
+        raise InputError(f"mask file '{path}': too large (at most {limit:,} pixels)") from error
+    except Exception as error:  # decoders of damaged files raise whatever they like
+        readable = ", ".join(MASK_FORMATS)
+        raise InputError(f"mask file '{path}': not a readable image ({error}); formats: {readable}") from error
+
+
+def _values(image: Image.Image) -> NDArray[np.float32]:
+    if image.has_transparency_data:
+        alpha = image.convert("RGBA").getchannel("A")
+        if alpha.getextrema() != (255, 255):
+            return np.asarray(alpha, dtype=np.float32) / np.float32(255)
+    if image.mode.startswith("I"):  # 16 bits, whatever the array's type
+        return (np.asarray(image, dtype=np.float32) / np.float32(65535)).clip(0, 1)
+    if image.mode == "F":
+        return np.asarray(image, dtype=np.float32)
+    return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
