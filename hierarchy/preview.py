@@ -95,6 +95,8 @@ def _draw_canvas(plan: ScenePlan, image: Image.Image | None) -> Image.Image:
             canvas[masks[index]] = _ground(drawn, image)[masks[index]]
         canvas[masks[index]] += tint * (colour - canvas[masks[index]])
     for index, mask in enumerate(masks):
+        if image is not None:  # a light line inside the coloured one stands out on any picture
+            canvas[_outline(mask, 5 * _FINER)] = _PAPER
         canvas[_outline(mask, 3 * _FINER)] = region_colour(index)
     picture = Image.fromarray(canvas.round().astype(np.uint8)).resize((width, height), Image.Resampling.BOX)
     _draw_names(picture, plan.regions, masks)
@@ -194,7 +196,7 @@ class _Block:
 
 
 def _legend_blocks(plan: ScenePlan) -> list[_Block]:
-    note = f"{plan.width} × {plan.height} px"
+    note = f"{plan.width} x {plan.height} px"
     if len(plan.regions) > 1:
         note += f", overlap: {plan.overlap}"
     global_texts: tuple[tuple[Level, str | None], ...] = (("high", plan.high), ("low", plan.low))
@@ -210,7 +212,7 @@ def _legend_blocks(plan: ScenePlan) -> list[_Block]:
 def _note(region: Region) -> str:
     if region.box is not None:
         x1, y1, x2, y2 = region.box
-        note = f"box {x2 - x1} × {y2 - y1} at {x1}, {y1}"
+        note = f"box {x2 - x1} x {y2 - y1} at {x1}, {y1}"
     elif region.polygon is not None:
         note = f"polygon, {len(region.polygon)} corners"
     else:
@@ -239,10 +241,13 @@ def _draw_legend(blocks: Sequence[_Block], width: int, columns: int) -> Image.Im
         columns_of[column].append(block)
     height = max(sum(block.height for block in blocks_of) for blocks_of in columns_of)
     legend = Image.new("RGB", (width, height), _PAPER)
+    rules = ImageDraw.Draw(legend)
     for column, blocks_of in enumerate(columns_of):
-        y = 0
+        x, y = column * (column_width + _MARGIN), 0
         for block in blocks_of:
-            legend.paste(block, (column * (column_width + _MARGIN), y))
+            if y:
+                rules.line((x, y - 9, x + column_width, y - 9), fill=_RULE)
+            legend.paste(block, (x, y))
             y += block.height
     return legend
 
@@ -276,7 +281,6 @@ def _draw_block(block: _Block, width: int) -> Image.Image:
             draw.text((x, y + 10), line, fill=_INK, font=font, anchor="lm")
             y += line_height
         y += 6
-    draw.line((0, height - 9, width, height - 9), fill=_RULE)
     return picture
 
 
@@ -293,7 +297,7 @@ def _wrap(text: str, font: Font, width: float) -> list[str]:
             word = word[fits:]
         lines.append(word)
     if len(lines) > _MOST_LINES:
-        lines = [*lines[: _MOST_LINES - 1], _cut(f"{lines[_MOST_LINES - 1]} …", font, width)]
+        lines = [*lines[: _MOST_LINES - 1], _cut(f"{lines[_MOST_LINES - 1]} {lines[_MOST_LINES]}", font, width)]
     return lines
 
 
@@ -301,6 +305,6 @@ def _cut(text: str, font: Font, width: float) -> str:
     """`text`, shortened with an ellipsis to `width` pixels."""
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(f"{text}…") > width:
+    while text and font.getlength(f"{text}...") > width:
         text = text[:-1]
-    return f"{text}…"
+    return f"{text}..."
