@@ -89,9 +89,7 @@ def _write_number(value: float | Ramp) -> float | dict[str, float]:
 
 PercentField = Annotated[Percent, _reader(Percent.parse, Percent), PlainSerializer(str)]
 IndicesField = Annotated[Indices, _reader(Indices.parse, Indices), PlainSerializer(_write_indices)]
-StepsField = Annotated[
-    Percent | Indices | int, _reader(_parse_steps, Percent, Indices), PlainSerializer(_write_steps)
-]
+StepsField = Annotated[Percent | Indices | int, _reader(_parse_steps, Percent, Indices), PlainSerializer(_write_steps)]
 StrengthField = Annotated[float | Ramp, _reader(_parse_strength), PlainSerializer(_write_number)]
 RatioField = Annotated[float | Ramp, _reader(_parse_ratio), PlainSerializer(_write_number)]
 

@@ -198,7 +198,9 @@ def _select_family(routing: "Routing", index: int, family: Family, count: int, m
     try:
         if written_for is not None and written_for != count:
             return indices.rescaled(written_for, count, rule.every)
-        return indices.select(count) & (np.arange(count) % rule.every == 0)
+        selected = indices.select(count)
+        selected[np.arange(count) % rule.every != 0] = False
+        return selected
     except ValueError as error:
         hint = "" if routing.model else "; `model: {double: D, single: S}` in the routing makes its ranges rescale"
         message = f"{quote(str(indices))}: {error} in a model with {model}{hint}"
@@ -211,7 +213,8 @@ def _select_steps(routing: "Routing", index: int, steps: int) -> Mask:
     if chosen is None:
         return np.ones(steps, dtype=bool)
     if isinstance(chosen, int):
-        return np.arange(steps) < chosen
+        first: Mask = np.arange(steps) < chosen
+        return first
     try:
         selected = chosen.select(steps)
     except ValueError as error:

@@ -1,0 +1,67 @@
+"""What a drawing of a schedule shows: each level, split where rules treat areas differently."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from strata.hierarchy.plan import Level
+from strata.layers.schedule import Schedule
+
+MEANING: dict[Level, str] = {"high": "content", "low": "detail", "full": "undivided text"}
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The strengths of one level, `float32[T, B]`, for areas that are treated alike."""
+
+    level: Level
+    areas: str
+    """Names of the areas, or "all areas", "all other areas"."""
+    strength: npt.NDArray[np.float32]
+
+
+def views(schedule: Schedule) -> list[View]:
+    """The views of every level in use, in the order of the levels. Areas that are never heard are left out."""
+    named = dict.fromkeys(name for resolved in schedule.rules for name in resolved.rule.regions or ())
+    found: list[View] = []
+    for level in schedule.levels:
+        others = schedule.strength(level, "")  # no area is called "": what is heard by areas that no rule names
+        alike: list[tuple[list[str], npt.NDArray[np.float32]]] = []
+        for name in named:
+            strength = schedule.strength(level, name)
+            if np.array_equal(strength, others):
+                continue
+            for names, known in alike:
+                if np.array_equal(strength, known):
+                    names.append(name)
+                    break
+            else:
+                alike.append(([name], strength))
+        found += [View(level, ", ".join(names), strength) for names, strength in alike if strength.any()]
+        if others.any():
+            found.append(View(level, "all other areas" if alike else "all areas", others))
+    return found
+
+
+def title(schedule: Schedule) -> str:
+    """The facts of a schedule in one line."""
+    routing = schedule.routing
+    facts = [
+        f"{schedule.double_blocks} double + {schedule.single_blocks} single blocks",
+        f"{schedule.steps} step{'s' if schedule.steps > 1 else ''}",
+        f"{routing.blend.mode} blend",
+    ]
+    if schedule.rescaled and routing.model is not None:
+        facts.append(f"block ranges rescaled from {routing.model.double} + {routing.model.single}")
+    return ", ".join(facts)
+
+
+def tick_stride(least: float) -> int:
+    """The smallest of 1, 2, 5, 10, 20, 50, … that is at least `least`: how many cells from one number to the next."""
+    power = 1
+    while True:
+        for factor in (1, 2, 5):
+            if factor * power >= least:
+                return factor * power
+        power *= 10

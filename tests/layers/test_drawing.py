@@ -1,0 +1,120 @@
+"""The picture and the table of a schedule show what the arrays hold."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from strata.layers import Routing, draw_schedule, presets, schedule_table
+from strata.layers.drawing import LEVEL_COLOUR
+from strata.layers.views import tick_stride, views
+
+MIXED = """
+name: mixed
+about: regions of their own, a ramp, every second block
+unrouted: open
+blend: {base_ratio: {from: 0.8, to: 0}}
+rules:
+  - {level: high, every: 2, steps: 0%-50%, strength: {from: 1, to: 0.25}}
+  - {level: high, single: all, steps: 0%-75%, regions: [dog, cat], isolate: true}
+  - {level: low, depth: 50%-100%, steps: 0%-75%, regions: [background]}
+"""
+
+
+def test_the_picture_has_a_coloured_cell_for_every_strength_and_nothing_else() -> None:
+    schedule = Routing.from_yaml(
+        "name: a\nrules:\n- {level: high, depth: 0%-50%, steps: 5}\n- {level: low, depth: 50%-100%}"
+    ).resolve(4, 8, 20)
+    pixels = np.asarray(draw_schedule(schedule))
+    cell = 43 * 11  # px of a cell without its lines, at this size
+    for level, cells in (("high", 6 * 5), ("low", 6 * 20)):
+        coloured = int((pixels == LEVEL_COLOUR[level]).all(axis=2).sum())  # type: ignore[index]
+        swatches = 2 * 16 * 16
+        assert coloured == cells * cell + swatches
+
+
+def test_weak_is_paler_than_strong_and_never_white() -> None:
+    text = "name: a\nrules: [{{level: high, strength: {}}}]"
+    means = [
+        np.asarray(draw_schedule(Routing.from_yaml(text.format(strength)).resolve(2, 2, 9))).mean()
+        for strength in (0.01, 0.5, 1.0)
+    ]
+    assert means == sorted(means, reverse=True)
+    assert len(set(means)) == 3
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.sampled_from([*presets(), MIXED]),
+    st.integers(1, 40),
+    st.integers(1, 80),
+    st.integers(1, 100),
+)
+def test_any_size_is_drawn(name: str, double: int, single: int, steps: int) -> None:
+    routing = Routing.from_yaml(name) if "\n" in name else Routing.load(name)
+    image = draw_schedule(routing.resolve(double, single, steps))
+    assert image.mode == "RGB"
+    assert 700 <= image.width <= 1400
+    assert image.height > 300
+
+
+def test_views_split_levels_where_areas_differ_and_leave_silence_out() -> None:
+    schedule = Routing.from_yaml(MIXED).resolve(4, 8, 20)
+    shown = views(schedule)
+    assert [(view.level, view.areas) for view in shown] == [
+        ("high", "dog, cat"),
+        ("high", "all other areas"),
+        ("low", "background"),
+    ]
+    assert np.array_equal(shown[0].strength, schedule.strength("high", "cat"))
+    assert np.array_equal(shown[1].strength, schedule.strength("high", "global"))
+    assert [view.areas for view in views(Routing.load("uniform").resolve(1, 1, 1))] == ["all areas"] * 3
+
+
+def test_the_table_of_a_small_model() -> None:
+    text = """
+name: a
+about: what it does
+rules:
+  - {level: high, depth: 0%-50%, steps: 5}
+  - {level: low, single: 5-7, strength: 0.5, isolate: true}
+"""
+    assert schedule_table(Routing.from_yaml(text).resolve(4, 8, 20), width=60).splitlines() == [
+        "a: 4 double + 8 single blocks, 20 steps, shared blend",
+        "what it does",
+        "",
+        "                double  │single",
+        "                0 1 2 3 │0 1 2 3 4 5 6 7",
+        "steps 0-4: base ratio 0.2",
+        "  high content  ████████│████············",
+        "  low detail    ········│··········▒▒▒▒▒▒",
+        "  isolated              │          //////",
+        "steps 5-19: base ratio 0.2",
+        "  low detail    ········│··········▒▒▒▒▒▒",
+        "  isolated              │          //////",
+        "",
+        "█ strength 1, ▓ up to 0.75, ▒ up to 0.5, ░ up to 0.25, ·",
+        "silent; / image tokens see only their own regions; blocks",
+        "where every level is silent hear the base prompt only",
+    ]
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([*presets(), MIXED]),
+    st.integers(1, 40),
+    st.integers(1, 80),
+    st.integers(1, 60),
+    st.integers(40, 200),
+)
+def test_the_table_fits_any_width(name: str, double: int, single: int, steps: int, width: int) -> None:
+    routing = Routing.from_yaml(name) if "\n" in name else Routing.load(name)
+    lines = schedule_table(routing.resolve(double, single, steps), width).splitlines()
+    assert max(map(len, lines)) <= width
+    bars = {line.index("│") for line in lines if "│" in line}
+    assert len(bars) == 1
+
+
+@pytest.mark.parametrize(("least", "stride"), [(0.3, 1), (1, 1), (1.5, 2), (2.1, 5), (6, 10), (11, 20), (199, 200)])
+def test_ticks_are_round(least: float, stride: int) -> None:
+    assert tick_stride(least) == stride
