@@ -101,6 +101,8 @@ class Indices:
         under any midpoint keeps the position nearest to its centre, so that nothing selected is lost on a shallower
         model. `every` keeps only positions divisible by it; it counts positions of the new model.
         """
+        if self.spans is None:
+            source = count
         named = self.select(source)
         positions = np.arange(0, count, every)
         under = (2 * positions + 1) * source // (2 * count) if count else positions

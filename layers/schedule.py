@@ -202,8 +202,11 @@ def _select_family(routing: "Routing", index: int, family: Family, count: int, m
         selected[np.arange(count) % rule.every != 0] = False
         return selected
     except ValueError as error:
-        hint = "" if routing.model else "; `model: {double: D, single: S}` in the routing makes its ranges rescale"
-        message = f"{quote(str(indices))}: {error} in a model with {model}{hint}"
+        if routing.model is not None:
+            place = f"the model that the routing is for, with {routing.model.double} double and {routing.model.single} single"
+        else:
+            place = f"a model with {model}; `model: {{double: D, single: S}}` in the routing makes its ranges rescale"
+        message = f"{quote(str(indices))}: {error} in {place}"
         raise routing.error(("rules", index, family), message) from None
 
 

@@ -100,6 +100,19 @@ def test_rescaling_by_a_whole_factor_repeats_each_block(chosen: set[int], factor
     assert np.array_equal(indices.rescaled(19, 19 * factor), np.repeat(indices.select(19), factor))
 
 
+def test_all_means_all_on_any_model() -> None:
+    schedule = routing({"double": "all", "single": 3}, model={"double": 0, "single": 38}).resolve(3, 2, 1)
+    assert schedule.routed.tolist() == [[True, True, True, True, False]]
+
+
+def test_a_range_beyond_the_routings_own_model_names_that_model() -> None:
+    written = routing({"single": "0-40"}, model={"double": 19, "single": 38})
+    with pytest.raises(
+        InputError, match=r"valid: 0-37.*the model that the routing is for, with 19 double and 38 single"
+    ):
+        written.resolve(4, 8, 10)
+
+
 def test_a_schedule_tells_that_it_was_rescaled() -> None:
     written = routing({"double": "0-1,17-18", "single": "6,9,34-35,37"}, model={"double": 19, "single": 38})
     exact = written.resolve(19, 38, 4)
