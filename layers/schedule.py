@@ -203,7 +203,8 @@ def _select_family(routing: "Routing", index: int, family: Family, count: int, m
         return selected
     except ValueError as error:
         if routing.model is not None:
-            place = f"the model that the routing is for, with {routing.model.double} double and {routing.model.single} single"
+            own = routing.model
+            place = f"the model that the routing is for, with {own.double} double and {own.single} single blocks"
         else:
             place = f"a model with {model}; `model: {{double: D, single: S}}` in the routing makes its ranges rescale"
         message = f"{quote(str(indices))}: {error} in {place}"
