@@ -50,11 +50,12 @@ def _polygon_mask(points: tuple[Point, ...], width: int, height: int) -> NDArray
     """
     flips = np.zeros((height, width + 1), dtype=np.bool_)
     centres_y = np.arange(height) + 0.5
-    for (x1, y1), (x2, y2) in zip(points, points[1:] + points[:1], strict=True):
-        rows = np.flatnonzero((centres_y >= min(y1, y2)) & (centres_y < max(y1, y2)))
-        crossing_x = x1 + (centres_y[rows] - y1) * ((x2 - x1) / (y2 - y1) if y1 != y2 else 0.0)
-        columns = np.ceil(np.clip(crossing_x - 0.5, 0, width)).astype(np.int64)
-        flips[rows, columns] ^= True
+    for ends in zip(points, points[1:] + points[:1], strict=True):
+        (x1, y1), (x2, y2) = sorted(ends, key=lambda point: point[1])  # the same arithmetic in both directions
+        rows = np.flatnonzero((centres_y >= y1) & (centres_y < y2))
+        if len(rows):
+            crossing_x = x1 + (centres_y[rows] - y1) * ((x2 - x1) / (y2 - y1))
+            flips[rows, np.ceil(np.clip(crossing_x - 0.5, 0, width)).astype(np.int64)] ^= True
     inside: NDArray[np.bool_] = np.logical_xor.accumulate(flips, axis=1)[:, :width]
     return inside
 

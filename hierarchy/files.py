@@ -353,6 +353,12 @@ def _represent_list(dumper: yaml.SafeDumper, data: list[Any] | tuple[Any, ...]) 
     return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=_numeric(data))
 
 
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    """Unusual white space is written as escapes: pyyaml's other styles do not give all of it back."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _represent_text)
 _Dumper.add_representer(list, _represent_list)
 _Dumper.add_representer(tuple, _represent_list)
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))

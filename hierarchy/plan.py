@@ -144,7 +144,8 @@ class Strength(StrictModel):
 
 
 Box = tuple[Int, Int, Int, Int]
-Point = tuple[Float, Float]
+Coordinate = Annotated[Float, Field(ge=-1e6, le=1e6)]
+Point = tuple[Coordinate, Coordinate]
 
 
 class Area(StrictModel):
@@ -186,7 +187,7 @@ class Area(StrictModel):
         given = [kind for kind in ("box", "polygon", "mask") if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"needs exactly one of box, polygon, mask (given: {', '.join(given) or 'none'})")
-        if self.mask is None and "mask_threshold" in self.model_fields_set:
+        if self.mask is None and self.mask_threshold != type(self).model_fields["mask_threshold"].default:
             raise ValueError("mask_threshold needs a mask")
         return self
 
@@ -231,12 +232,6 @@ class ScenePlan(StrictModel):
         if not isinstance(other, ScenePlan):
             return NotImplemented
         return self.__dict__ == other.__dict__
-
-    @field_validator("provenance")
-    @classmethod
-    def _provenance_is_json(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        json.dumps(value, allow_nan=False)
-        return value
 
     @model_validator(mode="after")
     def _regions_fit(self) -> Self:

@@ -1,0 +1,156 @@
+"""Documents: lines, refusals, messages and writing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import dump_yaml, parse_document, read_document, write_atomic
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+data = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
+mappings = st.dictionaries(st.text(), data, max_size=5)
+
+
+@given(mappings)
+def test_yaml_gives_back_what_was_dumped(mapping: dict[str, Any]) -> None:
+    assert parse_document(dump_yaml(mapping)).data == mapping
+
+
+@pytest.mark.parametrize(
+    "text", ["1e5", "no", "on", "~", "12:30", "0x1f", "010", "2020-01-01", "=", "<<", "- a", " a "]
+)
+def test_text_stays_text(text: str) -> None:
+    assert parse_document(dump_yaml({text: text})).data == {text: text}
+
+
+def test_scalars_follow_yaml_1_2() -> None:
+    document = parse_document("a: no\nb: 1e-3\nc: 12:30\nd: true\ne: -2\nf:\ng: 2020-01-01\n")
+    assert document.data == {"a": "no", "b": 0.001, "c": "12:30", "d": True, "e": -2, "f": None, "g": "2020-01-01"}
+
+
+def all_paths(value: Any, path: tuple[str | int, ...] = ()) -> set[tuple[str | int, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return {path}.union(*(all_paths(child, (*path, key)) for key, child in items))
+
+
+@given(mappings, st.sampled_from([None, 1, "\t"]))
+def test_json_and_yaml_know_a_line_of_every_path(mapping: dict[str, Any], indent: int | str | None) -> None:
+    as_json = parse_document(json.dumps(mapping, indent=indent), syntax="json")
+    assert as_json.data == mapping
+    assert set(as_json.lines) == all_paths(mapping) == set(parse_document(dump_yaml(mapping)).lines)
+
+
+def test_lines() -> None:
+    yaml_lines = parse_document("a: 1\nb:\n  - x\n  - c: 2\n    d:\n      3\n").lines
+    json_lines = parse_document('{"a": 1,\n"b":\n[ "x",\n{"c": 2,\n"d": 3}]}', syntax="json").lines
+    expected = {(): 1, ("a",): 1, ("b",): 2, ("b", 0): 3, ("b", 1): 4, ("b", 1, "c"): 4, ("b", 1, "d"): 5}
+    assert yaml_lines == json_lines == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "f:1: must be a mapping (key: value lines), not null"),
+        ("- 1", "f:1: must be a mapping (key: value lines), not [1]"),
+        ("a: 1\nb: 2\na: 3", "f:3: key 'a': already given in line 1"),
+        ("a: 1\n2: 3", "f:2: key '2': keys must be text (write it in quotes)"),
+        ("? [a]\n: 1", "f:1: key a list or mapping: keys must be text (write it in quotes)"),
+        ("a: &x 1\nb: *x", "f:2: not valid YAML: aliases (*x) are not supported"),
+        ("a: 1\nb: [1,", "f:2: not valid YAML: expected the node content, but found '<stream end>'"),
+        ("a: 1\n---\nb: 2", "f:2: not valid YAML: but found another document"),
+        ("a: 1\nb: \x01", "f:2: not valid YAML: character 1 is not allowed"),
+        ("[" * 5000, "f: nested too deeply"),
+        ("a: !!int x", "f: not valid YAML: invalid literal for int() with base 10: 'x'"),
+    ],
+)
+def test_bad_yaml(text: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_document(text, "f")
+    assert str(caught.value) == message
+
+
+def test_yaml_builds_no_objects() -> None:
+    with pytest.raises(InputError, match="f:1: not valid YAML: could not determine a constructor"):
+        parse_document("a: !!python/object/apply:os.system ['true']", "f")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1,\n"a": 2}', "f:2: key 'a': already given in line 1"),
+        ('{"b": {"a": 1,\n\n"a": 2}}', "f:3: key 'a': already given in line 1"),
+        ('{"a": 1,\n}', "f:2: not valid JSON"),
+        ('{"a": NaN}', "f: not valid JSON: NaN is no JSON number"),
+        ("[1,\n2]", "f:1: must be a mapping"),
+        ('{"a":' * 100_000, "f: nested too deeply"),
+    ],
+)
+def test_bad_json(text: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_document(text, "f", syntax="json")
+    # Where a dangling comma is reported differs between Python versions.
+    assert str(caught.value).startswith(message) or (
+        message.startswith("f:2: not") and "not valid JSON" in str(caught.value)
+    )
+
+
+@given(st.text())
+def test_any_text_parses_or_is_refused_in_one_line(text: str) -> None:
+    for syntax in ("yaml", "json"):
+        message = "f:"
+        try:
+            parse_document(text, "f", syntax=syntax)
+        except InputError as error:
+            message = str(error)
+        assert message.startswith("f:")
+        assert "\n" not in message
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        read_document(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match=r"suffix '\.txt': must be one of \.yaml, \.yml, \.json"):
+        read_document(tmp_path / "plan.txt")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_document("\0.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        read_document(tmp_path / "folder.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"a: caf\xe9")
+    with pytest.raises(InputError, match=r"not UTF-8 text \(byte 6\)"):
+        read_document(tmp_path / "latin.yaml")
+
+
+def test_reading_accepts_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.YML").write_bytes(b"\xef\xbb\xbfa: 1")
+    document = read_document(tmp_path / "a.YML")
+    assert (document.data, document.root, document.name) == ({"a": 1}, tmp_path, str(tmp_path / "a.YML"))
+
+
+def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "a.yaml"
+    write_atomic(target, "a: é\n")
+    write_atomic(target, "b: é\n")
+    assert target.read_bytes() == "b: é\n".encode()
+    write_atomic(target, b"\x00\xff")
+    assert target.read_bytes() == b"\x00\xff"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.yaml"]
+    with pytest.raises(InputError, match="cannot be written: No such file"):
+        write_atomic(tmp_path / "none" / "a.yaml", "x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        write_atomic(tmp_path / "folder", "x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.yaml", "folder"]
+
+
+def test_writing_keeps_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    write_atomic(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
