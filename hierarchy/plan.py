@@ -66,11 +66,13 @@ def _without_controls(text: str) -> str:
     return text
 
 
-Int = Annotated[int, BeforeValidator(_only_numbers)]
+NUMBER = BeforeValidator(_only_numbers)
+"""For constrained numbers; it goes last, after the constraints, so that the JSON schema shows them."""
+Int = Annotated[int, NUMBER]
 """A whole number; `true` and `"3"` are refused, 3.0 is accepted."""
-Float = Annotated[float, BeforeValidator(_only_numbers)]
+Float = Annotated[float, NUMBER]
 """A finite number; `true` and `"3"` are refused."""
-Fraction = Annotated[Float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1), NUMBER]
 """A number from 0 to 1."""
 Text = Annotated[str, AfterValidator(_readable)]
 """Text that is not empty and without control characters, stripped."""
@@ -144,7 +146,7 @@ class Strength(StrictModel):
 
 
 Box = tuple[Int, Int, Int, Int]
-Coordinate = Annotated[Float, Field(ge=-1e6, le=1e6)]
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6), NUMBER]
 Point = tuple[Coordinate, Coordinate]
 
 
@@ -158,7 +160,7 @@ class Area(StrictModel):
     """Corners (x, y) in pixels of the canvas, even-odd where it crosses itself; what leaves the canvas is cut off."""
     mask: Text | None = None
     """Image file, relative to the plan's folder; bright (or, with transparency, opaque) pixels are inside."""
-    mask_threshold: Annotated[Float, Field(gt=0, le=1)] = 0.5
+    mask_threshold: Annotated[float, Field(gt=0, le=1), NUMBER] = 0.5
     """Brightness (0 to 1) from which a pixel of the mask is inside."""
 
     @field_validator("name")
@@ -203,9 +205,9 @@ class Region(Texts, Area):
 class ScenePlan(StrictModel):
     """What to say where: the canvas, the base prompt, regions and background."""
 
-    width: Annotated[Int, Field(gt=0, le=LARGEST_SIDE)]
+    width: Annotated[int, Field(gt=0, le=LARGEST_SIDE), NUMBER]
     """Pixels."""
-    height: Annotated[Int, Field(gt=0, le=LARGEST_SIDE)]
+    height: Annotated[int, Field(gt=0, le=LARGEST_SIDE), NUMBER]
     """Pixels."""
     prompt: Annotated[str, AfterValidator(_without_controls)]
     """The base prompt, heard by the whole image."""

@@ -153,6 +153,12 @@ def test_several_mistakes_are_counted() -> None:
         ScenePlan.from_yaml(text)
 
 
+def test_the_json_schema_shows_the_bounds() -> None:
+    schema = ScenePlan.model_json_schema()
+    assert schema["properties"]["width"]["maximum"] == 8192
+    assert schema["$defs"]["Strength"]["properties"]["high"]["maximum"] == 1
+
+
 def test_plans_are_frozen() -> None:
     with pytest.raises(ValidationError):
         ScenePlan.from_yaml(EXAMPLE).width = 3  # type: ignore[misc]
