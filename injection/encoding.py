@@ -1,0 +1,97 @@
+"""Encoded texts, kept across the calls on one pipeline."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+CAPACITY = 256
+"""Texts kept at most (a T5-XXL embedding of 512 tokens takes 4 MiB in bfloat16)."""
+
+
+class TextCache:
+    """A bounded cache of what `pipe.encode_prompt` returned, and of T5 embeddings of single texts.
+
+    Keys hold everything that changes the encoding: text, length, type, device, LoRA adapters and their scale.
+    """
+
+    def __init__(self, pipe: Any) -> None:
+        self.pipe = pipe
+        self._kept: OrderedDict[Any, Any] = OrderedDict()
+
+    def clear(self) -> None:
+        """Forget all texts; needed after the weights of a text encoder were changed in place."""
+        self._kept.clear()
+
+    def _state(self) -> tuple[Any, ...]:
+        encoders = (self.pipe.text_encoder, self.pipe.text_encoder_2)
+        adapters = []
+        for encoder in encoders:
+            config = getattr(encoder, "peft_config", None) or {}
+            active = encoder.active_adapters() if config else ()
+            adapters.append((id(encoder), getattr(encoder, "dtype", None), tuple(config), tuple(active)))
+        return tuple(adapters)
+
+    def _remember(self, key: Any, make: Callable[[], Any]) -> Any:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        value = self._kept[key] = make()
+        while len(self._kept) > CAPACITY:
+            self._kept.popitem(last=False)
+        return value
+
+    @torch.no_grad()
+    def stream(self, text: str, max_length: int, padded: bool, scale: float | None) -> Tensor:
+        """T5 embedding [1, L, C] of one text, as the pipeline encodes it; without `padded`, cut to its real tokens.
+
+        Texts are encoded one by one, so that a text's embedding does not depend on the others of the call.
+        """
+
+        def encode() -> tuple[Tensor, int]:
+            tokens = self.pipe.tokenizer_2(
+                [text], padding="max_length", max_length=max_length, truncation=True, return_tensors="pt"
+            )
+            embeds = self.pipe.encode_prompt(
+                prompt=text, prompt_2=text, max_sequence_length=max_length, lora_scale=scale
+            )[0]
+            return embeds, int(tokens.attention_mask.sum())
+
+        embeds, real = self._remember(("stream", text, max_length, scale, self._state()), encode)
+        return embeds if padded else embeds[:, :real]
+
+    @contextmanager
+    def encoding(self, heard: Callable[[int, Tensor], None]) -> Iterator[None]:
+        """While the context lasts, `pipe.encode_prompt` answers from the cache.
+
+        `heard(n, prompt_embeds)` is told of every call's result, n counting from 0: a pipeline encodes its prompt
+        first, its negative prompt second.
+        """
+        encode, count = self.pipe.encode_prompt, 0
+
+        def cached(*args: Any, **kwargs: Any) -> Any:
+            nonlocal count
+            plain = not any(isinstance(value, Tensor) for value in (*args, *kwargs.values()))
+            if plain:
+                key = ("prompt", repr(args), repr(sorted(kwargs.items())), self._state())
+                embeds, *rest = self._remember(key, lambda: encode(*args, **kwargs))
+                result = (embeds.clone(), *rest)
+            else:
+                result = encode(*args, **kwargs)
+            heard(count, result[0])
+            count += 1
+            return result
+
+        self.pipe.encode_prompt = cached
+        try:
+            yield
+        finally:
+            del self.pipe.encode_prompt

@@ -1,0 +1,194 @@
+"""The mask-free implementation against the dense definition, over layouts, overlaps, levels and schedules."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import FluxTransformer2DModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.injection.oracle import NEVER, DenseProcessor, Scene, softmax_attention
+from torch import Tensor
+
+from strata.hierarchy.grid import TokenGrid
+from strata.injection.attach import Session, attached
+from strata.injection.attention import regional_attention
+from strata.injection.blocks import StepPlanner
+from strata.injection.layout import TokenLayout
+from strata.injection.streams import Stream
+from strata.layers.routing import Routing
+
+DOUBLE, SINGLE, STEPS = 2, 3, 3
+
+
+def tiny_transformer() -> FluxTransformer2DModel:
+    torch.manual_seed(0)
+    return FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=8,
+        num_layers=DOUBLE,
+        num_single_layers=SINGLE,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=12,
+        pooled_projection_dim=6,
+        axes_dims_rope=(2, 2, 4),
+    ).eval()
+
+
+TRANSFORMER = tiny_transformer()
+
+numbers = st.sampled_from([0.25, 0.5, 1.0, {"from": 1.0, "to": 0.3}, {"from": 0.0, "to": 1.0}])
+
+
+@st.composite
+def rules(draw: Any) -> dict[str, Any]:
+    rule: dict[str, Any] = {"level": draw(st.sampled_from(["high", "low", "full"])), "isolate": draw(st.booleans())}
+    where = draw(st.sampled_from(["all", "depth", "double", "single"]))
+    if where == "depth":
+        rule["depth"] = draw(st.sampled_from(["0%-40%", "40%-100%", "20%-80%"]))
+    elif where == "double":
+        rule["double"] = draw(st.sampled_from(["0", "0-1", "1"]))
+    elif where == "single":
+        rule["single"] = draw(st.sampled_from(["0-2", "1", "0,2"]))
+    rule["steps"] = draw(st.sampled_from(["0%-100%", "0-0", "1-2", "0-1"]))
+    rule["strength"] = draw(numbers)
+    return rule
+
+
+@st.composite
+def scenes(draw: Any, mode: str = "shared") -> tuple[Scene, TokenGrid]:
+    rows, cols = draw(st.sampled_from([(4, 4), (3, 5), (2, 4)]))
+    masks = np.zeros((draw(st.integers(1, 3)), rows, cols), dtype=bool)
+    for mask in masks:
+        y, x = draw(st.integers(0, rows - 1)), draw(st.integers(0, cols - 1))
+        mask[y : draw(st.integers(y + 1, rows)), x : draw(st.integers(x + 1, cols))] = True
+    names = tuple("abc"[: len(masks)])
+    grid = TokenGrid(rows, cols, names, masks, ~masks.any(0))
+    routing = Routing.model_validate(
+        {
+            "name": "drawn",
+            "about": "drawn by hypothesis",
+            "blend": {"mode": mode, "base_ratio": draw(st.sampled_from([0.0, 0.3, 1.0, {"from": 0.6, "to": 0.0}]))},
+            "unrouted": draw(st.sampled_from(["plain", "open"])),
+            "background": draw(st.sampled_from(["base", "none"])),
+            "rules": draw(st.lists(rules(), min_size=1, max_size=3)),
+        }
+    )
+    schedule = routing.resolve(DOUBLE, SINGLE, STEPS)
+    areas = [*names, "global", *(["background"] if grid.background.any() else [])]
+    streams, lengths = [], []
+    for area in areas:
+        for level in draw(st.sets(st.sampled_from(["high", "low", "full"]), max_size=2)):
+            weight = schedule.strength(level, area) * np.float32(draw(st.sampled_from([1.0, 1.0, 0.5])))
+            if weight.any():
+                streams.append(Stream(area, level, f"{area} {level}", weight))
+                lengths.append(draw(st.integers(1, 3)))
+    flat = masks.reshape(len(masks), -1)
+    return Scene(names, flat, streams, lengths, 4, draw(st.sampled_from([0, 0, 3])), schedule), grid
+
+
+def planner_of(scene: Scene, grid: TokenGrid) -> StepPlanner:
+    layout = TokenLayout.of(grid, scene.canvas + scene.reference, torch.device("cpu"))
+    return StepPlanner(scene.schedule, scene.streams, scene.lengths, scene.base_length, layout, torch.device("cpu"))
+
+
+def run(transformer: FluxTransformer2DModel, latents: Tensor, text: Tensor, ids: Tensor) -> Tensor:
+    with torch.no_grad():
+        out: Tensor = transformer(
+            hidden_states=latents,
+            encoder_hidden_states=text,
+            pooled_projections=torch.ones(len(latents), 6),
+            timestep=torch.full((len(latents),), 0.5),
+            img_ids=ids,
+            txt_ids=torch.zeros(text.shape[1], 3),
+            return_dict=False,
+        )[0]
+    return out
+
+
+@settings(max_examples=120)
+@given(scenes(), st.integers(0, 2**31))
+def test_the_whole_transformer_agrees_with_the_definition(drawn: tuple[Scene, TokenGrid], seed: int) -> None:
+    scene, grid = drawn
+    generator = torch.Generator().manual_seed(seed)
+    total = scene.canvas + scene.reference
+    latents = torch.randn(2, total, 8, generator=generator)
+    base = torch.randn(2, scene.base_length, 12, generator=generator)
+    texts = {s.text: torch.randn(1, n, 12, generator=generator) for s, n in zip(scene.streams, scene.lengths, strict=True)}
+    ids = torch.zeros(total, 3)
+    ids[: scene.canvas, 1] = torch.arange(scene.canvas) // grid.cols
+    ids[: scene.canvas, 2] = torch.arange(scene.canvas) % grid.cols
+    ids[scene.canvas :, 0] = 1
+    plain = run(TRANSFORMER, latents, base, ids)
+
+    session = Session(lambda *_: planner_of(scene, grid), texts, lambda: STEPS)
+    with attached(TRANSFORMER, session):
+        found = [run(TRANSFORMER, latents, base, ids) for _ in range(STEPS)]
+    assert torch.equal(run(TRANSFORMER, latents, base, ids), plain), "detaching left a trace"
+
+    stock = TRANSFORMER.attn_processors
+    blocks = [*TRANSFORMER.transformer_blocks, *TRANSFORMER.single_transformer_blocks]
+    dense = [DenseProcessor(scene, i) for i in range(len(blocks))]
+    try:
+        for block, processor in zip(blocks, dense, strict=True):
+            block.attn.processor = processor
+        everything = torch.cat([base, *(texts[s.text].expand(2, -1, -1) for s in scene.streams)], dim=1)
+        for step in range(STEPS):
+            for processor in dense:
+                processor.step = step
+            expected = run(TRANSFORMER, latents, everything, ids)
+            assert (found[step] - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
+            if not any(s.weight[step].any() for s in scene.streams):
+                assert torch.equal(found[step], plain), "an unrouted step is plain FLUX, bit for bit"
+    finally:
+        TRANSFORMER.set_attn_processor(dict(stock))
+
+
+@settings(max_examples=80)
+@given(scenes(mode="split"), st.integers(0, STEPS - 1), st.integers(DOUBLE, DOUBLE + SINGLE - 1), st.integers(0, 2**31))
+def test_split_attention_agrees_with_the_definition(
+    drawn: tuple[Scene, TokenGrid], step: int, block: int, seed: int
+) -> None:
+    """Single blocks: the base attends in its own copy of the image, the image blends in what the copy received."""
+    scene, grid = drawn
+    planner = planner_of(scene, grid)
+    if not planner.routed(step):
+        return
+    plan = planner.blocks(step)[block]
+    regional = plan.regional
+    assert regional is not None and plan.copied
+    layout, total = planner.layout, scene.canvas + scene.reference
+    generator = torch.Generator().manual_seed(seed)
+    streams = [range(sum(scene.lengths[:i]), sum(scene.lengths[: i + 1])) for i in range(len(scene.streams))]
+    spoken = sum(scene.lengths)
+
+    def draw(n: int) -> Tensor:
+        return torch.randn(1, n, 2, 8, generator=generator)
+
+    q, k, v = ({"streams": draw(spoken), "base": draw(4), "copy": draw(total), "image": draw(total)} for _ in range(3))
+    alive = [t for i in plan.alive for t in streams[i]]
+
+    def in_order(x: dict[str, Tensor]) -> Tensor:
+        """[streams alive, base, copy, image], image tokens in atom order."""
+        return torch.cat(
+            [x["streams"][:, alive], x["base"], x["copy"][:, layout.order], x["image"][:, layout.order]], dim=1
+        )
+
+    found = regional_attention(in_order(q), in_order(k), in_order(v), regional)
+
+    base = softmax_attention(*(torch.cat([x["base"], x["copy"]], dim=1) for x in (q, k, v)))
+    weights = scene.log_weights(step, block)
+    dense = softmax_attention(*(torch.cat([x["base"], x["streams"], x["image"]], dim=1) for x in (q, k, v)), weights)
+    own, from_copy = dense[:, 4 + spoken :], base[:, 4:]
+    doing = scene.heard(step, block)
+    ratio = float(scene.schedule.base_ratio[step]) if doing != "plain" else 1.0
+    image = (1 - ratio) * own + ratio * from_copy
+    if scene.reference and doing != "open":
+        keys = torch.tensor([0.0] * 4 + [NEVER] * spoken + [0.0] * total)
+        whole = softmax_attention(
+            *(torch.cat([x["base"], x["streams"], x["image"]], dim=1) for x in (q, k, v)), keys[None].expand(len(keys), -1)
+        )
+        image[:, scene.canvas :] = whole[:, 4 + spoken + scene.canvas :]
+    expected = torch.cat([dense[:, 4:][:, alive], base[:, :4], from_copy[:, layout.order], image[:, layout.order]], dim=1)
+    assert (found - expected).abs().max() <= 1e-5
