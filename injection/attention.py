@@ -122,18 +122,20 @@ def regional_attention(
 
     base = attend(regional.base)
     first = regional.base.queries[0][0]
-    pieces = [(start, base[:, start - first : stop - first]) for start, stop in regional.direct]
+    out_BLHD = torch.empty_like(q_BLHD)  # every token is written below, once
+    for start, stop in regional.direct:
+        out_BLHD[:, start:stop] = base[:, start - first : stop - first]
     for audience in regional.groups:
-        out, at = attend(audience), 0
+        heard, at = attend(audience), 0
         for start, stop in audience.queries:
-            piece = out[:, at : at + stop - start]
+            piece = heard[:, at : at + stop - start]
             at += stop - start
-            pieces.append((start, _blend(piece, base, first, start, stop, regional)))
+            out_BLHD[:, start:stop] = _blend(piece, base, first, start, stop, regional)
     if regional.blended is not None and regional.ratio is None:
         start, stop = regional.blended
         lent = regional.lent - first
-        pieces.append((start, base[:, lent : lent + stop - start]))
-    return torch.cat([piece for _, piece in sorted(pieces, key=lambda piece: piece[0])], dim=1)
+        out_BLHD[:, start:stop] = base[:, lent : lent + stop - start]
+    return out_BLHD
 
 
 def _blend(piece: Tensor, base: Tensor, first: int, start: int, stop: int, regional: Regional) -> Tensor:

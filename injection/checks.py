@@ -29,8 +29,14 @@ def check_pipeline(pipe: Any) -> None:
         raise InputError(f"pipe: {type(pipe).__name__} takes no prompt; load the pipeline that draws from prompts")
 
 
+_REUSING = ("cache", "fbc", "pyramid_attention_broadcast", "layer_skip", "smoothed_energy")
+"""Parts of the names of diffusers hooks that skip blocks or reuse another call's results."""
+
+
 def check_transformer(transformer: Any) -> None:
     """Raise `UnsupportedError` for modes in which regional attention would be skipped or wrong."""
+    if any(type(block).__name__ == "RoutedBlock" for block in getattr(transformer, "transformer_blocks", ())):
+        raise UnsupportedError("regions are attached to this transformer already, by a call that is still running")
     if not isinstance(transformer, FluxTransformer2DModel) or transformer._compiled_call_impl is not None:
         raise UnsupportedError(
             "the transformer is compiled as a whole, so regions could not be attached;"
@@ -42,6 +48,11 @@ def check_transformer(transformer: Any) -> None:
         raise UnsupportedError(
             "a block cache is enabled and would reuse another step's regions; call pipe.transformer.disable_cache()"
         )
+    for name, module in transformer.named_modules():
+        registry = getattr(module, "_diffusers_hook", None)
+        for hook in getattr(registry, "hooks", ()):
+            if any(part in hook for part in _REUSING):
+                raise UnsupportedError(f"{name or 'the transformer'}: the hook {hook!r} skips or reuses blocks (a block cache?)")
     active = _AttentionBackendRegistry.get_active_backend()[0]
     for name, processor in transformer.attn_processors.items():
         if type(processor) is not FluxAttnProcessor:

@@ -1,0 +1,144 @@
+"""Tiny FLUX pipelines of the stock classes, with random weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    FluxControlNetModel,
+    FluxControlNetPipeline,
+    FluxFillPipeline,
+    FluxImg2ImgPipeline,
+    FluxInpaintPipeline,
+    FluxKontextPipeline,
+    FluxPipeline,
+    FluxTransformer2DModel,
+)
+from PIL import Image
+
+from strata.hierarchy.plan import ScenePlan
+from strata.miniature.text import clip_tokenizer, new_clip, new_t5, t5_tokenizer
+
+SIZE: dict[str, Any] = {
+    "num_attention_heads": 2,
+    "attention_head_dim": 16,
+    "joint_attention_dim": 128,
+    "pooled_projection_dim": 64,
+    "axes_dims_rope": (4, 6, 6),
+    "guidance_embeds": True,
+}
+
+
+def tiny_transformer(in_channels: int = 16, out_channels: int | None = None) -> FluxTransformer2DModel:
+    torch.manual_seed(1)
+    model = FluxTransformer2DModel(
+        patch_size=1, in_channels=in_channels, out_channels=out_channels, num_layers=2, num_single_layers=3, **SIZE
+    )
+    return model.eval()
+
+
+def tiny_parts(**transformer: Any) -> dict[str, Any]:
+    """Fresh components; the same weights every time. One image token covers 4×4 pixels."""
+    torch.manual_seed(0)
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(4, 8),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=2,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        shift_factor=0.1,
+        scaling_factor=1.5,
+    ).eval()
+    t5, clip = t5_tokenizer(), clip_tokenizer()
+    t5.model_max_length = 24
+    return {
+        "scheduler": FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
+        "vae": vae,
+        "text_encoder": new_clip(clip).eval(),
+        "tokenizer": clip,
+        "text_encoder_2": new_t5(len(t5)).eval(),
+        "tokenizer_2": t5,
+        "transformer": tiny_transformer(**transformer),
+    }
+
+
+def quiet(pipe: Any) -> Any:
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def picture(seed: int = 0) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 255, (32, 48, 3), dtype=np.uint8))
+
+
+def make_text_to_image() -> tuple[Any, dict[str, Any]]:
+    return quiet(FluxPipeline(**tiny_parts())), {}
+
+
+def make_img2img() -> tuple[Any, dict[str, Any]]:
+    return quiet(FluxImg2ImgPipeline(**tiny_parts())), {"image": picture(), "strength": 0.75}
+
+
+def make_inpaint() -> tuple[Any, dict[str, Any]]:
+    mask = Image.fromarray(np.pad(np.full((16, 24), 255, np.uint8), ((8, 8), (12, 12))))
+    return quiet(FluxInpaintPipeline(**tiny_parts())), {"image": picture(), "mask_image": mask, "strength": 1.0}
+
+
+def make_fill() -> tuple[Any, dict[str, Any]]:
+    mask = Image.fromarray(np.pad(np.full((16, 24), 255, np.uint8), ((8, 8), (12, 12))))
+    pipe = FluxFillPipeline(**tiny_parts(in_channels=16 + 16 + 16, out_channels=16))
+    return quiet(pipe), {"image": picture(), "mask_image": mask}
+
+
+def make_kontext() -> tuple[Any, dict[str, Any]]:
+    return quiet(FluxKontextPipeline(**tiny_parts())), {"image": picture(), "max_area": 32 * 48, "_auto_resize": False}
+
+
+def make_controlnet() -> tuple[Any, dict[str, Any]]:
+    torch.manual_seed(2)
+    controlnet = FluxControlNetModel(patch_size=1, in_channels=16, num_layers=1, num_single_layers=2, **SIZE).eval()
+    for name, parameter in controlnet.named_parameters():
+        if "controlnet_" in name:  # they start at zero, and would add nothing
+            torch.nn.init.normal_(parameter, std=0.05)
+    pipe = FluxControlNetPipeline(**tiny_parts(), controlnet=controlnet)
+    return quiet(pipe), {"control_image": picture(), "controlnet_conditioning_scale": 0.7}
+
+
+PIPELINES: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
+    "FluxPipeline": make_text_to_image,
+    "FluxImg2ImgPipeline": make_img2img,
+    "FluxInpaintPipeline": make_inpaint,
+    "FluxFillPipeline": make_fill,
+    "FluxKontextPipeline": make_kontext,
+    "FluxControlNetPipeline": make_controlnet,
+}
+
+PLAN = """
+width: 48
+height: 32
+prompt: a red circle and a blue square
+high: two shapes
+low: striped
+regions:
+  - {name: left, box: [0, 0, 28, 32], high: a circle, low: "red, striped"}
+  - {name: right, box: [24, 4, 48, 28], high: a square, low: "blue, solid", strength: {low: 0.5}}
+background: {high: plain background, low: grey}
+"""
+
+
+@pytest.fixture
+def plan() -> ScenePlan:
+    """Two overlapping regions with both levels, global texts and background texts."""
+    return ScenePlan.from_yaml(PLAN)
+
+
+@pytest.fixture
+def empty_plan() -> ScenePlan:
+    return ScenePlan(width=48, height=32, prompt="a red circle and a blue square")
