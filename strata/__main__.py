@@ -1,0 +1,7 @@
+"""`python -m strata` is the command line."""
+
+import sys
+
+from strata.cli import main
+
+sys.exit(main())

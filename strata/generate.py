@@ -1,0 +1,383 @@
+"""`strata generate`: from a plan, or from a picture that remembers its run, to pictures that remember theirs."""
+
+import inspect
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.preview import draw_layout
+from strata.layers.drawing import draw_schedule
+from strata.layers.routing import Routing
+from strata.loading import MINIATURE, ModelSource, choose_device, choose_dtype, load_pipeline, locate, quiet
+from strata.run import (
+    Record,
+    RunFolder,
+    Settings,
+    Source,
+    check_attachments,
+    decode_picture,
+    now,
+    open_source,
+    picture_bytes,
+    picture_name,
+    png_bytes,
+    portable,
+    safe_name,
+    versions,
+)
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from strata.injection.pipeline import RegionalPipeline
+
+MINIATURE_STEPS = 20
+STEPS = 28
+GUIDANCE = 3.5
+FILL_GUIDANCE = 30.0
+IMAGE_STRENGTH = 0.6
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for; None means: as the picture's record says, else the default."""
+
+    source: str
+    command: str
+    model: str | None = None
+    routing: str | None = None
+    seed: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    true_cfg: float | None = None
+    width: int | None = None
+    height: int | None = None
+    image: str | None = None
+    mask_image: str | None = None
+    image_strength: float | None = None
+    device: str | None = None
+    dtype: str | None = None
+    out: str | None = None
+    count: int = 1
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A request whose files have been read and checked; nothing is loaded yet."""
+
+    request: Request
+    name: str
+    plan: ScenePlan
+    """For drawing: its errors name the user's file."""
+    kept_plan: ScenePlan
+    """The same plan as the run keeps it: mask files renamed."""
+    files: Mapping[str, bytes]
+    """What the run keeps beside the plan: mask files and input pictures, by name."""
+    routing: Routing
+    recorded: Settings | None
+    model: ModelSource
+    image: str | None
+    mask_image: str | None
+
+    def option(self, name: str) -> Any:
+        """What the command line says, else the picture's record, else None."""
+        given = getattr(self.request, name)
+        return getattr(self.recorded, name) if given is None and self.recorded is not None else given
+
+    @property
+    def steps(self) -> int:
+        return self.option("steps") or (MINIATURE_STEPS if self.model.kind == "miniature" else STEPS)
+
+    def picture(self, name: str, mode: Any) -> "Image.Image":
+        return decode_picture(self.files[name], name, mode)
+
+
+def generate(request: Request) -> None:
+    """Draws what is asked for, writes the run's folder and prints a summary.
+
+    Raises:
+        StrataError: anything about the request cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="strata-") as scratch:
+        source = open_source(request.source, Path(scratch))
+        job = _prepare(request, source)
+        if source.record is not None:
+            _note_versions(source.record.versions)
+        folder = RunFolder.claim(request.out, job.name, request.count, request.force)
+        try:
+            _draw(job, folder)
+        except BaseException:
+            folder.abandon()
+            raise
+
+
+# Before the model is loaded -------------------------------------------------------------------------------------------
+
+
+def _prepare(request: Request, source: Source) -> _Job:
+    """Reads and checks everything that the request names."""
+    recorded = source.record.settings if source.record is not None else None
+    plan = source.plan
+    if request.width is not None or request.height is not None:
+        plan = plan.resized(request.width or plan.width, request.height or plan.height)
+    kept_plan, files = portable(plan)
+    if request.routing is not None:
+        routing = Routing.load(request.routing)
+    elif source.routing is not None:
+        routing = source.routing
+    else:
+        from strata.injection.pipeline import DEFAULT_ROUTING
+
+        routing = Routing.load(DEFAULT_ROUTING)
+    image = _input(request.image, source, source.record.image if source.record else None, "inputs/image", files)
+    mask_image = _input(
+        *(request.mask_image, source, source.record.mask_image if source.record else None, "inputs/mask_image", files)
+    )
+    if mask_image is not None and image is None:
+        raise InputError(f"--mask-image {request.mask_image}: needs --image too")
+    model = locate(request.model or (recorded.model if recorded else MINIATURE))
+    job = _Job(request, source.name, plan, kept_plan, files, routing, recorded, model, image, mask_image)
+    for name, mode in ((image, "RGB"), (mask_image, "L")):
+        if name is not None:
+            job.picture(name, mode)
+    check_attachments(files)
+    _check_negative_prompt(job)
+    if image is None and (counts := model.block_counts()) is not None:
+        routing.resolve(*counts, job.steps).check_areas(region.name for region in plan.regions)
+    return job
+
+
+def _input(path: str | None, source: Source, kept: str | None, name: str, files: dict[str, bytes]) -> str | None:
+    """Puts an input picture, given or remembered, among the files; returns its name there."""
+    if path is None:
+        if kept is not None:
+            files[kept] = source.files[kept]
+        return kept
+    name += "." + (safe_name(Path(path).suffix.lower()) if Path(path).suffix else "png")
+    try:
+        files[name] = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"{path}: cannot be read: {reason}") from error
+    return name
+
+
+def _check_negative_prompt(job: _Job) -> None:
+    scale = job.option("true_cfg")
+    if job.plan.negative_prompt is not None and (scale is None or scale <= 1):
+        message = "is heard only with --true-cfg above 1, for example --true-cfg 4 (which doubles the time)"
+        raise job.plan.error(("negative_prompt",), message)
+    if job.plan.negative_prompt is None and job.request.true_cfg is not None:
+        raise InputError(f"--true-cfg {job.request.true_cfg:g}: needs a negative_prompt in the plan")
+
+
+def _note(text: str) -> None:
+    print(f"strata: note: {text}", file=sys.stderr)
+
+
+def _note_versions(then: Mapping[str, str]) -> None:
+    here = versions()
+    others = [f"{name} {then[name]} (here {here[name]})" for name in here if name in then and then[name] != here[name]]
+    if others:
+        _note(f"the picture was drawn with {', '.join(others)}; the new one may differ a little")
+
+
+# Drawing --------------------------------------------------------------------------------------------------------------
+
+
+def _draw(job: _Job, folder: RunFolder) -> None:
+    import torch
+
+    device = _device(job)
+    dtype = choose_dtype(job.option("dtype") or ("float32" if job.model.kind == "miniature" else "auto"), device)
+    with quiet():
+        from strata.injection.pipeline import RegionalPipeline
+
+        pipe = _with_input(load_pipeline(job.model, device, dtype), job)
+        pipe.set_progress_bar_config(disable=not sys.stderr.isatty(), leave=False)
+        regional = RegionalPipeline(pipe, job.routing)
+        settings = _settings(job, pipe, device, dtype)
+        options = _options(job, pipe, settings)
+        regional.check(job.plan, **options)
+        with _threads(settings), _out_of_memory(torch):
+            _draw_all(job, folder, regional, settings, options)
+
+
+def _device(job: _Job) -> str:
+    """The device asked for, else the recorded one if it is here, else the best there is."""
+    if job.request.device is None and job.recorded is not None:
+        try:
+            return choose_device(job.recorded.device)
+        except InputError:
+            device = choose_device("auto")
+            _note(f"the picture was drawn on {job.recorded.device}, which is not here; on {device} it may differ")
+            return device
+    return choose_device(job.request.device or "auto")
+
+
+def _with_input(pipe: Any, job: _Job) -> Any:
+    """The pipeline that takes the input pictures given, made of the same parts.
+
+    Raises:
+        InputError: the pipeline takes no such picture, or needs one that is not given.
+    """
+    kind = type(pipe).__name__
+    if kind == "FluxPipeline" and job.image is not None:
+        from diffusers import FluxImg2ImgPipeline, FluxInpaintPipeline
+
+        return (FluxImg2ImgPipeline if job.mask_image is None else FluxInpaintPipeline)(**pipe.components)
+    takes = _parameters(pipe)
+    if "image" in takes and "control_image" in takes:
+        raise InputError(f"model {job.model.name}: {kind} takes two input pictures; use it from Python")
+    needs = {"--image": "image" in takes or "control_image" in takes, "--mask-image": "mask_image" in takes}
+    for flag, name in (("--image", job.image), ("--mask-image", job.mask_image)):
+        if needs[flag] and name is None and not (kind == "FluxKontextPipeline" and flag == "--image"):
+            raise InputError(f"model {job.model.name}: {kind} draws from a picture; give one with {flag}")
+        if name is not None and not needs[flag]:
+            raise InputError(f"{flag}: {kind} of model {job.model.name} takes no such picture; leave it out")
+    return pipe
+
+
+def _parameters(pipe: Any) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(pipe.__call__).parameters
+
+
+def _settings(job: _Job, pipe: Any, device: str, dtype: str) -> Settings:
+    """What the run uses, defaults filled in."""
+    import torch
+
+    kind, takes = type(pipe).__name__, _parameters(pipe)
+    guided = bool(pipe.transformer.config.guidance_embeds) and "guidance_scale" in takes
+    guidance = job.option("guidance")
+    if not guided and job.request.guidance is not None:
+        message = f"model {job.model.name} has no guidance and would ignore it; leave it out"
+        raise InputError(f"--guidance {job.request.guidance:g}: {message}")
+    if guided and guidance is None:
+        guidance = FILL_GUIDANCE if kind == "FluxFillPipeline" else GUIDANCE
+    strength = job.option("image_strength")
+    if "strength" in takes:
+        strength = IMAGE_STRENGTH if strength is None else strength
+        if int(job.steps * strength) < 1:
+            raise InputError(f"--image-strength {strength:g}: leaves none of {job.steps} steps; raise one of them")
+    elif job.request.image_strength is not None:
+        message = f"{kind} takes none; it belongs to drawing over a picture (--image) with a FluxPipeline"
+        raise InputError(f"--image-strength {job.request.image_strength:g}: {message}")
+    true_cfg = job.option("true_cfg") if job.plan.negative_prompt is not None else None
+    if true_cfg is not None and "true_cfg_scale" not in takes:
+        raise job.plan.error(("negative_prompt",), f"{kind} takes no negative prompt")
+    seed = job.option("seed")
+    threads = job.recorded.threads if job.recorded is not None else torch.get_num_threads()
+    return Settings(
+        model=job.model.name,
+        seed=secrets.randbits(32) if seed is None else seed,
+        steps=job.steps,
+        guidance=guidance if guided else None,
+        true_cfg=true_cfg,
+        image_strength=strength if "strength" in takes else None,
+        device=device,
+        dtype=dtype,
+        threads=threads if 1 <= threads <= (os.cpu_count() or 1) else torch.get_num_threads(),
+    )
+
+
+def _options(job: _Job, pipe: Any, settings: Settings) -> dict[str, Any]:
+    """The settings as the pipeline's own call names them."""
+    takes = _parameters(pipe)
+    options: dict[str, Any] = {"num_inference_steps": settings.steps}
+    if settings.guidance is not None:
+        options["guidance_scale"] = settings.guidance
+    if settings.true_cfg is not None:
+        options["true_cfg_scale"] = settings.true_cfg
+    if settings.image_strength is not None:
+        options["strength"] = settings.image_strength
+    if job.image is not None:
+        options["image" if "image" in takes else "control_image"] = job.picture(job.image, "RGB")
+    if job.mask_image is not None:
+        options["mask_image"] = job.picture(job.mask_image, "L")
+    if "max_area" in takes:  # else Kontext picks a size of its own
+        options["max_area"] = job.plan.width * job.plan.height
+    return options
+
+
+def _draw_all(
+    job: _Job, folder: RunFolder, regional: "RegionalPipeline", settings: Settings, options: Mapping[str, Any]
+) -> None:
+    """Draws the pictures one by one, each from its own seed, and writes each as soon as it is there."""
+    schedule = regional.schedule(_steps_run(settings))
+    images: list[dict[str, Any]] = []
+
+    def record(seed: int) -> Record:
+        return Record(
+            name=job.name,
+            settings=settings.model_copy(update={"seed": seed}),
+            image=job.image,
+            mask_image=job.mask_image,
+            command=job.request.command,
+            created=now(),
+            versions=versions(),
+        )
+
+    folder.drop_old_pictures()
+    for name, content in job.files.items():
+        folder.write(name, content)
+    folder.write("plan.yaml", job.kept_plan.to_yaml())
+    folder.write("routing.yaml", job.routing.to_yaml())
+    folder.write("layout.png", png_bytes(draw_layout(job.plan)))
+    folder.write("schedule.png", png_bytes(draw_schedule(schedule)))
+    folder.write_record(record(settings.seed), images, schedule.summary())
+    what = f"{job.plan.width}x{job.plan.height} pixels, routing {job.routing.name}, {settings.steps} steps"
+    print(f"{job.name}: {what}, {settings.model} on {settings.device} in {settings.dtype}", flush=True)
+    for index in range(job.request.count):
+        seed = settings.seed + index
+        begin = time.perf_counter()
+        image = regional(job.plan, seed=seed, **options).images[0]
+        seconds = time.perf_counter() - begin
+        content = picture_bytes(image, job.kept_plan, job.routing, record(seed), job.files)
+        path = folder.write(picture_name(index), content)
+        images.append({"file": path.name, "seed": seed, "seconds": round(seconds, 2)})
+        folder.write_record(record(settings.seed), images, schedule.summary())
+        print(f"{path}  seed {seed}  {seconds:.1f} s", flush=True)
+    print(f"beside it: {', '.join(folder.FILES)}")
+
+
+def _steps_run(settings: Settings) -> int:
+    """The steps that image to image leaves of `steps`, counted as diffusers' `get_timesteps` does."""
+    if settings.image_strength is None:
+        return settings.steps
+    return settings.steps - int(max(settings.steps - min(settings.steps * settings.image_strength, settings.steps), 0))
+
+
+@contextmanager
+def _threads(settings: Settings) -> Iterator[None]:
+    """While the context lasts, torch uses the recorded number of threads: another may round differently."""
+    import torch
+
+    before = torch.get_num_threads()
+    with ExitStack() as undo:
+        if settings.device == "cpu" and settings.threads != before:
+            torch.set_num_threads(settings.threads)
+            undo.callback(torch.set_num_threads, before)
+        yield
+
+
+@contextmanager
+def _out_of_memory(torch: Any) -> Iterator[None]:
+    """Turns running out of memory into an `InputError` that says what to try."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise InputError(
+                "out of memory: try --dtype bfloat16, a smaller --width and --height, or --device cpu"
+            ) from error
+        raise

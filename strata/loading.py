@@ -1,0 +1,191 @@
+"""From the name of a model to a loaded pipeline: the miniature, a folder in the diffusers format, or a hub id."""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import quote
+
+logger = logging.getLogger(__name__)
+
+MINIATURE = "miniature"
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model comes from, found without loading anything."""
+
+    name: str
+    """What the user called it."""
+    kind: Literal["miniature", "folder", "hub"]
+
+    def folder(self) -> Path | None:
+        """The model's folder on this machine, where that is known before loading."""
+        if self.kind == "hub":
+            return None
+        return _miniature_weights() if self.kind == "miniature" else Path(self.name).expanduser()
+
+    def block_counts(self) -> tuple[int, int] | None:
+        """How many double and single blocks the transformer has, where its configuration is at hand."""
+        folder = self.folder()
+        if folder is None:
+            return None
+        try:
+            config = json.loads((folder / "transformer" / "config.json").read_text(encoding="utf-8"))
+            return int(config["num_layers"]), int(config["num_single_layers"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return None  # loading will tell what is wrong
+
+
+def locate(name: str) -> ModelSource:
+    """Tells what `name` is: `miniature`, a folder in the diffusers format, or a hub id (OWNER/NAME).
+
+    Raises:
+        InputError: none of them, or a folder without a FLUX pipeline.
+    """
+    if name == MINIATURE:
+        return ModelSource(name, "miniature")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        _check_folder(name, path)
+        return ModelSource(name, "folder")
+    if path.exists():
+        raise InputError(
+            f"model {quote(name)}: is a file; give the folder of a pipeline in the diffusers format"
+            " (FluxPipeline.from_single_file(…).save_pretrained(FOLDER) makes one)"
+        )
+    if _HUB_ID.fullmatch(name):
+        return ModelSource(name, "hub")
+    raise InputError(f"model {quote(name)}: no such folder; must be '{MINIATURE}', a folder, or a hub id (OWNER/NAME)")
+
+
+def _check_folder(name: str, path: Path) -> None:
+    index = path / "model_index.json"
+    try:
+        kind = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
+    except FileNotFoundError as error:
+        raise InputError(f"model {quote(name)}: no pipeline in the diffusers format (no model_index.json)") from error
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"model {quote(name)}: its model_index.json cannot be read: {error}") from error
+    if not str(kind).startswith("Flux"):
+        raise InputError(f"model {quote(name)}: is a {kind}; must be a FLUX pipeline, such as FluxPipeline")
+
+
+def _miniature_weights() -> Path:
+    from strata import miniature
+
+    return Path(str(miniature.__file__)).parent / "weights"
+
+
+def choose_device(name: str) -> str:
+    """`auto` is cuda, else mps, else cpu. Raises `InputError` for a device that this machine does not have."""
+    import torch
+
+    here = ["cpu"]
+    if torch.backends.mps.is_available():
+        here.insert(0, "mps")
+    if torch.cuda.is_available():
+        here.insert(0, "cuda")
+    if name == "auto":
+        return here[0]
+    if name not in here:
+        raise InputError(f"device {quote(name)}: not available here; valid: auto, {', '.join(sorted(here))}")
+    return name
+
+
+def choose_dtype(name: str, device: str) -> str:
+    """`auto` is float32 on a CPU, bfloat16 elsewhere."""
+    if name != "auto":
+        return name
+    return "float32" if device == "cpu" else "bfloat16"
+
+
+def load_pipeline(source: ModelSource, device: str, dtype: str) -> Any:
+    """The pipeline with its weights as `dtype` on `device` (names as `choose_device` and `choose_dtype` return them).
+
+    Raises:
+        InputError: it cannot be had or read; says what to do.
+    """
+    import torch
+
+    try:
+        if source.kind == "miniature":
+            from strata import miniature
+
+            pipe = miniature.load(dtype=getattr(torch, dtype))
+        else:
+            from diffusers import DiffusionPipeline
+
+            pipe = DiffusionPipeline.from_pretrained(source.folder() or source.name, torch_dtype=getattr(torch, dtype))
+        return pipe.to(device)
+    except (MemoryError, torch.OutOfMemoryError, InputError):
+        raise
+    except Exception as error:  # what libraries raise for damaged or missing files is of many types
+        logger.debug("loading %s failed", source.name, exc_info=True)
+        reason = _hub_reason(error) if source.kind == "hub" else f"cannot be loaded: {_first_line(error)}"
+        raise InputError(f"model {quote(source.name)}: {reason}") from error
+
+
+def _hub_reason(error: BaseException) -> str:
+    from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
+
+    elsewhere = "or download it elsewhere (hf download OWNER/NAME --local-dir FOLDER) and give the folder as --model"
+    chain = list(_causes(error))
+    if any(isinstance(cause, GatedRepoError) for cause in chain):
+        return "is gated: accept its licence on its page at huggingface.co, then log in here (hf auth login)"
+    if any(isinstance(cause, RepositoryNotFoundError) for cause in chain):
+        return "no such folder here, and no such model on the hub; if it is private, log in (hf auth login)"
+    if any(isinstance(cause, OfflineModeIsEnabled) for cause in chain):
+        return f"not downloaded yet, and the hub is switched off (HF_HUB_OFFLINE); unset that, {elsewhere}"
+    if any(re.search("Connect|Network|Timeout|ProxyError|SSL|gaierror", type(cause).__name__) for cause in chain):
+        return (
+            "no such folder here, and the hub cannot be reached; check the network"
+            f" (HTTPS_PROXY, HF_ENDPOINT), {elsewhere}"
+        )
+    return f"cannot be loaded from the hub: {_first_line(error)}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        yield error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """While the context lasts, diffusers and transformers log errors only, and progress only to a terminal."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # before diffusers is imported, which makes transformers complain
+    from diffusers.utils import logging as diffusers_logging
+
+    diffusers_before = diffusers_logging.get_verbosity()
+    diffusers_logging.set_verbosity_error()
+    with ExitStack() as undo:
+        undo.callback(transformers_logging.set_verbosity, transformers_before)
+        undo.callback(diffusers_logging.set_verbosity, diffusers_before)
+        if not sys.stderr.isatty():
+            for library in (transformers_logging, diffusers_logging):
+                if library.is_progress_bar_enabled():
+                    library.disable_progress_bar()
+                    undo.callback(library.enable_progress_bar)
+        yield
