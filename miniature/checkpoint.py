@@ -1,0 +1,42 @@
+"""Loading the miniature: the bundled one, any pipeline folder, or a training run's latest checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import FluxPipeline
+
+from strata.hierarchy.errors import InputError
+from strata.miniature.train import assemble
+
+BUNDLED = Path(__file__).resolve().parent / "weights"
+"""The bundled FluxPipeline, in diffusers' format."""
+
+
+def assemble_checkpoint(run: Path) -> FluxPipeline:
+    """The pipeline of a training run as it stands: its text encoders and autoencoder, and the EMA in `flow.pt`.
+
+    Such a flow has learnt no guidance yet: draw with `true_cfg_scale=3`, `negative_prompt=""` and `guidance_scale=1`.
+    """
+    weights = torch.load(run / "flow.pt", weights_only=True, map_location="cpu")["ema"]
+    return assemble(run, weights)
+
+
+def load_pipeline(model: str | Path = "miniature") -> FluxPipeline:
+    """A float32 pipeline on the CPU.
+
+    Args:
+        model: "miniature" for the bundled one, a folder with `model_index.json`, or a training run's with `flow.pt`.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    folder = BUNDLED if model == "miniature" else Path(model)
+    if (folder / "model_index.json").is_file():
+        pipe: FluxPipeline = FluxPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    elif (folder / "flow.pt").is_file():
+        pipe = assemble_checkpoint(folder)
+    else:
+        raise InputError(f"{folder}: holds neither a pipeline (model_index.json) nor a training run (flow.pt)")
+    return pipe

@@ -1,0 +1,182 @@
+"""What the miniature is asked to draw when it is scored: fixed prompts and plans, each with its truth."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.plan import Region, ScenePlan, Texts
+from strata.miniature.language import (
+    COLOURS,
+    HELD_OUT,
+    SHAPES,
+    SIDES,
+    SURFACES,
+    Backdrop,
+    Thing,
+    backdrop_text,
+    full_text,
+    high_text,
+    low_text,
+    where,
+)
+from strata.miniature.scenes import Box, halves, quarters, random_backdrop
+
+SIZE = 64
+"""Canvases are 64×64 pixels."""
+Areas = Sequence[tuple[str, Box]]
+NOTHING = Backdrop()
+"""Of a text that leaves the background open."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one area of the picture, or (without a box) the whole, should hold."""
+
+    thing: Thing
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One text or plan to draw from a seed, and what should be seen then."""
+
+    prompt: str
+    seed: int
+    questions: tuple[Question, ...]
+    backdrop: Backdrop = NOTHING
+    plan: ScenePlan | None = None
+    images: int = 1
+    """Pictures drawn from it in one call."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of task."""
+
+    title: str
+    make: Callable[[random.Random, int], list[Task]]
+
+
+def _cycle(rng: random.Random, items: Sequence[Any], n: int) -> list[Any]:
+    """`n` items, each as often as any other (but for one), in random order."""
+    items = list(items)
+    rng.shuffle(items)
+    return list(itertools.islice(itertools.cycle(items), n))
+
+
+def _things(rng: random.Random, n: int, held_out: bool = True) -> list[Thing]:
+    every = itertools.product(SHAPES, COLOURS, SURFACES)
+    return [Thing(*c) for c in _cycle(rng, sorted(c for c in every if (c in HELD_OUT) == held_out), n)]
+
+
+def _single(held_out: bool) -> Callable[[random.Random, int], list[Task]]:
+    def make(rng: random.Random, n: int) -> list[Task]:
+        tasks = []
+        for i, thing in enumerate(_things(rng, n, held_out)):
+            side = f" {where(rng.choice(SIDES))}" if i % 2 else ""
+            backdrop = random_backdrop(rng) if i // 2 % 2 else NOTHING
+            ground = f", {backdrop_text(backdrop)}" if backdrop.tone else ""
+            tasks.append(Task(full_text(thing) + side + ground, rng.getrandbits(31), (Question(thing),), backdrop))
+        return tasks
+
+    return make
+
+
+def _content(rng: random.Random, n: int) -> list[Task]:
+    things = [Thing(shape) for shape in _cycle(rng, SHAPES, n)]
+    return [Task(high_text(thing), rng.getrandbits(31), (Question(thing),)) for thing in things]
+
+
+def _detail(rng: random.Random, n: int) -> list[Task]:
+    pairs = _cycle(rng, list(itertools.product(COLOURS, SURFACES)), n)
+    things = [Thing(colour=colour, surface=surface) for colour, surface in pairs]
+    return [Task(low_text(thing), rng.getrandbits(31), (Question(thing),)) for thing in things]
+
+
+def _named(areas: Areas, things: Sequence[Thing], backdrop: Backdrop) -> str:
+    """ "a red striped circle on the left and a blue dotted square on the right, plain grey background"."""
+    told = [f"{full_text(thing)} {where(side)}" for (side, _), thing in zip(areas, things, strict=True)]
+    text = " and ".join([", ".join(told[:-1]), told[-1]])
+    return f"{text}, {backdrop_text(backdrop)}" if backdrop.tone else text
+
+
+def _two_named(rng: random.Random, n: int) -> list[Task]:
+    tasks = []
+    pool = _things(rng, 2 * n)
+    for i in range(n):
+        areas, things = halves(SIZE, SIZE, bool(i % 2)), pool[2 * i : 2 * i + 2]
+        backdrop = random_backdrop(rng) if i // 2 % 2 else NOTHING
+        questions = tuple(Question(thing, box) for thing, (_, box) in zip(things, areas, strict=True))
+        tasks.append(Task(_named(areas, things, backdrop), rng.getrandbits(31), questions, backdrop))
+    return tasks
+
+
+def _areas(rng: random.Random, count: int) -> Areas:
+    if count == 2:
+        return halves(SIZE, SIZE, rng.random() < 0.5)
+    if count == 4:
+        return quarters(SIZE, SIZE)
+    if rng.random() < 0.5:
+        return sorted(rng.sample(quarters(SIZE, SIZE), 3))
+    return [halves(SIZE, SIZE, True)[0], *quarters(SIZE, SIZE)[2:]]
+
+
+def scene_plan(areas: Areas, things: Sequence[Thing], backdrop: Backdrop, levels: bool = False) -> ScenePlan:
+    """A plan with one region an area, each with one `full` text, or (`levels`) with a `high` and a `low` one."""
+    if levels:
+        texts: list[dict[str, Any]] = [{"high": high_text(thing), "low": low_text(thing)} for thing in things]
+        ground = Texts(high=f"{backdrop.pattern} background", low=str(backdrop.tone))
+    else:
+        texts = [{"full": full_text(thing)} for thing in things]
+        ground = Texts(full=backdrop_text(backdrop))
+    regions = tuple(Region(name=side, box=box, **told) for (side, box), told in zip(areas, texts, strict=True))
+    prompt = _named(areas, things, backdrop)
+    return ScenePlan(width=SIZE, height=SIZE, prompt=prompt, regions=regions, background=ground)
+
+
+def _planned(count: int, levels: bool = False) -> Callable[[random.Random, int], list[Task]]:
+    """Plans with `count` regions, two pictures each, `n` regions judged in all (or a few more)."""
+
+    def make(rng: random.Random, n: int) -> list[Task]:
+        tasks = []
+        plans = -(-n // (2 * count))
+        pool = _things(rng, plans * count)
+        for i in range(plans):
+            areas, things = _areas(rng, count), pool[count * i : count * (i + 1)]
+            backdrop = random_backdrop(rng)
+            plan = scene_plan(areas, things, backdrop, levels)
+            questions = tuple(Question(thing, box) for thing, (_, box) in zip(things, areas, strict=True))
+            tasks.append(Task(plan.prompt, rng.getrandbits(31), questions, backdrop, plan, images=2))
+        return tasks
+
+    return make
+
+
+KINDS: Mapping[str, Kind] = {
+    "single": Kind("one object of a combination kept out of training, plain prompt", _single(held_out=True)),
+    "trained": Kind("one object of a combination seen in training, plain prompt", _single(held_out=False)),
+    "content": Kind("content text alone, plain prompt", _content),
+    "detail": Kind("detail text alone, plain prompt", _detail),
+    "two-named": Kind("two objects named with their sides, plain prompt", _two_named),
+    "regions-2": Kind("two regions with one full text each", _planned(2)),
+    "regions-3": Kind("three regions with one full text each", _planned(3)),
+    "regions-4": Kind("four regions with one full text each", _planned(4)),
+    "levels-2": Kind("two regions with a high and a low text each", _planned(2, levels=True)),
+}
+"""Objects are of combinations kept out of training, but for "trained", "content" and "detail"."""
+
+
+def tasks(kind: str, n: int, seed: int = 0) -> list[Task]:
+    """The tasks of a kind: `n` prompts, or plans with `n` regions in all. The same for the same arguments, always.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    if kind not in KINDS:
+        raise InputError(f"{kind}: no such kind of task; valid: {', '.join(KINDS)}")
+    return KINDS[kind].make(random.Random(f"{kind} {seed}"), n)

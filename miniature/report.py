@@ -1,0 +1,283 @@
+"""The score report of the miniature: what it draws right, counted by the scorer from fixed seeds.
+
+`python -m strata.miniature.report` asks for single objects, content and detail alone, two objects in one prompt, and
+plans of two to four regions, and prints for each attribute how often it came out right, with 95 % Wilson intervals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from strata.hierarchy.errors import StrataError
+from strata.hierarchy.files import write_atomic
+from strata.injection.pipeline import DEFAULT_ROUTING, RegionalPipeline
+from strata.miniature.autoencoder import psnr, random_images
+from strata.miniature.checkpoint import load_pipeline
+from strata.miniature.exam import KINDS, SIZE, Task, tasks
+from strata.miniature.grid import Card, Finding, draw_grid
+from strata.miniature.language import Backdrop, Thing
+from strata.miniature.scorer import Scorer, Verdict
+from strata.miniature.text import MAX_LENGTH
+
+ALL = "all told"
+"""Every attribute that the text told of an object is right."""
+BACKGROUND = "background"
+WHOLE = "whole picture"
+"""All objects of a picture are right."""
+ORDER = ("shape", "colour", "surface", ALL, WHOLE, BACKGROUND)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawn task, and what the scorer found in it: per question, and in the whole."""
+
+    task: Task
+    image: Image.Image
+    found: tuple[Verdict, ...]
+    whole: Verdict
+
+    def marks(self) -> Iterator[tuple[str, bool]]:
+        """What was asked and whether it is right, one entry per count of the score table."""
+        objects = [v.right(q.thing) for q, v in zip(self.task.questions, self.found, strict=True)]
+        for right in objects:
+            yield from right.items()
+            if len(right) > 1:
+                yield ALL, all(right.values())
+        if len(objects) > 1:
+            yield WHOLE, all(all(right.values()) for right in objects)
+        if ground := self.whole.right(self.task.backdrop):
+            yield BACKGROUND, all(ground.values())
+
+    def card(self) -> Card:
+        """For a contact sheet."""
+        asked: list[tuple[Thing | Backdrop, Verdict]] = [
+            *((q.thing, verdict) for q, verdict in zip(self.task.questions, self.found, strict=True)),
+            (self.task.backdrop, self.whole),
+        ]
+        findings = [
+            Finding(getattr(told, name), ok, getattr(verdict, name))
+            for told, verdict in asked
+            for name, ok in verdict.right(told).items()
+        ]
+        boxes = tuple(q.box for q in self.task.questions if q.box and self.task.plan)
+        return Card(self.image, self.task.prompt, tuple(findings), boxes)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many of how many."""
+
+    right: int
+    asked: int
+
+    @property
+    def share(self) -> float:
+        """Right of asked, 0 to 1."""
+        return self.right / self.asked
+
+    def interval(self) -> tuple[float, float]:
+        """The 95 % Wilson score interval of the share (Wilson 1927, as in Brown, Cai & DasGupta 2001, eq. 4)."""
+        z, n, p = 1.959964, self.asked, self.share
+        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+    def as_data(self) -> dict[str, Any]:
+        """For the JSON report."""
+        return {"right": self.right, "asked": self.asked, "share": self.share, "interval_95": self.interval()}
+
+
+def count(drawings: Sequence[Drawing]) -> dict[str, Score]:
+    """The scores of a kind of task, by what was asked."""
+    marks = [mark for drawing in drawings for mark in drawing.marks()]
+    rows = {name: [ok for asked, ok in marks if asked == name] for name in ORDER}
+    return {name: Score(sum(oks), len(oks)) for name, oks in rows.items() if oks}
+
+
+class Examiner:
+    """Draws tasks with a pipeline and has them judged.
+
+    Args:
+        pipe: a FluxPipeline of the miniature's kind.
+        steps: sampling steps.
+        guidance: distilled guidance scale.
+        true_cfg: scale of true classifier-free guidance against the empty prompt; 1 is off.
+        routing: of plans, a preset's name or a file.
+        batch: prompts drawn at once.
+    """
+
+    def __init__(
+        self,
+        pipe: Any,
+        *,
+        steps: int = 20,
+        guidance: float = 3.5,
+        true_cfg: float = 1.0,
+        routing: str | Path = DEFAULT_ROUTING,
+        batch: int = 25,
+    ) -> None:
+        self.pipe, self.batch, self.true_cfg = pipe, batch, true_cfg
+        self.regional = RegionalPipeline(pipe, routing)
+        self.scorer = Scorer.load()
+        self.options: dict[str, Any] = {
+            "num_inference_steps": steps,
+            "guidance_scale": guidance,
+            "max_sequence_length": MAX_LENGTH,
+        }
+        if true_cfg > 1:
+            self.options["true_cfg_scale"] = true_cfg
+        pipe.set_progress_bar_config(disable=True)
+
+    def plain(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
+        """Pictures of prompts, drawn at once by the stock pipeline, each from its own seed."""
+        options = dict(self.options)
+        if self.true_cfg > 1:
+            options["negative_prompt"] = [""] * len(prompts)
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        images: list[Image.Image] = self.pipe(
+            list(prompts), height=SIZE, width=SIZE, generator=generators, **options
+        ).images
+        return images
+
+    def planned(self, task: Task) -> list[Image.Image]:
+        """The pictures of one plan."""
+        assert task.plan is not None
+        plan = task.plan.model_copy(update={"negative_prompt": ""}) if self.true_cfg > 1 else task.plan
+        options = dict(self.options, num_images_per_prompt=task.images)
+        images: list[Image.Image] = self.regional(plan, seed=task.seed, **options).images
+        return images
+
+    def draw(self, kind: str, n: int, seed: int = 0) -> Iterator[Drawing]:
+        """All drawings of a kind, judged."""
+        todo = tasks(kind, n, seed)
+        if todo and todo[0].plan is None:
+            for start in range(0, len(todo), self.batch):
+                part = todo[start : start + self.batch]
+                yield from self.judge(part, self.plain([t.prompt for t in part], [t.seed for t in part]))
+        else:
+            for task in todo:
+                yield from self.judge([task] * task.images, self.planned(task))
+
+    def judge(self, drawn: Sequence[Task], images: Sequence[Image.Image]) -> Iterator[Drawing]:
+        """Drawings of tasks and their pictures."""
+        for task, image in zip(drawn, images, strict=True):
+            boxes = [*(question.box for question in task.questions), None]
+            *found, whole = self.scorer.score_batch([image] * len(boxes), boxes)
+            yield Drawing(task, image, tuple(found), whole)
+
+    def seconds_per_image(self, repeats: int = 3) -> float:
+        """The median time of drawing one plain picture."""
+        spent = []
+        for i in range(repeats):
+            begin = time.perf_counter()
+            self.plain(["a red striped circle"], [i])
+            spent.append(time.perf_counter() - begin)
+        return sorted(spent)[repeats // 2]
+
+
+def table(title: str, scores: Mapping[str, Score], images: int) -> str:
+    """A kind's scores as text: right/asked, percent, interval and a bar."""
+    lines = [f"{title} ({images} pictures)"]
+    for name, score in scores.items():
+        low, high = (100 * x for x in score.interval())
+        full = round(20 * score.share)
+        lines.append(
+            f"  {name:<14}{f'{score.right}/{score.asked}':>9}{100 * score.share:8.1f} %   "
+            f"[{low:5.1f}, {high:5.1f}]  {'█' * full}{'·' * (20 - full)}"
+        )
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m strata.miniature.report", description=__doc__.split("\n")[0])
+    parser.add_argument("--model", default="miniature", help="miniature, a pipeline's folder, or a training run's")
+    parser.add_argument("--only", metavar="KIND,...", help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--n", type=int, default=200, help="prompts, or regions, of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--guidance", type=float, help="distilled guidance scale (default: 3.5, with --true-cfg 1)")
+    parser.add_argument("--true-cfg", type=float, default=1.0, help="for checkpoints without distilled guidance: 3")
+    parser.add_argument("--routing", default=DEFAULT_ROUTING, help=f"of plans (default: {DEFAULT_ROUTING})")
+    parser.add_argument("--batch", type=int, default=25, help="prompts drawn at once")
+    parser.add_argument("--json", type=Path, help="write the scores here too")
+    parser.add_argument(
+        "--grid", type=Path, metavar="PNG", help="write a contact sheet of the first drawings of each kind"
+    )
+    parser.add_argument("--grid-count", type=int, default=12, help="drawings of each kind on the contact sheet")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw, judge, print and write."""
+    kinds = args.only.split(",") if args.only else list(KINDS)
+    for kind in kinds:
+        tasks(kind, 1)  # an unknown kind is told before anything is drawn
+    guidance = args.guidance if args.guidance is not None else 1.0 if args.true_cfg > 1 else 3.5
+    pipe = load_pipeline(args.model)
+    examiner = Examiner(
+        pipe, steps=args.steps, guidance=guidance, true_cfg=args.true_cfg, routing=args.routing, batch=args.batch
+    )
+    report: dict[str, Any] = {
+        **{name: getattr(args, name) for name in ("model", "n", "seed", "steps", "true_cfg", "routing")},
+        "guidance": guidance,
+        "scorer": examiner.scorer.facts,
+        "autoencoder_db": psnr(pipe.vae, random_images(random.Random(f"autoencoder {args.seed}"), 200)),
+        "seconds_per_image": examiner.seconds_per_image(),
+        "threads": torch.get_num_threads(),
+        "kinds": {},
+    }
+    cfg = f", true CFG {args.true_cfg:g}" if args.true_cfg > 1 else ""
+    print(f"{args.model}: {args.steps} steps, guidance {guidance:g}{cfg}, routing {args.routing}, seed {args.seed}")
+    print(
+        f"autoencoder {report['autoencoder_db']:.1f} dB on fresh scenes; "
+        f"{report['seconds_per_image']:.2f} s for one {SIZE}×{SIZE} picture on {report['threads']} threads"
+    )
+    for name, where in (("accuracy_on_renders", "renders"), ("accuracy_on_reconstructions", "reconstructions")):
+        if known := examiner.scorer.facts.get(name):
+            print(f"scorer on {where}: " + ", ".join(f"{head} {100 * share:.1f} %" for head, share in known.items()))
+    sheet: list[tuple[str, list[Card]]] = []
+    for kind in kinds:
+        total = sum(task.images for task in tasks(kind, args.n, args.seed))
+        progress = tqdm(examiner.draw(kind, args.n, args.seed), desc=kind, total=total, disable=None, leave=False)
+        drawings = list(progress)
+        scores = count(drawings)
+        title = f"{kind}: {KINDS[kind].title}"
+        print(f"\n{table(title, scores, len(drawings))}", flush=True)
+        report["kinds"][kind] = {
+            "title": KINDS[kind].title,
+            "pictures": len(drawings),
+            "scores": {name: score.as_data() for name, score in scores.items()},
+        }
+        sheet.append((title, [drawing.card() for drawing in drawings[: args.grid_count]]))
+    if args.json:
+        write_atomic(args.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    if args.grid:
+        args.grid.parent.mkdir(parents=True, exist_ok=True)
+        draw_grid(sheet).save(args.grid)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command; see `--help`."""
+    args = _parser().parse_args(argv)
+    try:
+        run(args)
+    except StrataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()

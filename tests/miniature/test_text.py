@@ -1,0 +1,82 @@
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
+
+from strata.miniature.language import WORDS, caption_segments, join
+from strata.miniature.scenes import random_scene
+from strata.miniature.text import (
+    CLIP_WIDTH,
+    MAX_LENGTH,
+    T5_WIDTH,
+    clip_tokenizer,
+    new_clip,
+    new_t5,
+    t5_tokenizer,
+)
+
+
+@pytest.fixture(scope="module")
+def captions() -> list[str]:
+    rng = random.Random(0)
+    made = ["", "a red striped circle", "a purple solid heart at the top, plain white background"]
+    for _ in range(200):
+        scene = random_scene(rng, 64, 64, rng.choice((1, 2, 3, 4)))
+        made.append(join(caption_segments(tuple(p.thing for p in scene.things), scene.backdrop, rng)))
+    return made
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_word_is_one_piece(word: str) -> None:
+    assert len(t5_tokenizer().tokenize(f"circle{word}" if word == "," else word)) == (2 if word == "," else 1)
+    assert len(clip_tokenizer().tokenize(word)) == 1
+
+
+def test_t5_splits_captions_into_words_and_knows_them_all(captions: list[str]) -> None:
+    tokenizer = t5_tokenizer()
+    for caption in captions:
+        ids = tokenizer(caption).input_ids
+        assert len(ids) == len(caption.replace(",", " ,").split()) + 1
+        assert ids[-1] == tokenizer.eos_token_id
+        assert tokenizer.unk_token_id not in ids
+        assert len(ids) <= MAX_LENGTH
+
+
+def test_words_outside_the_language_are_spelled_not_lost() -> None:
+    tokenizer = t5_tokenizer()
+    assert len(tokenizer.tokenize("zebra")) > 1
+    assert tokenizer.unk_token_id not in tokenizer("zebra").input_ids
+
+
+def test_tokenizers_are_the_same_after_saving(tmp_path: Path, captions: list[str]) -> None:
+    for made, kind in ((t5_tokenizer(), T5TokenizerFast), (clip_tokenizer(), CLIPTokenizer)):
+        folder = tmp_path / kind.__name__
+        made.save_pretrained(folder)
+        loaded = kind.from_pretrained(folder)
+        options = {"padding": "max_length", "max_length": MAX_LENGTH, "truncation": True}
+        before, after = made(captions, **options), loaded(captions, **options)
+        assert before.input_ids == after.input_ids
+        assert before.attention_mask == after.attention_mask
+
+
+def test_encoders_are_the_same_after_saving(tmp_path: Path) -> None:
+    t5 = t5_tokenizer()
+    encoder = new_t5(len(t5)).eval()
+    ids = t5(["a red circle"], return_tensors="pt").input_ids
+    encoder.save_pretrained(tmp_path / "t5")
+    with torch.no_grad():
+        before = encoder(input_ids=ids).last_hidden_state
+        after = T5EncoderModel.from_pretrained(tmp_path / "t5")(input_ids=ids).last_hidden_state
+    assert before.shape == (1, 4, T5_WIDTH)
+    assert torch.equal(before, after)
+    clip = clip_tokenizer()
+    pooler = new_clip(clip).eval()
+    ids = clip(["a red circle"], return_tensors="pt").input_ids
+    pooler.save_pretrained(tmp_path / "clip")
+    with torch.no_grad():
+        before = pooler(input_ids=ids).pooler_output
+        after = CLIPTextModel.from_pretrained(tmp_path / "clip").eval()(input_ids=ids).pooler_output
+    assert before.shape == (1, CLIP_WIDTH)
+    assert torch.equal(before, after)
