@@ -136,7 +136,8 @@ def _prepare(request: Request, source: Source) -> _Job:
     elif source.routing is not None:
         routing = source.routing
     else:
-        from strata.injection.pipeline import DEFAULT_ROUTING
+        with quiet():
+            from strata.injection.pipeline import DEFAULT_ROUTING
 
         routing = Routing.load(DEFAULT_ROUTING)
     image = _input(request.image, source, source.record.image if source.record else None, "inputs/image", files)
@@ -330,9 +331,9 @@ def _draw_all(
     folder.drop_old_pictures()
     for name, content in job.files.items():
         folder.write(name, content)
-    folder.write("plan.yaml", job.kept_plan.to_yaml())
+    kept = ScenePlan.load(folder.write("plan.yaml", job.kept_plan.to_yaml()))
     folder.write("routing.yaml", job.routing.to_yaml())
-    folder.write("layout.png", png_bytes(draw_layout(job.plan)))
+    folder.write("layout.png", png_bytes(draw_layout(kept)))
     folder.write("schedule.png", png_bytes(draw_schedule(schedule)))
     folder.write_record(record(settings.seed), images, schedule.summary())
     what = f"{job.plan.width}x{job.plan.height} pixels, routing {job.routing.name}, {settings.steps} steps"

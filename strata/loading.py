@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,6 @@ from strata.hierarchy.files import quote
 logger = logging.getLogger(__name__)
 
 MINIATURE = "miniature"
-DEVICES = ("auto", "cpu", "cuda", "mps")
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -171,7 +170,7 @@ def _first_line(error: BaseException) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """While the context lasts, diffusers and transformers log errors only, and progress only to a terminal."""
+    """While the context lasts, diffusers and transformers tell errors only, and progress only to a terminal."""
     from transformers.utils import logging as transformers_logging
 
     transformers_before = transformers_logging.get_verbosity()
@@ -180,7 +179,8 @@ def quiet() -> Iterator[None]:
 
     diffusers_before = diffusers_logging.get_verbosity()
     diffusers_logging.set_verbosity_error()
-    with ExitStack() as undo:
+    with ExitStack() as undo, warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is deprecated, but `dtype` is too new
         undo.callback(transformers_logging.set_verbosity, transformers_before)
         undo.callback(diffusers_logging.set_verbosity, diffusers_before)
         if not sys.stderr.isatty():

@@ -1,0 +1,123 @@
+"""The commands that need no model, the help, and the program as a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import strata as package
+from strata.layers.routing import presets
+from tests.cli.conftest import Run
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "strata", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_layout(strata: Run, here: Path) -> None:
+    done = strata("layout", "plan.yaml")
+    assert (done.code, done.out, done.err) == (0, "layout.png\n", "")
+    Image.new("RGB", (32, 48), "red").save("drawn.png")
+    assert strata("layout", "plan.yaml", "--image", "drawn.png", "-o", "over.png").out == "over.png\n"
+    with Image.open("layout.png") as plain, Image.open("over.png") as over:
+        assert plain.size == over.size
+        assert plain.tobytes() != over.tobytes()
+
+
+def test_routing_list_names_every_preset(strata: Run) -> None:
+    done = strata("routing", "list")
+    assert done.code == 0
+    for name in presets():
+        assert f"\n{name} " in "\n" + done.out
+
+
+@pytest.mark.parametrize("name", presets())
+def test_routing_show(name: str, strata: Run, tmp_path: Path) -> None:
+    picture = tmp_path / "schedule.png"
+    done = strata("routing", "show", name, "--model-blocks", "4+8", "--steps", 20, "-o", picture)
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"{name}: 4 double + 8 single blocks, 20 steps")
+    assert " of 20, strength " in done.out
+    with Image.open(picture) as image:
+        assert image.width > 400
+
+
+def test_routing_check(strata: Run, tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("name: own\nrules:\n  - {level: high, single: 0-7, steps: 0%-50%}\n")
+    done = strata("routing", "check", path)
+    assert done.code == 0, done.err
+    assert done.out.splitlines() == [
+        f"{path}: ok (routing 'own' on 19+38 blocks, 28 steps)",
+        "  high: blocks single 0-7, steps 0-13 of 28, strength 1",
+    ]
+    refused = strata("routing", "check", path, "--model-blocks", "4+6")
+    assert refused.code == 2
+    assert "own.yaml:3: rules[0].single" in refused.err
+
+
+def test_validate_reports_every_file(strata: Run, here: Path) -> None:
+    Path("bad.yaml").write_text("width: 32\nheight: 32\nprompt: x\nregions: 7\n")
+    Path("rules.json").write_text('{"name": "r", "rules": [{"level": "high", "depth": "0%-200%"}]}')
+    done = strata("validate", "bad.yaml", "plan.yaml", "rules.json", CONFIGS / "routings" / "uniform.yaml")
+    assert done.code == 2
+    uniform = CONFIGS / "routings" / "uniform.yaml"
+    assert done.out == f"plan.yaml: ok (plan, 32x48, 2 regions)\n{uniform}: ok (routing 'uniform', 3 rules)\n"
+    first, second = done.err.splitlines()
+    assert first.startswith("strata: error: bad.yaml:4: regions")
+    assert second.startswith("strata: error: rules.json:1: rules[0].depth")
+
+
+def test_bundled_files_are_valid(strata: Run) -> None:
+    files = sorted(CONFIGS.rglob("*.yaml"))
+    done = strata("validate", *files)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.count(": ok (") == len(files)
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    from strata.cli import main
+
+    for arguments in (["--version"], ["--help"], ["generate", "--help"], ["routing", "show", "--help"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"strata {package.__version__}\n")
+    assert "validate" in out
+
+
+def test_light_commands_load_nothing_heavy() -> None:
+    code = """
+import sys
+from strata.cli import main
+for arguments in (["routing", "list"], ["routing", "show", "uniform"], ["validate", sys.argv[1]]):
+    assert main(arguments) == 0
+print("loaded:", *sorted({"torch", "diffusers", "transformers"} & set(sys.modules)))
+"""
+    plan = str(CONFIGS / "plans" / "two_regions.yaml")
+    done = subprocess.run([sys.executable, "-c", code, plan], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_exit_codes_of_the_program(tmp_path: Path) -> None:
+    assert program("--version").stdout == f"strata {package.__version__}\n"
+    done = program("validate", str(tmp_path / "missing.yaml"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("strata: error: ")
+
+
+def test_closed_pipe() -> None:
+    """`strata routing list | head -1`, where head is gone before the program writes."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "strata", "routing", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
