@@ -9,10 +9,10 @@ puts them back. All of it is undone when the context ends, however it ends.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Iterator
+from typing import Any
 
 import torch
 from diffusers import FluxTransformer2DModel

@@ -19,14 +19,19 @@ from diffusers.models.transformers.transformer_flux import FluxAttnProcessor, _g
 from torch import Tensor
 
 from strata.injection.layout import Span, Spans, take
+from strata.injection.parts import Part, attend_part, can_part, merge_parts
 
 
 class Audience(NamedTuple):
-    """Queries that see the same keys; spans over the whole sequence. `weighted`: some keys have a strength below 1."""
+    """Queries that see the same keys; spans over the whole sequence.
+
+    `weighted`: some keys have a strength below 1. `whole`: the keys are some texts and all image tokens.
+    """
 
     queries: Spans
     keys: Spans
-    weighted: bool
+    weighted: bool = False
+    whole: bool = False
 
 
 class Regional(NamedTuple):
@@ -105,30 +110,53 @@ def regional_attention(
     q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, regional: Regional, backend: Any = None
 ) -> Tensor:
     """The attention output of all tokens, [B, L, H, D]."""
+    text, length = regional.text, q_BLHD.shape[1]
+
+    def bias_of(keys: Spans, weighted: bool) -> Tensor | None:
+        if not weighted or regional.bias is None:
+            return None
+        return take(regional.bias[None, :, None, None], keys).view(1, 1, 1, -1).to(q_BLHD.dtype)
 
     def attend(audience: Audience) -> Tensor:
-        bias = None
-        if audience.weighted and regional.bias is not None:
-            bias_1L11 = take(regional.bias[None, :, None, None], audience.keys)
-            bias = bias_1L11.view(1, 1, 1, -1).to(q_BLHD.dtype)
         out_BLHD: Tensor = dispatch_attention_fn(
             take(q_BLHD, audience.queries),
             take(k_BLHD, audience.keys),
             take(v_BLHD, audience.keys),
-            attn_mask=bias,
+            attn_mask=bias_of(audience.keys, audience.weighted),
             backend=backend,
         )
         return out_BLHD
 
-    base = attend(regional.base)
-    first = regional.base.queries[0][0]
+    def part(queries: Spans, keys: Spans, weighted: bool = False) -> Part:
+        bias = bias_of(keys, weighted)
+        return attend_part(take(q_BLHD, queries), take(k_BLHD, keys), take(v_BLHD, keys), bias)
+
+    image: Part | None = None
+    first, last = regional.base.queries[0]
+    if last > text and any(audience.whole for audience in regional.groups) and can_part(q_BLHD, backend):
+        # Base and regional attention share most of their keys: attend to the image once, then add each one's texts.
+        pixels = ((text, length),)
+        image = part(pixels, pixels)
+        spoken = attend(Audience(((first, text),), regional.base.keys))
+        base = torch.cat([spoken, merge_parts(image, part(pixels, ((first, text),))).out_BLHD], dim=1)
+    else:
+        base = attend(regional.base)
+
     out_BLHD = torch.empty_like(q_BLHD)  # every token is written below, once
     for start, stop in regional.direct:
         out_BLHD[:, start:stop] = base[:, start - first : stop - first]
     for audience in regional.groups:
-        heard, at = attend(audience), 0
+        if image is not None and audience.whole:
+            texts = tuple((start, min(stop, text)) for start, stop in audience.keys if start < text)
+            heard = image.take(audience.queries, text)
+            if texts:
+                heard = merge_parts(heard, part(audience.queries, texts, audience.weighted))
+            own = heard.out_BLHD
+        else:
+            own = attend(audience)
+        at = 0
         for start, stop in audience.queries:
-            piece = heard[:, at : at + stop - start]
+            piece = own[:, at : at + stop - start]
             at += stop - start
             out_BLHD[:, start:stop] = _blend(piece, base, first, start, stop, regional)
     if regional.blended is not None and regional.ratio is None:

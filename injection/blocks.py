@@ -85,11 +85,11 @@ class StepPlanner:
         is_open = not schedule.routed[step, block] and schedule.unrouted == "open"
         if is_open:
             everything = merge([(0, base_start), (text, end)])
-            groups.append(Audience(everything, everything, False))
+            groups.append(Audience(everything, everything))
         else:
             for n, i in enumerate(alive):
                 area = shift(layout.area(self.streams[i].area), text)
-                groups.append(Audience((own[n],), merge([own[n], *area, *reference]), False))
+                groups.append(Audience((own[n],), merge([own[n], *area, *reference])))
             if audible:
                 isolated = bool(schedule.isolate[step, block])
                 groups += self._atoms(alive, own, weights, audible, (base_start, base_stop), isolated, text)
@@ -99,10 +99,10 @@ class StepPlanner:
         blended: Span | None = (text, end if is_open else canvas_stop)
         if copied:
             base_span, direct = (base_start, text), ((base_start, text),)
-            base = Audience((base_span,), (base_span,), False)
+            base = Audience((base_span,), (base_span,))
             lent = base_stop
             if reference and not is_open:
-                groups.append(Audience(reference, merge([(base_start, base_stop), (text, end)]), False))
+                groups.append(Audience(reference, merge([(base_start, base_stop), (text, end)])))
             if heard and ratio == 0:
                 blended = None
         else:
@@ -110,15 +110,15 @@ class StepPlanner:
             spoken = ((base_start, text),)
             if not heard:  # a plain block: the base's output for all but the streams
                 blended, direct = None, ((base_start, end),)
-                base = Audience(direct, ((base_start, end),), False)
+                base = Audience(direct, ((base_start, end),))
             elif ratio == 0:
                 blended, direct = None, spoken
-                base = Audience(spoken, ((base_start, end),), False)
+                base = Audience(spoken, ((base_start, end),))
                 if reference and not is_open:
-                    groups.append(Audience(reference, ((base_start, end),), False))
+                    groups.append(Audience(reference, ((base_start, end),)))
             else:
                 direct = merge([*spoken]) if is_open else spoken + reference
-                base = Audience(((base_start, end),), ((base_start, end),), False)
+                base = Audience(((base_start, end),), ((base_start, end),))
         bias = None
         if any(group.weighted for group in groups):
             bias = torch.zeros(end, device=self.device)
@@ -152,4 +152,4 @@ class StepPlanner:
             keys = merge([*texts, *shift(image, text), *shift(layout.reference, text)])
             weighted = any(weights[n] != 1 for n in heard)
             found.setdefault((keys, weighted), []).append((span[0] + text, span[1] + text))
-        return [Audience(merge(spans), keys, weighted) for (keys, weighted), spans in found.items()]
+        return [Audience(merge(spans), keys, weighted, not isolated) for (keys, weighted), spans in found.items()]

@@ -144,7 +144,11 @@ class Data:
         rng = self.rng
         which = rng.choices(range(len(POOLS)), [p.share for p in POOLS])[0]
         pool = POOLS[which]
-        rows = [rng.randrange(pool.scenes) for _ in range(pool.batch)]
+        # Three in ten batches hear the padding too, as the stock pipeline feeds it; the others only real tokens.
+        hear_padding = rng.random() < 0.3
+        long = hear_padding and which == 0 and rng.random() < 0.5
+        length, size = (MAX_LENGTH, POOLS[-1].batch) if long else (pool.length, pool.batch)
+        rows = [rng.randrange(pool.scenes) for _ in range(size)]
         scenes = [self.scenes[which][i] for i in rows]
         texts = [
             "" if rng.random() < 0.1 else join(caption_segments(tuple(p.thing for p in s.things), s.backdrop, rng))
@@ -153,9 +157,6 @@ class Data:
         tokens = self.t5_tokenizer(
             texts, padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt"
         )
-        # Three in ten batches hear the padding too, as the stock pipeline feeds it; the others only real tokens.
-        hear_padding = rng.random() < 0.3
-        length = MAX_LENGTH if hear_padding and which == 0 and rng.random() < 0.5 else pool.length
         with torch.no_grad():
             embeds = self.t5(input_ids=tokens.input_ids).last_hidden_state[:, :length]
             pooled = self.pool_texts(texts)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import FluxTransformer2DModel
+from diffusers.models.attention_dispatch import AttentionBackendName
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.injection.oracle import NEVER, DenseProcessor, Scene, softmax_attention
 from torch import Tensor
 
 from strata.hierarchy.grid import TokenGrid
@@ -17,6 +17,7 @@ from strata.injection.blocks import StepPlanner
 from strata.injection.layout import TokenLayout
 from strata.injection.streams import Stream
 from strata.layers.routing import Routing
+from tests.injection.oracle import NEVER, DenseProcessor, Scene, softmax_attention
 
 DOUBLE, SINGLE, STEPS = 2, 3, 3
 
@@ -108,9 +109,14 @@ def run(transformer: FluxTransformer2DModel, latents: Tensor, text: Tensor, ids:
 
 
 @settings(max_examples=120)
-@given(scenes(), st.integers(0, 2**31))
-def test_the_whole_transformer_agrees_with_the_definition(drawn: tuple[Scene, TokenGrid], seed: int) -> None:
+@given(scenes(), st.sampled_from([None, AttentionBackendName._NATIVE_MATH]), st.integers(0, 2**31))
+def test_the_whole_transformer_agrees_with_the_definition(
+    drawn: tuple[Scene, TokenGrid], backend: AttentionBackendName | None, seed: int
+) -> None:
+    """On the default backend, which merges parts of attentions, and on one that does not."""
     scene, grid = drawn
+    for processor in TRANSFORMER.attn_processors.values():
+        processor._attention_backend = backend
     generator = torch.Generator().manual_seed(seed)
     total = scene.canvas + scene.reference
     latents = torch.randn(2, total, 8, generator=generator)

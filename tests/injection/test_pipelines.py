@@ -6,7 +6,6 @@ import pytest
 import torch
 from diffusers import FluxPipeline
 from diffusers.hooks import FirstBlockCacheConfig
-from tests.injection.conftest import PIPELINES, make_text_to_image, quiet, tiny_parts
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
@@ -14,6 +13,7 @@ from strata.injection.attach import RoutedBlock
 from strata.injection.checks import UnsupportedError
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing, presets
+from tests.injection.conftest import PIPELINES, make_text_to_image, quiet, tiny_parts
 
 STEPS = {"num_inference_steps": 4, "output_type": "pt", "max_sequence_length": 24}
 ROUTING = Routing.from_yaml("""
@@ -238,7 +238,7 @@ def test_streams_that_no_later_block_hears_are_dropped(plan: ScenePlan) -> None:
     draw(pipe, plan, routing=routing, num_inference_steps=1)
     for hook in hooks:
         hook.remove()
-    texts = {level: 0 for level in ("high", "low")}
+    texts = dict.fromkeys(("high", "low"), 0)
     for d in plan.descriptions():
         texts[d.level] += len(pipe.tokenizer_2(d.text).input_ids)
     both, high = 24 + texts["high"] + texts["low"], 24 + texts["high"]

@@ -1,0 +1,165 @@
+"""Seconds a denoising step: regional against plain FLUX, as ratios in one run.
+
+    python benchmarks/speed.py                    the bundled miniature, four regions with two levels
+    python benchmarks/speed.py --size wide        random weights of width 768 at 1024×1024 pixels, 64 tokens a text
+    python benchmarks/speed.py --size flux        random weights at FLUX.1-dev's full size (a GPU with 40 GB or more)
+
+`dense` is the same attention through an N×N boolean mask, as published implementations compute it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import FluxTransformer2DModel
+from torch import Tensor
+
+from strata.hierarchy.grid import token_grid
+from strata.hierarchy.plan import ScenePlan
+from strata.injection.attach import Session, attached
+from strata.injection.blocks import StepPlanner
+from strata.injection.layout import TokenLayout
+from strata.injection.streams import plan_streams
+from strata.layers.routing import Routing
+
+SIZES: dict[str, dict[str, Any]] = {
+    "wide": {"num_layers": 2, "num_single_layers": 4, "num_attention_heads": 6, "joint_attention_dim": 512},
+    "flux": {"num_layers": 19, "num_single_layers": 38, "num_attention_heads": 24, "joint_attention_dim": 4096},
+}
+
+
+def grid_plan(regions: int, size: int) -> ScenePlan:
+    """`regions` boxes that cover the canvas, each with a content and a detail text."""
+    columns = {1: 1, 2: 2, 4: 2, 8: 4, 16: 4}[regions]
+    width, height = size // columns, size // (regions // columns)
+    boxes = [
+        (c * width, r * height, (c + 1) * width, (r + 1) * height)
+        for r in range(regions // columns)
+        for c in range(columns)
+    ]
+    return ScenePlan.model_validate(
+        {
+            "width": size,
+            "height": size,
+            "prompt": "base",
+            "regions": [
+                {"name": f"r{i}", "box": box, "high": f"content {i}", "low": f"detail {i}"} for i, box in enumerate(boxes)
+            ],
+        }
+    )
+
+
+def median_seconds(call: Callable[[], Any], repeats: int, sync: Callable[[], None]) -> float:
+    call()
+    sync()
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        call()
+        sync()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def random_model(args: argparse.Namespace) -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    sync = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
+    with torch.device(device):
+        torch.set_default_dtype(dtype)
+        model = FluxTransformer2DModel(guidance_embeds=True, attention_head_dim=128, **SIZES[args.size]).eval()
+        torch.set_default_dtype(torch.float32)
+    rows = args.pixels // 16
+    width = SIZES[args.size]["joint_attention_dim"]
+    latents = torch.randn(1, rows * rows, 64, device=device, dtype=dtype)
+    ids = torch.zeros(rows, rows, 3, device=device)
+    ids[..., 1] += torch.arange(rows, device=device)[:, None]
+    ids[..., 2] += torch.arange(rows, device=device)[None]
+    base = torch.randn(1, args.base_tokens, width, device=device, dtype=dtype)
+
+    @torch.no_grad()
+    def forward(context: Any) -> Tensor:
+        with context:
+            out: Tensor = model(
+                hidden_states=latents,
+                encoder_hidden_states=base,
+                pooled_projections=torch.zeros(1, 768, device=device, dtype=dtype),
+                timestep=torch.full((1,), 0.5, device=device, dtype=dtype),
+                img_ids=ids.flatten(0, 1),
+                txt_ids=torch.zeros(args.base_tokens, 3, device=device),
+                guidance=torch.full((1,), 3.5, device=device, dtype=dtype),
+                return_dict=False,
+            )[0]
+        return out
+
+    plain = median_seconds(lambda: forward(nullcontext()), args.repeats, sync)
+    print(f"{args.size}: {sum(p.numel() for p in model.parameters()) / 1e6:.0f} M parameters, {rows * rows} image tokens,")
+    print(f"base {args.base_tokens} tokens, {args.tokens} tokens a text, {device}, {dtype}")
+    print(f"{'regions':>7}  {'routing':24} {'seconds a step':>14}  {'× plain':>7}")
+    print(f"{0:7}  {'plain FLUX':24} {plain:14.3f}  {1:7.2f}")
+    for regions in args.regions:
+        plan = grid_plan(regions, args.pixels)
+        for name in args.routing:
+            routing = Routing.load(name)
+            schedule = routing.resolve(len(model.transformer_blocks), len(model.single_transformer_blocks), 10)
+            streams = plan_streams(plan, schedule)
+            layout = TokenLayout.of(token_grid(plan, rows, rows), rows * rows, device)
+            lengths = [args.tokens] * len(streams)
+            planner = StepPlanner(schedule, streams, lengths, args.base_tokens, layout, device)
+            texts = {s.text: torch.randn(1, args.tokens, width, device=device, dtype=dtype) for s in streams}
+
+            def call(planner: StepPlanner = planner, texts: dict[str, Tensor] = texts) -> Tensor:
+                return forward(attached(model, Session(lambda *_: planner, texts, lambda: 10)))
+
+            seconds = median_seconds(call, args.repeats, sync)
+            print(f"{regions:7}  {name:24} {seconds:14.3f}  {seconds / plain:7.2f}", flush=True)
+    if device.type == "cuda":
+        print(f"peak memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
+
+
+def miniature(args: argparse.Namespace) -> None:
+    from strata.injection.pipeline import RegionalPipeline
+    from strata.miniature import load
+
+    pipe = load()
+    pipe.set_progress_bar_config(disable=True)
+    plan = ScenePlan.load("configs/plans/four_regions.yaml")
+    options = {"num_inference_steps": 20, "max_sequence_length": 48}
+
+    def plain() -> Any:
+        size = {"width": plan.width, "height": plan.height}
+        return pipe(plan.prompt, generator=torch.Generator().manual_seed(0), **size, **options)
+
+    seconds = median_seconds(plain, args.repeats, lambda: None)
+    print("miniature, 64×64 pixels, 20 steps; four regions with two levels")
+    print(f"{'routing':26} {'seconds an image':>16}  {'× plain':>7}  routed steps")
+    print(f"{'plain FLUX':26} {seconds:16.2f}  {1:7.2f}")
+    for name in args.routing:
+        regional = RegionalPipeline(pipe, name)
+        routed = int(np.count_nonzero(regional.schedule(20).routed_steps))
+        each = median_seconds(lambda r=regional: r(plan, seed=0, **options), args.repeats, lambda: None)
+        print(f"{name:26} {each:16.2f}  {each / seconds:7.2f}  {routed} of 20", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=["miniature", *SIZES], default="miniature")
+    parser.add_argument("--routing", nargs="+", default=["coarse-to-fine", "uniform", "regional-prompting-flux"])
+    parser.add_argument("--regions", nargs="+", type=int, default=[2, 4, 8])
+    parser.add_argument("--pixels", type=int, default=1024)
+    parser.add_argument("--tokens", type=int, default=64, help="tokens of each region's text")
+    parser.add_argument("--base-tokens", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=3)
+    args = parser.parse_args()
+    miniature(args) if args.size == "miniature" else random_model(args)
+
+
+if __name__ == "__main__":
+    main()
