@@ -4,7 +4,7 @@
     python benchmarks/speed.py --size wide        random weights of width 768 at 1024×1024 pixels, 64 tokens a text
     python benchmarks/speed.py --size flux        random weights at FLUX.1-dev's full size (a GPU with 40 GB or more)
 
-`dense` is the same attention through an N×N boolean mask, as published implementations compute it.
+Nothing else should run beside it: the ratios are of medians within one run, but still of wall-clock time.
 """
 
 from __future__ import annotations
@@ -50,13 +50,15 @@ def grid_plan(regions: int, size: int) -> ScenePlan:
             "height": size,
             "prompt": "base",
             "regions": [
-                {"name": f"r{i}", "box": box, "high": f"content {i}", "low": f"detail {i}"} for i, box in enumerate(boxes)
+                {"name": f"r{i}", "box": box, "high": f"content {i}", "low": f"detail {i}"}
+                for i, box in enumerate(boxes)
             ],
         }
     )
 
 
 def median_seconds(call: Callable[[], Any], repeats: int, sync: Callable[[], None]) -> float:
+    """Median over `repeats` calls, after one that is not counted."""
     call()
     sync()
     times = []
@@ -69,6 +71,7 @@ def median_seconds(call: Callable[[], Any], repeats: int, sync: Callable[[], Non
 
 
 def random_model(args: argparse.Namespace) -> None:
+    """One transformer call on random weights, plain and with regions."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     sync = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
@@ -100,7 +103,8 @@ def random_model(args: argparse.Namespace) -> None:
         return out
 
     plain = median_seconds(lambda: forward(nullcontext()), args.repeats, sync)
-    print(f"{args.size}: {sum(p.numel() for p in model.parameters()) / 1e6:.0f} M parameters, {rows * rows} image tokens,")
+    million = sum(p.numel() for p in model.parameters()) / 1e6
+    print(f"{args.size}: {million:.0f} M parameters, {rows * rows} image tokens,")
     print(f"base {args.base_tokens} tokens, {args.tokens} tokens a text, {device}, {dtype}")
     print(f"{'regions':>7}  {'routing':24} {'seconds a step':>14}  {'× plain':>7}")
     print(f"{0:7}  {'plain FLUX':24} {plain:14.3f}  {1:7.2f}")
@@ -125,6 +129,7 @@ def random_model(args: argparse.Namespace) -> None:
 
 
 def miniature(args: argparse.Namespace) -> None:
+    """Whole images of the bundled model, plain and with regions."""
     from strata.injection.pipeline import RegionalPipeline
     from strata.miniature import load
 
@@ -149,6 +154,7 @@ def miniature(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
+    """Print the table; see `--help`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=["miniature", *SIZES], default="miniature")
     parser.add_argument("--routing", nargs="+", default=["coarse-to-fine", "uniform", "regional-prompting-flux"])

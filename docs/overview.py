@@ -1,6 +1,6 @@
 """The picture of the README: every demo plan's layout beside the image drawn from it.
 
-    python docs/overview.py out/demo [-o overview.png]
+python docs/overview.py out/demo [-o overview.png]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ NAMES = ("two_regions", "three_regions", "four_regions")
 
 
 def main() -> None:
+    """Write the picture; see `--help`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", "--output", type=Path)
@@ -23,7 +24,8 @@ def main() -> None:
     for name in NAMES:
         layout = Image.open(args.folder / name / "layout.png").convert("RGB")
         layout = layout.resize((round(layout.width * SIDE / layout.height), SIDE), Image.Resampling.LANCZOS)
-        image = Image.open(args.folder / name / "image.png").convert("RGB").resize((SIDE, SIDE), Image.Resampling.NEAREST)
+        image = Image.open(args.folder / name / "image.png").convert("RGB")
+        image = image.resize((SIDE, SIDE), Image.Resampling.NEAREST)
         rows.append((name, layout, image))
     left = max(layout.width for _, layout, _ in rows)
     caption = 30

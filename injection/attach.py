@@ -59,6 +59,7 @@ class RoutedBlock(nn.Module):
         image_rotary_emb: Any = None,
         joint_attention_kwargs: dict[str, Any] | None = None,
     ) -> tuple[Tensor, Tensor]:
+        """Call the block; takes and returns what it does."""
         running = self.session[0].running
         kwargs = joint_attention_kwargs
         if running is not None:
@@ -155,7 +156,7 @@ class Session:
         planner, step = self.planner, self.step
         self.step += 1
         if step >= planner.schedule.steps:
-            raise StrataError(f"the pipeline made more than {planner.schedule.steps} transformer calls; cannot tell steps")
+            raise StrataError(f"the pipeline called the transformer more often than its {planner.schedule.steps} steps")
         if not planner.routed(step):
             return None
         layout, batch = planner.layout, base_BLC.shape[0]

@@ -95,11 +95,11 @@ class StepPlanner:
                 groups += self._atoms(alive, own, weights, audible, (base_start, base_stop), isolated, text)
         ratio = float(schedule.base_ratio[step])
         heard = bool(audible) or is_open
-        base_span: Span
+        direct: Spans
         blended: Span | None = (text, end if is_open else canvas_stop)
         if copied:
-            base_span, direct = (base_start, text), ((base_start, text),)
-            base = Audience((base_span,), (base_span,))
+            direct = ((base_start, text),)
+            base = Audience(direct, direct)
             lent = base_stop
             if reference and not is_open:
                 groups.append(Audience(reference, merge([(base_start, base_stop), (text, end)])))

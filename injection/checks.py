@@ -52,7 +52,8 @@ def check_transformer(transformer: Any) -> None:
         registry = getattr(module, "_diffusers_hook", None)
         for hook in getattr(registry, "hooks", ()):
             if any(part in hook for part in _REUSING):
-                raise UnsupportedError(f"{name or 'the transformer'}: the hook {hook!r} skips or reuses blocks (a block cache?)")
+                where = name or "the transformer"
+                raise UnsupportedError(f"{where}: the hook {hook!r} skips or reuses blocks (a block cache?)")
     active = _AttentionBackendRegistry.get_active_backend()[0]
     for name, processor in transformer.attn_processors.items():
         if type(processor) is not FluxAttnProcessor:
@@ -77,5 +78,6 @@ def check_strengths(transformer: Any) -> None:
         backend = processor._attention_backend or active
         if AttentionBackendName(backend) not in native:
             raise UnsupportedError(
-                f"strengths other than 0 and 1 need the attention backend 'native', not {AttentionBackendName(backend).value!r}"
+                "strengths other than 0 and 1 need the attention backend 'native',"
+                f" not {AttentionBackendName(backend).value!r}"
             )

@@ -66,7 +66,8 @@ class TextCache:
             return embeds, int(tokens.attention_mask.sum())
 
         embeds, real = self._remember(("stream", text, max_length, scale, self._state()), encode)
-        return embeds if padded else embeds[:, :real]
+        real_BLC: Tensor = embeds if padded else embeds[:, :real]
+        return real_BLC
 
     @contextmanager
     def encoding(self, heard: Callable[[int, Tensor], None]) -> Iterator[None]:

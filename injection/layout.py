@@ -33,6 +33,7 @@ def merge(spans: Iterable[Span]) -> Spans:
 
 
 def shift(spans: Spans, by: int) -> Spans:
+    """The same spans, `by` tokens further on."""
     return tuple((start + by, stop + by) for start, stop in spans)
 
 
@@ -89,6 +90,4 @@ class TokenLayout:
 
     def neighbours(self, members: tuple[int, ...]) -> Spans:
         """The canvas tokens that share a region with an atom of these members (background: with the background)."""
-        return merge(
-            span for other, span in self.atoms if (set(other) & set(members)) or (not other and not members)
-        )
+        return merge(span for other, span in self.atoms if (set(other) & set(members)) or (not other and not members))

@@ -75,8 +75,8 @@ class RegionalPipeline:
         Raises:
             InputError: a rule of the routing matches no block or step of this model.
         """
-        transformer = self.pipe.transformer
-        return self.routing.resolve(len(transformer.transformer_blocks), len(transformer.single_transformer_blocks), steps)
+        doubles, singles = self.pipe.transformer.transformer_blocks, self.pipe.transformer.single_transformer_blocks
+        return self.routing.resolve(len(doubles), len(singles), steps)
 
     def check(self, plan: ScenePlan, **options: Any) -> tuple[Stream, ...]:
         """Everything that can be wrong with a plan and options on this pipeline, before anything expensive.
@@ -179,6 +179,3 @@ class RegionalPipeline:
                 return pipe(**options)
             with attached(pipe.transformer, session):
                 return pipe(**options)
-
-
-

@@ -65,11 +65,13 @@ def _area_streams(area: str, texts: dict[Level, Description], schedule: Schedule
     divided = [texts[level] for level in ("high", "low") if level in texts]
     if "full" in texts and "full" not in heard and not divided:
         weight = np.maximum(schedule.strength("high", area), schedule.strength("low", area))
-        yield Stream(area, "full", texts["full"].text, weight * texts["full"].strength)
+        yield Stream(area, "full", texts["full"].text, weight * np.float32(texts["full"].strength))
     elif divided and "full" not in texts and heard == {"full"}:
         strength = max(d.strength for d in divided)
         text = ", ".join(d.text for d in divided)
         yield Stream(area, "full", text, schedule.strength("full", area) * np.float32(strength))
     else:
         for level, description in texts.items():
-            yield Stream(area, level, description.text, schedule.strength(level, area) * description.strength)
+            yield Stream(
+                area, level, description.text, schedule.strength(level, area) * np.float32(description.strength)
+            )

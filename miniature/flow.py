@@ -77,7 +77,7 @@ def new_transformer() -> FluxTransformer2DModel:
 
 
 class ExplicitAttention:
-    """FLUX's joint attention written out: at 64 tokens a head that trains much faster on a CPU than the fused kernel."""
+    """FLUX's joint attention written out: at 64 tokens it trains much faster on a CPU than the fused kernel."""
 
     def __call__(
         self,
@@ -87,6 +87,7 @@ class ExplicitAttention:
         attention_mask: Tensor | None = None,
         image_rotary_emb: Any = None,
     ) -> Any:
+        """Takes and returns what diffusers' `FluxAttnProcessor` does; `attention_mask` is added to the logits."""
         q, k, v, eq, ek, ev = _get_qkv_projections(attn, hidden_states, encoder_hidden_states)
         q, k, v = (x.unflatten(-1, (attn.heads, -1)) for x in (q, k, v))
         q, k = attn.norm_q(q), attn.norm_k(k)
@@ -136,8 +137,10 @@ class Data:
             self.no_pooled = self.pool_texts([""])
 
     def pool_texts(self, texts: list[str]) -> Tensor:
+        """CLIP's pooled vectors [N, 64]."""
         tokens = self.clip_tokenizer(texts, padding="max_length", max_length=64, truncation=True, return_tensors="pt")
-        return self.clip(input_ids=tokens.input_ids).pooler_output
+        pooled: Tensor = self.clip(input_ids=tokens.input_ids).pooler_output
+        return pooled
 
     def batch(self) -> dict[str, Tensor]:
         """One batch of one pool; latents [B, N, 32], texts [B, L, 128], key bias [B, 1, 1, L+N], labels [B, N, 3]."""
@@ -204,7 +207,9 @@ class Trainer:
         matrices = [n for n, p in self.master.items() if p.ndim == 2 and "blocks." in n and ".norm" not in n]
         rest = [n for n in self.master if n not in set(matrices)]
         self.optimizers = [
-            torch.optim.Muon([self.master[n] for n in matrices], lr=lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.Muon(
+                [self.master[n] for n in matrices], lr=lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+            ),
             torch.optim.AdamW([self.master[n] for n in rest], lr=lr / 2, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         width = model.inner_dim
@@ -228,8 +233,9 @@ class Trainer:
         self.model.single_transformer_blocks[1].register_forward_hook(keep)
 
     def predict(self, batch: dict[str, Tensor], noisy: Tensor, times: Tensor, guidance: Tensor) -> Tensor:
+        """The model's velocity for a batch with its latents replaced by `noisy`, float32 [B, N, 32]."""
         b = torch.bfloat16
-        return self.model(
+        velocity: Tensor = self.model(
             hidden_states=noisy.to(b),
             encoder_hidden_states=batch["embeds"].to(b),
             pooled_projections=batch["pooled"].to(b),
@@ -239,9 +245,11 @@ class Trainer:
             guidance=guidance.to(b),
             joint_attention_kwargs={"attention_mask": batch["bias"]},
             return_dict=False,
-        )[0].float()
+        )[0]
+        return velocity.float()
 
     def load_into_model(self, weights: dict[str, Tensor]) -> None:
+        """Copy weights into the bfloat16 model."""
         with torch.no_grad():
             for name, p in self.model.named_parameters():
                 p.copy_(weights[name])
@@ -271,6 +279,7 @@ class Trainer:
         return norm
 
     def save(self, path: Path) -> None:
+        """Write the whole state, atomically."""
         state = {
             "master": self.master,
             "ema": self.ema,
@@ -283,6 +292,7 @@ class Trainer:
         part.replace(path)
 
     def load(self, path: Path) -> None:
+        """Read what `save` wrote."""
         state = torch.load(path, weights_only=True)
         for name, p in self.master.items():
             p.copy_(state["master"][name])

@@ -40,6 +40,7 @@ class Thing:
 
     @property
     def combination(self) -> tuple[str | None, str | None, str | None]:
+        """Shape, colour and surface."""
         return (self.shape, self.colour, self.surface)
 
 
@@ -177,10 +178,9 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z]+|,", text.lower())
 
 
-_GROUND = re.compile(r"(?:on an? )?((?:(?:%s|%s) )+)background" % ("|".join(PATTERNS), "|".join(TONES)))
-_SIDE = re.compile(
-    r"(?:on|at|in) the (top left|top right|bottom left|bottom right|left|right|top|bottom|center|middle)(?: side| corner)?"
-)
+_GROUND = re.compile(rf"(?:on an? )?((?:(?:{'|'.join((*PATTERNS, *TONES))}) )+)background")
+_PLACES = "|".join(sorted((*SIDES, "middle"), key=len, reverse=True))
+_SIDE = re.compile(rf"(?:on|at|in) the ({_PLACES})(?: side| corner)?")
 
 
 def parse_backdrop(text: str) -> Backdrop:

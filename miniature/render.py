@@ -66,7 +66,8 @@ def _silhouette(shape: str, radius: int) -> tuple[NDArray[np.float32], NDArray[n
     inside = distance_transform_edt(solid) > line * OVERSAMPLE
 
     def shrink(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        return mask.reshape(2 * half, OVERSAMPLE, 2 * half, OVERSAMPLE).mean((1, 3), dtype=np.float32)
+        shares: NDArray[np.float32] = mask.reshape(2 * half, OVERSAMPLE, 2 * half, OVERSAMPLE).mean((1, 3), np.float32)
+        return shares
 
     return shrink(solid), shrink(inside)
 

@@ -83,7 +83,7 @@ def _side_of(cx: float, cy: float, width: int, height: int) -> str:
 
 
 def single_scene(rng: random.Random, width: int, height: int, held_out: bool = False) -> Scene:
-    """One object somewhere on the canvas, on a 4-pixel grid, its radius between 40 % and 80 % of what fits the middle."""
+    """One object somewhere on the canvas, on a 4-pixel grid, at 60 to 100 % of the largest radius that fits."""
     largest = min(min(width, height) // 2 - 1, 24)
     radius = rng.randint(max(10, round(0.6 * largest)), largest)
     xs = range(4 * ((radius + 4) // 4), width - radius, 4)

@@ -66,7 +66,12 @@ def texts(out: Path, t5_seconds: float, clip_seconds: float) -> tuple[Any, Any, 
 def scheduler() -> FlowMatchEulerDiscreteScheduler:
     """FLUX.1-dev's scheduler configuration."""
     return FlowMatchEulerDiscreteScheduler(
-        shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, base_image_seq_len=256, max_image_seq_len=4096
+        shift=3.0,
+        use_dynamic_shifting=True,
+        base_shift=0.5,
+        max_shift=1.15,
+        base_image_seq_len=256,
+        max_image_seq_len=4096,
     )
 
 
@@ -92,7 +97,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--vae-minutes", type=float, default=7.5)
     parser.add_argument("--t5-minutes", type=float, default=2.5)
     parser.add_argument("--clip-minutes", type=float, default=1.0)
-    parser.add_argument("--flow-minutes", type=float, default=75.0, help="training time of the flow, all resumes together")
+    parser.add_argument("--flow-minutes", type=float, default=75.0, help="of training, all resumes together")
     parser.add_argument("--guidance-minutes", type=float, default=10.0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args(argv)

@@ -121,7 +121,8 @@ def test_the_whole_transformer_agrees_with_the_definition(
     total = scene.canvas + scene.reference
     latents = torch.randn(2, total, 8, generator=generator)
     base = torch.randn(2, scene.base_length, 12, generator=generator)
-    texts = {s.text: torch.randn(1, n, 12, generator=generator) for s, n in zip(scene.streams, scene.lengths, strict=True)}
+    told = zip(scene.streams, scene.lengths, strict=True)
+    texts = {s.text: torch.randn(1, n, 12, generator=generator) for s, n in told}
     ids = torch.zeros(total, 3)
     ids[: scene.canvas, 1] = torch.arange(scene.canvas) // grid.cols
     ids[: scene.canvas, 2] = torch.arange(scene.canvas) % grid.cols
@@ -163,7 +164,8 @@ def test_split_attention_agrees_with_the_definition(
         return
     plan = planner.blocks(step)[block]
     regional = plan.regional
-    assert regional is not None and plan.copied
+    assert regional is not None
+    assert plan.copied
     layout, total = planner.layout, scene.canvas + scene.reference
     generator = torch.Generator().manual_seed(seed)
     streams = [range(sum(scene.lengths[:i]), sum(scene.lengths[: i + 1])) for i in range(len(scene.streams))]
@@ -192,9 +194,9 @@ def test_split_attention_agrees_with_the_definition(
     image = (1 - ratio) * own + ratio * from_copy
     if scene.reference and doing != "open":
         keys = torch.tensor([0.0] * 4 + [NEVER] * spoken + [0.0] * total)
-        whole = softmax_attention(
-            *(torch.cat([x["base"], x["streams"], x["image"]], dim=1) for x in (q, k, v)), keys[None].expand(len(keys), -1)
-        )
+        sequences = (torch.cat([x["base"], x["streams"], x["image"]], dim=1) for x in (q, k, v))
+        whole = softmax_attention(*sequences, keys[None].expand(len(keys), -1))
         image[:, scene.canvas :] = whole[:, 4 + spoken + scene.canvas :]
-    expected = torch.cat([dense[:, 4:][:, alive], base[:, :4], from_copy[:, layout.order], image[:, layout.order]], dim=1)
+    images = (from_copy[:, layout.order], image[:, layout.order])
+    expected = torch.cat([dense[:, 4:][:, alive], base[:, :4], *images], dim=1)
     assert (found - expected).abs().max() <= 1e-5

@@ -99,8 +99,9 @@ def test_true_guidance_with_a_negative_prompt(plan: ScenePlan) -> None:
     assert torch.equal(first, draw(pipe, plan, true_cfg_scale=2.0, negative_prompt="checkered"))
     assert not torch.equal(first, draw(pipe, plan))
     seen = []
-    inner = pipe.transformer
-    hook = inner.register_forward_hook(lambda m, a, k, o: seen.append(k["encoder_hidden_states"].shape[1]), with_kwargs=True)
+    hook = pipe.transformer.register_forward_hook(
+        lambda m, a, k, o: seen.append(k["encoder_hidden_states"].shape[1]), with_kwargs=True
+    )
     draw(pipe, said, true_cfg_scale=2.0)
     hook.remove()
     assert seen[1::2] == [24] * 4, "the negative prompt rides alone"
@@ -232,7 +233,9 @@ def test_streams_that_no_later_block_hears_are_dropped(plan: ScenePlan) -> None:
     routing = Routing.from_yaml("{name: a, about: b, rules: [{level: low, double: 0}, {level: high, single: 1}]}")
     lengths: list[int] = []
     hooks = [
-        block.register_forward_hook(lambda m, a, k, o: lengths.append(k["encoder_hidden_states"].shape[1]), with_kwargs=True)
+        block.register_forward_hook(
+            lambda m, a, k, o: lengths.append(k["encoder_hidden_states"].shape[1]), with_kwargs=True
+        )
         for block in (*pipe.transformer.transformer_blocks, *pipe.transformer.single_transformer_blocks)
     ]
     draw(pipe, plan, routing=routing, num_inference_steps=1)
@@ -324,7 +327,7 @@ class TestRefusals:
 
     def test_a_canvas_that_is_no_multiple_of_the_token(self) -> None:
         odd = ScenePlan.from_yaml("{width: 50, height: 32, prompt: a, regions: [{name: r, box: [0,0,9,9], full: b}]}")
-        with pytest.raises(InputError, match="width: 50: must be a multiple of 4.*48 or 52"):
+        with pytest.raises(InputError, match=r"width: 50: must be a multiple of 4.*48 or 52"):
             draw(make_text_to_image()[0], odd)
 
     def test_a_region_without_a_token(self) -> None:
