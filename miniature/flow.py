@@ -341,7 +341,7 @@ def teach_flow(data: Data, out: Path, seconds: float, save_every: float = 240.0)
             nn.functional.cross_entropy(x.flatten(0, 1), labels[..., i].flatten()) for i, x in enumerate(logits)
         )
         norm = trainer.update(flow + weight * auxiliary, learning_rate(progress, trainer.step))
-        sums += (float(flow.detach()), float(auxiliary), norm)  # type: ignore[arg-type]
+        sums += (float(flow.detach()), float(auxiliary), norm)
         count += 1
         trainer.samples += len(clean)
         trainer.seconds += time.monotonic() - begin
