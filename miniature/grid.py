@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,10 +78,14 @@ def _width(text: str, size: float) -> float:
 
 
 def _wrap(text: str, size: float, width: float) -> list[str]:
-    characters = int(width / _width("n", size))
-    while any(_width(line, size) > width for line in textwrap.wrap(text, characters)):
-        characters -= 1
-    return textwrap.wrap(text, characters)
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and _width(longer, size) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _chip_rows(findings: Sequence[Finding]) -> list[list[tuple[Finding, float]]]:

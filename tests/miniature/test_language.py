@@ -89,11 +89,26 @@ def test_what_is_no_single_object_is_refused(text: str, message: str) -> None:
 def test_held_out_list_is_fixed_and_balanced() -> None:
     assert len(HELD_OUT) == 28
     assert set(product(SHAPES, COLOURS, SURFACES)) > HELD_OUT
-    assert sorted(HELD_OUT)[:3] == [
-        ("circle", "blue", "outlined"),
-        ("circle", "green", "solid"),
-        ("circle", "orange", "solid"),
-    ]
+    held_colours = {shape: " ".join(sorted(c for s, c, _ in HELD_OUT if s == shape)) for shape in SHAPES}
+    assert held_colours == {
+        "circle": "green orange red yellow",
+        "square": "cyan green purple yellow",
+        "triangle": "blue cyan pink purple",
+        "star": "green orange pink yellow",
+        "heart": "blue cyan purple red",
+        "ring": "green orange pink yellow",
+        "cross": "blue cyan purple red",
+    }
+    held_surfaces = {shape: {surface for s, _, surface in HELD_OUT if s == shape} for shape in SHAPES}
+    assert held_surfaces == {
+        "circle": {"solid"},
+        "square": {"dotted"},
+        "triangle": {"outlined"},
+        "star": {"striped"},
+        "heart": {"checkered"},
+        "ring": {"solid"},
+        "cross": {"dotted"},
+    }
     counts = [[sum(value in combo for combo in HELD_OUT) for value in kind] for kind in (SHAPES, COLOURS, SURFACES)]
     assert counts[0] == [4] * 7
     assert set(counts[1]) <= {3, 4}
