@@ -29,9 +29,11 @@ def captions() -> list[str]:
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_every_word_is_one_piece(word: str) -> None:
+def test_every_word_is_one_piece_to_t5_and_spelled_by_clip(word: str) -> None:
     assert len(t5_tokenizer().tokenize(f"circle{word}" if word == "," else word)) == (2 if word == "," else 1)
-    assert len(clip_tokenizer().tokenize(word)) == 1
+    clip = clip_tokenizer()
+    assert "".join(clip.tokenize(word)) == f"{word}</w>"
+    assert clip.unk_token_id not in clip(word).input_ids[1:-1]
 
 
 def test_t5_splits_captions_into_words_and_knows_them_all(captions: list[str]) -> None:
