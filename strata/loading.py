@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import quote
+from strata.miniature import WEIGHTS
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class ModelSource:
         """The model's folder on this machine, where that is known before loading."""
         if self.kind == "hub":
             return None
-        return _miniature_weights() if self.kind == "miniature" else Path(self.name).expanduser()
+        return WEIGHTS if self.kind == "miniature" else Path(self.name).expanduser()
 
     def block_counts(self) -> tuple[int, int] | None:
         """How many double and single blocks the transformer has, where its configuration is at hand."""
@@ -81,12 +82,6 @@ def _check_folder(name: str, path: Path) -> None:
         raise InputError(f"model {quote(name)}: is a {kind}; must be a FLUX pipeline, such as FluxPipeline")
 
 
-def _miniature_weights() -> Path:
-    from strata import miniature
-
-    return Path(str(miniature.__file__)).parent / "weights"
-
-
 def choose_device(name: str) -> str:
     """`auto` is cuda, else mps, else cpu. Raises `InputError` for a device that this machine does not have."""
     import torch
@@ -122,11 +117,15 @@ def load_pipeline(source: ModelSource, device: str, dtype: str) -> Any:
         if source.kind == "miniature":
             from strata import miniature
 
+            if not (WEIGHTS / "model_index.json").is_file():
+                raise InputError(f"model '{MINIATURE}': its weights are missing from this installation ({WEIGHTS})")
             pipe = miniature.load(dtype=getattr(torch, dtype))
         else:
             from diffusers import DiffusionPipeline
 
-            pipe = DiffusionPipeline.from_pretrained(source.folder() or source.name, torch_dtype=getattr(torch, dtype))
+            pipe = DiffusionPipeline.from_pretrained(
+                str(source.folder() or source.name), torch_dtype=getattr(torch, dtype)
+            )
         return pipe.to(device)
     except (MemoryError, torch.OutOfMemoryError, InputError):
         raise

@@ -9,6 +9,7 @@ from PIL import Image
 
 from strata.hierarchy.plan import ScenePlan
 from strata.layers.routing import Routing
+from strata.miniature import WEIGHTS
 from tests.cli.conftest import Run
 
 
@@ -195,3 +196,16 @@ def test_interrupted_run_leaves_what_is_finished(
     run = json.loads((here / "run" / "run.json").read_text())
     assert [image["file"] for image in run["images"]] == ["image.png"]
     assert not list((here / "run").glob(".*")), "no temporary files"
+
+
+@pytest.mark.skipif(not WEIGHTS.exists(), reason="the miniature's weights are not in this checkout")
+def test_miniature_is_the_default(strata: Run, here: Path) -> None:
+    """An example plan with a mask file, drawn by the bundled model in its 20 steps, and again from its picture."""
+    plan = Path(__file__).parents[2] / "configs" / "plans" / "four_regions.yaml"
+    done = strata("generate", plan, "--seed", 0)
+    assert (done.code, done.err) == (0, "")
+    run = json.loads((here / "out" / "four_regions" / "run.json").read_text())
+    settings = run["settings"]
+    assert (settings["model"], settings["steps"], settings["dtype"]) == ("miniature", 20, "float32")
+    assert strata("generate", "out/four_regions/image.png").code == 0
+    assert same(here / "out" / "four_regions" / "image.png", here / "out" / "four_regions-2" / "image.png")
