@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 DEMO_PLANS := two three four
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint clean
+.PHONY: help demo miniature-report test test-slow lint clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -22,6 +22,9 @@ demo: $(VENV)/.installed  ## draw the three example plans on the bundled miniatu
 	done
 	@echo "The pictures, their layouts and schedules:"
 	@ls out/demo/*/*.png
+
+miniature-report: $(VENV)/.installed  ## print how well the bundled model draws, from fixed seeds (about 10 minutes)
+	$(BIN)/python -m strata.miniature.report
 
 test: $(VENV)/.installed-dev  ## run the tests, without the slow ones
 	$(BIN)/python -m pytest -q -m "not slow"

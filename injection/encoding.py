@@ -20,7 +20,8 @@ CAPACITY = 256
 class TextCache:
     """A bounded cache of what `pipe.encode_prompt` returned, and of T5 embeddings of single texts.
 
-    Keys hold everything that changes the encoding: text, length, type, device, LoRA adapters and their scale.
+    Nothing is kept while a text encoder has LoRA adapters. Weights changed in place (a LoRA fused into a text encoder)
+    go unnoticed: `clear` then.
     """
 
     def __init__(self, pipe: Any) -> None:
@@ -31,16 +32,18 @@ class TextCache:
         """Forget all texts; needed after the weights of a text encoder were changed in place."""
         self._kept.clear()
 
-    def _state(self) -> tuple[Any, ...]:
+    def _state(self) -> tuple[Any, ...] | None:
+        """What beside the text decides an embedding; None with LoRA adapters in an encoder, whose scales may change."""
         encoders = (self.pipe.text_encoder, self.pipe.text_encoder_2)
-        adapters = []
-        for encoder in encoders:
-            config = getattr(encoder, "peft_config", None) or {}
-            active = encoder.active_adapters() if config else ()
-            adapters.append((id(encoder), getattr(encoder, "dtype", None), tuple(config), tuple(active)))
-        return tuple(adapters)
+        if any(getattr(encoder, "peft_config", None) for encoder in encoders):
+            return None
+        return tuple((id(encoder), getattr(encoder, "dtype", None)) for encoder in encoders)
 
-    def _remember(self, key: Any, make: Callable[[], Any]) -> Any:
+    def _remember(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        state = self._state()
+        if state is None:
+            return make()
+        key = (*key, state)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
@@ -65,7 +68,7 @@ class TextCache:
             )[0]
             return embeds, int(tokens.attention_mask.sum())
 
-        embeds, real = self._remember(("stream", text, max_length, scale, self._state()), encode)
+        embeds, real = self._remember(("stream", text, max_length, scale), encode)
         real_BLC: Tensor = embeds if padded else embeds[:, :real]
         return real_BLC
 
@@ -82,7 +85,7 @@ class TextCache:
             nonlocal count
             plain = not any(isinstance(value, Tensor) for value in (*args, *kwargs.values()))
             if plain:
-                key = ("prompt", repr(args), repr(sorted(kwargs.items())), self._state())
+                key = ("prompt", repr(args), repr(sorted(kwargs.items())))
                 embeds, *rest = self._remember(key, lambda: encode(*args, **kwargs))
                 result = (embeds.clone(), *rest)
             else:

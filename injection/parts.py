@@ -28,9 +28,13 @@ class Part(NamedTuple):
 
 
 def can_part(q_BLHD: Tensor, backend: Any) -> bool:
-    """Whether parts can be had: on the CPU with the native backend, whose kernel tells its log-sum-exp."""
+    """Whether parts can be had: on the CPU with the native backend, whose kernel tells its log-sum-exp.
+
+    Not while gradients are recorded: the kernel has none for the log-sum-exp.
+    """
     chosen = backend or _AttentionBackendRegistry.get_active_backend()[0]
-    return q_BLHD.device.type == "cpu" and AttentionBackendName(chosen) == AttentionBackendName.NATIVE
+    native = AttentionBackendName(chosen) == AttentionBackendName.NATIVE
+    return q_BLHD.device.type == "cpu" and native and not (torch.is_grad_enabled() and q_BLHD.requires_grad)
 
 
 def attend_part(q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, bias: Tensor | None = None) -> Part:

@@ -18,10 +18,8 @@ from strata.injection.checks import check_pipeline, check_strengths, check_trans
 from strata.injection.encoding import TextCache
 from strata.injection.layout import TokenLayout
 from strata.injection.streams import Stream, plan_streams
-from strata.layers.routing import Routing
+from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.layers.schedule import Schedule
-
-DEFAULT_ROUTING = "uniform"
 
 _FROM_PLAN = {
     "prompt": "the plan's prompt",

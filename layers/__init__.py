@@ -2,11 +2,12 @@
 
 from strata.layers.drawing import draw_schedule
 from strata.layers.ramp import Ramp
-from strata.layers.routing import Blend, ModelSize, Routing, Rule, presets
+from strata.layers.routing import DEFAULT_ROUTING, Blend, ModelSize, Routing, Rule, presets
 from strata.layers.schedule import Schedule
 from strata.layers.table import schedule_table
 
 __all__ = [
+    "DEFAULT_ROUTING",
     "Blend",
     "ModelSize",
     "Ramp",

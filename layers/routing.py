@@ -87,6 +87,9 @@ def _write_number(value: float | Ramp) -> float | dict[str, float]:
     return value.as_data() if isinstance(value, Ramp) else value
 
 
+DEFAULT_ROUTING = "uniform"
+"""The preset that is used where none is named."""
+
 PercentField = Annotated[Percent, _reader(Percent.parse, Percent), PlainSerializer(str)]
 IndicesField = Annotated[Indices, _reader(Indices.parse, Indices), PlainSerializer(_write_indices)]
 StepsField = Annotated[Percent | Indices | int, _reader(_parse_steps, Percent, Indices), PlainSerializer(_write_steps)]

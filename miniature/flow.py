@@ -39,12 +39,14 @@ class Pool:
 
 
 POOLS = (
-    Pool(64, 64, (1,), 16, 0.42, 96, 24_000),
+    Pool(64, 64, (1,), 16, 0.34, 96, 24_000),
     Pool(32, 64, (1,), 16, 0.10, 128, 8_000),
     Pool(64, 32, (1,), 16, 0.10, 128, 8_000),
     Pool(32, 32, (1,), 16, 0.08, 160, 8_000),
-    Pool(64, 64, (2,), 26, 0.24, 80, 18_000),
-    Pool(64, 64, (3, 4), 48, 0.06, 64, 5_000),
+    Pool(64, 64, (2,), 26, 0.20, 80, 18_000),
+    Pool(96, 64, (1, 2, 3), 48, 0.05, 48, 3_000),
+    Pool(64, 96, (1, 2, 3), 48, 0.05, 48, 3_000),
+    Pool(64, 64, (3, 4), 48, 0.08, 64, 5_000),
 )
 
 
@@ -118,8 +120,8 @@ class Data:
         self.scenes: list[list[Scene]] = []
         self.latents: list[Tensor] = []
         encoder = vae.encoder.to(torch.bfloat16)
-        for i, pool in enumerate(POOLS):
-            rng = random.Random(1000 + i)
+        for pool in POOLS:
+            rng = random.Random(f"{pool.width}x{pool.height} {pool.things}")
             scenes = [random_scene(rng, pool.width, pool.height, rng.choice(pool.things)) for _ in range(pool.scenes)]
             parts = []
             for start in range(0, len(scenes), 250):
@@ -171,8 +173,8 @@ class Data:
         h, w = pool.height // 8, pool.width // 8
         ids = torch.zeros(h, w, 3)
         # A small canvas stands at its own place on a larger one half of the time.
-        ids[..., 1] = torch.arange(h)[:, None] + rng.choice((0, 0, 8 - h))
-        ids[..., 2] = torch.arange(w)[None] + rng.choice((0, 0, 8 - w))
+        ids[..., 1] = torch.arange(h)[:, None] + rng.choice((0, 0, max(0, 8 - h)))
+        ids[..., 2] = torch.arange(w)[None] + rng.choice((0, 0, max(0, 8 - w)))
         return {
             "latents": self.latents[which][rows].float(),
             "embeds": embeds,

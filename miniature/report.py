@@ -23,7 +23,8 @@ from tqdm import tqdm
 
 from strata.hierarchy.errors import StrataError
 from strata.hierarchy.files import write_atomic
-from strata.injection.pipeline import DEFAULT_ROUTING, RegionalPipeline
+from strata.injection.pipeline import RegionalPipeline
+from strata.layers.routing import DEFAULT_ROUTING
 from strata.miniature.autoencoder import psnr, random_images
 from strata.miniature.checkpoint import load_pipeline
 from strata.miniature.exam import KINDS, SIZE, Task, tasks

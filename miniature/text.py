@@ -59,7 +59,7 @@ def t5_tokenizer() -> T5TokenizerFast:
     pieces: list[tuple[str, float]] = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), (",", -2.0), ("▁", -12.0)]
     pieces += [(f"▁{word}", -3.0) for word in WORDS if word != ","]
     pieces += [(letter, -14.0) for letter in string.ascii_lowercase + string.digits + "-.'!?:;()"]
-    return T5TokenizerFast(vocab=pieces, extra_ids=0, model_max_length=512)
+    return T5TokenizerFast(vocab=pieces, extra_ids=0, model_max_length=MAX_LENGTH)
 
 
 def clip_tokenizer() -> CLIPTokenizer:

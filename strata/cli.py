@@ -170,6 +170,12 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         help="of the weights; auto is float32 on a CPU, bfloat16 elsewhere (default: auto; float32 for the miniature)",
     )
 
+    what.add_argument(
+        "--offload",
+        action="store_true",
+        help="keep only the model at work on the accelerator (FLUX.1 on 24 GB or less)",
+    )
+
     how = parser.add_argument_group("how it draws")
     how.add_argument("--seed", type=_seed, metavar="N", help="of the noise (default: random, printed and recorded)")
     how.add_argument("--count", type=_positive, default=1, metavar="N", help="pictures, of seeds SEED, SEED+1, …")

@@ -16,8 +16,8 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_layout
 from strata.layers.drawing import draw_schedule
-from strata.layers.routing import Routing
-from strata.loading import MINIATURE, ModelSource, choose_device, choose_dtype, load_pipeline, locate, quiet
+from strata.layers.routing import DEFAULT_ROUTING, Routing
+from strata.loading import MINIATURE, ModelSource, choose_device, choose_dtype, load_pipeline, locate, place, quiet
 from strata.run import (
     Record,
     RunFolder,
@@ -66,6 +66,7 @@ class Request:
     image_strength: float | None = None
     device: str | None = None
     dtype: str | None = None
+    offload: bool = False
     out: str | None = None
     count: int = 1
     force: bool = False
@@ -136,9 +137,6 @@ def _prepare(request: Request, source: Source) -> _Job:
     elif source.routing is not None:
         routing = source.routing
     else:
-        with quiet():
-            from strata.injection.pipeline import DEFAULT_ROUTING
-
         routing = Routing.load(DEFAULT_ROUTING)
     image = _input(request.image, source, source.record.image if source.record else None, "inputs/image", files)
     mask_image = _input(
@@ -204,7 +202,8 @@ def _draw(job: _Job, folder: RunFolder) -> None:
     with quiet():
         from strata.injection.pipeline import RegionalPipeline
 
-        pipe = _with_input(load_pipeline(job.model, device, dtype), job)
+        pipe = _with_input(load_pipeline(job.model, dtype), job)
+        place(pipe, device, job.request.offload)
         pipe.set_progress_bar_config(disable=not sys.stderr.isatty(), leave=False)
         regional = RegionalPipeline(pipe, job.routing)
         settings = _settings(job, pipe, device, dtype)
@@ -379,6 +378,6 @@ def _out_of_memory(torch: Any) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             raise InputError(
-                "out of memory: try --dtype bfloat16, a smaller --width and --height, or --device cpu"
+                "out of memory: try --offload, --dtype bfloat16, a smaller --width and --height, or --device cpu"
             ) from error
         raise

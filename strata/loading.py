@@ -105,8 +105,8 @@ def choose_dtype(name: str, device: str) -> str:
     return "float32" if device == "cpu" else "bfloat16"
 
 
-def load_pipeline(source: ModelSource, device: str, dtype: str) -> Any:
-    """The pipeline with its weights as `dtype` on `device` (names as `choose_device` and `choose_dtype` return them).
+def load_pipeline(source: ModelSource, dtype: str) -> Any:
+    """The pipeline with its weights as `dtype`, a name as `choose_dtype` returns it; `place` brings it to a device.
 
     Raises:
         InputError: it cannot be had or read; says what to do.
@@ -126,13 +126,27 @@ def load_pipeline(source: ModelSource, device: str, dtype: str) -> Any:
             pipe = DiffusionPipeline.from_pretrained(
                 str(source.folder() or source.name), torch_dtype=getattr(torch, dtype)
             )
-        return pipe.to(device)
+        return pipe
     except (MemoryError, torch.OutOfMemoryError, InputError):
         raise
     except Exception as error:  # what libraries raise for damaged or missing files is of many types
         logger.debug("loading %s failed", source.name, exc_info=True)
         reason = _hub_reason(error) if source.kind == "hub" else f"cannot be loaded: {_first_line(error)}"
         raise InputError(f"model {quote(source.name)}: {reason}") from error
+
+
+def place(pipe: Any, device: str, offload: bool) -> None:
+    """Brings a pipeline to `device`; with `offload`, each of its models only while it is at work (less memory).
+
+    Raises:
+        InputError: `offload` on a CPU, where it saves nothing.
+    """
+    if not offload:
+        pipe.to(device)
+    elif device == "cpu":
+        raise InputError("--offload: is for accelerators; on the CPU there is nowhere to offload to")
+    else:
+        pipe.enable_model_cpu_offload(device=device)
 
 
 def _hub_reason(error: BaseException) -> str:

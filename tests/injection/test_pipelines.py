@@ -193,6 +193,40 @@ def test_an_exception_in_the_middle_leaves_the_pipeline_plain(error: type[BaseEx
     assert not pipe.transformer._forward_pre_hooks
 
 
+def test_background_texts_without_a_background(plan: ScenePlan) -> None:
+    """A canvas that regions cover whole has nobody to hear them."""
+    pipe, _ = make_text_to_image()
+    everywhere = plan.regions[0].model_copy(update={"box": (0, 0, 48, 32)})
+    covered = plan.model_copy(update={"regions": (everywhere, plan.regions[1])})
+    silent = covered.model_copy(update={"background": None})
+    assert torch.equal(draw(pipe, covered), draw(pipe, silent))
+
+
+def test_gradients_flow(plan: ScenePlan) -> None:
+    """With gradients recorded, the outputs are the same (nothing relies on a kernel that has none)."""
+    pipe, _ = make_text_to_image()
+    grads = []
+
+    def watch(module: Any, args: Any, output: Any) -> None:
+        grads.append(output[0].requires_grad)
+
+    hook = pipe.transformer.register_forward_hook(watch)
+    expected = draw(pipe, plan)
+    hook.remove()
+    assert grads == [False] * 4
+    session_free = RegionalPipeline(pipe, ROUTING)
+    call = type(pipe).__call__
+    with torch.enable_grad():
+        type(pipe).__call__ = call.__wrapped__
+        try:
+            found = session_free(plan, seed=0, **STEPS | {"output_type": "latent"}).images
+        finally:
+            type(pipe).__call__ = call
+    assert found.requires_grad
+    assert (found.detach() - draw(pipe, plan, output_type="latent")).abs().max() < 1e-4
+    assert expected.isfinite().all()
+
+
 def test_texts_are_encoded_once(plan: ScenePlan) -> None:
     pipe, _ = make_text_to_image()
     regional, count = RegionalPipeline(pipe, ROUTING), 0

@@ -1,0 +1,59 @@
+"""Which texts become streams: levels that meet no rule stand in for each other, and nothing is lost silently."""
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.plan import ScenePlan
+from strata.injection.streams import plan_streams
+from strata.layers.routing import Routing
+from strata.layers.schedule import Schedule
+
+LEVELS = "{name: levels, about: a, rules: [{level: low, double: 0}, {level: high, single: 0-2, strength: 0.5}]}"
+FULL = "{name: full, about: a, rules: [{level: full, steps: 2}]}"
+
+
+def schedule(text: str) -> Schedule:
+    return Routing.from_yaml(text).resolve(2, 3, 4)
+
+
+def plan(**region: Any) -> ScenePlan:
+    fields = {"name": "r", "box": (0, 0, 8, 8), **region}
+    return ScenePlan.model_validate({"width": 16, "height": 16, "prompt": "base", "regions": [fields]})
+
+
+def test_a_text_a_level() -> None:
+    high, low = plan_streams(plan(high="a circle", low="red"), schedule(LEVELS))
+    assert (high.level, high.text, low.level, low.text) == ("high", "a circle", "low", "red")
+    assert high.weight.max() == np.float32(0.5)
+    assert (high.weight > 0).any(0).tolist() == [False, False, True, True, True]
+    assert (low.weight > 0).any(0).tolist() == [True, False, False, False, False]
+    assert (low.last_block(0), high.last_block(0)) == (0, 4)
+
+
+def test_full_stands_in_for_high_and_low() -> None:
+    (stream,) = plan_streams(plan(full="a red circle", strength=0.5), schedule(LEVELS))
+    assert stream.text == "a red circle"
+    assert stream.weight[0].tolist() == [0.5, 0, 0.25, 0.25, 0.25]
+
+
+def test_high_and_low_are_joined_for_a_routing_of_full_texts() -> None:
+    (stream,) = plan_streams(plan(high="a circle", low="red"), schedule(FULL))
+    assert stream.text == "a circle, red"
+    assert stream.weight.any(1).tolist() == [True, True, False, False]
+    assert stream.last_block(3) == -1
+
+
+def test_what_is_never_heard_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    only_high = "{name: only-high, about: a, rules: [{level: high}]}"
+    with caplog.at_level(logging.WARNING):
+        assert plan_streams(plan(low="red"), schedule(only_high)) == ()
+    assert "r: nothing of it is heard under the routing only-high" in caplog.text
+
+
+def test_a_rule_for_a_region_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="the plan has no such region"):
+        plan_streams(plan(high="a"), schedule("{name: n, about: a, rules: [{level: high, regions: [other]}]}"))
