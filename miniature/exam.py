@@ -13,6 +13,7 @@ from strata.hierarchy.plan import Region, ScenePlan, Texts
 from strata.miniature.language import (
     COLOURS,
     HELD_OUT,
+    NUMBERS,
     SHAPES,
     SIDES,
     SURFACES,
@@ -126,8 +127,13 @@ def _areas(rng: random.Random, count: int) -> Areas:
     return [halves(SIZE, SIZE, True)[0], *quarters(SIZE, SIZE)[2:]]
 
 
-def scene_plan(areas: Areas, things: Sequence[Thing], backdrop: Backdrop, levels: bool = False) -> ScenePlan:
-    """A plan with one region an area, each with one `full` text, or (`levels`) with a `high` and a `low` one."""
+def scene_plan(
+    areas: Areas, things: Sequence[Thing], backdrop: Backdrop, levels: bool = False, named: bool = True
+) -> ScenePlan:
+    """A plan with one region an area, each with one `full` text, or (`levels`) with a `high` and a `low` one.
+
+    The base prompt names every object with its side, or (not `named`) only tells how many there are.
+    """
     if levels:
         texts: list[dict[str, Any]] = [{"high": high_text(thing), "low": low_text(thing)} for thing in things]
         ground = Texts(high=f"{backdrop.pattern} background", low=str(backdrop.tone))
@@ -135,11 +141,12 @@ def scene_plan(areas: Areas, things: Sequence[Thing], backdrop: Backdrop, levels
         texts = [{"full": full_text(thing)} for thing in things]
         ground = Texts(full=backdrop_text(backdrop))
     regions = tuple(Region(name=side, box=box, **told) for (side, box), told in zip(areas, texts, strict=True))
-    prompt = _named(areas, things, backdrop)
+    counted = f"{NUMBERS[len(things)]} objects, {backdrop_text(backdrop)}"
+    prompt = _named(areas, things, backdrop) if named else counted
     return ScenePlan(width=SIZE, height=SIZE, prompt=prompt, regions=regions, background=ground)
 
 
-def _planned(count: int, levels: bool = False) -> Callable[[random.Random, int], list[Task]]:
+def _planned(count: int, levels: bool = False, named: bool = True) -> Callable[[random.Random, int], list[Task]]:
     """Plans with `count` regions, two pictures each, `n` regions judged in all (or a few more)."""
 
     def make(rng: random.Random, n: int) -> list[Task]:
@@ -149,7 +156,7 @@ def _planned(count: int, levels: bool = False) -> Callable[[random.Random, int],
         for i in range(plans):
             areas, things = _areas(rng, count), pool[count * i : count * (i + 1)]
             backdrop = random_backdrop(rng)
-            plan = scene_plan(areas, things, backdrop, levels)
+            plan = scene_plan(areas, things, backdrop, levels, named)
             questions = tuple(Question(thing, box) for thing, (_, box) in zip(things, areas, strict=True))
             tasks.append(Task(plan.prompt, rng.getrandbits(31), questions, backdrop, plan, images=2))
         return tasks
@@ -166,6 +173,8 @@ KINDS: Mapping[str, Kind] = {
     "regions-2": Kind("two regions with one full text each", _planned(2)),
     "regions-3": Kind("three regions with one full text each", _planned(3)),
     "regions-4": Kind("four regions with one full text each", _planned(4)),
+    "alone-2": Kind("two regions with one full text each, the base prompt only counts them", _planned(2, named=False)),
+    "alone-4": Kind("four regions with one full text each, the base prompt only counts them", _planned(4, named=False)),
     "levels-2": Kind("two regions with a high and a low text each", _planned(2, levels=True)),
 }
 """Objects are of combinations kept out of training, but for "trained", "content" and "detail"."""
