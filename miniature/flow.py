@@ -112,9 +112,14 @@ class ExplicitAttention:
 
 
 class Data:
-    """Latents of rendered scenes, kept in memory, and fresh captions for every batch."""
+    """Latents of rendered scenes, kept in memory, and fresh captions for every batch.
 
-    def __init__(self, vae: AutoencoderKL, t5: Any, clip: Any, tokenizers: tuple[Any, Any], seed: int = 0) -> None:
+    `share` of each pool's scenes is drawn and encoded.
+    """
+
+    def __init__(
+        self, vae: AutoencoderKL, t5: Any, clip: Any, tokenizers: tuple[Any, Any], seed: int = 0, share: float = 1.0
+    ) -> None:
         self.t5, self.clip, (self.t5_tokenizer, self.clip_tokenizer) = t5, clip, tokenizers
         self.rng = random.Random(seed)
         self.scenes: list[list[Scene]] = []
@@ -122,7 +127,8 @@ class Data:
         encoder = vae.encoder.to(torch.bfloat16)
         for pool in POOLS:
             rng = random.Random(f"{pool.width}x{pool.height} {pool.things}")
-            scenes = [random_scene(rng, pool.width, pool.height, rng.choice(pool.things)) for _ in range(pool.scenes)]
+            count = round(share * pool.scenes)
+            scenes = [random_scene(rng, pool.width, pool.height, rng.choice(pool.things)) for _ in range(count)]
             parts = []
             for start in range(0, len(scenes), 250):
                 images = to_tensor([s.paint() for s in scenes[start : start + 250]])
@@ -153,7 +159,7 @@ class Data:
         hear_padding = rng.random() < 0.3
         long = hear_padding and which == 0 and rng.random() < 0.5
         length, size = (MAX_LENGTH, POOLS[-1].batch) if long else (pool.length, pool.batch)
-        rows = [rng.randrange(pool.scenes) for _ in range(size)]
+        rows = [rng.randrange(len(self.scenes[which])) for _ in range(size)]
         scenes = [self.scenes[which][i] for i in rows]
         texts = [
             "" if rng.random() < 0.1 else join(caption_segments(tuple(p.thing for p in s.things), s.backdrop, rng))
@@ -306,9 +312,9 @@ class Trainer:
         self.load_into_model(self.master)
 
 
-def learning_rate(progress: float, step: int) -> float:
-    """Warm-up over 150 steps, then flat, then linear to nearly nothing over the last 35 % of the run."""
-    return min(1.0, (step + 1) / 150) * min(1.0, max(0.01, (1 - progress) / 0.35))
+def learning_rate(progress: float, step: int, warm_up: int = 150) -> float:
+    """Linear warm-up, then flat, then linear to nearly nothing over the last 35 % of the run."""
+    return min(1.0, (step + 1) / warm_up) * min(1.0, max(0.01, (1 - progress) / 0.35))
 
 
 def teach_flow(data: Data, out: Path, seconds: float, save_every: float = 240.0) -> dict[str, Tensor]:
@@ -364,7 +370,7 @@ def teach_flow(data: Data, out: Path, seconds: float, save_every: float = 240.0)
 def distil_guidance(data: Data, teacher: dict[str, Tensor], out: Path, seconds: float) -> dict[str, Tensor]:
     """Teach the guidance embedding what classifier-free guidance at scales 1 to 6 computes, in one pass."""
     torch.manual_seed(1)
-    trainer = Trainer(new_transformer(), lr=6e-4, ema=0.995)
+    trainer = Trainer(new_transformer(), lr=1e-3, ema=0.99)
     for name, p in trainer.master.items():
         p.copy_(teacher[name])
         trainer.ema[name].copy_(teacher[name])
@@ -400,7 +406,7 @@ def distil_guidance(data: Data, teacher: dict[str, Tensor], out: Path, seconds: 
             told, untold = teach.predict(batch, noisy, times, one), teach.predict(plain, noisy, times, one)
             target = untold + scale[:, None, None] * (told - untold)
         loss = (trainer.predict(batch, noisy, times, scale) - target).square().mean()
-        trainer.update(loss, learning_rate(trainer.seconds / seconds, trainer.step))
+        trainer.update(loss, learning_rate(trainer.seconds / seconds, trainer.step, warm_up=20))
         trainer.samples += n
         trainer.seconds += time.monotonic() - begin
         total, count = total + float(loss.detach()), count + 1

@@ -21,7 +21,7 @@ from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5Tokeniz
 
 from strata.miniature.autoencoder import teach_autoencoder
 from strata.miniature.flow import Data, distil_guidance, new_transformer, teach_flow
-from strata.miniature.text import teach_clip, teach_t5
+from strata.miniature.text import MAX_LENGTH, teach_clip, teach_t5
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,11 @@ def texts(out: Path, t5_seconds: float, clip_seconds: float) -> tuple[Any, Any, 
     )
 
 
+def autoencoder(out: Path) -> AutoencoderKL:
+    """The run's autoencoder, not to be trained further."""
+    return AutoencoderKL.from_pretrained(out / "vae").eval().requires_grad_(False)
+
+
 def scheduler() -> FlowMatchEulerDiscreteScheduler:
     """FLUX.1-dev's scheduler configuration."""
     return FlowMatchEulerDiscreteScheduler(
@@ -77,6 +82,8 @@ def scheduler() -> FlowMatchEulerDiscreteScheduler:
 
 def assemble(out: Path, weights: dict[str, torch.Tensor]) -> FluxPipeline:
     """The stock FluxPipeline of a run's parts."""
+    t5_tokenizer = T5TokenizerFast.from_pretrained(out / "tokenizer_2")
+    t5_tokenizer.model_max_length = MAX_LENGTH
     transformer: FluxTransformer2DModel = new_transformer()
     transformer.load_state_dict(weights)
     return FluxPipeline(
@@ -85,7 +92,7 @@ def assemble(out: Path, weights: dict[str, torch.Tensor]) -> FluxPipeline:
         text_encoder=CLIPTextModel.from_pretrained(out / "text_encoder"),
         tokenizer=CLIPTokenizer.from_pretrained(out / "tokenizer"),
         text_encoder_2=T5EncoderModel.from_pretrained(out / "text_encoder_2"),
-        tokenizer_2=T5TokenizerFast.from_pretrained(out / "tokenizer_2"),
+        tokenizer_2=t5_tokenizer,
         transformer=transformer.eval(),
     )
 
@@ -110,11 +117,11 @@ def main(argv: list[str] | None = None) -> None:
     if not (out / "vae").exists():
         save_folder(teach_autoencoder(60 * args.vae_minutes).save_pretrained, out / "vae")
     t5_tokenizer, t5, clip_tokenizer, clip = texts(out, 60 * args.t5_minutes, 60 * args.clip_minutes)
+    if not (out / "flow.safetensors").exists():
+        data = Data(autoencoder(out), t5, clip, (t5_tokenizer, clip_tokenizer))
+        save_file(teach_flow(data, out, 60 * args.flow_minutes), out / "flow.safetensors")
     if not (out / "guidance.safetensors").exists():
-        vae = AutoencoderKL.from_pretrained(out / "vae").requires_grad_(False)
-        data = Data(vae, t5, clip, (t5_tokenizer, clip_tokenizer))
-        if not (out / "flow.safetensors").exists():
-            save_file(teach_flow(data, out, 60 * args.flow_minutes), out / "flow.safetensors")
+        data = Data(autoencoder(out), t5, clip, (t5_tokenizer, clip_tokenizer), share=0.25)
         teacher = load_file(out / "flow.safetensors")
         save_file(distil_guidance(data, teacher, out, 60 * args.guidance_minutes), out / "guidance.safetensors")
     pipe = assemble(out, load_file(out / "guidance.safetensors"))
