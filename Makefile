@@ -18,10 +18,9 @@ help:  ## list the targets
 
 demo: $(VENV)/.installed  ## draw the three example plans on the bundled miniature into out/demo
 	@set -e; for n in $(DEMO_PLANS); do \
-		$(BIN)/strata generate configs/plans/$${n}_regions.yaml --out out/demo/$${n}_regions; \
+		$(BIN)/strata generate configs/plans/$${n}_regions.yaml --seed 1 --out out/demo/$${n}_regions --force; \
 	done
-	@echo "The pictures, their layouts and schedules:"
-	@ls out/demo/*/*.png
+	@$(BIN)/python docs/overview.py out/demo
 
 miniature-report: $(VENV)/.installed  ## print how well the bundled model draws, from fixed seeds (about 10 minutes)
 	$(BIN)/python -m strata.miniature.report

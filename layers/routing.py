@@ -87,7 +87,7 @@ def _write_number(value: float | Ramp) -> float | dict[str, float]:
     return value.as_data() if isinstance(value, Ramp) else value
 
 
-DEFAULT_ROUTING = "uniform"
+DEFAULT_ROUTING = "isolate-first"
 """The preset that is used where none is named."""
 
 PercentField = Annotated[Percent, _reader(Percent.parse, Percent), PlainSerializer(str)]
