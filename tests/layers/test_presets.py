@@ -26,6 +26,7 @@ def test_the_list() -> None:
         "coarse-to-fine",
         "content-first",
         "hard-mid",
+        "isolate-first",
         "regional-prompting-flux",
         "splitflux",
         "uniform",

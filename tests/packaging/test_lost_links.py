@@ -46,8 +46,8 @@ def test_editable_installation(links: str, checkout: Checkout, python: Run, envi
     flags = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
     python(["-m", "pip", "install", *flags, "--editable", str(root)], executable=interpreter)
     assert found(python(["-c", FIND_ALL], executable=interpreter)) == expected(root)
-    assert "generate" in python(["-m", "strata.cli", "--help"], executable=interpreter)
-    assert "coarse-to-fine" in python(["-m", "strata.cli", "routing", "list"], executable=interpreter)
+    assert "generate" in python(["-m", "strata", "--help"], executable=interpreter)
+    assert "coarse-to-fine" in python(["-m", "strata", "routing", "list"], executable=interpreter)
 
 
 @pytest.mark.parametrize("links", ["kept", "missing", "text"])

@@ -63,4 +63,4 @@ def test_wheel_runs(checkout: Checkout, python: Run, tmp_path: Path) -> None:
         archive.extractall(installed)
     where = python(["-c", "import strata.layers; print(strata.layers.__file__)"], path=[installed]).strip()
     assert Path(where) == installed / "strata" / "layers" / "__init__.py"
-    assert "coarse-to-fine" in python(["-m", "strata.cli", "routing", "list"], path=[installed])
+    assert "coarse-to-fine" in python(["-m", "strata", "routing", "list"], path=[installed])
