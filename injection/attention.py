@@ -18,20 +18,16 @@ from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_flux import FluxAttnProcessor, _get_qkv_projections
 from torch import Tensor
 
-from strata.injection.layout import Span, Spans, take
+from strata.injection.layout import Span, Spans, take, within, without
 from strata.injection.parts import Part, attend_part, can_part, merge_parts
 
 
 class Audience(NamedTuple):
-    """Queries that see the same keys; spans over the whole sequence.
-
-    `weighted`: some keys have a strength below 1. `whole`: the keys are some texts and all image tokens.
-    """
+    """Queries that see the same keys; spans over the whole sequence. `weighted`: some keys have a strength below 1."""
 
     queries: Spans
     keys: Spans
     weighted: bool = False
-    whole: bool = False
 
 
 class Regional(NamedTuple):
@@ -110,67 +106,89 @@ def regional_attention(
     q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, regional: Regional, backend: Any = None
 ) -> Tensor:
     """The attention output of all tokens, [B, L, H, D]."""
-    text, length = regional.text, q_BLHD.shape[1]
-
-    def bias_of(keys: Spans, weighted: bool) -> Tensor | None:
-        if not weighted or regional.bias is None:
-            return None
-        return take(regional.bias[None, :, None, None], keys).view(1, 1, 1, -1).to(q_BLHD.dtype)
-
-    def attend(audience: Audience) -> Tensor:
-        out_BLHD: Tensor = dispatch_attention_fn(
-            take(q_BLHD, audience.queries),
-            take(k_BLHD, audience.keys),
-            take(v_BLHD, audience.keys),
-            attn_mask=bias_of(audience.keys, audience.weighted),
-            backend=backend,
-        )
+    heard = _Hearing(q_BLHD, k_BLHD, v_BLHD, regional, backend)
+    out_BLHD = torch.empty_like(q_BLHD)  # every token is written below, once
+    if regional.blended is not None and regional.ratio is not None and heard.shares_keys():
+        # Base and regional attention have image keys in common: attend to those once, then to what only one sees.
+        for span in regional.direct:
+            _write(out_BLHD, (span,), heard.attend(Audience((span,), regional.base.keys)))
+        for audience in regional.groups:
+            blended = audience.queries[0][0] >= regional.blended[0]
+            _write(out_BLHD, audience.queries, heard.blend(audience) if blended else heard.attend(audience))
         return out_BLHD
 
-    def part(queries: Spans, keys: Spans, weighted: bool = False) -> Part:
-        bias = bias_of(keys, weighted)
-        return attend_part(take(q_BLHD, queries), take(k_BLHD, keys), take(v_BLHD, keys), bias)
-
-    image: Part | None = None
-    first, last = regional.base.queries[0]
-    if last > text and any(audience.whole for audience in regional.groups) and can_part(q_BLHD, backend):
-        # Base and regional attention share most of their keys: attend to the image once, then add each one's texts.
-        pixels = ((text, length),)
-        image = part(pixels, pixels)
-        spoken = attend(Audience(((first, text),), regional.base.keys))
-        base = torch.cat([spoken, merge_parts(image, part(pixels, ((first, text),))).out_BLHD], dim=1)
-    else:
-        base = attend(regional.base)
-
-    out_BLHD = torch.empty_like(q_BLHD)  # every token is written below, once
+    base_BLHD = heard.attend(regional.base)
+    first = regional.base.queries[0][0]
     for start, stop in regional.direct:
-        out_BLHD[:, start:stop] = base[:, start - first : stop - first]
+        out_BLHD[:, start:stop] = base_BLHD[:, start - first : stop - first]
     for audience in regional.groups:
-        if image is not None and audience.whole:
-            texts = tuple((start, min(stop, text)) for start, stop in audience.keys if start < text)
-            heard = image.take(audience.queries, text)
-            if texts:
-                heard = merge_parts(heard, part(audience.queries, texts, audience.weighted))
-            own = heard.out_BLHD
-        else:
-            own = attend(audience)
-        at = 0
-        for start, stop in audience.queries:
-            piece = own[:, at : at + stop - start]
-            at += stop - start
-            out_BLHD[:, start:stop] = _blend(piece, base, first, start, stop, regional)
-    if regional.blended is not None and regional.ratio is None:
+        _write(out_BLHD, audience.queries, heard.attend(audience))
+    if regional.blended is not None:
         start, stop = regional.blended
-        lent = regional.lent - first
-        out_BLHD[:, start:stop] = base[:, lent : lent + stop - start]
+        lent_BLHD = base_BLHD[:, regional.lent - first : regional.lent - first + stop - start]
+        if regional.ratio is not None:
+            lent_BLHD = torch.lerp(out_BLHD[:, start:stop], lent_BLHD, regional.ratio.to(out_BLHD.dtype))
+        out_BLHD[:, start:stop] = lent_BLHD
     return out_BLHD
 
 
-def _blend(piece: Tensor, base: Tensor, first: int, start: int, stop: int, regional: Regional) -> Tensor:
-    """A group's output for tokens [start, stop), blended with the base's where those tokens are blended."""
-    if regional.blended is None or regional.ratio is None or start < regional.blended[0]:
-        return piece
-    if start >= regional.blended[1]:
-        return piece
-    lent = regional.lent - first + start - regional.blended[0]
-    return torch.lerp(piece, base[:, lent : lent + stop - start], regional.ratio.to(piece.dtype))
+def _write(out_BLHD: Tensor, queries: Spans, heard_BLHD: Tensor) -> None:
+    """Put an audience's output where its queries stand."""
+    at = 0
+    for start, stop in queries:
+        out_BLHD[:, start:stop] = heard_BLHD[:, at : at + stop - start]
+        at += stop - start
+
+
+class _Hearing(NamedTuple):
+    """The tokens of one block, and attention among some of them."""
+
+    q_BLHD: Tensor
+    k_BLHD: Tensor
+    v_BLHD: Tensor
+    regional: Regional
+    backend: Any
+
+    def shares_keys(self) -> bool:
+        """Whether base and regional attention are best computed from parts: many tokens, one image, regions closed."""
+        blended, base = self.regional.blended, self.regional.base
+        mixed = any(
+            audience.queries[0][0] < self.regional.text < audience.queries[-1][1] for audience in self.regional.groups
+        )
+        one_image = blended is not None and base.queries[0][1] > blended[0]
+        return one_image and not mixed and can_part(self.q_BLHD, self.backend)
+
+    def bias(self, keys: Spans, weighted: bool) -> Tensor | None:
+        if not weighted or self.regional.bias is None:
+            return None
+        return take(self.regional.bias[None, :, None, None], keys).view(1, 1, 1, -1).to(self.q_BLHD.dtype)
+
+    def attend(self, audience: Audience) -> Tensor:
+        """The attention of an audience, through the user's backend."""
+        out_BLHD: Tensor = dispatch_attention_fn(
+            take(self.q_BLHD, audience.queries),
+            take(self.k_BLHD, audience.keys),
+            take(self.v_BLHD, audience.keys),
+            attn_mask=self.bias(audience.keys, audience.weighted),
+            backend=self.backend,
+        )
+        return out_BLHD
+
+    def part(self, queries: Spans, keys: Spans, weighted: bool = False) -> Part:
+        """Attention over some of the keys, to be merged."""
+        bias = self.bias(keys, weighted)
+        return attend_part(take(self.q_BLHD, queries), take(self.k_BLHD, keys), take(self.v_BLHD, keys), bias)
+
+    def blend(self, audience: Audience) -> Tensor:
+        """Regional and base attention of image tokens, blended."""
+        text, ratio = self.regional.text, self.regional.ratio
+        assert ratio is not None
+        own, texts = within(audience.keys, text, self.q_BLHD.shape[1]), within(audience.keys, 0, text)
+        common = self.part(audience.queries, own)
+        regional = base = common
+        if texts:
+            regional = merge_parts(common, self.part(audience.queries, texts, audience.weighted))
+        others = without(self.regional.base.keys, own)
+        if others:
+            base = merge_parts(common, self.part(audience.queries, others))
+        return torch.lerp(regional.out_BLHD, base.out_BLHD, ratio.to(base.out_BLHD.dtype))

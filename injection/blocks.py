@@ -152,4 +152,4 @@ class StepPlanner:
             keys = merge([*texts, *shift(image, text), *shift(layout.reference, text)])
             weighted = any(weights[n] != 1 for n in heard)
             found.setdefault((keys, weighted), []).append((span[0] + text, span[1] + text))
-        return [Audience(merge(spans), keys, weighted, not isolated) for (keys, weighted), spans in found.items()]
+        return [Audience(merge(spans), keys, weighted) for (keys, weighted), spans in found.items()]

@@ -37,6 +37,19 @@ def shift(spans: Spans, by: int) -> Spans:
     return tuple((start + by, stop + by) for start, stop in spans)
 
 
+def within(spans: Spans, start: int, stop: int) -> Spans:
+    """What of some spans lies in [start, stop)."""
+    return merge((max(a, start), min(b, stop)) for a, b in spans if a < stop and b > start)
+
+
+def without(spans: Spans, others: Spans) -> Spans:
+    """What of some spans lies in none of `others` (sorted and disjoint)."""
+    left = list(spans)
+    for start, stop in others:
+        left = [part for a, b in left for part in ((a, min(b, start)), (max(a, stop), b)) if part[0] < part[1]]
+    return merge(left)
+
+
 def take(x_BLHD: Tensor, spans: Spans) -> Tensor:
     """The tokens (dim 1) of some spans; a view where there is one span."""
     parts = [x_BLHD[:, start:stop] for start, stop in spans]

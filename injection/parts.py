@@ -12,7 +12,8 @@ import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
 from torch import Tensor
 
-from strata.injection.layout import Spans, shift, take
+SMALLEST = 512
+"""Tokens from which merging parts pays; below, its additional kernel calls cost more than they save."""
 
 
 class Part(NamedTuple):
@@ -21,20 +22,15 @@ class Part(NamedTuple):
     out_BLHD: Tensor
     lse_BLH1: Tensor
 
-    def take(self, queries: Spans, offset: int) -> Part:
-        """The part of some queries; `offset` is where in the sequence this part's queries start."""
-        spans = shift(queries, -offset)
-        return Part(take(self.out_BLHD, spans), take(self.lse_BLH1, spans))
-
 
 def can_part(q_BLHD: Tensor, backend: Any) -> bool:
-    """Whether parts can be had: on the CPU with the native backend, whose kernel tells its log-sum-exp.
+    """Whether parts can be had and pay: on the CPU, with the native backend, whose kernel tells its log-sum-exp.
 
     Not while gradients are recorded: the kernel has none for the log-sum-exp.
     """
     chosen = backend or _AttentionBackendRegistry.get_active_backend()[0]
-    native = AttentionBackendName(chosen) == AttentionBackendName.NATIVE
-    return q_BLHD.device.type == "cpu" and native and not (torch.is_grad_enabled() and q_BLHD.requires_grad)
+    native = q_BLHD.device.type == "cpu" and AttentionBackendName(chosen) == AttentionBackendName.NATIVE
+    return native and q_BLHD.shape[1] >= SMALLEST and not (torch.is_grad_enabled() and q_BLHD.requires_grad)
 
 
 def attend_part(q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, bias: Tensor | None = None) -> Part:

@@ -3,14 +3,15 @@
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from diffusers import FluxTransformer2DModel
-from diffusers.models.attention_dispatch import AttentionBackendName
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from strata.hierarchy.grid import TokenGrid
+from strata.injection import parts
 from strata.injection.attach import Session, attached
 from strata.injection.attention import regional_attention
 from strata.injection.blocks import StepPlanner
@@ -109,14 +110,18 @@ def run(transformer: FluxTransformer2DModel, latents: Tensor, text: Tensor, ids:
 
 
 @settings(max_examples=120)
-@given(scenes(), st.sampled_from([None, AttentionBackendName._NATIVE_MATH]), st.integers(0, 2**31))
+@given(scenes(), st.booleans(), st.integers(0, 2**31))
 def test_the_whole_transformer_agrees_with_the_definition(
-    drawn: tuple[Scene, TokenGrid], backend: AttentionBackendName | None, seed: int
+    drawn: tuple[Scene, TokenGrid], in_parts: bool, seed: int
 ) -> None:
-    """On the default backend, which merges parts of attentions, and on one that does not."""
+    """With base and regional attention merged from parts, as for many tokens, and without."""
     scene, grid = drawn
-    for processor in TRANSFORMER.attn_processors.values():
-        processor._attention_backend = backend
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "SMALLEST", 0 if in_parts else 10**6)
+        _agrees(scene, grid, seed)
+
+
+def _agrees(scene: Scene, grid: TokenGrid, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     total = scene.canvas + scene.reference
     latents = torch.randn(2, total, 8, generator=generator)
