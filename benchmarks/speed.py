@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -57,17 +57,18 @@ def grid_plan(regions: int, size: int) -> ScenePlan:
     )
 
 
-def median_seconds(call: Callable[[], Any], repeats: int, sync: Callable[[], None]) -> float:
-    """Median over `repeats` calls, after one that is not counted."""
-    call()
-    sync()
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        call()
-        sync()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
+def median_seconds(calls: Mapping[str, Callable[[], Any]], repeats: int, sync: Callable[[], None]) -> dict[str, float]:
+    """Median over `repeats` rounds; a round makes every call once, so that all meet the same weather."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(repeats + 1):
+        for name, call in calls.items():
+            sync()
+            begin = time.perf_counter()
+            call()
+            sync()
+            if turn:  # the first round warms up
+                times[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(each) for name, each in times.items()}
 
 
 def random_model(args: argparse.Namespace) -> None:
@@ -102,17 +103,13 @@ def random_model(args: argparse.Namespace) -> None:
             )[0]
         return out
 
-    plain = median_seconds(lambda: forward(nullcontext()), args.repeats, sync)
-    million = sum(p.numel() for p in model.parameters()) / 1e6
-    print(f"{args.size}: {million:.0f} M parameters, {rows * rows} image tokens,")
-    print(f"base {args.base_tokens} tokens, {args.tokens} tokens a text, {device}, {dtype}")
-    print(f"{'regions':>7}  {'routing':24} {'seconds a step':>14}  {'× plain':>7}")
-    print(f"{0:7}  {'plain FLUX':24} {plain:14.3f}  {1:7.2f}")
+    calls: dict[str, Callable[[], Any]] = {"0  plain FLUX": lambda: forward(nullcontext())}
     for regions in args.regions:
         plan = grid_plan(regions, args.pixels)
         for name in args.routing:
-            routing = Routing.load(name)
-            schedule = routing.resolve(len(model.transformer_blocks), len(model.single_transformer_blocks), 10)
+            schedule = Routing.load(name).resolve(
+                len(model.transformer_blocks), len(model.single_transformer_blocks), 10
+            )
             streams = plan_streams(plan, schedule)
             layout = TokenLayout.of(token_grid(plan, rows, rows), rows * rows, device)
             lengths = [args.tokens] * len(streams)
@@ -122,8 +119,11 @@ def random_model(args: argparse.Namespace) -> None:
             def call(planner: StepPlanner = planner, texts: dict[str, Tensor] = texts) -> Tensor:
                 return forward(attached(model, Session(lambda *_: planner, texts, lambda: 10)))
 
-            seconds = median_seconds(call, args.repeats, sync)
-            print(f"{regions:7}  {name:24} {seconds:14.3f}  {seconds / plain:7.2f}", flush=True)
+            calls[f"{regions}  {name}"] = call
+    million = sum(p.numel() for p in model.parameters()) / 1e6
+    print(f"{args.size}: {million:.0f} M parameters, {rows * rows} image tokens, {device}, {dtype}")
+    print(f"base prompt {args.base_tokens} tokens, {args.tokens} tokens a text, two texts a region")
+    show("regions, routing", "seconds a step", median_seconds(calls, args.repeats, sync))
     if device.type == "cuda":
         print(f"peak memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
 
@@ -138,31 +138,38 @@ def miniature(args: argparse.Namespace) -> None:
     plan = ScenePlan.load("configs/plans/four_regions.yaml")
     options = {"num_inference_steps": 20, "max_sequence_length": 48}
 
-    def plain() -> Any:
-        size = {"width": plan.width, "height": plan.height}
-        return pipe(plan.prompt, generator=torch.Generator().manual_seed(0), **size, **options)
-
-    seconds = median_seconds(plain, args.repeats, lambda: None)
-    print("miniature, 64×64 pixels, 20 steps; four regions with two levels")
-    print(f"{'routing':26} {'seconds an image':>16}  {'× plain':>7}  routed steps")
-    print(f"{'plain FLUX':26} {seconds:16.2f}  {1:7.2f}")
+    size = {"width": plan.width, "height": plan.height}
+    calls: dict[str, Callable[[], Any]] = {
+        "plain FLUX": lambda: pipe(plan.prompt, generator=torch.Generator().manual_seed(0), **size, **options)
+    }
     for name in args.routing:
         regional = RegionalPipeline(pipe, name)
         routed = int(np.count_nonzero(regional.schedule(20).routed_steps))
-        each = median_seconds(lambda r=regional: r(plan, seed=0, **options), args.repeats, lambda: None)
-        print(f"{name:26} {each:16.2f}  {each / seconds:7.2f}  {routed} of 20", flush=True)
+        calls[f"{name}, {routed} of 20 steps"] = lambda r=regional: r(plan, seed=0, **options)
+    print("miniature, 64×64 pixels, 20 steps; four regions with two levels")
+    show("routing", "seconds an image", median_seconds(calls, args.repeats, lambda: None))
+
+
+def show(what: str, unit: str, seconds: Mapping[str, float]) -> None:
+    """Print times and their ratios to the first."""
+    plain = next(iter(seconds.values()))
+    print(f"{what:40} {unit:>16}  × plain")
+    for name, each in seconds.items():
+        print(f"{name:40} {each:16.3f}  {each / plain:7.2f}")
 
 
 def main() -> None:
     """Print the table; see `--help`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=["miniature", *SIZES], default="miniature")
-    parser.add_argument("--routing", nargs="+", default=["coarse-to-fine", "uniform", "regional-prompting-flux"])
+    parser.add_argument(
+        "--routing", nargs="+", default=["isolate-first", "coarse-to-fine", "uniform", "regional-prompting-flux"]
+    )
     parser.add_argument("--regions", nargs="+", type=int, default=[2, 4, 8])
     parser.add_argument("--pixels", type=int, default=1024)
     parser.add_argument("--tokens", type=int, default=64, help="tokens of each region's text")
     parser.add_argument("--base-tokens", type=int, default=512)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     miniature(args) if args.size == "miniature" else random_model(args)
 
