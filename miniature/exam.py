@@ -28,7 +28,7 @@ from strata.miniature.language import (
 from strata.miniature.scenes import Box, halves, quarters, random_backdrop
 
 SIZE = 64
-"""Canvases are 64×64 pixels."""
+"""Canvases are 64×64 pixels where nothing else is said."""
 Areas = Sequence[tuple[str, Box]]
 NOTHING = Backdrop()
 """Of a text that leaves the background open."""
@@ -53,6 +53,8 @@ class Task:
     plan: ScenePlan | None = None
     images: int = 1
     """Pictures drawn from it in one call."""
+    size: tuple[int, int] = (SIZE, SIZE)
+    """Width and height in pixels of a picture without a plan."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +108,22 @@ def _named(areas: Areas, things: Sequence[Thing], backdrop: Backdrop) -> str:
     return f"{text}, {backdrop_text(backdrop)}" if backdrop.tone else text
 
 
-def _two_named(rng: random.Random, n: int) -> list[Task]:
-    tasks = []
-    pool = _things(rng, 2 * n)
-    for i in range(n):
-        areas, things = halves(SIZE, SIZE, bool(i % 2)), pool[2 * i : 2 * i + 2]
-        backdrop = random_backdrop(rng) if i // 2 % 2 else NOTHING
-        questions = tuple(Question(thing, box) for thing, (_, box) in zip(things, areas, strict=True))
-        tasks.append(Task(_named(areas, things, backdrop), rng.getrandbits(31), questions, backdrop))
-    return tasks
+def _two_named(width: int, height: int) -> Callable[[random.Random, int], list[Task]]:
+    """Two objects side by side or one above the other, along the longer side of the canvas if it has one."""
+
+    def make(rng: random.Random, n: int) -> list[Task]:
+        tasks = []
+        pool = _things(rng, 2 * n)
+        for i in range(n):
+            vertical = height > width or (height == width and bool(i % 2))
+            areas, things = halves(width, height, vertical), pool[2 * i : 2 * i + 2]
+            backdrop = random_backdrop(rng) if i // 2 % 2 else NOTHING
+            questions = tuple(Question(thing, box) for thing, (_, box) in zip(things, areas, strict=True))
+            text = _named(areas, things, backdrop)
+            tasks.append(Task(text, rng.getrandbits(31), questions, backdrop, size=(width, height)))
+        return tasks
+
+    return make
 
 
 def _areas(rng: random.Random, count: int) -> Areas:
@@ -169,7 +178,10 @@ KINDS: Mapping[str, Kind] = {
     "trained": Kind("one object of a combination seen in training, plain prompt", _single(held_out=False)),
     "content": Kind("content text alone, plain prompt", _content),
     "detail": Kind("detail text alone, plain prompt", _detail),
-    "two-named": Kind("two objects named with their sides, plain prompt", _two_named),
+    "two-named": Kind("two objects named with their sides, plain prompt", _two_named(SIZE, SIZE)),
+    "96x64": Kind("the same on 96×64 pixels", _two_named(96, 64)),
+    "64x96": Kind("the same on 64×96 pixels", _two_named(64, 96)),
+    "128x64": Kind("the same on 128×64 pixels, larger than any canvas in training", _two_named(128, 64)),
     "regions-2": Kind("two regions with one full text each", _planned(2)),
     "regions-3": Kind("three regions with one full text each", _planned(3)),
     "regions-4": Kind("four regions with one full text each", _planned(4)),

@@ -142,14 +142,16 @@ class Examiner:
             self.options["true_cfg_scale"] = true_cfg
         pipe.set_progress_bar_config(disable=True)
 
-    def plain(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
-        """Pictures of prompts, drawn at once by the stock pipeline, each from its own seed."""
+    def plain(
+        self, prompts: Sequence[str], seeds: Sequence[int], size: tuple[int, int] = (SIZE, SIZE)
+    ) -> list[Image.Image]:
+        """Pictures of prompts, drawn at once by the stock pipeline, each from its own seed; `size` is width, height."""
         options = dict(self.options)
         if self.true_cfg > 1:
             options["negative_prompt"] = [""] * len(prompts)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         images: list[Image.Image] = self.pipe(
-            list(prompts), height=SIZE, width=SIZE, generator=generators, **options
+            list(prompts), width=size[0], height=size[1], generator=generators, **options
         ).images
         return images
 
@@ -167,7 +169,7 @@ class Examiner:
         if todo and todo[0].plan is None:
             for start in range(0, len(todo), self.batch):
                 part = todo[start : start + self.batch]
-                yield from self.judge(part, self.plain([t.prompt for t in part], [t.seed for t in part]))
+                yield from self.judge(part, self.plain([t.prompt for t in part], [t.seed for t in part], part[0].size))
         else:
             for task in todo:
                 yield from self.judge([task] * task.images, self.planned(task))

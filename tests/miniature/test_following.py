@@ -1,0 +1,38 @@
+"""The bundled model draws what it is told: a small sample of the score report, with room for chance."""
+
+import pytest
+
+from strata.miniature.checkpoint import load_pipeline
+from strata.miniature.report import ALL, Examiner, count
+
+
+@pytest.fixture(scope="module")
+def examiner() -> Examiner:
+    return Examiner(load_pipeline())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "attribute", "least"),
+    [
+        ("single", ALL, 0.95),
+        ("content", "shape", 0.90),
+        ("detail", "colour", 0.95),
+        ("two-named", ALL, 0.95),
+        ("regions-2", ALL, 0.90),
+        ("regions-4", ALL, 0.90),
+        ("alone-2", ALL, 0.85),
+        ("levels-2", ALL, 0.85),
+    ],
+)
+def test_following(examiner: Examiner, kind: str, attribute: str, least: float) -> None:
+    scores = count(list(examiner.draw(kind, 40, seed=11)))
+    assert scores[attribute].share >= least, scores
+
+
+@pytest.mark.slow
+def test_isolated_regions_follow_better_than_open_ones(examiner: Examiner) -> None:
+    """Regions that never stand on their own run into each other: what the default routing is for."""
+    alone = count(list(examiner.draw("alone-2", 40, seed=12)))[ALL].share
+    together = Examiner(examiner.pipe, routing="uniform")
+    assert alone > count(list(together.draw("alone-2", 40, seed=12)))[ALL].share + 0.2
