@@ -84,11 +84,13 @@ def assemble(out: Path, weights: dict[str, torch.Tensor]) -> FluxPipeline:
     """The stock FluxPipeline of a run's parts."""
     t5_tokenizer = T5TokenizerFast.from_pretrained(out / "tokenizer_2")
     t5_tokenizer.model_max_length = MAX_LENGTH
+    vae = AutoencoderKL.from_pretrained(out / "vae")
+    vae.register_to_config(_name_or_path="")  # else the run's folder would be named in the configuration
     transformer: FluxTransformer2DModel = new_transformer()
     transformer.load_state_dict(weights)
     return FluxPipeline(
         scheduler=scheduler(),
-        vae=AutoencoderKL.from_pretrained(out / "vae"),
+        vae=vae,
         text_encoder=CLIPTextModel.from_pretrained(out / "text_encoder"),
         tokenizer=CLIPTokenizer.from_pretrained(out / "tokenizer"),
         text_encoder_2=T5EncoderModel.from_pretrained(out / "text_encoder_2"),

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from diffusers import FluxPipeline
 from PIL import Image
 
 from strata.cli import main
-from strata.miniature.text import clip_tokenizer, new_clip, new_t5, t5_tokenizer
+from tests.injection.conftest import tiny_parts
 
 MASK_PLAN = """\
 width: 32
@@ -37,39 +36,7 @@ Run = Callable[..., Result]
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """FLUX with 2 double and 3 single blocks; one image token covers 4×4 pixels."""
-    torch.manual_seed(0)
-    t5, clip = t5_tokenizer(), clip_tokenizer()
-    pipe = FluxPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
-        vae=AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 2,
-            up_block_types=("UpDecoderBlock2D",) * 2,
-            block_out_channels=(4, 8),
-            layers_per_block=1,
-            latent_channels=4,
-            norm_num_groups=2,
-            use_quant_conv=False,
-            use_post_quant_conv=False,
-            shift_factor=0.1,
-            scaling_factor=1.5,
-        ),
-        text_encoder=new_clip(clip),
-        tokenizer=clip,
-        text_encoder_2=new_t5(len(t5)),
-        tokenizer_2=t5,
-        transformer=FluxTransformer2DModel(
-            patch_size=1,
-            in_channels=16,
-            num_layers=2,
-            num_single_layers=3,
-            num_attention_heads=2,
-            attention_head_dim=16,
-            joint_attention_dim=128,
-            pooled_projection_dim=64,
-            axes_dims_rope=(4, 6, 6),
-            guidance_embeds=True,
-        ),
-    )
+    pipe = FluxPipeline(**tiny_parts())
     folder = tmp_path_factory.mktemp("models") / "tiny"
     pipe.save_pretrained(folder)
     return folder
