@@ -364,8 +364,8 @@ class ScenePlan(StrictModel):
             InputError: a side that is not from 1 to `LARGEST_SIDE`.
         """
         for name, side in (("width", width), ("height", height)):
-            if not 1 <= side <= LARGEST_SIDE:
-                raise InputError(f"{name}: {side}: must be from 1 to {LARGEST_SIDE}")
+            if not isinstance(side, int) or not 1 <= side <= LARGEST_SIDE:
+                raise InputError(f"{name}: {side}: must be a whole number from 1 to {LARGEST_SIDE}")
         x_scale, y_scale = width / self.width, height / self.height
         regions = []
         for region in self.regions:

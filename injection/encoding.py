@@ -52,6 +52,13 @@ class TextCache:
             self._kept.popitem(last=False)
         return value
 
+    def tell_cut(self, text: str, max_length: int) -> None:
+        """Warn if T5 hears only the beginning of a text."""
+        tokens = self.pipe.tokenizer_2(text).input_ids
+        if len(tokens) > max_length:
+            lost = self.pipe.tokenizer_2.decode(tokens[max_length - 1 :], skip_special_tokens=True)
+            logger.warning("a text of %d tokens is cut to %d; not heard: %.80s", len(tokens), max_length, lost)
+
     @torch.no_grad()
     def stream(self, text: str, max_length: int, padded: bool, scale: float | None) -> Tensor:
         """T5 embedding [1, L, C] of one text, as the pipeline encodes it; without `padded`, cut to its real tokens.

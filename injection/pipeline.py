@@ -52,6 +52,8 @@ class RegionalPipeline:
     def __init__(self, pipe: Any, routing: Routing | str | Path = DEFAULT_ROUTING) -> None:
         check_pipeline(pipe)
         self.pipe = pipe
+        if not isinstance(routing, Routing | str | Path):
+            raise InputError(f"routing: {routing!r}: must be a Routing, a preset's name or the path of a file")
         self.routing = routing if isinstance(routing, Routing) else Routing.load(routing)
         self._texts = TextCache(pipe)
 
@@ -86,6 +88,8 @@ class RegionalPipeline:
                 option is unknown or given by the plan already.
             UnsupportedError: the pipeline is in a mode that regional prompting cannot work with.
         """
+        if not isinstance(plan, ScenePlan):
+            raise InputError(f"plan: {plan!r}: must be a ScenePlan; ScenePlan.load(path) reads one from a file")
         parameters = inspect.signature(self.pipe.__call__).parameters
         for name in options:
             if name in _FROM_PLAN:
@@ -119,8 +123,9 @@ class RegionalPipeline:
     def _steps(self, options: dict[str, Any]) -> int:
         default = inspect.signature(self.pipe.__call__).parameters["num_inference_steps"].default
         steps = options.get("num_inference_steps", default)
-        if not isinstance(steps, int) or steps < 1:
-            raise InputError(f"num_inference_steps: {steps!r}: must be a whole number of at least 1")
+        most = self.pipe.scheduler.config.num_train_timesteps
+        if type(steps) is not int or not 1 <= steps <= most:
+            raise InputError(f"num_inference_steps: {steps!r}: must be a whole number from 1 to {most}")
         return steps
 
     def __call__(self, plan: ScenePlan, *, seed: int | None = None, **options: Any) -> Any:
@@ -138,6 +143,8 @@ class RegionalPipeline:
         Raises:
             InputError, UnsupportedError: as `check`.
         """
+        if seed is not None and (type(seed) is not int or not 0 <= seed < 2**63):
+            raise InputError(f"seed: {seed!r}: must be a whole number from 0 to {2**63 - 1}, or None")
         pipe, parameters = self.pipe, inspect.signature(self.pipe.__call__).parameters
         streams = self.check(plan, **options)
         options = dict(options, prompt=plan.prompt, width=plan.width, height=plan.height)
@@ -147,6 +154,8 @@ class RegionalPipeline:
             options["generator"] = torch.Generator("cpu").manual_seed(seed)
         longest = min(parameters["max_sequence_length"].default, pipe.tokenizer_2.model_max_length)
         max_length = options.setdefault("max_sequence_length", longest)
+        for text in {plan.prompt, *(stream.text for stream in streams)}:
+            self._texts.tell_cut(text, max_length)
         scale = (options.get("joint_attention_kwargs") or {}).get("scale")
         padded = self.routing.pad == "full"
         embeddings = {s.text: self._texts.stream(s.text, max_length, padded, scale) for s in streams}

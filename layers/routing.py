@@ -201,9 +201,16 @@ class Routing(StrictModel):
     unrouted: Literal["plain", "open"] = "plain"
     background: Literal["base", "none"] = "base"
     pad: Literal["none", "full"] = "none"
-    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+    rules: tuple[Rule, ...]
 
     _origin: _Origin = PrivateAttr(default_factory=_Origin)
+
+    @field_validator("rules")
+    @classmethod
+    def _has_rules(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        if not rules:  # checked here, after the rules, so that a lone rule's own mistake is what is told
+            raise ValueError("must have at least one rule")
+        return rules
 
     @classmethod
     def load(cls, source: str | os.PathLike[str]) -> Self:

@@ -28,4 +28,4 @@ def load(dtype: torch.dtype | None = None) -> Any:
     import torch
     from diffusers import FluxPipeline
 
-    return FluxPipeline.from_pretrained(str(WEIGHTS), torch_dtype=dtype or torch.float32)
+    return FluxPipeline.from_pretrained(str(WEIGHTS)).to(dtype or torch.float32)

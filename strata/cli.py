@@ -15,6 +15,9 @@ from strata.hierarchy.errors import InputError, StrataError
 
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 LARGEST_SEED = 2**63 - 1
+LARGEST_SCALE = 1000
+LARGEST_STEPS = 1000
+"""FLUX schedulers know 1000 noise levels."""
 
 _ABOUT = """\
 Hierarchical prompts for FLUX: each description is heard only in its region of the
@@ -179,7 +182,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how it draws")
     how.add_argument("--seed", type=_seed, metavar="N", help="of the noise (default: random, printed and recorded)")
     how.add_argument("--count", type=_positive, default=1, metavar="N", help="pictures, of seeds SEED, SEED+1, …")
-    how.add_argument("--steps", type=_positive, metavar="N", help="denoising steps (default: 28; 20 for the miniature)")
+    how.add_argument("--steps", type=_steps, metavar="N", help="denoising steps (default: 28; 20 for the miniature)")
     how.add_argument("--guidance", type=_number, metavar="X", help="guidance scale (default: 3.5; 30 for Fill models)")
     how.add_argument("--true-cfg", type=_number, metavar="X", help="weight of the plan's negative_prompt, above 1")
     how.add_argument("--width", type=_positive, metavar="N", help="pixels; resizes the plan in this direction")
@@ -215,12 +218,18 @@ def _add_routing(parser: argparse.ArgumentParser) -> None:
         action.add_argument(
             "--model-blocks", type=_blocks, metavar="D+S", help="double and single blocks (default: 19+38, FLUX.1)"
         )
-        action.add_argument("--steps", type=_positive, default=28, metavar="N", help="denoising steps (default: 28)")
+        action.add_argument("--steps", type=_steps, default=28, metavar="N", help="denoising steps (default: 28)")
 
 
 def _positive(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number of at least 1")
+    return int(text)
+
+
+def _steps(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= LARGEST_STEPS:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from 1 to {LARGEST_STEPS}")
     return int(text)
 
 
@@ -235,8 +244,8 @@ def _number(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be a number of at least 0")
+    if not 0 <= value <= LARGEST_SCALE:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a number from 0 to {LARGEST_SCALE}")
     return value
 
 

@@ -270,7 +270,7 @@ def _settings(job: _Job, pipe: Any, device: str, dtype: str) -> Settings:
         if int(job.steps * strength) < 1:
             raise InputError(f"--image-strength {strength:g}: leaves none of {job.steps} steps; raise one of them")
     elif job.request.image_strength is not None:
-        message = f"{kind} takes none; it belongs to drawing over a picture (--image) with a FluxPipeline"
+        message = "needs --image too" if kind == "FluxPipeline" else f"{kind} takes none; leave it out"
         raise InputError(f"--image-strength {job.request.image_strength:g}: {message}")
     true_cfg = job.option("true_cfg") if job.plan.negative_prompt is not None else None
     if true_cfg is not None and "true_cfg_scale" not in takes:

@@ -202,8 +202,10 @@ def test_resizing_to_the_same_size_changes_no_box(plan: ScenePlan) -> None:
 
 
 def test_resizing_refuses_impossible_sides() -> None:
-    with pytest.raises(InputError, match="height: 0: must be from 1 to 8192"):
+    with pytest.raises(InputError, match="height: 0: must be a whole number from 1 to 8192"):
         ScenePlan.from_yaml(EXAMPLE).resized(5, 0)
+    with pytest.raises(InputError, match=r"width: 5.5: must be a whole number"):
+        ScenePlan.from_yaml(EXAMPLE).resized(5.5, 5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["plan.yaml", "plan.yml", "plan.json"])

@@ -193,6 +193,13 @@ def test_an_exception_in_the_middle_leaves_the_pipeline_plain(error: type[BaseEx
     assert not pipe.transformer._forward_pre_hooks
 
 
+def test_what_is_cut_off_a_long_text_is_told(plan: ScenePlan, caplog: pytest.LogCaptureFixture) -> None:
+    long = plan.model_copy(update={"prompt": "red " * 30 + "star"})
+    draw(make_text_to_image()[0], long)
+    assert "a text of 32 tokens is cut to 24; not heard:" in caplog.text
+    assert "star" in caplog.text
+
+
 def test_background_texts_without_a_background(plan: ScenePlan) -> None:
     """A canvas that regions cover whole has nobody to hear them."""
     pipe, _ = make_text_to_image()
@@ -351,13 +358,27 @@ class TestRefusals:
             ({"prompt": "a star"}, "plan's prompt"),
             ({"generator": None}, "seed"),
             ({"steps": 4}, "num_inference_steps"),
-            ({"num_inference_steps": 0}, "at least 1"),
+            ({"num_inference_steps": 0}, "from 1 to 1000"),
+            ({"num_inference_steps": True}, "from 1 to 1000"),
+            ({"num_inference_steps": 10**9}, "from 1 to 1000"),
+            ({"seed": -1}, "seed: -1: must be"),
+            ({"seed": 2**64}, "must be a whole number"),
+            ({"seed": "a"}, "must be a whole number"),
             ({"strength": 0.5}, "takes no such option"),
         ],
     )
     def test_options(self, options: dict[str, Any], message: str, plan: ScenePlan) -> None:
         with pytest.raises(InputError, match=message):
-            draw(make_text_to_image()[0], plan, **options)
+            RegionalPipeline(make_text_to_image()[0], ROUTING)(plan, **{"seed": 0} | options)
+
+    @pytest.mark.parametrize("wrong", ["plan.yaml", None, {"prompt": "a"}])
+    def test_what_is_no_plan(self, wrong: Any) -> None:
+        with pytest.raises(InputError, match="must be a ScenePlan"):
+            RegionalPipeline(make_text_to_image()[0], ROUTING)(wrong, seed=0)
+
+    def test_what_is_no_routing(self) -> None:
+        with pytest.raises(InputError, match="routing: 3"):
+            RegionalPipeline(make_text_to_image()[0], 3)  # type: ignore[arg-type]
 
     def test_a_canvas_that_is_no_multiple_of_the_token(self) -> None:
         odd = ScenePlan.from_yaml("{width: 50, height: 32, prompt: a, regions: [{name: r, box: [0,0,9,9], full: b}]}")

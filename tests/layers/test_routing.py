@@ -185,3 +185,23 @@ def test_python_callers_get_pydantics_own_errors() -> None:
         Rule(level="high", every=0)
     with pytest.raises(ValueError, match="not a number from 0 to 1"):
         Ramp(0.5, float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("{level: medium}", "level"),
+        ("{level: low, every: 0}", "every"),
+        ("{level: low, depth: 50%-40%}", "depth"),
+        ("{level: low, strength: .nan}", "strength"),
+        ("{level: low, regions: []}", "regions"),
+    ],
+)
+def test_a_lone_rule_tells_its_own_mistake(rule: str, told: str) -> None:
+    with pytest.raises(InputError, match=rf"rules\[0\].{told}"):
+        Routing.from_yaml(f"{{name: n, about: a, rules: [{rule}]}}")
+
+
+def test_no_rule_at_all() -> None:
+    with pytest.raises(InputError, match="at least one rule"):
+        Routing.from_yaml("{name: n, about: a, rules: []}")
