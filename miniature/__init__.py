@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,4 +29,6 @@ def load(dtype: torch.dtype | None = None) -> Any:
     import torch
     from diffusers import FluxPipeline
 
-    return FluxPipeline.from_pretrained(str(WEIGHTS)).to(dtype or torch.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is deprecated, but `dtype` is too new
+        return FluxPipeline.from_pretrained(str(WEIGHTS), torch_dtype=dtype or torch.float32)

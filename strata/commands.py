@@ -11,7 +11,7 @@ from strata.hierarchy.files import quote, read_document, write_atomic
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_layout
 from strata.layers.drawing import draw_schedule
-from strata.layers.routing import Routing, presets
+from strata.layers.routing import DEFAULT_ROUTING, Routing, presets
 from strata.layers.schedule import Schedule
 from strata.layers.table import schedule_table
 from strata.run import decode_picture, open_source, png_bytes, portable
@@ -43,7 +43,8 @@ def list_routings() -> None:
     width = max(_terminal_width(), margin + 40)
     for name in names:
         routing = Routing.load(name)
-        text = routing.about + (f" [{routing.source}]" if routing.source else "")
+        text = ("(default) " if name == DEFAULT_ROUTING else "") + routing.about
+        text += f" [{routing.source}]" if routing.source else ""
         lines = textwrap.wrap(text, width - margin)
         print(f"{name.ljust(margin)}{lines[0] if lines else ''}")
         for line in lines[1:]:
