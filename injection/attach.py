@@ -33,7 +33,6 @@ class Running:
 
     blocks: tuple[BlockStep, ...]
     lengths: Sequence[int]
-    base_length: int
     image_length: int
     residuals: Sequence[Tensor] | None
     """ControlNet residuals of the single blocks, which the base's copy of the image receives too."""
@@ -93,7 +92,7 @@ def _ride(running: Running, step: BlockStep, image: Tensor, text: Tensor, single
         running.copied = True
     elif step.copied and running.residuals and single:
         # What a ControlNet added to the image after the block before, the base's copy receives as well.
-        total = len(running.blocks) - sum(not block.copied for block in running.blocks)
+        total = sum(block.copied for block in running.blocks)
         interval = -(-total // len(running.residuals))
         residual = running.residuals[(single - 1) // interval]
         at = text.shape[1] - image.shape[1]
@@ -172,7 +171,6 @@ class Session:
         self.running = Running(
             blocks=planner.blocks(step),
             lengths=planner.lengths,
-            base_length=planner.base_length,
             image_length=layout.total,
             residuals=bound.get("controlnet_single_block_samples"),
             alive=tuple(range(len(planner.streams))),

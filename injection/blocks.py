@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -40,6 +40,8 @@ class StepPlanner:
     base_length: int
     layout: TokenLayout
     device: torch.device
+    _known: dict[object, BlockStep] = field(default_factory=dict, repr=False)
+    """Blocks alike, of all steps so far: most steps only repeat what an earlier one was."""
 
     def routed(self, step: int) -> bool:
         """Whether any stream is heard in the step; where none is, the step is plain FLUX."""
@@ -53,16 +55,16 @@ class StepPlanner:
             unrouted = np.flatnonzero(~schedule.routed[step])
             if len(unrouted):
                 last = [max(block, int(unrouted[-1])) if block >= 0 else -1 for block in last]
-        known: dict[object, BlockStep] = {}
         resolved = []
         for block in range(schedule.blocks):
             alive = tuple(i for i, end in enumerate(last) if end >= block)
             copied = schedule.routing.blend.mode == "split" and block >= schedule.double_blocks
             weights = tuple(float(self.streams[i].weight[step, block]) for i in alive)
-            key = (alive, copied, weights, bool(schedule.routed[step, block]), bool(schedule.isolate[step, block]))
-            if key not in known:
-                known[key] = BlockStep(alive, copied, self._attention(step, block, alive, weights, copied))
-            resolved.append(known[key])
+            does = (bool(schedule.routed[step, block]), bool(schedule.isolate[step, block]))
+            key = (alive, copied, weights, does, float(schedule.base_ratio[step]))
+            if key not in self._known:
+                self._known[key] = BlockStep(alive, copied, self._attention(step, block, alive, weights, copied))
+            resolved.append(self._known[key])
         return tuple(resolved)
 
     def _attention(
@@ -117,7 +119,7 @@ class StepPlanner:
                 if reference and not is_open:
                     groups.append(Audience(reference, ((base_start, end),)))
             else:
-                direct = merge([*spoken]) if is_open else spoken + reference
+                direct = spoken if is_open else spoken + reference
                 base = Audience(((base_start, end),), ((base_start, end),))
         bias = None
         if any(group.weighted for group in groups):

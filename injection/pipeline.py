@@ -154,7 +154,7 @@ class RegionalPipeline:
             options["generator"] = torch.Generator("cpu").manual_seed(seed)
         longest = min(parameters["max_sequence_length"].default, pipe.tokenizer_2.model_max_length)
         max_length = options.setdefault("max_sequence_length", longest)
-        for text in {plan.prompt, *(stream.text for stream in streams)}:
+        for text in dict.fromkeys([plan.prompt, *(stream.text for stream in streams)]):
             self._texts.tell_cut(text, max_length)
         scale = (options.get("joint_attention_kwargs") or {}).get("scale")
         padded = self.routing.pad == "full"

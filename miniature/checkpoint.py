@@ -8,10 +8,8 @@ import torch
 from diffusers import FluxPipeline
 
 from strata.hierarchy.errors import InputError
+from strata.miniature import WEIGHTS
 from strata.miniature.train import assemble
-
-BUNDLED = Path(__file__).resolve().parent / "weights"
-"""The bundled FluxPipeline, in diffusers' format."""
 
 
 def assemble_checkpoint(run: Path) -> FluxPipeline:
@@ -32,7 +30,7 @@ def load_pipeline(model: str | Path = "miniature") -> FluxPipeline:
     Raises:
         InputError: it is none of these.
     """
-    folder = BUNDLED if model == "miniature" else Path(model)
+    folder = WEIGHTS if model == "miniature" else Path(model)
     if (folder / "model_index.json").is_file():
         pipe: FluxPipeline = FluxPipeline.from_pretrained(folder, torch_dtype=torch.float32)
     elif (folder / "flow.pt").is_file():

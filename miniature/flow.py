@@ -189,7 +189,6 @@ class Data:
             "img_ids": ids.flatten(0, 1),
             "txt_ids": torch.zeros(length, 3),
             "labels": torch.from_numpy(np.stack([token_labels(s) for s in scenes])).flatten(1, 2),
-            "empty": torch.tensor([not text for text in texts]),
         }
 
 
