@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 
 import numpy as np
 import torch
@@ -58,16 +57,15 @@ def psnr(model: AutoencoderKL, images: Tensor) -> float:
     return float((10 * torch.log10(255**2 / error.clamp_min(1e-3))).mean())
 
 
-def teach_autoencoder(seconds: float, seed: int = 0, batch_size: int = 32, lr: float = 2e-3) -> AutoencoderKL:
+def teach_autoencoder(steps: int, seed: int = 0, batch_size: int = 32, lr: float = 2e-3) -> AutoencoderKL:
     """Train from scratch on random scenes; sets the latents' shift and scale so that they are standard normal."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
     model = new_autoencoder()
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=0.0)
-    start, step = time.monotonic(), 0
-    while (spent := time.monotonic() - start) < seconds:
+    for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = lr * min(1.0, (step + 1) / 100) * max(0.01, 1 - spent / seconds) ** 0.8
+            group["lr"] = lr * min(1.0, (step + 1) / 100) * max(0.01, 1 - step / steps) ** 0.8
         images = random_images(rng, batch_size).to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             posterior = model.encode(images).latent_dist
@@ -80,11 +78,10 @@ def teach_autoencoder(seconds: float, seed: int = 0, batch_size: int = 32, lr: f
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % 100 == 0:
-            logger.info("autoencoder %4.0f s step %d loss %.5f", spent, step, float(loss.detach()))
-        step += 1
+            logger.info("autoencoder step %d loss %.5f", step, float(loss.detach()))
     model.eval().requires_grad_(False)
     held = random_images(random.Random(10_000), 256)
     latents = model.encode(held).latent_dist.mean
     model.register_to_config(shift_factor=float(latents.mean()), scaling_factor=float(1 / latents.std()))
-    logger.info("autoencoder: %d steps, %.2f dB on fresh scenes", step, psnr(model, held))
+    logger.info("autoencoder: %d steps, %.2f dB on fresh scenes", steps, psnr(model, held))
     return model

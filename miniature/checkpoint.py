@@ -5,11 +5,44 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from diffusers import FluxPipeline
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
 from strata.hierarchy.errors import InputError
 from strata.miniature import WEIGHTS
-from strata.miniature.train import assemble
+from strata.miniature.flow import new_transformer
+from strata.miniature.text import MAX_LENGTH
+
+
+def scheduler() -> FlowMatchEulerDiscreteScheduler:
+    """FLUX.1-dev's scheduler configuration."""
+    return FlowMatchEulerDiscreteScheduler(
+        shift=3.0,
+        use_dynamic_shifting=True,
+        base_shift=0.5,
+        max_shift=1.15,
+        base_image_seq_len=256,
+        max_image_seq_len=4096,
+    )
+
+
+def assemble(out: Path, weights: dict[str, torch.Tensor]) -> FluxPipeline:
+    """The stock FluxPipeline of a run's parts."""
+    t5_tokenizer = T5TokenizerFast.from_pretrained(out / "tokenizer_2")
+    t5_tokenizer.model_max_length = MAX_LENGTH
+    vae = AutoencoderKL.from_pretrained(out / "vae")
+    vae.register_to_config(_name_or_path="")  # else the run's folder would be named in the configuration
+    transformer: FluxTransformer2DModel = new_transformer()
+    transformer.load_state_dict(weights)
+    return FluxPipeline(
+        scheduler=scheduler(),
+        vae=vae,
+        text_encoder=CLIPTextModel.from_pretrained(out / "text_encoder"),
+        tokenizer=CLIPTokenizer.from_pretrained(out / "tokenizer"),
+        text_encoder_2=T5EncoderModel.from_pretrained(out / "text_encoder_2"),
+        tokenizer_2=t5_tokenizer,
+        transformer=transformer.eval(),
+    )
 
 
 def assemble_checkpoint(run: Path) -> FluxPipeline:

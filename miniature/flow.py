@@ -6,6 +6,7 @@ import logging
 import math
 import random
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_flux import _get_qkv_projections
 from torch import Tensor, nn
 
+from strata.hierarchy.files import write_atomic
 from strata.miniature.autoencoder import to_tensor
 from strata.miniature.language import caption_segments, join
 from strata.miniature.scenes import Scene, random_scene, token_labels
@@ -27,27 +29,42 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pool:
-    """One kind of training picture: canvas in pixels, objects, text tokens kept, share of the steps, batch size."""
+    """One kind of training picture.
+
+    Canvas in pixels, numbers of objects, text tokens kept, share of the steps before and after `WIDER`, batch size,
+    scenes drawn.
+    """
 
     width: int
     height: int
     things: tuple[int, ...]
     length: int
-    share: float
+    early: float
+    late: float
     batch: int
     scenes: int
 
 
+WIDER = 0.55
+"""Share of the samples after which the larger canvases join: they cost more a picture, and what the small ones teach
+carries over."""
 POOLS = (
-    Pool(64, 64, (1,), 16, 0.34, 96, 24_000),
-    Pool(32, 64, (1,), 16, 0.10, 128, 8_000),
-    Pool(64, 32, (1,), 16, 0.10, 128, 8_000),
-    Pool(32, 32, (1,), 16, 0.08, 160, 8_000),
-    Pool(64, 64, (2,), 26, 0.20, 80, 18_000),
-    Pool(96, 64, (1, 2, 3), 48, 0.05, 48, 3_000),
-    Pool(64, 96, (1, 2, 3), 48, 0.05, 48, 3_000),
-    Pool(64, 64, (3, 4), 48, 0.08, 64, 5_000),
+    Pool(64, 64, (1,), 16, 0.34, 0.22, 96, 18_000),
+    Pool(32, 64, (1,), 16, 0.11, 0.06, 128, 5_000),
+    Pool(64, 32, (1,), 16, 0.11, 0.06, 128, 5_000),
+    Pool(32, 32, (1,), 16, 0.09, 0.05, 160, 5_000),
+    Pool(64, 64, (2,), 26, 0.25, 0.16, 80, 12_000),
+    Pool(64, 64, (3, 4), 48, 0.10, 0.12, 64, 5_000),
+    Pool(96, 64, (1, 2, 3, 4), 48, 0.0, 0.075, 48, 2_500),
+    Pool(64, 96, (1, 2, 3, 4), 48, 0.0, 0.075, 48, 2_500),
+    Pool(128, 64, (1, 2, 3, 4), 48, 0.0, 0.065, 40, 2_500),
+    Pool(64, 128, (1, 2, 3, 4), 48, 0.0, 0.065, 40, 2_500),
+    Pool(128, 128, (1, 2, 3, 4), 48, 0.0, 0.05, 20, 1_500),
 )
+SAVE_EVERY = 240.0
+"""Seconds of training between checkpoints."""
+LONG = POOLS[5]
+"""Its shape is used for one object's captions padded to full length too: one graph less to compile."""
 
 
 def new_transformer() -> FluxTransformer2DModel:
@@ -112,53 +129,54 @@ class ExplicitAttention:
 
 
 class Data:
-    """Latents of rendered scenes, kept in memory, and fresh captions for every batch.
-
-    `share` of each pool's scenes is drawn and encoded.
-    """
+    """Latents of rendered scenes, kept in memory, and fresh captions for every batch."""
 
     def __init__(
-        self, vae: AutoencoderKL, t5: Any, clip: Any, tokenizers: tuple[Any, Any], seed: int = 0, share: float = 1.0
+        self, vae: AutoencoderKL, t5: Any, clip: Any, tokenizers: tuple[Any, Any], device: torch.device
     ) -> None:
-        self.t5, self.clip, (self.t5_tokenizer, self.clip_tokenizer) = t5, clip, tokenizers
-        self.rng = random.Random(seed)
+        self.device = device
+        self.t5, self.clip = t5.to(device), clip.to(device)
+        self.t5_tokenizer, self.clip_tokenizer = tokenizers
+        self.rng = random.Random(0)
         self.scenes: list[list[Scene]] = []
         self.latents: list[Tensor] = []
-        encoder = vae.encoder.to(torch.bfloat16)
+        encoder = vae.encoder.to(device, torch.bfloat16)
         for pool in POOLS:
             rng = random.Random(f"{pool.width}x{pool.height} {pool.things}")
-            count = round(share * pool.scenes)
-            scenes = [random_scene(rng, pool.width, pool.height, rng.choice(pool.things)) for _ in range(count)]
+            scenes = [random_scene(rng, pool.width, pool.height, rng.choice(pool.things)) for _ in range(pool.scenes)]
             parts = []
             for start in range(0, len(scenes), 250):
                 images = to_tensor([s.paint() for s in scenes[start : start + 250]])
                 with torch.no_grad():
-                    mean = encoder(images.to(torch.bfloat16).to(memory_format=torch.channels_last))[:, :8].float()
+                    mean = encoder(images.to(device, torch.bfloat16, memory_format=torch.channels_last))[:, :8].float()
                 mean = (mean - vae.config.shift_factor) * vae.config.scaling_factor
                 n, c, h, w = mean.shape
-                parts.append(FluxPipeline._pack_latents(mean.contiguous(), n, c, h, w).to(torch.float16))
+                parts.append(FluxPipeline._pack_latents(mean.contiguous(), n, c, h, w).to("cpu", torch.float16))
             self.scenes.append(scenes)
             self.latents.append(torch.cat(parts))
             logger.info("encoded %d scenes of %d×%d with %s objects", len(scenes), pool.width, pool.height, pool.things)
-        vae.encoder.float()
+        vae.encoder.to("cpu", torch.float32)
         with torch.no_grad():
             self.no_pooled = self.pool_texts([""])
 
     def pool_texts(self, texts: list[str]) -> Tensor:
         """CLIP's pooled vectors [N, 64]."""
         tokens = self.clip_tokenizer(texts, padding="max_length", max_length=64, truncation=True, return_tensors="pt")
-        pooled: Tensor = self.clip(input_ids=tokens.input_ids).pooler_output
+        pooled: Tensor = self.clip(input_ids=tokens.input_ids.to(self.device)).pooler_output
         return pooled
 
-    def batch(self) -> dict[str, Tensor]:
-        """One batch of one pool; latents [B, N, 32], texts [B, L, 128], key bias [B, 1, 1, L+N], labels [B, N, 3]."""
+    def batch(self, progress: float) -> dict[str, Tensor]:
+        """One batch of one pool; latents [B, N, 32], texts [B, L, 128], key bias [B, 1, 1, L+N], labels [B, N, 3].
+
+        `progress` from 0 to 1 says how much of the run is done.
+        """
         rng = self.rng
-        which = rng.choices(range(len(POOLS)), [p.share for p in POOLS])[0]
+        which = rng.choices(range(len(POOLS)), [p.early if progress < WIDER else p.late for p in POOLS])[0]
         pool = POOLS[which]
         # Three in ten batches hear the padding too, as the stock pipeline feeds it; the others only real tokens.
         hear_padding = rng.random() < 0.3
         long = hear_padding and which == 0 and rng.random() < 0.5
-        length, size = (MAX_LENGTH, POOLS[-1].batch) if long else (pool.length, pool.batch)
+        length, size = (MAX_LENGTH, LONG.batch) if long else (pool.length, pool.batch)
         rows = [rng.randrange(len(self.scenes[which])) for _ in range(size)]
         scenes = [self.scenes[which][i] for i in rows]
         texts = [
@@ -169,9 +187,9 @@ class Data:
             texts, padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt"
         )
         with torch.no_grad():
-            embeds = self.t5(input_ids=tokens.input_ids).last_hidden_state[:, :length]
+            embeds = self.t5(input_ids=tokens.input_ids.to(self.device)).last_hidden_state[:, :length]
             pooled = self.pool_texts(texts)
-        silent = torch.rand(len(rows), 1) < 0.5
+        silent = (torch.rand(len(rows), 1) < 0.5).to(self.device)
         n = self.latents[which].shape[1]
         bias = torch.zeros(len(rows), 1, 1, length + n)
         if not hear_padding:
@@ -181,14 +199,15 @@ class Data:
         # A small canvas stands at its own place on a larger one half of the time.
         ids[..., 1] = torch.arange(h)[:, None] + rng.choice((0, 0, max(0, 8 - h)))
         ids[..., 2] = torch.arange(w)[None] + rng.choice((0, 0, max(0, 8 - w)))
+        labels = torch.from_numpy(np.stack([token_labels(s) for s in scenes])).flatten(1, 2)
         return {
-            "latents": self.latents[which][rows].float(),
+            "latents": self.latents[which][rows].to(self.device).float(),
             "embeds": embeds,
             "pooled": torch.where(silent, self.no_pooled, pooled),
-            "bias": bias,
-            "img_ids": ids.flatten(0, 1),
-            "txt_ids": torch.zeros(length, 3),
-            "labels": torch.from_numpy(np.stack([token_labels(s) for s in scenes])).flatten(1, 2),
+            "bias": bias.to(self.device),
+            "img_ids": ids.flatten(0, 1).to(self.device),
+            "txt_ids": torch.zeros(length, 3, device=self.device),
+            "labels": labels.to(self.device),
         }
 
 
@@ -220,7 +239,7 @@ class Trainer:
             torch.optim.AdamW([self.master[n] for n in rest], lr=lr / 2, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         width = model.inner_dim
-        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 8 + 9 + 6))
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 8 + 9 + 6)).to(model.device)
         self.optimizers.append(torch.optim.AdamW(self.head.parameters(), lr=1e-3))
         self.step, self.samples, self.seconds = 0, 0, 0.0
         self._tap: Tensor | None = None
@@ -300,7 +319,7 @@ class Trainer:
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote."""
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.model.device)
         for name, p in self.master.items():
             p.copy_(state["master"][name])
             self.ema[name].copy_(state["ema"][name])
@@ -316,30 +335,61 @@ def learning_rate(progress: float, step: int, warm_up: int = 150) -> float:
     return min(1.0, (step + 1) / warm_up) * min(1.0, max(0.01, (1 - progress) / 0.35))
 
 
-def teach_flow(data: Data, out: Path, seconds: float, save_every: float = 240.0) -> dict[str, Tensor]:
-    """Train the flow for `seconds` of training time in all, counting earlier runs in `out`; returns the EMA weights."""
+class Log:
+    """Losses and scores against samples seen, as CSV; a resumed run drops what its checkpoint does not know of."""
+
+    def __init__(self, path: Path, stage: str, step: int) -> None:
+        self.path, self.stage = path, stage
+        head = "stage,step,samples,seconds,what,value\n"
+        lines = path.read_text().splitlines(keepends=True)[1:] if path.exists() else []
+        kept = [x for x in lines if x.split(",")[0] != stage or int(x.split(",")[1]) <= step]
+        write_atomic(path, head + "".join(kept))
+
+    def add(self, trainer: Trainer, values: Mapping[str, float]) -> None:
+        """One line a value."""
+        where = f"{self.stage},{trainer.step},{trainer.samples},{trainer.seconds:.0f}"
+        with self.path.open("a") as file:
+            file.writelines(f"{where},{what},{value:.5g}\n" for what, value in values.items())
+        told = ", ".join(f"{what} {value:.4g}" for what, value in values.items())
+        logger.info(
+            "%s step %d, %d samples, %.0f s: %s", self.stage, trainer.step, trainer.samples, trainer.seconds, told
+        )
+
+
+Score = Callable[[dict[str, Tensor]], Mapping[str, float]]
+"""Weights → shares of what they draw right, by kind."""
+
+
+def teach_flow(
+    data: Data, out: Path, samples: int, score: Score | None = None, score_every: int = 40_000
+) -> dict[str, Tensor]:
+    """Train the flow until it has seen `samples` pictures, counting earlier runs in `out`; returns the EMA weights.
+
+    Losses every 50 steps and, every `score_every` samples, what `score` says of the EMA weights go to `log.csv`.
+    """
     torch.manual_seed(0)
-    trainer = Trainer(new_transformer())
+    trainer = Trainer(new_transformer().to(data.device))
     checkpoint = out / "flow.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
         data.rng.seed(trainer.step)
         torch.manual_seed(trainer.step)
-        logger.info("going on from step %d, %.0f s", trainer.step, trainer.seconds)
+        logger.info("going on from step %d, %d samples", trainer.step, trainer.samples)
+    log = Log(out / "log.csv", "flow", trainer.step)
     trainer.tap()
     trainer.compile()
     last_save = trainer.seconds
     sums, count = np.zeros(3), 0
-    while trainer.seconds < seconds:
+    while trainer.samples < samples:
         begin = time.monotonic()
-        batch = data.batch()
+        progress = trainer.samples / samples
+        batch = data.batch(progress)
         clean = batch["latents"]
-        times = sample_times(len(clean))
-        noise = torch.randn_like(clean)
+        times = sample_times(len(clean)).to(data.device)
+        noise = torch.randn(clean.shape).to(data.device)
         t = times[:, None, None]
-        out_v = trainer.predict(batch, (1 - t) * clean + t * noise, times, torch.ones(len(clean)))
+        out_v = trainer.predict(batch, (1 - t) * clean + t * noise, times, torch.ones_like(times))
         flow = (out_v - (noise - clean)).square().mean()
-        progress = trainer.seconds / seconds
         weight = 0.15 * max(0.0, 1 - progress / 0.7)
         assert trainer._tap is not None
         logits = trainer.head(trainer._tap.float()).split([8, 9, 6], dim=-1)
@@ -350,26 +400,28 @@ def teach_flow(data: Data, out: Path, seconds: float, save_every: float = 240.0)
         norm = trainer.update(flow + weight * auxiliary, learning_rate(progress, trainer.step))
         sums += (float(flow.detach()), float(auxiliary), norm)
         count += 1
-        trainer.samples += len(clean)
+        before, trainer.samples = trainer.samples, trainer.samples + len(clean)
         trainer.seconds += time.monotonic() - begin
         if trainer.step % 50 == 0:
-            flow_mean, aux_mean, norm_mean = sums / count
-            logger.info(
-                "flow step %d, %d samples, %.0f s: loss %.4f, auxiliary %.3f, gradient %.3f",
-                *(trainer.step, trainer.samples, trainer.seconds, flow_mean, aux_mean, norm_mean),
-            )
+            log.add(trainer, dict(zip(("loss", "auxiliary loss", "gradient"), sums / count, strict=True)))
             sums, count = np.zeros(3), 0
-        if trainer.seconds - last_save > save_every:
+        if score and before // score_every < trainer.samples // score_every:
+            trainer.save(checkpoint)
+            log.add(trainer, score(trainer.ema))
+        if trainer.seconds - last_save > SAVE_EVERY:
             trainer.save(checkpoint)
             last_save = trainer.seconds
     trainer.save(checkpoint)
     return trainer.ema
 
 
-def distil_guidance(data: Data, teacher: dict[str, Tensor], out: Path, seconds: float) -> dict[str, Tensor]:
-    """Teach the guidance embedding what classifier-free guidance at scales 1 to 6 computes, in one pass."""
+def distil_guidance(data: Data, teacher: dict[str, Tensor], out: Path, samples: int) -> dict[str, Tensor]:
+    """Teach the guidance embedding what classifier-free guidance at scales 1 to 6 computes, in one pass.
+
+    Goes on from `guidance.pt` in `out` and ends after `samples` pictures; losses go to `log.csv`.
+    """
     torch.manual_seed(1)
-    trainer = Trainer(new_transformer(), lr=1e-3, ema=0.99)
+    trainer = Trainer(new_transformer().to(data.device), lr=1e-3, ema=0.99)
     for name, p in trainer.master.items():
         p.copy_(teacher[name])
         trainer.ema[name].copy_(teacher[name])
@@ -378,44 +430,42 @@ def distil_guidance(data: Data, teacher: dict[str, Tensor], out: Path, seconds: 
         trainer.load(checkpoint)
         data.rng.seed(trainer.step)
         torch.manual_seed(trainer.step)
+    log = Log(out / "log.csv", "guidance", trainer.step)
     trainer.load_into_model(trainer.master)
     trainer.compile()
-    teach = Trainer(new_transformer())
+    teach = Trainer(new_transformer().to(data.device))
     teach.load_into_model(teacher)
     teach.compile()
     with torch.no_grad():
         tokens = data.t5_tokenizer([""], padding="max_length", max_length=MAX_LENGTH, return_tensors="pt")
-        nothing = data.t5(input_ids=tokens.input_ids).last_hidden_state
+        nothing = data.t5(input_ids=tokens.input_ids.to(data.device)).last_hidden_state
     last_save, total, count = trainer.seconds, 0.0, 0
-    while trainer.seconds < seconds:
+    while trainer.samples < samples:
         begin = time.monotonic()
-        batch = data.batch()
+        batch = data.batch(progress=1.0)
         clean = batch["latents"]
         n, length = len(clean), batch["embeds"].shape[1]
-        times, noise = sample_times(n), torch.randn_like(clean)
+        times, noise = sample_times(n).to(data.device), torch.randn(clean.shape).to(data.device)
         t = times[:, None, None]
         noisy = (1 - t) * clean + t * noise
-        scale = torch.where(torch.rand(n) < 0.1, 1.0, 1 + 5 * torch.rand(n))
+        scale = torch.where(torch.rand(n) < 0.1, 1.0, 1 + 5 * torch.rand(n)).to(data.device)
         plain = dict(batch, embeds=nothing[:, :length].expand(n, -1, -1), pooled=data.no_pooled.expand(n, -1))
         plain["bias"] = batch["bias"].clone()
         if torch.isinf(batch["bias"]).any():
             plain["bias"][..., 1:length] = float("-inf")
         with torch.no_grad():
-            one = torch.ones(n)
+            one = torch.ones_like(times)
             told, untold = teach.predict(batch, noisy, times, one), teach.predict(plain, noisy, times, one)
             target = untold + scale[:, None, None] * (told - untold)
         loss = (trainer.predict(batch, noisy, times, scale) - target).square().mean()
-        trainer.update(loss, learning_rate(trainer.seconds / seconds, trainer.step, warm_up=20))
+        trainer.update(loss, learning_rate(trainer.samples / samples, trainer.step, warm_up=20))
         trainer.samples += n
         trainer.seconds += time.monotonic() - begin
         total, count = total + float(loss.detach()), count + 1
         if trainer.step % 50 == 0:
-            logger.info(
-                "guidance step %d, %d samples, %.0f s: loss %.5f",
-                *(trainer.step, trainer.samples, trainer.seconds, total / count),
-            )
+            log.add(trainer, {"loss": total / count})
             total, count = 0.0, 0
-        if trainer.seconds - last_save > 240:
+        if trainer.seconds - last_save > SAVE_EVERY:
             trainer.save(checkpoint)
             last_save = trainer.seconds
     trainer.save(checkpoint)

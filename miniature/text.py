@@ -6,12 +6,13 @@ background; CLIP learns to say from its pooled vector which words a caption hold
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import string
-import time
 
 import torch
+from tokenizers import Tokenizer, models, trainers
 from torch import Tensor, nn
 from transformers import (
     CLIPTextConfig,
@@ -63,21 +64,16 @@ def t5_tokenizer() -> T5TokenizerFast:
 
 
 def clip_tokenizer() -> CLIPTokenizer:
-    """Byte-level BPE whose merges spell the words of the scene language."""
+    """Byte-level BPE that spells every word of the scene language in one piece."""
     letters = [chr(c) for c in range(33, 127)]
-    vocab = dict.fromkeys(["<|startoftext|>", "<|endoftext|>", *letters, *(f"{c}</w>" for c in letters)])
-    merges: dict[str, None] = {}
-    for word in WORDS:
-        parts = [*word[:-1], f"{word[-1]}</w>"]
-        while len(parts) > 1:
-            merges[f"{parts[0]} {parts[1]}"] = None
-            parts[:2] = ["".join(parts[:2])]
-            vocab[parts[0]] = None
-    return CLIPTokenizer(
-        vocab={piece: i for i, piece in enumerate(vocab)},
-        merges=[tuple(m.split()) for m in merges],
-        model_max_length=64,
+    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    bpe.train_from_iterator(
+        (w for w in WORDS for _ in range(2)), trainers.BpeTrainer(end_of_word_suffix="</w>", show_progress=False)
     )
+    merges: list[tuple[str, str]] = [tuple(m) for m in json.loads(bpe.to_str())["model"]["merges"]]
+    pieces = [*letters, *(f"{c}</w>" for c in letters), *map("".join, merges)]
+    vocab = dict.fromkeys(["<|startoftext|>", "<|endoftext|>", *pieces])
+    return CLIPTokenizer(vocab={piece: i for i, piece in enumerate(vocab)}, merges=merges, model_max_length=64)
 
 
 def new_t5(vocab_size: int) -> T5EncoderModel:
@@ -143,7 +139,7 @@ def _tagged(segments: list[Segment], tokenizer: T5TokenizerFast, length: int) ->
     return [*ids, 1, *[0] * padding], [*tags, *[[-100] * len(HEADS)] * (padding + 1)]
 
 
-def teach_t5(seconds: float, seed: int = 0) -> tuple[T5TokenizerFast, T5EncoderModel, float]:
+def teach_t5(steps: int, seed: int = 0) -> tuple[T5TokenizerFast, T5EncoderModel, float]:
     """Train T5 to tag words; returns the tokenizer, the encoder and the share of words all of whose tags are right."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
@@ -161,10 +157,9 @@ def teach_t5(seconds: float, seed: int = 0) -> tuple[T5TokenizerFast, T5EncoderM
         hidden = model(input_ids=ids).last_hidden_state
         return list(heads(hidden).split([1 + len(valid) for _, valid in HEADS], dim=-1))
 
-    start, step = time.monotonic(), 0
-    while (spent := time.monotonic() - start) < seconds:
+    for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1.0, (step + 1) / 50) * max(0.02, 1 - spent / seconds)
+            group["lr"] = 2e-3 * min(1.0, (step + 1) / 50) * max(0.02, 1 - step / steps)
         ids, tags = batch(64)
         loss = sum(
             nn.functional.cross_entropy(out.flatten(0, 1), tags[..., i].flatten()) for i, out in enumerate(logits(ids))
@@ -175,16 +170,15 @@ def teach_t5(seconds: float, seed: int = 0) -> tuple[T5TokenizerFast, T5EncoderM
         optimizer.step()
         if step % 100 == 0:
             logger.info("t5 step %d loss %.4f", step, float(loss.detach()))  # type: ignore[union-attr]
-        step += 1
     with torch.no_grad():
         ids, tags = batch(1000)
         right = torch.stack([out.argmax(-1) == tags[..., i] for i, out in enumerate(logits(ids))]).all(0)
         score = float(right[tags[..., 0] != -100].float().mean())
-    logger.info("t5: %d steps, %.4f of words tagged right", step, score)
+    logger.info("t5: %d steps, %.4f of words tagged right", steps, score)
     return tokenizer, model.eval().requires_grad_(False), score
 
 
-def teach_clip(seconds: float, seed: int = 0) -> tuple[CLIPTokenizer, CLIPTextModel, float]:
+def teach_clip(steps: int, seed: int = 0) -> tuple[CLIPTokenizer, CLIPTextModel, float]:
     """Train CLIP's pooled vector to tell a caption's words; returns tokenizer, encoder, share of words told right."""
     torch.manual_seed(seed)
     rng = random.Random(seed + 1)
@@ -204,19 +198,17 @@ def teach_clip(seconds: float, seed: int = 0) -> tuple[CLIPTokenizer, CLIPTextMo
         tokens = tokenizer(texts, padding="max_length", max_length=64, truncation=True, return_tensors="pt")
         return tokens.input_ids, held
 
-    start, step = time.monotonic(), 0
-    while (spent := time.monotonic() - start) < seconds:
+    for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1.0, (step + 1) / 50) * max(0.02, 1 - spent / seconds)
+            group["lr"] = 2e-3 * min(1.0, (step + 1) / 50) * max(0.02, 1 - step / steps)
         ids, held = batch(64)
         loss = nn.functional.binary_cross_entropy_with_logits(head(model(input_ids=ids).pooler_output), held)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        step += 1
     with torch.no_grad():
         ids, held = batch(1000)
         score = float(((head(model(input_ids=ids).pooler_output) > 0) == (held > 0)).float().mean())
-    logger.info("clip: %d steps, %.4f of words told right", step, score)
+    logger.info("clip: %d steps, %.4f of words told right", steps, score)
     return tokenizer, model.eval().requires_grad_(False), score
