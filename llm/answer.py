@@ -54,7 +54,7 @@ def answer_form(task: Task, *, count: int | None = None, box: bool = True, conte
         parts |= DETAIL
     item = create_model("Object", __base__=Form, **parts)
     least, most = (0, MOST_REGIONS) if count is None else (count, count)
-    objects = (Annotated[list[item], Field(min_length=least, max_length=most)], ...)  # type: ignore[valid-type]
+    objects = (Annotated[list[item], Field(min_length=least, max_length=most)], ...)
     fields: dict[str, Any] = {"objects": objects, "background": (Phrase, ...)}
     if task != "details":
         fields = {"topic": (Phrase, ...)} | fields

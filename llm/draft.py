@@ -1,0 +1,175 @@
+"""A draft: what a user already knows of a plan (a layout without texts, texts without a layout, a style), as a file.
+
+```yaml
+style: oil painting, thick brush strokes
+regions:
+  - {name: lighthouse, box: [640, 40, 960, 720]}      # the planner says what stands there
+  - {high: a small boat, low: red sail}               # the planner says where it stands
+  - {high: a moon, box: [40, 40, 200, 200]}           # only its details are open
+background: {high: the sea}
+```
+
+Whatever a draft says stands in the plan as it is; the planner fills the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
+
+from strata.hierarchy.areas import pixel_mask
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import Document, KeyPath, parse_document, read_document, validate
+from strata.hierarchy.plan import (
+    LARGEST_SIDE,
+    NUMBER,
+    Area,
+    Box,
+    Int,
+    Point,
+    ScenePlan,
+    Strength,
+    StrictModel,
+    Text,
+    Texts,
+)
+from strata.llm.answer import MOST_REGIONS
+from strata.llm.places import to_grid
+from strata.llm.wording import Known
+
+Side = Annotated[int, Field(gt=0, le=LARGEST_SIDE), NUMBER]
+
+
+class DraftRegion(StrictModel):
+    """What is known of a region; every key of a plan's region, none of them needed."""
+
+    name: Text | None = None
+    box: Box | None = None
+    polygon: Annotated[tuple[Point, ...], Field(min_length=3)] | None = None
+    mask: Text | None = None
+    mask_threshold: Annotated[float, Field(gt=0, le=1), NUMBER] = 0.5
+    high: Text | None = None
+    low: Text | None = None
+    full: Text | None = None
+    strength: Strength = Strength()
+    priority: Int = 0
+
+    @model_validator(mode="after")
+    def _is_no_more_than_one_shape(self) -> Self:
+        if self.placed:
+            self.area("region")
+        return self
+
+    @property
+    def placed(self) -> bool:
+        """Whether it says where the region is."""
+        return any(value is not None for value in (self.box, self.polygon, self.mask))
+
+    @property
+    def content(self) -> str | None:
+        """What is known of what stands there."""
+        return self.high or self.full
+
+    def area(self, name: str) -> Area:
+        """The region's area, checked as a plan's."""
+        keys = ("box", "polygon", "mask", "mask_threshold")
+        given = {key: getattr(self, key) for key in keys if key in self.model_fields_set}
+        return Area.model_validate({"name": self.name or name} | given)
+
+
+class Draft(StrictModel):
+    """What is known of a plan before its prompt is read."""
+
+    width: Side | None = None
+    """Pixels; with `height` the canvas that the areas are drawn for, and the plan's where nothing else is asked."""
+    height: Side | None = None
+    style: Text | None = None
+    """Of the whole image: the plan's global `low`."""
+    high: Text | None = None
+    """Overall composition: the plan's global `high`."""
+    negative_prompt: Text | None = None
+    regions: Annotated[tuple[DraftRegion, ...], Field(max_length=MOST_REGIONS)] = ()
+    background: Texts | None = None
+    overlap: Literal["union", "priority"] = "union"
+    grid: Literal["nearest", "coverage"] = "nearest"
+
+    _root: Path = PrivateAttr(default=Path())
+    _document: Document | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.width is None) != (self.height is None):
+            raise ValueError("needs width and height, or neither")
+        return self
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a draft from a `.yaml`, `.yml` or `.json` file.
+
+        Raises:
+            InputError: the file cannot be read or is no draft; names file, line and field.
+        """
+        return cls._from_document(read_document(path))
+
+    @classmethod
+    def from_yaml(cls, text: str, name: str = "<text>", root: str | os.PathLike[str] = ".") -> Self:
+        """Reads a draft from YAML text; `name` is what errors call it, `root` the folder of its mask files."""
+        return cls._from_document(parse_document(text, name, root))
+
+    @classmethod
+    def _from_document(cls, document: Document) -> Self:
+        draft = validate(cls, document)
+        draft._root, draft._document = document.root, document
+        return draft
+
+    @property
+    def root(self) -> Path:
+        """The folder that mask files are relative to."""
+        return self._root
+
+    def error(self, path: KeyPath, message: str) -> InputError:
+        """An `InputError` about the field at `path`, with file and line where the draft came from a file."""
+        if self._document is not None:
+            return self._document.error(path, message)
+        return InputError(f"{'.'.join(map(str, path))}: {message}")
+
+    def canvas(self, width: int, height: int) -> ScenePlan:
+        """The regions that have an area, on a canvas of `width` × `height` pixels, named "1", "2", … by their place.
+
+        Raises:
+            InputError: an area leaves the canvas, or a mask file cannot be used.
+        """
+        placed = [index for index, region in enumerate(self.regions) if region.placed]
+        areas = [
+            {"full": "-", **self.regions[i].area("region").model_dump(exclude_unset=True), "name": str(i + 1)}
+            for i in placed
+        ]
+        size = {"width": self.width or width, "height": self.height or height, "prompt": ""}
+        try:
+            plan = ScenePlan.model_validate(size | {"regions": areas})
+        except ValidationError as error:
+            first = error.errors()[0]
+            _, index, *rest = first["loc"]
+            raise self.error(("regions", placed[int(index)], *rest), first["msg"]) from error
+        plan._root = self._root
+        return plan if (plan.width, plan.height) == (width, height) else plan.resized(width, height)
+
+    def known(self, width: int, height: int) -> list[Known]:
+        """What the language model is told of each region: the box around it, and its content."""
+        plan = self.canvas(width, height)
+        placed = {region.name: region for region in plan.regions}
+        found = []
+        for number, region in enumerate(self.regions, start=1):
+            box = None
+            if (area := placed.get(str(number))) is not None:
+                ys, xs = np.nonzero(pixel_mask(area, width, height, plan.root))
+                if not len(xs):
+                    raise self.error(("regions", number - 1), f"covers no pixel of the {width}x{height} canvas")
+                around = (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
+                box = to_grid(around, width, height)
+            found.append(Known(box, region.content))
+        return found
