@@ -20,7 +20,7 @@ from strata.llm.answer import DETAIL, LONGEST_TEXT, MOST_REGIONS, STYLE, Task, a
 from strata.llm.errors import AnswerError
 from strata.llm.places import GRID
 
-LONGEST_ANSWER = 2**18
+LONGEST_ANSWER = 2**20
 """Characters; a longer answer is refused unread."""
 DEEPEST = 12
 """Brackets within brackets; a deeper answer is refused unread."""
