@@ -113,8 +113,9 @@ def _two_named(width: int, height: int) -> Callable[[random.Random, int], list[T
 
     def make(rng: random.Random, n: int) -> list[Task]:
         tasks = []
-        pool = _things(rng, 2 * n)
-        for i in range(n):
+        pictures = -(-n // 2)
+        pool = _things(rng, 2 * pictures)
+        for i in range(pictures):
             vertical = height > width or (height == width and bool(i % 2))
             areas, things = halves(width, height, vertical), pool[2 * i : 2 * i + 2]
             backdrop = random_backdrop(rng) if i // 2 % 2 else NOTHING
@@ -126,18 +127,23 @@ def _two_named(width: int, height: int) -> Callable[[random.Random, int], list[T
     return make
 
 
-def _areas(rng: random.Random, count: int) -> Areas:
+def _areas(rng: random.Random, count: int, width: int, height: int) -> Areas:
     if count == 2:
-        return halves(SIZE, SIZE, rng.random() < 0.5)
+        return halves(width, height, height > width or (height == width and rng.random() < 0.5))
     if count == 4:
-        return quarters(SIZE, SIZE)
+        return quarters(width, height)
     if rng.random() < 0.5:
-        return sorted(rng.sample(quarters(SIZE, SIZE), 3))
-    return [halves(SIZE, SIZE, True)[0], *quarters(SIZE, SIZE)[2:]]
+        return sorted(rng.sample(quarters(width, height), 3))
+    return [halves(width, height, True)[0], *quarters(width, height)[2:]]
 
 
 def scene_plan(
-    areas: Areas, things: Sequence[Thing], backdrop: Backdrop, levels: bool = False, named: bool = True
+    areas: Areas,
+    things: Sequence[Thing],
+    backdrop: Backdrop,
+    levels: bool = False,
+    named: bool = True,
+    size: tuple[int, int] = (SIZE, SIZE),
 ) -> ScenePlan:
     """A plan with one region an area, each with one `full` text, or (`levels`) with a `high` and a `low` one.
 
@@ -152,10 +158,12 @@ def scene_plan(
     regions = tuple(Region(name=side, box=box, **told) for (side, box), told in zip(areas, texts, strict=True))
     counted = f"{NUMBERS[len(things)]} objects, {backdrop_text(backdrop)}"
     prompt = _named(areas, things, backdrop) if named else counted
-    return ScenePlan(width=SIZE, height=SIZE, prompt=prompt, regions=regions, background=ground)
+    return ScenePlan(width=size[0], height=size[1], prompt=prompt, regions=regions, background=ground)
 
 
-def _planned(count: int, levels: bool = False, named: bool = True) -> Callable[[random.Random, int], list[Task]]:
+def _planned(
+    count: int, levels: bool = False, named: bool = True, size: tuple[int, int] = (SIZE, SIZE)
+) -> Callable[[random.Random, int], list[Task]]:
     """Plans with `count` regions, two pictures each, `n` regions judged in all (or a few more)."""
 
     def make(rng: random.Random, n: int) -> list[Task]:
@@ -163,9 +171,9 @@ def _planned(count: int, levels: bool = False, named: bool = True) -> Callable[[
         plans = -(-n // (2 * count))
         pool = _things(rng, plans * count)
         for i in range(plans):
-            areas, things = _areas(rng, count), pool[count * i : count * (i + 1)]
+            areas, things = _areas(rng, count, *size), pool[count * i : count * (i + 1)]
             backdrop = random_backdrop(rng)
-            plan = scene_plan(areas, things, backdrop, levels, named)
+            plan = scene_plan(areas, things, backdrop, levels, named, size)
             questions = tuple(Question(thing, box) for thing, (_, box) in zip(things, areas, strict=True))
             tasks.append(Task(plan.prompt, rng.getrandbits(31), questions, backdrop, plan, images=2))
         return tasks
@@ -184,6 +192,8 @@ KINDS: Mapping[str, Kind] = {
     "128x64": Kind("the same on 128×64 pixels", _two_named(128, 64)),
     "64x128": Kind("the same on 64×128 pixels", _two_named(64, 128)),
     "128x128": Kind("the same on 128×128 pixels", _two_named(128, 128)),
+    "regions-2-128x64": Kind("two regions with one full text each, 128×64 pixels", _planned(2, size=(128, 64))),
+    "regions-4-128x128": Kind("four regions with one full text each, 128×128 pixels", _planned(4, size=(128, 128))),
     "regions-2": Kind("two regions with one full text each", _planned(2)),
     "regions-3": Kind("three regions with one full text each", _planned(3)),
     "regions-4": Kind("four regions with one full text each", _planned(4)),
@@ -195,7 +205,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def tasks(kind: str, n: int, seed: int = 0) -> list[Task]:
-    """The tasks of a kind: `n` prompts, or plans with `n` regions in all. The same for the same arguments, always.
+    """The tasks of a kind, about `n` objects in all. The same for the same arguments, always.
 
     Raises:
         InputError: there is no such kind.

@@ -135,7 +135,7 @@ class Data:
         self, vae: AutoencoderKL, t5: Any, clip: Any, tokenizers: tuple[Any, Any], device: torch.device
     ) -> None:
         self.device = device
-        self.t5, self.clip = t5.to(device), clip.to(device)
+        self.t5, self.clip = t5.to(device, torch.bfloat16), clip.to(device, torch.bfloat16)
         self.t5_tokenizer, self.clip_tokenizer = tokenizers
         self.rng = random.Random(0)
         self.scenes: list[list[Scene]] = []
@@ -398,7 +398,7 @@ def teach_flow(
             nn.functional.cross_entropy(x.flatten(0, 1), labels[..., i].flatten()) for i, x in enumerate(logits)
         )
         norm = trainer.update(flow + weight * auxiliary, learning_rate(progress, trainer.step))
-        sums += (float(flow.detach()), float(auxiliary), norm)
+        sums += (float(flow.detach()), float(torch.as_tensor(auxiliary).detach()), norm)
         count += 1
         before, trainer.samples = trainer.samples, trainer.samples + len(clean)
         trainer.seconds += time.monotonic() - begin

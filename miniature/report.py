@@ -62,6 +62,11 @@ class Drawing:
         if ground := self.whole.right(self.task.backdrop):
             yield BACKGROUND, all(ground.values())
 
+    @property
+    def flawed(self) -> bool:
+        """Whether any object is not what was asked for."""
+        return not all(ok for asked, ok in self.marks() if asked != BACKGROUND)
+
     def card(self) -> Card:
         """For a contact sheet."""
         asked: list[tuple[Thing | Backdrop, Verdict]] = [
@@ -208,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m strata.miniature.report", description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="miniature", help="miniature, a pipeline's folder, or a training run's")
     parser.add_argument("--only", metavar="KIND,...", help=f"of {', '.join(KINDS)}")
-    parser.add_argument("--n", type=int, default=200, help="prompts, or regions, of each kind")
+    parser.add_argument("--n", type=int, default=200, help="objects of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, help="distilled guidance scale (default: 3.5, with --true-cfg 1)")
@@ -217,9 +222,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=25, help="prompts drawn at once")
     parser.add_argument("--json", type=Path, help="write the scores here too")
     parser.add_argument(
-        "--grid", type=Path, metavar="PNG", help="write a contact sheet of the first drawings of each kind"
+        "--grid", type=Path, metavar="PNG", help="write a contact sheet: the first and the flawed drawings of each kind"
     )
-    parser.add_argument("--grid-count", type=int, default=12, help="drawings of each kind on the contact sheet")
+    parser.add_argument("--grid-count", type=int, default=6, help="at most so many of each on the contact sheet")
     return parser
 
 
@@ -265,6 +270,10 @@ def run(args: argparse.Namespace) -> None:
             "scores": {name: score.as_data() for name, score in scores.items()},
         }
         sheet.append((title, [drawing.card() for drawing in drawings[: args.grid_count]]))
+        flawed = [drawing.card() for drawing in drawings if drawing.flawed]
+        if flawed:
+            shown = f"the first {args.grid_count} of " if len(flawed) > args.grid_count else ""
+            sheet.append((f"{kind}: {shown}{len(flawed)} flawed of {len(drawings)}", flawed[: args.grid_count]))
     if args.json:
         write_atomic(args.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     if args.grid:
