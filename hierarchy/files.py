@@ -96,16 +96,38 @@ def read_document(path: str | os.PathLike[str]) -> Document:
         InputError: the file is missing or unreadable, not UTF-8, not valid YAML or JSON, repeats a key, or is no
             mapping.
     """
-    name = os.fspath(path)
     syntax = syntax_of(path)
+    return parse_document(read_text(path), name=os.fspath(path), root=Path(path).parent, syntax=syntax)
+
+
+def read_json_lines(path: str | os.PathLike[str]) -> Iterator[Document]:
+    """Reads a `.jsonl` file: one JSON mapping a line, empty lines aside.
+
+    Raises:
+        InputError: the file cannot be read, or a line is no JSON mapping or repeats a key; names file and line.
+    """
+    name = os.fspath(path)
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            try:
+                data, lines = _parse_json(line, name, number)
+            except RecursionError as error:
+                raise InputError(f"{name}:{number}: nested too deeply") from error
+            if not isinstance(data, dict):
+                raise InputError(f"{name}:{number}: must be a JSON mapping, not {quote(data)}")
+            yield Document(data, name, Path(path).parent, lines)
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a UTF-8 file. Raises `InputError` where it cannot be read, or is none."""
+    name = os.fspath(path)
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        return Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: not UTF-8 text (byte {error.start})") from error
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise InputError(f"{name}: cannot be read: {reason}") from error
-    return parse_document(text, name=name, root=Path(path).parent, syntax=syntax)
 
 
 def parse_document(
@@ -204,25 +226,29 @@ def _refuse_twice(seen: dict[str, int], key: str, line: int, name: str) -> None:
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
-def _parse_json(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
+def _parse_json(text: str, name: str, only_line: int | None = None) -> tuple[Any, dict[KeyPath, int]]:
+    """Parses a whole file, or the one line of it that is the text."""
+    first_line = only_line or 1
+
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is no JSON number")
 
     try:
         data = json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
-        raise InputError(f"{name}:{error.lineno}: not valid JSON: {error.msg}") from error
+        raise InputError(f"{name}:{first_line + error.lineno - 1}: not valid JSON: {error.msg}") from error
     except ValueError as error:
-        raise InputError(f"{name}: not valid JSON: {error}") from error
-    return data, _json_lines(text, name)
+        place = f"{name}:{only_line}" if only_line else name
+        raise InputError(f"{place}: not valid JSON: {error}") from error
+    return data, _json_lines(text, name, first_line)
 
 
-def _json_lines(text: str, name: str) -> dict[KeyPath, int]:
+def _json_lines(text: str, name: str, first_line: int) -> dict[KeyPath, int]:
     """Lines of all keys and items of a text that is known to be valid JSON."""
     lines: dict[KeyPath, int] = {}
     stack: list[dict[str, int] | None] = []  # per open bracket: the keys seen so far, or None in a list
     path: list[str | int] = []  # where the next value goes
-    line, position = 1, 0
+    line, position = first_line, 0
     previous = ""
     for match in _JSON_TOKEN.finditer(text):
         token = match.group()

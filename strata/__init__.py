@@ -1,8 +1,9 @@
 """Strata: hierarchical prompts for FLUX, each description heard only in its region and only at its depth.
 
-The public API is five names: `ScenePlan` and `Region` (what to say where), `Routing` (which level is heard in which
-blocks and steps), `Schedule` (a routing resolved for one model) and `RegionalPipeline` (a diffusers FLUX pipeline that
-draws a plan). They are loaded on first use, so that ``import strata`` costs nothing and has no effects.
+The public API is six names: `ScenePlan` and `Region` (what to say where), `Planner` (a language model that makes a plan
+of a prompt), `Routing` (which level is heard in which blocks and steps), `Schedule` (a routing resolved for one model)
+and `RegionalPipeline` (a diffusers FLUX pipeline that draws a plan). They are loaded on first use, so that
+``import strata`` costs nothing and has no effects.
 
 The code folders stand at the root of the repository and are linked into this package (``strata/layers -> ../layers``).
 Where a checkout lost those links (Windows, archives without links), the root is added to ``__path__`` instead.
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from strata.injection.pipeline import RegionalPipeline
     from strata.layers.routing import Routing
     from strata.layers.schedule import Schedule
+    from strata.llm.planner import Planner
 
 __version__ = "0.1.0"
-__all__ = ["Region", "RegionalPipeline", "Routing", "ScenePlan", "Schedule", "__version__"]
+__all__ = ["Planner", "Region", "RegionalPipeline", "Routing", "ScenePlan", "Schedule", "__version__"]
 
 _HOMES = {
+    "Planner": "strata.llm.planner",
     "Region": "strata.hierarchy.plan",
     "RegionalPipeline": "strata.injection.pipeline",
     "Routing": "strata.layers.routing",

@@ -1,4 +1,7 @@
-"""The command line. What the commands do stands in `generate.py` and `commands.py`, which are imported when needed."""
+"""The command line. What the commands do stands in other files, which are imported when needed.
+
+`generate.py`, `planning.py` (plan), `commands.py` (layout, routing, validate) and `llm/serve.py` (serve-llm).
+"""
 
 import argparse
 import logging
@@ -8,6 +11,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import NoReturn
 
 from strata import __version__
@@ -25,7 +29,10 @@ image, and only at the depths of the model and the steps where it belongs."""
 
 _EXAMPLES = """\
 examples:
-  strata generate plan.yaml                      draw a plan on the bundled miniature model
+  strata generate "a red circle on the left and a blue square on the right"
+                                                 plan it and draw it, on the bundled models
+  strata plan prompts.txt -o plans               only plan: a file of prompts, one a line
+  strata generate plan.yaml                      draw a plan
   strata generate plan.yaml --model black-forest-labs/FLUX.1-dev --count 4
   strata generate out/plan/image.png             draw that picture again, bit for bit
   strata layout plan.yaml                        look at the regions before drawing
@@ -36,7 +43,8 @@ examples:
 """
 
 _GENERATE = """\
-Draws a plan and writes a folder that explains and repeats the run:
+Draws a plan, or plans a prompt with a language model and draws that, and writes a
+folder that explains and repeats the run:
 
   image.png      the picture; plan, masks, routing, seed, model and versions are inside it
   layout.png     the regions of the plan
@@ -72,13 +80,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    args = _parser().parse_args(argv)
+    own, extra = _split_extra(argv)
+    args = _parser().parse_args(own)
     _show_warnings()
-    if args.command == "generate":
+    given = {name: value for name, value in vars(args).items() if name != "command"}
+    if args.command == "serve-llm":
+        from strata.llm.serve import serve_llm
+
+        serve_llm(**given, extra=extra)
+        return 0
+    if args.command in ("plan", "generate"):
+        from strata.planning import PlannerOptions, PlanRequest, plan
+
+        planner = PlannerOptions(**{field.name: given.pop(field.name) for field in fields(PlannerOptions)})
+        if args.command == "plan":
+            return BAD_INPUT if plan(PlanRequest(planner=planner, **given)) else 0
         from strata.generate import Request, generate
 
-        given = {name: value for name, value in vars(args).items() if name != "command"}
-        generate(Request(command=shlex.join(["strata", *argv]), **given))
+        generate(Request(command=shlex.join(["strata", *argv]), planner=planner, **given))
         return 0
     from strata import commands
 
@@ -93,6 +112,14 @@ def _run(argv: list[str]) -> int:
     else:
         commands.check_routing(args.file, args.model_blocks, args.steps)
     return 0
+
+
+def _split_extra(argv: list[str]) -> tuple[list[str], list[str]]:
+    """`serve-llm` hands what follows `--` to vLLM as it is."""
+    if argv[:1] == ["serve-llm"] and "--" in argv:
+        place = argv.index("--")
+        return argv[:place], argv[place + 1 :]
+    return argv, []
 
 
 class _Once(logging.Filter):
@@ -126,11 +153,20 @@ def _show_warnings() -> None:
 # Options --------------------------------------------------------------------------------------------------------------
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Leaves room for the indent of commands, which argparse does not count."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += self._indent_increment
+
+
 class _Parser(argparse.ArgumentParser):
     """Complains in one line; takes no shortened options, so that new ones never change what a script means."""
 
     def __init__(self, **settings: object) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)  # type: ignore[arg-type]
+        super().__init__(allow_abbrev=False, formatter_class=_Formatter, **settings)  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see {self.prog} --help)")
@@ -140,23 +176,58 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="strata", description=_ABOUT, epilog=_EXAMPLES)
     parser.add_argument("--version", action="version", version=f"strata {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
-    _add_generate(commands.add_parser("generate", help="draw a plan, or a picture again", description=_GENERATE))
+    generate = "draw a prompt, a plan, or a picture again"
+    _add_generate(commands.add_parser("generate", help=generate, description=_GENERATE))
+    _add_plan(
+        commands.add_parser("plan", help="plan prompts without drawing", description=_PLAN, epilog=_PLAN_EXAMPLES)
+    )
+    serve = "serve a language model with vLLM"
+    _add_serve(commands.add_parser("serve-llm", help=serve, description=_SERVE, epilog=_SERVE_EXAMPLES))
     _add_layout(commands.add_parser("layout", help="draw the regions of a plan", description=_LAYOUT))
     _add_routing(commands.add_parser("routing", help="list, show and check routings", description=_ROUTING))
-    validate = commands.add_parser("validate", help="check plans and routings", description=_VALIDATE)
-    validate.add_argument("files", nargs="+", metavar="FILE", help="plan, routing, or picture that strata drew")
+    validate = commands.add_parser("validate", help="check plans, drafts and routings", description=_VALIDATE)
+    validate.add_argument("files", nargs="+", metavar="FILE", help="plan, draft, routing, or picture that strata drew")
     return parser
+
+
+_PLAN = """\
+Makes plans of prompts with a language model: what stands where (high level), then what
+it looks like (low level). One prompt is shown as a table and written to
+out/plans/PROMPT.yaml; the prompts of FILE, all to out/plans/FILE/:
+
+  FILE.txt    a prompt a line; empty lines and lines that begin with # are skipped
+  FILE.jsonl  a JSON mapping a line: {"prompt": …} and, where wanted, "name" (of the plan's
+              file), "width", "height", "regions", "style"
+"""
+_PLAN_EXAMPLES = """\
+examples:
+  strata plan "a lighthouse on a cliff, a small boat below" --llm http://localhost:8000/v1
+  strata plan prompts.txt -o plans --llm vllm:Qwen/Qwen3-8B
+  strata plan prompts.txt -o plans --resume      go on after an interruption
+  strata generate plans/0001-a-lighthouse.yaml   draw one of the plans
+"""
+_SERVE = """\
+Starts a vLLM server for `--llm`, with what planning needs (structured outputs, prefix
+caching), waits until it answers and runs until Ctrl-C. vLLM has to be installed, here or
+in another environment (--python)."""
+_SERVE_EXAMPLES = """\
+examples:
+  strata serve-llm Qwen/Qwen3-8B
+  strata serve-llm Qwen/Qwen3-14B --port 8001 --gpu-memory-utilization 0.5 -- --quantization fp8
+"""
 
 
 _LAYOUT = "Draws the regions of a plan as a PNG, with their names and texts."
 _ROUTING = "A routing says which level is heard in which blocks, at which steps, how strongly, beside how much base."
 _VALIDATE = """\
-Checks files without drawing: every plan or routing is told by its content and reported
-with `ok` or with its error. Exit code 2 if any has an error."""
+Checks files without drawing: plans, drafts and routings are told by their content and
+reported with `ok` or with their error. Exit code 2 if any has an error."""
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="PLAN|IMAGE.png", help="plan file, or a picture that strata drew")
+    parser.add_argument(
+        "source", metavar="PROMPT|PLAN|IMAGE.png", help="a prompt in quotes, a plan file, or a picture that strata drew"
+    )
 
     what = parser.add_argument_group("what draws")
     what.add_argument(
@@ -185,7 +256,12 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--steps", type=_steps, metavar="N", help="denoising steps (default: 28; 20 for the miniature)")
     how.add_argument("--guidance", type=_number, metavar="X", help="guidance scale (default: 3.5; 30 for Fill models)")
     how.add_argument("--true-cfg", type=_number, metavar="X", help="weight of the plan's negative_prompt, above 1")
-    how.add_argument("--width", type=_positive, metavar="N", help="pixels; resizes the plan in this direction")
+    how.add_argument(
+        "--width",
+        type=_positive,
+        metavar="N",
+        help="pixels; resizes a plan in this direction (default of prompts: 1024; 64 for the miniature)",
+    )
     how.add_argument("--height", type=_positive, metavar="N", help="likewise")
 
     pictures = parser.add_argument_group("input pictures", "For models that take one, and to draw over a picture.")
@@ -195,9 +271,67 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         "--image-strength", type=_fraction, metavar="X", help="how much image to image changes, up to 1 (default: 0.6)"
     )
 
+    _add_planner(parser, "how a prompt is planned", "For prompts alone; `strata plan` plans without drawing.")
+
     where = parser.add_argument_group("where to")
     where.add_argument("--out", "-o", metavar="DIR", help="folder (default: out/PLAN, out/PLAN-2, …)")
     where.add_argument("--force", action="store_true", help="overwrite the run in the folder")
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="PROMPT|FILE", help="a prompt in quotes, or a .txt or .jsonl file of prompts")
+    parser.add_argument("--width", type=_positive, metavar="N", help="pixels (default: 1024; 64 for --llm miniature)")
+    parser.add_argument("--height", type=_positive, metavar="N", help="likewise")
+    group = _add_planner(parser, "how it is planned", None)
+    group.add_argument(
+        "--concurrency", type=_positive, metavar="N", help="prompts under way at the same time (default: 16)"
+    )
+    where = parser.add_argument_group("where to")
+    where.add_argument(
+        "--out", "-o", metavar="DIR", help="folder of the plans; for one prompt also a .yaml or .json file"
+    )
+    again = where.add_mutually_exclusive_group()
+    again.add_argument(
+        "--resume", action="store_true", help="keep the plans that are there and would come out the same; plan the rest"
+    )
+    again.add_argument("--force", action="store_true", help="replace the plans that are there")
+
+
+def _add_planner(parser: argparse.ArgumentParser, title: str, about: str | None) -> argparse._ArgumentGroup:
+    """The options of `PlannerOptions`."""
+    group = parser.add_argument_group(title, about)
+    group.add_argument(
+        "--llm",
+        metavar="LLM",
+        help="miniature (bundled; knows the shapes and colours of the miniature, nothing else), the address of an"
+        " OpenAI-compatible server such as http://localhost:8000/v1 (its key is taken from STRATA_LLM_KEY or"
+        " OPENAI_API_KEY), or vllm:MODEL (vLLM in this process) (default: miniature)",
+    )
+    group.add_argument("--llm-model", metavar="NAME", help="which of the server's models (default: its only one)")
+    group.add_argument("--llm-timeout", type=_seconds, metavar="S", help="seconds to wait for an answer (default: 120)")
+    group.add_argument("--regions", type=_positive, metavar="N", help="exactly so many (default: as the prompt needs)")
+    group.add_argument("--style", metavar="TEXT", help="of the whole image; not left to the model then")
+    group.add_argument(
+        "--draft", metavar="FILE", help="what is known already: regions without texts, texts without a place, …"
+    )
+    group.add_argument("--one-call", action="store_true", help="ask for both levels in one question instead of two")
+    group.add_argument("--attempts", type=_positive, metavar="N", help="at each question (default: 3)")
+    group.add_argument("--instructions", metavar="DIR", help="what the model is told, in place of the bundled files")
+    group.add_argument("--no-cache", action="store_true", help="ask even where the same was planned before")
+    return group
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="hub id or folder")
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1, this machine alone")
+    parser.add_argument("--port", type=_port, default=8000, metavar="N", help="default: 8000")
+    parser.add_argument("--max-model-len", type=_positive, metavar="N", help="tokens of context")
+    parser.add_argument("--dtype", default="auto", metavar="NAME", help="of the weights (default: auto)")
+    parser.add_argument(
+        "--gpu-memory-utilization", type=_fraction, metavar="X", help="share of the GPU's memory that vLLM may take"
+    )
+    parser.add_argument("--python", metavar="FILE", help="the Python of the environment that has vLLM")
+    parser.usage = "strata serve-llm [options] MODEL [-- flags of `vllm serve`]"
 
 
 def _add_layout(parser: argparse.ArgumentParser) -> None:
@@ -225,6 +359,19 @@ def _positive(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number of at least 1")
     return int(text)
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from 1 to 65535")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    value = _number(text)
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be above 0")
+    return value
 
 
 def _steps(text: str) -> int:

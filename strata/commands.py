@@ -1,19 +1,21 @@
 """The commands that need no model: `layout`, `routing list|show|check` and `validate`."""
 
-import shutil
 import sys
 import tempfile
 import textwrap
 from pathlib import Path
 
+from strata.console import count, terminal_width
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import quote, read_document, write_atomic
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_layout
+from strata.kinds import kind_of
 from strata.layers.drawing import draw_schedule
 from strata.layers.routing import DEFAULT_ROUTING, Routing, presets
 from strata.layers.schedule import Schedule
 from strata.layers.table import schedule_table
+from strata.llm.draft import Draft
 from strata.run import decode_picture, open_source, png_bytes, portable
 
 FLUX_BLOCKS = (19, 38)
@@ -32,15 +34,14 @@ def layout(plan: str, out: str, image: str | None) -> None:
             raise InputError(f"{image}: cannot be read: {error.strerror}") from error
     with tempfile.TemporaryDirectory(prefix="strata-") as scratch:
         source = open_source(plan, Path(scratch))
-        write_atomic(out, png_bytes(draw_layout(source.plan, picture)))
-    print(out)
+        _write_png(out, png_bytes(draw_layout(source.plan, picture)))
 
 
 def list_routings() -> None:
     """Prints the presets: name, what it does, where it comes from."""
     names = presets()
     margin = max(map(len, names)) + 2
-    width = max(_terminal_width(), margin + 40)
+    width = max(terminal_width(), margin + 40)
     for name in names:
         routing = Routing.load(name)
         text = ("(default) " if name == DEFAULT_ROUTING else "") + routing.about
@@ -56,13 +57,12 @@ def show_routing(name: str, blocks: tuple[int, int] | None, steps: int, out: str
     if out is not None:
         _check_png(out)
     schedule = _resolved(Routing.load(name), blocks, steps)
-    print(schedule_table(schedule, _terminal_width()))
+    print(schedule_table(schedule, terminal_width()))
     print()
     for line in schedule.summary():
         print(line)
     if out is not None:
-        write_atomic(out, png_bytes(draw_schedule(schedule)))
-        print(out)
+        _write_png(out, png_bytes(draw_schedule(schedule)))
 
 
 def check_routing(path: str, blocks: tuple[int, int] | None, steps: int) -> None:
@@ -88,38 +88,40 @@ def validate_files(paths: list[str]) -> int:
 
 
 def _describe(path: str) -> str:
-    """What a file holds, in a few words. Raises `InputError` if it is neither a plan nor a routing, or a wrong one."""
+    """What a file holds, in a few words. Raises `InputError` for a wrong file, and for one of no kind that is known."""
     with tempfile.TemporaryDirectory(prefix="strata-") as scratch:
         if Path(path).suffix.lower() == ".png":
             plan, kind = open_source(path, Path(scratch)).plan, "picture with its run, plan"
         else:
             document = read_document(path)
-            of_plan, of_routing = (len(model.model_fields.keys() & document.data) for model in (ScenePlan, Routing))
-            if of_plan == of_routing:
-                raise InputError(
-                    f"{path}: neither a plan (keys {', '.join(ScenePlan.model_fields)})"
-                    f" nor a routing (keys {', '.join(Routing.model_fields)})"
-                )
-            if of_routing > of_plan:
+            kind = kind_of(document)
+            if kind == "routing":
                 routing = Routing.load(Path(path))
-                return f"routing {quote(routing.name)}, {_count(len(routing.rules), 'rule')}"
-            plan, kind = ScenePlan.load(path), "plan"
+                return f"routing {quote(routing.name)}, {count(len(routing.rules), 'rule')}"
+            if kind == "draft":
+                draft = Draft.load(path)
+                if draft.width is not None and draft.height is not None:
+                    draft.known(draft.width, draft.height)  # reads the mask files
+                return f"draft for a prompt, {count(len(draft.regions), 'region')}"
+            plan = ScenePlan.load(path)
         portable(plan)  # reads the mask files
-    return f"{kind}, {plan.width}x{plan.height}, {_count(len(plan.regions), 'region')}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{kind}, {plan.width}x{plan.height}, {count(len(plan.regions), 'region')}"
 
 
 def _resolved(routing: Routing, blocks: tuple[int, int] | None, steps: int) -> Schedule:
     return routing.resolve(*(blocks or FLUX_BLOCKS), steps)
 
 
+def _write_png(path: str, content: bytes) -> None:
+    """Writes a picture, with the folder it goes to, and prints where."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"-o {path}: cannot be written: {error.strerror}") from error
+    write_atomic(path, content)
+    print(path)
+
+
 def _check_png(path: str) -> None:
     if Path(path).suffix.lower() != ".png":
         raise InputError(f"-o {path}: suffix {quote(Path(path).suffix)}: must be .png")
-
-
-def _terminal_width() -> int:
-    return shutil.get_terminal_size((100, 24)).columns

@@ -1,4 +1,4 @@
-"""`strata generate`: from a plan, or from a picture that remembers its run, to pictures that remember theirs."""
+"""`strata generate`: from a prompt, a plan or a picture that remembers its run, to pictures that remember theirs."""
 
 import inspect
 import os
@@ -8,16 +8,29 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from strata.console import note
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_layout
 from strata.layers.drawing import draw_schedule
 from strata.layers.routing import DEFAULT_ROUTING, Routing
-from strata.loading import MINIATURE, ModelSource, choose_device, choose_dtype, load_pipeline, locate, place, quiet
+from strata.llm.planner import Request as PromptRequest
+from strata.loading import (
+    MINIATURE,
+    ModelSource,
+    check_offload,
+    choose_device,
+    choose_dtype,
+    load_pipeline,
+    locate,
+    place,
+    quiet,
+)
+from strata.planning import PlannerOptions, canvas, check_prompt, is_file, plan_one, print_plan, slug
 from strata.run import (
     Record,
     RunFolder,
@@ -70,6 +83,8 @@ class Request:
     out: str | None = None
     count: int = 1
     force: bool = False
+    planner: PlannerOptions = field(default_factory=PlannerOptions)
+    """For a prompt alone."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,11 @@ def generate(request: Request) -> None:
     Raises:
         StrataError: anything about the request cannot be used.
     """
+    if not is_file(request.source):
+        _generate_from_prompt(request)
+        return
+    if given := request.planner.given():
+        raise InputError(f"{', '.join(given)}: for prompts; {request.source} is planned already")
     with tempfile.TemporaryDirectory(prefix="strata-") as scratch:
         source = open_source(request.source, Path(scratch))
         job = _prepare(request, source)
@@ -122,11 +142,34 @@ def generate(request: Request) -> None:
             raise
 
 
+def _generate_from_prompt(request: Request) -> None:
+    """Plans a prompt and draws the plan. All that can be checked without the plan is checked before."""
+    check_prompt(request.source)
+    options, name = request.planner, slug(request.source)
+    draft, instructions = options.read()
+    width, height = canvas(request.model or MINIATURE, draft, request.width, request.height)
+    asked = PromptRequest(request.source, width, height, draft, options.regions, options.style)
+    negative_prompt = draft.negative_prompt if draft is not None else None
+    stand_in = ScenePlan(width=width, height=height, prompt="", negative_prompt=negative_prompt)
+    job = _prepare(request, Source(name, stand_in), planned=False)
+    _check_canvas(job)
+    check_offload(request.offload, _device(job))
+    folder = RunFolder.claim(request.out, name, request.count, request.force)
+    try:
+        plan = plan_one(options, instructions, asked)
+        print_plan(plan)
+        print()
+        _draw(_prepare(request, Source(name, plan)), folder)
+    except BaseException:
+        folder.abandon()
+        raise
+
+
 # Before the model is loaded -------------------------------------------------------------------------------------------
 
 
-def _prepare(request: Request, source: Source) -> _Job:
-    """Reads and checks everything that the request names."""
+def _prepare(request: Request, source: Source, planned: bool = True) -> _Job:
+    """Reads and checks everything that the request names; `planned` is False while the plan has no regions yet."""
     recorded = source.record.settings if source.record is not None else None
     plan = source.plan
     if request.width is not None or request.height is not None:
@@ -152,8 +195,18 @@ def _prepare(request: Request, source: Source) -> _Job:
     check_attachments(files)
     _check_negative_prompt(job)
     if image is None and (counts := model.block_counts()) is not None:
-        routing.resolve(*counts, job.steps).check_areas(region.name for region in plan.regions)
+        schedule = routing.resolve(*counts, job.steps)
+        if planned:
+            schedule.check_areas(region.name for region in plan.regions)
     return job
+
+
+def _check_canvas(job: _Job) -> None:
+    token = job.model.token_size()
+    for name in ("width", "height"):
+        side = getattr(job.plan, name)
+        if token is not None and side % token:
+            raise InputError(f"--{name} {side}: must be a multiple of {token} for model {job.model.name}")
 
 
 def _input(path: str | None, source: Source, kept: str | None, name: str, files: dict[str, bytes]) -> str | None:
@@ -180,15 +233,11 @@ def _check_negative_prompt(job: _Job) -> None:
         raise InputError(f"--true-cfg {job.request.true_cfg:g}: needs a negative_prompt in the plan")
 
 
-def _note(text: str) -> None:
-    print(f"strata: note: {text}", file=sys.stderr)
-
-
 def _note_versions(then: Mapping[str, str]) -> None:
     here = versions()
     others = [f"{name} {then[name]} (here {here[name]})" for name in here if name in then and then[name] != here[name]]
     if others:
-        _note(f"the picture was drawn with {', '.join(others)}; the new one may differ a little")
+        note(f"the picture was drawn with {', '.join(others)}; the new one may differ a little")
 
 
 # Drawing --------------------------------------------------------------------------------------------------------------
@@ -220,7 +269,7 @@ def _device(job: _Job) -> str:
             return choose_device(job.recorded.device)
         except InputError:
             device = choose_device("auto")
-            _note(f"the picture was drawn on {job.recorded.device}, which is not here; on {device} it may differ")
+            note(f"the picture was drawn on {job.recorded.device}, which is not here; on {device} it may differ")
             return device
     return choose_device(job.request.device or "auto")
 

@@ -47,6 +47,17 @@ class ModelSource:
         except (OSError, ValueError, LookupError, TypeError):
             return None  # loading will tell what is wrong
 
+    def token_size(self) -> int | None:
+        """Pixels that one image token covers, along each side, where the model's configuration is at hand."""
+        folder = self.folder()
+        if folder is None:
+            return None
+        try:
+            config = json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))
+            return int(2 ** len(config["block_out_channels"]))
+        except (OSError, ValueError, LookupError, TypeError):
+            return None  # loading will tell what is wrong
+
 
 def locate(name: str) -> ModelSource:
     """Tells what `name` is: `miniature`, a folder in the diffusers format, or a hub id (OWNER/NAME).
@@ -141,12 +152,17 @@ def place(pipe: Any, device: str, offload: bool) -> None:
     Raises:
         InputError: `offload` on a CPU, where it saves nothing.
     """
-    if not offload:
-        pipe.to(device)
-    elif device == "cpu":
-        raise InputError("--offload: is for accelerators; on the CPU there is nowhere to offload to")
-    else:
+    check_offload(offload, device)
+    if offload:
         pipe.enable_model_cpu_offload(device=device)
+    else:
+        pipe.to(device)
+
+
+def check_offload(offload: bool, device: str) -> None:
+    """Raises `InputError` for offloading on a CPU, where it saves nothing."""
+    if offload and device == "cpu":
+        raise InputError("--offload: is for accelerators; on the CPU there is nowhere to offload to")
 
 
 def _hub_reason(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import json
 import platform
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from strata.hierarchy.areas import MASK_FORMATS, pixel_mask
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import parse_document, quote, syntax_of, validate, write_atomic
 from strata.hierarchy.plan import NUMBER, Int, ScenePlan, StrictModel
+from strata.kinds import load_plan
 from strata.layers.routing import Routing
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -28,6 +30,7 @@ LARGEST_ATTACHMENTS = 40 * 2**20
 """Bytes of mask files and input pictures together that a picture's record may hold (readers stop at 64 MiB of text)."""
 
 _CHUNK_RUN, _CHUNK_PLAN, _CHUNK_ROUTING, _CHUNK_FILE = "strata:run", "strata:plan", "strata:routing", "strata:file:"
+_PICTURE = re.compile(r"image(-\d+)?\.png")
 _ATTACHMENT = re.compile(r"(masks|inputs)/[A-Za-z0-9_][A-Za-z0-9._-]{0,49}")
 
 
@@ -109,7 +112,7 @@ def open_source(path: str, scratch: Path) -> Source:
     if Path(path).suffix.lower() == ".png":
         raise InputError(f"{path}: not a PNG file, whatever its name says")
     syntax_of(path)
-    return Source(safe_name(Path(path).stem), ScenePlan.load(path))
+    return Source(safe_name(Path(path).stem), load_plan(path))
 
 
 def safe_name(name: str) -> str:
@@ -262,7 +265,7 @@ class RunFolder:
     def __init__(self, path: Path, created: bool) -> None:
         self.path = path
         self._created = created
-        self._written = False
+        self._written: list[Path] = []
 
     @classmethod
     def claim(cls, out: str | None, name: str, count: int, force: bool) -> Self:
@@ -277,16 +280,7 @@ class RunFolder:
         taken = [file for file in (*cls.FILES, *map(picture_name, range(count))) if (path / file).exists()]
         if taken and not force:
             raise InputError(f"--out {out}: holds {taken[0]} already; give another folder, or --force to overwrite")
-        try:
-            existed = path.is_dir()
-            path.mkdir(parents=True, exist_ok=True)
-            folder = cls(path, created=not existed)
-            write_atomic(path / ".strata-probe", b"")  # better now than after the picture is drawn
-            (path / ".strata-probe").unlink()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise InputError(f"--out {out}: cannot be written: {reason}") from error
-        return folder
+        return cls(path, created=make_folder(path, f"--out {out}"))
 
     def drop_old_pictures(self) -> None:
         """Removes the pictures that an earlier run's run.json lists, so that they do not pass as this run's."""
@@ -296,7 +290,7 @@ class RunFolder:
         except (OSError, ValueError, LookupError, TypeError):
             return
         for name in names:
-            if re.fullmatch(r"image(-\d+)?\.png", name):
+            if _PICTURE.fullmatch(name):
                 (self.path / name).unlink(missing_ok=True)
 
     def write(self, name: str, content: str | bytes) -> Path:
@@ -304,7 +298,7 @@ class RunFolder:
         path = self.path / name
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, content)
-        self._written = True
+        self._written.append(path)
         return path
 
     def write_record(self, record: Record, images: list[dict[str, Any]], rules: list[str]) -> None:
@@ -313,9 +307,32 @@ class RunFolder:
         self.write("run.json", json.dumps(data, ensure_ascii=False, indent=2) + "\n")
 
     def abandon(self) -> None:
-        """Removes the folder again if this run made it and wrote nothing."""
-        if self._created and not self._written:
-            self.path.rmdir()
+        """Removes what this run wrote, and the folder if it made that, unless a picture is among it."""
+        if any(path.parent == self.path and _PICTURE.fullmatch(path.name) for path in self._written):
+            return
+        for path in self._written:
+            path.unlink(missing_ok=True)
+        inside = {path.parent for path in self._written} - {self.path}
+        for folder in (*inside, *([self.path] if self._created else [])):
+            with suppress(OSError):  # files of somebody else are in it
+                folder.rmdir()
+
+
+def make_folder(path: Path, label: str) -> bool:
+    """Makes sure that files can be written into a folder, better now than after the work; whether it is a new one.
+
+    Raises:
+        InputError: they cannot; `label` is what the message calls the folder.
+    """
+    try:
+        existed = path.is_dir()
+        path.mkdir(parents=True, exist_ok=True)
+        write_atomic(path / ".strata-probe", b"")
+        (path / ".strata-probe").unlink()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"{label}: cannot be written: {reason}") from error
+    return not existed
 
 
 def _new_folder(parent: Path, name: str) -> Path:
