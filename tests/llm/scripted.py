@@ -4,7 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from strata.llm.errors import LlmError
 from strata.llm.protocol import Question
@@ -19,7 +19,7 @@ def brief_of(question: Question) -> str:
 
 def prompt_of(question: Question) -> str:
     """The prompt that a question is about."""
-    prompt: str = json.loads(brief_of(question).rsplit("Prompt: ", 1)[1])
+    prompt: str = json.loads(brief_of(question).split("\nPrompt: ", 1)[1])
     return prompt
 
 
@@ -45,6 +45,32 @@ def sensible(question: Question) -> str:
     return json.dumps(answer)
 
 
+def in_turn(*replies: str | dict[str, Any] | LlmError) -> Answer:
+    """One reply after the other, whatever is asked."""
+    left = list(replies)
+
+    def answer(question: Question) -> str:
+        reply = left.pop(0)
+        if isinstance(reply, LlmError):
+            raise reply
+        return reply if isinstance(reply, str) else json.dumps(reply)
+
+    return answer
+
+
+def layout(*objects: tuple[str, list[int]], background: str = "", topic: str = "") -> dict[str, Any]:
+    """The answer to a layout question."""
+    found = [{"content": content, "box": box} for content, box in objects]
+    return {"topic": topic, "objects": found, "background": background}
+
+
+def details(*objects: dict[str, str], background: str = "", **style: str) -> dict[str, Any]:
+    """The answer to a details question."""
+    none = dict.fromkeys(("colour", "material", "texture", "other"), "")
+    look = dict.fromkeys(("light", "medium", "style"), "") | style
+    return {"objects": [none | found for found in objects], "background": background, **look}
+
+
 class ScriptedBackend:
     """Answers what a function says, and counts."""
 
@@ -53,6 +79,7 @@ class ScriptedBackend:
         self.concurrency, self.batched = concurrency, batched
         self.base: Literal["prompt", "topic"] = "prompt"
         self.answer = answer
+        self.questions: list[Question] = []
         self.asked: list[str] = []
         """The prompt of every question."""
         self.at_once = 0
@@ -66,6 +93,7 @@ class ScriptedBackend:
 
     def ask(self, question: Question) -> str:
         with self._lock:
+            self.questions.append(question)
             self.asked.append(prompt_of(question))
             self._open += 1
             self.at_once = max(self.at_once, self._open)
@@ -79,6 +107,7 @@ class ScriptedBackend:
         self.at_once = max(self.at_once, len(questions))
         answers: list[str | LlmError] = []
         for question in questions:
+            self.questions.append(question)
             self.asked.append(prompt_of(question))
             try:
                 answers.append(self.answer(question))

@@ -15,7 +15,7 @@ from strata.llm.errors import LlmError, PlanError
 from strata.llm.grounding import content_words, lacking
 from strata.llm.instructions import DEFAULT, Instructions
 from strata.llm.planner import Planner, Request
-from tests.llm.conftest import Scripted, details, layout
+from tests.llm.scripted import ScriptedBackend, details, in_turn, layout
 
 PROMPT = "a black cat on the left and a gold moon, oil painting"
 LAYOUT = layout(("a cat", [0, 0, 500, 1000]), ("a moon", [500, 0, 1000, 500]), background="a night sky", topic="A cat.")
@@ -32,7 +32,7 @@ def facts(plan: ScenePlan) -> dict[str, object]:
 
 
 def test_two_questions_coarse_to_fine_make_a_plan() -> None:
-    backend = Scripted(LAYOUT, DETAILS)
+    backend = ScriptedBackend(in_turn(LAYOUT, DETAILS))
     plan = Planner(backend).plan(PROMPT, 1024, 768)
     assert [(r.name, r.box, r.high, r.low) for r in plan.regions] == [
         ("cat", (0, 0, 512, 768), "a cat", "black"),
@@ -41,8 +41,8 @@ def test_two_questions_coarse_to_fine_make_a_plan() -> None:
     assert (plan.prompt, plan.low) == (PROMPT, "oil painting")
     assert plan.background is not None
     assert (plan.background.high, plan.background.low) == ("a night sky", "dark")
-    assert [question.task for question in backend.asked] == ["layout", "details"]
-    assert backend.asked[1].messages[-1].content.splitlines() == [
+    assert [question.task for question in backend.questions] == ["layout", "details"]
+    assert backend.questions[1].messages[-1].content.splitlines() == [
         "Task: details",
         "Canvas: 1024x768",
         "Region 1: left [0, 0, 500, 1000]: a cat",
@@ -65,15 +65,15 @@ def test_one_question_does_too() -> None:
         "other": "",
     }
     whole = details({}, style="gothic") | {"topic": "t", "objects": [found], "background_detail": ""}
-    backend = Scripted(whole)
+    backend = ScriptedBackend(in_turn(whole))
     plan = Planner(backend, one_call=True).plan("a black cat, gothic", 64, 64)
-    assert [question.task for question in backend.asked] == ["whole"]
+    assert [question.task for question in backend.questions] == ["whole"]
     assert (plan.regions[0].high, plan.regions[0].low, plan.low) == ("a cat", "black", "gothic")
     assert facts(plan)["calls"] == "one"
 
 
 def test_the_topic_is_the_base_prompt_where_the_image_model_needs_it() -> None:
-    backend = Scripted(LAYOUT, DETAILS)
+    backend = ScriptedBackend(in_turn(LAYOUT, DETAILS))
     backend.base = "topic"
     plan = Planner(backend).plan(PROMPT, 64, 64)
     assert plan.prompt == "A cat."
@@ -91,10 +91,12 @@ def test_a_layout_without_texts_keeps_its_areas_and_gets_texts(tmp_path: Path) -
     )
     draft = Draft.load(tmp_path / "draft.yaml")
     texts = [{"content": text} for text in ("a cat", "a moon", "something else")]
-    backend = Scripted({"topic": "", "objects": texts, "background": ""}, details({"colour": "black"}, {}, {}))
+    backend = ScriptedBackend(
+        in_turn({"topic": "", "objects": texts, "background": ""}, details({"colour": "black"}, {}, {}))
+    )
     plan = Planner(backend).plan(PROMPT, 64, 64, draft=draft)
-    assert "box" not in json.dumps(backend.asked[0].schema)
-    assert backend.asked[0].messages[-1].content.splitlines()[2:6] == [
+    assert "box" not in json.dumps(backend.questions[0].schema)
+    assert backend.questions[0].messages[-1].content.splitlines()[2:6] == [
         "Regions: 3",
         "Region 1: center [47, 78, 953, 922]",
         "Region 2: everywhere [0, 0, 1000, 1000]",
@@ -110,12 +112,14 @@ def test_a_layout_without_texts_keeps_its_areas_and_gets_texts(tmp_path: Path) -
 
 def test_texts_without_a_layout_get_one() -> None:
     draft = Draft.from_yaml("regions: [{high: a cat, low: black}, {high: a moon}]")
-    backend = Scripted(
-        {"topic": "", "objects": [{"box": [0, 0, 500, 500]}, {"box": [500, 0, 1000, 500]}], "background": ""},
-        details({"colour": "red"}, {"material": "gold"}),
+    backend = ScriptedBackend(
+        in_turn(
+            {"topic": "", "objects": [{"box": [0, 0, 500, 500]}, {"box": [500, 0, 1000, 500]}], "background": ""},
+            details({"colour": "red"}, {"material": "gold"}),
+        )
     )
     plan = Planner(backend).plan(PROMPT, 64, 64, draft=draft)
-    assert "content" not in json.dumps(backend.asked[0].schema["properties"])
+    assert "content" not in json.dumps(backend.questions[0].schema["properties"])
     assert [(r.box, r.high, r.low) for r in plan.regions] == [
         ((0, 0, 32, 32), "a cat", "black"),
         ((32, 0, 64, 32), "a moon", "gold"),
@@ -123,10 +127,10 @@ def test_texts_without_a_layout_get_one() -> None:
 
 
 def test_a_fixed_number_of_regions_and_a_style() -> None:
-    backend = Scripted(LAYOUT, DETAILS)
+    backend = ScriptedBackend(in_turn(LAYOUT, DETAILS))
     plan = Planner(backend).plan("a black cat and a gold moon", 64, 64, regions=2, style="watercolour")
-    assert backend.asked[0].schema["properties"]["objects"]["minItems"] == 2
-    assert "Style: watercolour" in backend.asked[0].messages[-1].content
+    assert backend.questions[0].schema["properties"]["objects"]["minItems"] == 2
+    assert "Style: watercolour" in backend.questions[0].messages[-1].content
     assert plan.low == "watercolour"
 
 
@@ -153,24 +157,24 @@ def test_what_cannot_be_planned_is_told_before_anything_is_asked(changes: dict[s
 
 @pytest.mark.parametrize("prompt", ["", "  \n", "\u0000\u202e", "x" * 4001])
 def test_prompts_that_are_none_are_refused(prompt: str) -> None:
-    backend = Scripted()
+    backend = ScriptedBackend()
     with pytest.raises(PlanError, match=r"is empty|has 4001 characters"):
         Planner(backend).plan(prompt, 64, 64)
-    assert not backend.asked
+    assert not backend.questions
 
 
 def test_a_bad_answer_is_told_its_error_and_asked_again() -> None:
-    backend = Scripted("I would rather not.", LAYOUT, DETAILS)
+    backend = ScriptedBackend(in_turn("I would rather not.", LAYOUT, DETAILS))
     plan = Planner(backend).plan(PROMPT, 64, 64)
     assert facts(plan)["attempts"] == 3
-    again = backend.asked[1]
+    again = backend.questions[1]
     assert [m.role for m in again.messages[-3:]] == ["user", "assistant", "user"]
     assert "the answer holds no JSON object" in again.messages[-1].content
-    assert again.temperature > 0 == backend.asked[0].temperature
+    assert again.temperature > 0 == backend.questions[0].temperature
 
 
 def test_after_so_many_bad_answers_one_line_names_the_prompt_and_the_last_error() -> None:
-    backend = Scripted(*["{}"] * 3)
+    backend = ScriptedBackend(in_turn(*["{}"] * 3))
     with pytest.raises(PlanError) as error:
         Planner(backend).plan(PROMPT, 64, 64)
     assert str(error.value) == (
@@ -180,19 +184,19 @@ def test_after_so_many_bad_answers_one_line_names_the_prompt_and_the_last_error(
 
 def test_errors_of_the_way_to_the_model() -> None:
     broken = LlmError("http://x: connection lost", again=True)
-    assert Planner(Scripted(broken, LAYOUT, broken, DETAILS)).plan(PROMPT, 64, 64).regions
+    assert Planner(ScriptedBackend(in_turn(broken, LAYOUT, broken, DETAILS))).plan(PROMPT, 64, 64).regions
     with pytest.raises(PlanError, match="connection lost") as error:
-        Planner(Scripted(*[broken] * 3)).plan(PROMPT, 64, 64)
+        Planner(ScriptedBackend(in_turn(*[broken] * 3))).plan(PROMPT, 64, 64)
     assert error.value.__cause__ is broken
-    backend = Scripted(LlmError("http://x: no such model"))
+    backend = ScriptedBackend(in_turn(LlmError("http://x: no such model")))
     with pytest.raises(PlanError, match="no such model"):
         Planner(backend).plan(PROMPT, 64, 64)
-    assert len(backend.asked) == 1, "asking again would not help"
+    assert len(backend.questions) == 1, "asking again would not help"
 
 
 def test_an_answer_to_another_prompt_is_refused() -> None:
     other = layout(("a dog", [0, 0, 9, 9]), background="a garden", topic="A dog in a garden.")
-    plan = Planner(Scripted(other, LAYOUT, DETAILS)).plan(PROMPT, 64, 64)
+    plan = Planner(ScriptedBackend(in_turn(other, LAYOUT, DETAILS))).plan(PROMPT, 64, 64)
     assert plan.regions[0].high == "a cat"
 
 
@@ -205,9 +209,9 @@ def test_an_answer_to_another_prompt_is_refused() -> None:
     ],
 )
 def test_a_prompt_is_data_and_stays_on_its_line(prompt: str) -> None:
-    backend = Scripted(LAYOUT, DETAILS)
+    backend = ScriptedBackend(in_turn(LAYOUT, DETAILS))
     plan = Planner(backend).plan(prompt, 64, 64)
-    for question in backend.asked:
+    for question in backend.questions:
         lines = question.messages[-1].content.splitlines()
         assert sum(line.startswith(("Task:", "Prompt:")) for line in lines) == 2
         assert json.loads(lines[-1].removeprefix("Prompt: ")) == " ".join(prompt.split())
@@ -216,14 +220,16 @@ def test_a_prompt_is_data_and_stays_on_its_line(prompt: str) -> None:
 
 def test_names_are_short_unique_and_safe() -> None:
     contents = ["a cat", "the cat", "../../etc/passwd", "base", "a very long description of a castle far away", "!!!"]
-    backend = Scripted(layout(*[(c, [i, 0, 500, 500]) for i, c in enumerate(contents)]), details(*[{}] * 6))
+    backend = ScriptedBackend(
+        in_turn(layout(*[(c, [i, 0, 500, 500]) for i, c in enumerate(contents)]), details(*[{}] * 6))
+    )
     plan = Planner(backend).plan("a cat and a castle", 64, 64)
     names = [r.name for r in plan.regions]
     assert names == ["cat", "cat 2", "etc passwd", "base 2", "very long description of", "region"]
 
 
 def test_words_that_are_invented_or_left_out_are_marked_not_removed() -> None:
-    backend = Scripted(layout(("a cat", [0, 0, 500, 500])), details({"colour": "striped ginger"}))
+    backend = ScriptedBackend(in_turn(layout(("a cat", [0, 0, 500, 500])), details({"colour": "striped ginger"})))
     plan = Planner(backend).plan("a striped cat and a wooden boat", 64, 64)
     assert plan.regions[0].low == "striped ginger"
     assert facts(plan)["invented"] == [{"area": "cat", "words": ["ginger"]}]
@@ -237,7 +243,7 @@ def test_forms_of_a_word_are_the_same_word() -> None:
 
 
 def test_the_key_depends_on_everything_that_decides_a_plan() -> None:
-    planner = Planner(Scripted())
+    planner = Planner(ScriptedBackend())
     requests = [
         Request(PROMPT, 64, 64),
         Request(PROMPT + " ", 64, 64),
@@ -246,7 +252,7 @@ def test_the_key_depends_on_everything_that_decides_a_plan() -> None:
         Request(PROMPT, 64, 64, style="x"),
         Request(PROMPT, 64, 64, draft=Draft.from_yaml("regions: [{high: a cat}]")),
     ]
-    keys = [planner.key(request) for request in requests] + [Planner(Scripted(), one_call=True).key(requests[0])]
+    keys = [planner.key(request) for request in requests] + [Planner(ScriptedBackend(), one_call=True).key(requests[0])]
     assert len(set(keys)) == len(keys)
     assert planner.key(Request(PROMPT, 64, 64)) == keys[0]
 
@@ -255,11 +261,11 @@ def test_instructions_can_be_replaced_and_are_named_in_the_plan(tmp_path: Path) 
     for file in DEFAULT.iterdir():
         (tmp_path / file.name).write_text(file.read_text().replace("name: strata", "name: mine"))
     mine = Instructions.load(tmp_path)
-    backend = Scripted(LAYOUT, DETAILS)
+    backend = ScriptedBackend(in_turn(LAYOUT, DETAILS))
     plan = Planner(backend, instructions=mine).plan(PROMPT, 64, 64)
     assert facts(plan)["instructions"] == {"name": "mine", "version": 1, "sha256": mine.sha256[:16]}
     assert mine.sha256 != Instructions.load().sha256
-    roles = [message.role for message in backend.asked[0].messages]
+    roles = [message.role for message in backend.questions[0].messages]
     assert roles == ["system", "user", "assistant", "user", "assistant", "user"]
 
 
