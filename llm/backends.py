@@ -57,3 +57,10 @@ def model_folder(model: str) -> str:
     from strata.llm.bundled import WEIGHTS
 
     return str(WEIGHTS)
+
+
+def check_miniature(prompt: str) -> None:
+    """For the bundled planner's weights on a server: raises `PlanError` for a prompt that they do not understand."""
+    from strata.llm.bundled import BundledBackend
+
+    BundledBackend().check(prompt)

@@ -14,6 +14,7 @@ import httpx2
 import openai
 
 from strata.hierarchy.errors import InputError
+from strata.llm.backends import MINIATURE, check_miniature
 from strata.llm.errors import LlmError
 from strata.llm.protocol import Question
 
@@ -44,7 +45,6 @@ class ServerBackend:
     """
 
     batched = False
-    base: Literal["prompt", "topic"] = "prompt"
 
     def __init__(
         self,
@@ -79,9 +79,12 @@ class ServerBackend:
         except BaseException:
             self.close()
             raise
+        self.base: Literal["prompt", "topic"] = "topic" if self.model == MINIATURE else "prompt"
 
     def check(self, prompt: str) -> None:
-        """Takes every prompt."""
+        """Takes every prompt; where the model is the bundled planner, those that it understands."""
+        if self.model == MINIATURE:
+            check_miniature(prompt)
 
     def ask(self, question: Question) -> str:
         """The answer's text, as it came. Raises `LlmError`."""

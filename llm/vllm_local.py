@@ -6,7 +6,14 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from strata.llm.backends import INSTALL_VLLM, KV_CACHE_ON_CPU, STRUCTURED_OUTPUTS, model_folder
+from strata.llm.backends import (
+    INSTALL_VLLM,
+    KV_CACHE_ON_CPU,
+    MINIATURE,
+    STRUCTURED_OUTPUTS,
+    check_miniature,
+    model_folder,
+)
 from strata.llm.errors import LlmError
 from strata.llm.protocol import Question
 
@@ -28,10 +35,10 @@ class VllmBackend:
 
     batched = True
     concurrency = LARGEST_BATCH
-    base: Literal["prompt", "topic"] = "prompt"
 
     def __init__(self, model: str, *, sleep_mode: bool = False, **settings: Any) -> None:
         self.name, self.model = f"vllm:{model}", model
+        self.base: Literal["prompt", "topic"] = "topic" if model == MINIATURE else "prompt"
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         try:
@@ -58,7 +65,9 @@ class VllmBackend:
             raise self._problem(f"cannot be loaded: {_first_line(error)}") from error
 
     def check(self, prompt: str) -> None:
-        """Takes every prompt."""
+        """Takes every prompt; where the model is the bundled planner, those that it understands."""
+        if self.model == MINIATURE:
+            check_miniature(prompt)
 
     def ask(self, question: Question) -> str:
         """The answer's text, as it came. Raises `LlmError`."""
