@@ -209,7 +209,7 @@ examples:
 _SERVE = """\
 Starts a vLLM server for `--llm`, with what planning needs (structured outputs, prefix
 caching), waits until it answers and runs until Ctrl-C. vLLM has to be installed, here or
-in another environment (--python)."""
+in another environment (--python). Where STRATA_LLM_KEY is set, the server asks for it."""
 _SERVE_EXAMPLES = """\
 examples:
   strata serve-llm Qwen/Qwen3-8B
@@ -284,7 +284,10 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--height", type=_positive, metavar="N", help="likewise")
     group = _add_planner(parser, "how it is planned", None)
     group.add_argument(
-        "--concurrency", type=_positive, metavar="N", help="prompts under way at the same time (default: 16)"
+        "--concurrency",
+        type=_positive,
+        metavar="N",
+        help="prompts that a server works on at the same time (default: 16)",
     )
     where = parser.add_argument_group("where to")
     where.add_argument(
@@ -308,7 +311,9 @@ def _add_planner(parser: argparse.ArgumentParser, title: str, about: str | None)
         " OPENAI_API_KEY), or vllm:MODEL (vLLM in this process) (default: miniature)",
     )
     group.add_argument("--llm-model", metavar="NAME", help="which of the server's models (default: its only one)")
-    group.add_argument("--llm-timeout", type=_seconds, metavar="S", help="seconds to wait for an answer (default: 120)")
+    group.add_argument(
+        "--llm-timeout", type=_seconds, metavar="S", help="seconds to wait for a server's answer (default: 120)"
+    )
     group.add_argument("--regions", type=_positive, metavar="N", help="exactly so many (default: as the prompt needs)")
     group.add_argument("--style", metavar="TEXT", help="of the whole image; not left to the model then")
     group.add_argument(
@@ -322,15 +327,21 @@ def _add_planner(parser: argparse.ArgumentParser, title: str, about: str | None)
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="hub id or folder")
+    parser.add_argument("model", metavar="MODEL", help="hub id, folder, or miniature (the bundled planner)")
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1, this machine alone")
     parser.add_argument("--port", type=_port, default=8000, metavar="N", help="default: 8000")
-    parser.add_argument("--max-model-len", type=_positive, metavar="N", help="tokens of context")
+    parser.add_argument(
+        "--max-model-len", type=_positive, metavar="N", help="tokens of context (default: what memory holds)"
+    )
     parser.add_argument("--dtype", default="auto", metavar="NAME", help="of the weights (default: auto)")
     parser.add_argument(
         "--gpu-memory-utilization", type=_fraction, metavar="X", help="share of the GPU's memory that vLLM may take"
     )
-    parser.add_argument("--python", metavar="FILE", help="the Python of the environment that has vLLM")
+    parser.add_argument(
+        "--python",
+        metavar="FILE",
+        help="of the environment that has vLLM (default: STRATA_VLLM_PYTHON, else the one that runs strata)",
+    )
     parser.usage = "strata serve-llm [options] MODEL [-- flags of `vllm serve`]"
 
 

@@ -10,6 +10,7 @@ from strata.llm.places import place_of, to_grid
 Remark = Literal["repaired", "not in the prompt", "in no description"]
 
 _GAP = 2
+_WIDEST_NAME = 24
 _NARROWEST = 12
 """Characters of a column of texts, on however small a terminal."""
 
@@ -80,7 +81,7 @@ def _place(box: Box, plan: ScenePlan) -> str:
 def _table(rows: list[list[str]], width: int) -> list[str]:
     """Columns side by side; the last ones, the texts, share what room the others leave."""
     texts = len(rows[0]) - 3
-    fixed = [min(max(len(row[i]) for row in rows), 28) for i in range(3)]
+    fixed = [min(max(len(row[i]) for row in rows), _WIDEST_NAME) for i in range(3)]
     room = width - sum(fixed) - _GAP * (len(rows[0]) - 1)
     wanted = [max(len(row[3 + i]) for row in rows) for i in range(texts)]
     columns = fixed + _shared(wanted, room)

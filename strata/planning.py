@@ -20,6 +20,8 @@ from strata.hierarchy.errors import InputError, StrataError
 from strata.hierarchy.files import quote, read_json_lines, read_text, validate
 from strata.hierarchy.plan import LARGEST_SIDE, NUMBER, ScenePlan, StrictModel, Text
 from strata.llm.answer import MOST_REGIONS
+from strata.llm.backends import MINIATURE as BUNDLED
+from strata.llm.backends import open_backend
 from strata.llm.cache import PlanCache, planner_key
 from strata.llm.draft import Draft
 from strata.llm.errors import LlmError
@@ -63,17 +65,22 @@ class PlannerOptions:
             if getattr(self, option.name) != option.default
         ]
 
+    @property
+    def asks_a_server(self) -> bool:
+        """Whether the model is reached by an address."""
+        return (self.llm or BUNDLED).startswith(("http://", "https://"))
+
     def read(self) -> tuple[Draft | None, Instructions]:
-        """The files that the options name. Raises `InputError`."""
+        """The files that the options name. Raises `InputError`, for options that would be ignored too."""
+        if self.llm_timeout is not None and not self.asks_a_server:
+            raise InputError(f"--llm-timeout {self.llm_timeout:g}: is for servers, not for --llm {self.llm or BUNDLED}")
         draft = Draft.load(self.draft) if self.draft is not None else None
         return draft, Instructions.load(DEFAULT if self.instructions is None else self.instructions)
 
     def open(self, concurrency: int = 1) -> Backend:
         """The way to the model. Raises `InputError` or `LlmError`."""
-        from strata.llm.backends import open_backend
-
         timeout = TIMEOUT if self.llm_timeout is None else self.llm_timeout
-        return open_backend(self.llm or MINIATURE, model=self.llm_model, timeout=timeout, concurrency=concurrency)
+        return open_backend(self.llm or BUNDLED, model=self.llm_model, timeout=timeout, concurrency=concurrency)
 
     def planner(self, backend: Backend, instructions: Instructions) -> Planner:
         """The planner that asks `backend`."""
@@ -87,7 +94,7 @@ class PlannerOptions:
 
 def canvas(model: str, draft: Draft | None, width: int | None, height: int | None) -> tuple[int, int]:
     """The sides asked for, else the draft's, else what suits a model: 64 for the miniature ones, 1024 for others."""
-    default = MINIATURE_CANVAS if model == MINIATURE else CANVAS
+    default = MINIATURE_CANVAS if model in (MINIATURE, BUNDLED) else CANVAS
     drawn = (draft.width, draft.height) if draft is not None else (None, None)
     return width or drawn[0] or default, height or drawn[1] or default
 
@@ -208,6 +215,9 @@ def plan(request: PlanRequest) -> int:
         StrataError: anything about the request cannot be used, or the model cannot be reached, or is gone.
     """
     draft, instructions = request.planner.read()
+    if request.concurrency is not None and not request.planner.asks_a_server:
+        llm = request.planner.llm or BUNDLED
+        raise InputError(f"--concurrency {request.concurrency}: is for servers, not for --llm {llm}")
     if is_file(request.source):
         wanted, folder = _read_list(request, draft)
         report = _Report(wanted, folder, folder / FAILED)
@@ -310,7 +320,7 @@ def _asked(request: PlanRequest, draft: Draft | None, row: _Row) -> Request:
     """A prompt with what its row says, else what the options say, else what suits."""
     options = request.planner
     sides = row.width or request.width, row.height or request.height
-    width, height = canvas(options.llm or MINIATURE, draft, *sides)
+    width, height = canvas(options.llm or BUNDLED, draft, *sides)
     return Request(row.prompt, width, height, draft, row.regions or options.regions, row.style or options.style)
 
 

@@ -10,7 +10,9 @@ from diffusers import FluxPipeline
 from PIL import Image
 
 from strata.cli import main
+from strata.planning import PlannerOptions
 from tests.injection.conftest import tiny_parts
+from tests.llm.scripted import ScriptedBackend
 
 MASK_PLAN = """\
 width: 32
@@ -42,6 +44,22 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     pipe.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of plans that is the test's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("STRATA_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def llm(monkeypatch: pytest.MonkeyPatch) -> ScriptedBackend:
+    """The language model of every command, whatever --llm says."""
+    backend = ScriptedBackend(concurrency=2)
+    monkeypatch.setattr(PlannerOptions, "open", lambda options, concurrency=1: backend)
+    return backend
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ def test_layout(strata: Run, here: Path) -> None:
     done = strata("layout", "plan.yaml")
     assert (done.code, done.out, done.err) == (0, "layout.png\n", "")
     Image.new("RGB", (32, 48), "red").save("drawn.png")
-    assert strata("layout", "plan.yaml", "--image", "drawn.png", "-o", "over.png").out == "over.png\n"
-    with Image.open("layout.png") as plain, Image.open("over.png") as over:
+    assert strata("layout", "plan.yaml", "--image", "drawn.png", "-o", "new/over.png").out == "new/over.png\n"
+    with Image.open("layout.png") as plain, Image.open("new/over.png") as over:
         assert plain.size == over.size
         assert plain.tobytes() != over.tobytes()
 
@@ -63,10 +63,15 @@ def test_routing_check(strata: Run, tmp_path: Path) -> None:
 def test_validate_reports_every_file(strata: Run, here: Path) -> None:
     Path("bad.yaml").write_text("width: 32\nheight: 32\nprompt: x\nregions: 7\n")
     Path("rules.json").write_text('{"name": "r", "rules": [{"level": "high", "depth": "0%-200%"}]}')
-    done = strata("validate", "bad.yaml", "plan.yaml", "rules.json", CONFIGS / "routings" / "uniform.yaml")
-    assert done.code == 2
+    Path("draft.yaml").write_text("width: 32\nheight: 48\nregions: [{mask: masks/half right.png}]\n")
     uniform = CONFIGS / "routings" / "uniform.yaml"
-    assert done.out == f"plan.yaml: ok (plan, 32x48, 2 regions)\n{uniform}: ok (routing 'uniform', 3 rules)\n"
+    done = strata("validate", "bad.yaml", "plan.yaml", "rules.json", uniform, "draft.yaml")
+    assert done.code == 2
+    assert done.out.splitlines() == [
+        "plan.yaml: ok (plan, 32x48, 2 regions)",
+        f"{uniform}: ok (routing 'uniform', 3 rules)",
+        "draft.yaml: ok (draft for a prompt, 1 region)",
+    ]
     first, second = done.err.splitlines()
     assert first.startswith("strata: error: bad.yaml:4: regions")
     assert second.startswith("strata: error: rules.json:1: rules[0].depth")
@@ -79,10 +84,23 @@ def test_bundled_files_are_valid(strata: Run) -> None:
     assert done.out.count(": ok (") == len(files)
 
 
+def test_serve_llm_hands_its_options_on(strata: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr("strata.llm.serve.serve_llm", lambda **options: seen.append(options))
+    assert strata("serve-llm", "qwen", "--port", 8001, "--", "--quantization", "fp8", "--").code == 0
+    assert strata("serve-llm", "qwen", "--max-model-len", 4096, "--dtype", "half", "--python", "py").code == 0
+    defaults = {"host": "127.0.0.1", "port": 8000, "max_model_len": None, "dtype": "auto", "python": None, "extra": []}
+    defaults |= {"model": "qwen", "gpu_memory_utilization": None}
+    assert seen == [
+        defaults | {"port": 8001, "extra": ["--quantization", "fp8", "--"]},
+        defaults | {"max_model_len": 4096, "dtype": "half", "python": "py"},
+    ]
+
+
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     from strata.cli import main
 
-    for arguments in (["--version"], ["--help"], ["generate", "--help"], ["routing", "show", "--help"]):
+    for arguments in (["--version"], ["--help"], ["generate", "--help"], ["plan", "--help"], ["serve-llm", "--help"]):
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
         assert stopped.value.code == 0

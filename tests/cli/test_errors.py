@@ -31,7 +31,7 @@ def write(name: str, text: str) -> None:
 OPTIONS: list[tuple[list[str], tuple[str, ...]]] = [
     ([], ("required: COMMAND", "strata --help")),
     (["draw"], ("'draw'", "generate", "layout", "routing", "validate")),
-    (["generate"], ("required: PLAN", "strata generate --help")),
+    (["generate"], ("required: PROMPT", "strata generate --help")),
     (["generate", "plan.yaml", "--seed", "-1"], ("--seed", "-1")),
     (["generate", "plan.yaml", "--seed", "1.5"], ("--seed", "'1.5'", "whole number")),
     (["generate", "plan.yaml", "--seed", str(2**63)], ("--seed", str(2**63))),
@@ -51,11 +51,21 @@ OPTIONS: list[tuple[list[str], tuple[str, ...]]] = [
     (["routing", "show", "uniform", "-o", "x.jpg"], ("x.jpg", "must be .png")),
     (["routing", "check", "missing.yaml"], ("missing.yaml", "No such file")),
     (["layout", "missing.yaml"], ("missing.yaml", "No such file")),
-    (["layout", "plan.yaml", "-o", "no/such/x.png"], ("no/such/x.png", "cannot be written")),
+    (["layout", "plan.yaml", "-o", "plan.yaml/x.png"], ("plan.yaml/x.png", "cannot be written")),
+    (["layout", "routing.yaml"], ("routing.yaml", "is a routing", "--routing routing.yaml")),
     (["layout", "plan.yaml", "--image", "plan.yaml"], ("plan.yaml", "not a readable picture", "PNG")),
     (["validate"], ("required: FILE",)),
     (["validate", "other.yaml"], ("other.yaml", "neither a plan", "nor a routing", "regions", "rules")),
+    (["validate", "run.json"], ("run.json", "neither a plan")),
+    (["validate", "promptless.yaml"], ("promptless.yaml:4: regions[0].hihg", "unknown key")),
+    (["validate", "style.yaml"], ("style.yaml:2: regions[0].box", "x2")),
     (["generate", "missing.yaml"], ("missing.yaml", "No such file")),
+    (["generate", ""], ("prompt is empty",)),
+    (["generate", "routing.yaml"], ("routing.yaml", "is a routing", "--routing routing.yaml")),
+    (["generate", "draft.yaml"], ("draft.yaml", "draft", "--draft draft.yaml")),
+    (["serve-llm"], ("required: MODEL", "strata serve-llm --help")),
+    (["serve-llm", "m", "--port", "99999"], ("--port", "'99999'", "65535")),
+    (["serve-llm", "m", "--quantization", "fp8"], ("--quantization",)),
     (["generate", "nul\0.yaml"], ("null",)),
     (["generate", "."], (".: cannot be read: Is a directory",)),
     (["generate", "plan.txt"], ("plan.txt", "'.txt'", ".yaml, .yml, .json")),
@@ -90,6 +100,11 @@ def files(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     write("other.yaml", "name: x\nprompt: y\n")
     write("plan.txt", PLAIN_PLAN)
+    write("routing.yaml", "name: x\nrules:\n  - {level: high}\n")
+    write("run.json", '{"format": 1, "name": "x", "settings": {}, "command": "strata", "images": [], "rules": []}')
+    write("promptless.yaml", PLAIN_PLAN.replace("prompt: a ring\n", "").replace("full", "hihg"))
+    write("style.yaml", "style: ink\nregions: [{box: [5, 5, 2, 9]}]\n")
+    write("draft.yaml", "regions: [{box: [0, 0, 9, 9]}]\nbackground: {high: sea}\n")
     write("fake.png", "no picture")
     Image.new("RGB", (8, 8)).save("plain.png")
     Path("torn.png").write_bytes(Path("plain.png").read_bytes()[:20])
