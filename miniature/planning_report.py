@@ -1,0 +1,89 @@
+"""The score report of the bundled planner: how many plans come out exactly right, by kind of prompt, from fixed seeds.
+
+`python -m strata.miniature.planning_report` plans held-out prompts with the bundled planner through the whole planner
+(both questions, grammar, checks) and prints for each kind the share that is exactly right, with 95 % Wilson intervals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from strata.hierarchy.files import write_atomic
+from strata.llm.bundled import WEIGHTS, BundledBackend
+from strata.llm.errors import PlanError
+from strata.llm.planner import Planner
+from strata.miniature.planning_tasks import EXERCISES, exercises
+from strata.miniature.report import Score
+from strata.miniature.train_planner import flaws
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command; see `--help`."""
+    parser = argparse.ArgumentParser(prog="python -m strata.miniature.planning_report", description=__doc__)
+    parser.add_argument("--model", type=Path, default=WEIGHTS, help="folder of a planner (default: the bundled one)")
+    parser.add_argument("--only", metavar="KIND,...", help=f"of {', '.join(EXERCISES)}")
+    parser.add_argument("--n", type=int, default=200, help="prompts of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--one-call", action="store_true", help="ask for both levels at once")
+    parser.add_argument("--flaws", type=int, default=0, metavar="K", help="print the first K flawed plans of each kind")
+    parser.add_argument("--json", type=Path, help="write the scores here too")
+    args = parser.parse_args(argv)
+    kinds = args.only.split(",") if args.only else list(EXERCISES)
+    if strange := [kind for kind in kinds if kind not in EXERCISES]:
+        parser.error(f"--only: {strange[0]}: no such kind; valid: {', '.join(EXERCISES)}")
+
+    backend = BundledBackend(args.model)
+    begin = time.perf_counter()
+    backend.load()
+    loading = time.perf_counter() - begin
+    single = seconds_per_plan(backend)
+    print(
+        f"{args.model}: seed {args.seed}, {'one call' if args.one_call else 'two calls'} a prompt; loaded in"
+        f" {loading:.1f} s, {single:.2f} s a plan, one by one, on {torch.get_num_threads()} threads\n"
+    )
+    print(f"{'kind':<18}{'exact':>9}{'':>9}   {'95 %':<14} refused")
+    report: dict[str, Any] = {
+        **{"n": args.n, "seed": args.seed, "one_call": args.one_call, "threads": torch.get_num_threads()},
+        **{"seconds_to_load": loading, "seconds_per_plan": single, "kinds": {}},
+    }
+    for kind in tqdm(kinds, disable=None, leave=False):
+        todo = exercises(kind, args.n, args.seed)
+        found = flaws(backend, todo, args.one_call)
+        score = Score(sum(not wrong for wrong in found), len(found))
+        refused = sum(bool(wrong) and wrong[0].startswith("no plan") for wrong in found)
+        low, high = (100 * x for x in score.interval())
+        counts = f"{score.right}/{score.asked}"
+        interval = f"[{low:.1f}, {high:.1f}]"
+        share = f"{100 * score.share:.1f} %"
+        tqdm.write(f"{kind:<18}{counts:>9}{share:>9}   {interval:<14} {refused:>3}   {EXERCISES[kind][0]}")
+        flawed = [(e, wrong) for e, wrong in zip(todo, found, strict=True) if wrong]
+        for exercise, wrong in flawed[: args.flaws]:
+            tqdm.write(f"    {exercise.prompt} ({exercise.width}x{exercise.height})")
+            for line in wrong:
+                tqdm.write(f"      {line}")
+        report["kinds"][kind] = {"title": EXERCISES[kind][0], **score.as_data(), "refused": refused}
+    if args.json:
+        write_atomic(args.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+
+
+def seconds_per_plan(backend: BundledBackend, count: int = 10) -> float:
+    """The median time of planning one prompt, both questions."""
+    planner, spent = Planner(backend), []
+    for exercise in exercises("two", count, seed=2):
+        begin = time.perf_counter()
+        with suppress(PlanError):
+            planner.plan(exercise.prompt, exercise.width, exercise.height)
+        spent.append(time.perf_counter() - begin)
+    return sorted(spent)[count // 2]
+
+
+if __name__ == "__main__":
+    main()
