@@ -8,11 +8,12 @@ class LlmError(StrataError):
 
     Attributes:
         again: whether asking again may help (a time-out, a dropped connection, a busy server).
+        answered: whether it is there and did answer, only with nothing usable (a refusal, a cut answer).
     """
 
-    def __init__(self, message: str, *, again: bool = False) -> None:
+    def __init__(self, message: str, *, again: bool = False, answered: bool = False) -> None:
         super().__init__(" ".join(message.split()))
-        self.again = again
+        self.again, self.answered = again, answered
 
 
 class AnswerError(StrataError):

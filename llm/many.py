@@ -236,8 +236,9 @@ def _ask(backend: Backend, question: Question) -> str | LlmError:
 
 def _advance(task: _Task, dialogue: Dialogue, answer: str | LlmError | None) -> Question | None:
     """Brings an answer (None at the start) into a dialogue; returns its next question, or None when it is over."""
-    task.silence = answer if isinstance(answer, LlmError) else None
-    task.answered |= isinstance(answer, str)
+    silent = isinstance(answer, LlmError) and not answer.answered
+    task.silence = answer if isinstance(answer, LlmError) and silent else None
+    task.answered |= answer is not None and not silent
     task.moment = time.monotonic()
     try:
         return next(dialogue) if answer is None else dialogue.send(answer)

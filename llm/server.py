@@ -221,8 +221,9 @@ class ServerBackend:
         low = said.lower()
         hint = ""
         if "context" in low and ("length" in low or "size" in low or "token" in low):
-            hint = " (serve the model with a longer context: strata serve-llm --max-model-len)"
-        elif any(word in low for word in ("response_format", "json_schema", "grammar", "structured output")):
+            longer = "serve the model with a longer context: strata serve-llm --max-model-len"
+            return self._problem(f"HTTP {status}{because} ({longer})", answered=True)
+        if any(word in low for word in ("response_format", "json_schema", "grammar", "structured output")):
             hint = " (the server or the model does not take JSON schemas)"
         return self._problem(f"HTTP {status}{because}{hint}")
 
@@ -263,15 +264,15 @@ class ServerBackend:
             said = self._message(data)
             raise self._problem(f"answered without choices{f': {said}' if said else ''}", again=True)
         if refusal := message.get("refusal"):
-            raise self._problem(f"the model refuses: {self._clean(refusal)}")
+            raise self._problem(f"the model refuses: {self._clean(refusal)}", answered=True)
         reason = choice.get("finish_reason")
         if reason == "content_filter":
-            raise self._problem("the answer was held back by the server's content filter")
+            raise self._problem("the answer was held back by the server's content filter", answered=True)
         if reason == "length":
-            raise self._problem(f"the answer was cut at {question.max_tokens} tokens", again=True)
+            raise self._problem(f"the answer was cut at {question.max_tokens} tokens", again=True, answered=True)
         text = message.get("content")
         if not isinstance(text, str):
-            raise self._problem("answered without a text", again=True)
+            raise self._problem("answered without a text", again=True, answered=True)
         return text.encode(errors="replace").decode()  # a lone surrogate, which JSON can spell, becomes "?"
 
     def _said(self, error: openai.APIStatusError) -> str:
@@ -299,8 +300,8 @@ class ServerBackend:
         words = " ".join(words.split())
         return words if len(words) <= _LONGEST_REASON else f"{words[: _LONGEST_REASON - 1]}…"
 
-    def _problem(self, message: str, *, again: bool = False) -> LlmError:
-        return LlmError(f"{self.name}: {message}", again=again)
+    def _problem(self, message: str, *, again: bool = False, answered: bool = False) -> LlmError:
+        return LlmError(f"{self.name}: {message}", again=again, answered=answered)
 
 
 class _Bounded(httpx2.SyncByteStream):

@@ -113,12 +113,14 @@ class VllmBackend:
         answers: list[str | LlmError] = []
         for question, made in zip(questions, self._llm.chat(chats, ways, use_tqdm=False), strict=True):
             text, reason = made.outputs[0].text, made.outputs[0].finish_reason
-            cut = self._problem(f"the answer was cut at {question.max_tokens} tokens", again=True)
+            cut = LlmError(
+                f"{self.name}: the answer was cut at {question.max_tokens} tokens", again=True, answered=True
+            )
             answers.append(cut if reason == "length" else text)
         return answers
 
-    def _problem(self, message: str, *, again: bool = False) -> LlmError:
-        return LlmError(f"{self.name}: {message}", again=again)
+    def _problem(self, message: str) -> LlmError:
+        return LlmError(f"{self.name}: {message}")
 
 
 def _first_line(error: Exception) -> str:

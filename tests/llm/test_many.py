@@ -313,6 +313,15 @@ def test_one_prompt_without_an_answer_is_its_own_failure(batched: bool) -> None:
 
 
 @ways
+def test_answers_that_are_of_no_use_do_not_end_the_run(batched: bool) -> None:
+    def answer(question: Question) -> str:
+        raise LlmError("http://here: the answer was cut at 1024 tokens", again=True, answered=True)
+
+    results = run(ScriptedBackend(answer, batched=batched), requests(3 * GIVE_UP_AFTER))
+    assert len(results.failures) == 3 * GIVE_UP_AFTER
+
+
+@ways
 def test_refusals_are_failures_until_there_are_too_many(batched: bool) -> None:
     def answer(question: Question) -> str:
         raise LlmError("http://here: 401: wrong key")
@@ -323,3 +332,12 @@ def test_refusals_are_failures_until_there_are_too_many(batched: bool) -> None:
     with pytest.raises(LlmError, match="wrong key"):
         run(backend, requests(200))
     assert len(backend.asked) <= 2 * GIVE_UP_AFTER
+
+
+@ways
+def test_a_model_that_answers_without_use_is_not_gone(batched: bool) -> None:
+    def answer(question: Question) -> str:
+        raise LlmError("http://here: the model refuses", answered=True)
+
+    results = run(ScriptedBackend(answer, batched=batched), requests(3 * GIVE_UP_AFTER))
+    assert len(results.failures) == 3 * GIVE_UP_AFTER
