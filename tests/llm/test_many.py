@@ -332,12 +332,3 @@ def test_refusals_are_failures_until_there_are_too_many(batched: bool) -> None:
     with pytest.raises(LlmError, match="wrong key"):
         run(backend, requests(200))
     assert len(backend.asked) <= 2 * GIVE_UP_AFTER
-
-
-@ways
-def test_a_model_that_answers_without_use_is_not_gone(batched: bool) -> None:
-    def answer(question: Question) -> str:
-        raise LlmError("http://here: the model refuses", answered=True)
-
-    results = run(ScriptedBackend(answer, batched=batched), requests(3 * GIVE_UP_AFTER))
-    assert len(results.failures) == 3 * GIVE_UP_AFTER
