@@ -10,6 +10,7 @@ from PIL import Image
 import strata.generate as strata_generate
 from strata.cli import main
 from strata.hierarchy.plan import ScenePlan
+from strata.llm.bundled import WEIGHTS
 from strata.llm.errors import LlmError
 from strata.llm.protocol import Question
 from strata.plan_table import plan_lines
@@ -509,3 +510,48 @@ def test_nothing_is_left_of_a_run_without_a_picture(
     llm.answer = lambda question: "nonsense"
     refused(strata("generate", "a tree", *command[2:], "-o", "other"), 'prompt "a tree"')
     assert not (folder / "other").exists()
+
+
+# Out of the box -------------------------------------------------------------------------------------------------------
+
+SENTENCE = "a red striped circle on the left and a blue dotted square on the right"
+weights = pytest.mark.skipif(
+    not (WEIGHTS / "config.json").is_file(), reason="the bundled planner's weights are not in this checkout"
+)
+
+
+@weights
+def test_a_sentence_is_drawn_out_of_the_box(strata: Run, folder: Path) -> None:
+    """The bundled planner and the bundled image model, nothing else."""
+    done = strata("generate", SENTENCE, "--seed", 1)
+    assert (done.code, done.err) == (0, "")
+    out = folder / "out" / "a-red-striped-circle-on-the-left-and-a"
+    names = {path.name for path in out.iterdir()}
+    assert names == {"image.png", "layout.png", "schedule.png", "plan.yaml", "routing.yaml", "run.json"}
+    plan = ScenePlan.load(out / "plan.yaml")
+    assert (plan.width, plan.height) == (64, 64)
+    assert [(region.high, region.low) for region in plan.regions] == [
+        ("a circle", "red, striped"),
+        ("a square", "blue, dotted"),
+    ]
+    rows = [line.split() for line in done.out.splitlines() if line.startswith(("circle", "square"))]
+    assert [row[:2] for row in rows] == [["circle", "left"], ["square", "right"]]
+
+
+@weights
+def test_a_list_out_of_the_box(strata: Run, folder: Path) -> None:
+    """What the bundled planner does not understand is refused, with what it does and what to do, and the rest drawn."""
+    Path("prompts.txt").write_text(f"{SENTENCE}\na lighthouse at dusk\na green star in the center\n")
+    done = strata("plan", "prompts.txt", "-o", "a")
+    assert done.code == 2
+    assert plans("a") == ["0001-a-red-striped-circle-on-the-left-and-a.yaml", "0003-a-green-star-in-the-center.yaml"]
+    assert 'prompts.txt:2: prompt "a lighthouse at dusk"' in done.err
+    assert "strata serve-llm" in done.err
+
+
+def test_prompts_outside_the_bundled_language_are_refused(strata: Run, folder: Path) -> None:
+    """For every image model, and with nothing left behind."""
+    for command in (["plan"], ["generate"]):
+        done = strata(*command, "a lighthouse at dusk")
+        refused(done, '"lighthouse"', "circle, square", "--llm http://", "strata serve-llm")
+    assert not list((folder / "out").rglob("*.*"))
