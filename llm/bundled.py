@@ -99,9 +99,16 @@ class BundledBackend:
         import llguidance.hf
         import torch
         from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+        from transformers.utils import logging
 
         tokenizer = PreTrainedTokenizerFast.from_pretrained(self.folder)
-        model = LlamaForCausalLM.from_pretrained(self.folder, dtype=torch.float32).eval()
+        progress = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # this takes milliseconds
+        try:
+            model = LlamaForCausalLM.from_pretrained(self.folder, dtype=torch.float32).eval()
+        finally:
+            if progress:
+                logging.enable_progress_bar()
         grammar = llguidance.hf.from_tokenizer(tokenizer, n_vocab=model.config.vocab_size)
         self._loaded = _Loaded(model, tokenizer, grammar)
 
@@ -170,8 +177,7 @@ class BundledBackend:
         from llguidance import LLMatcher
 
         assert self._loaded is not None
-        compact = {"whitespace_flexible": False}
-        grammar = LLMatcher.grammar_from_json_schema(dict(question.schema), defaults=compact)
+        grammar = LLMatcher.grammar_from_json_schema(dict(question.schema), defaults={"whitespace_flexible": False})
         return LLMatcher(self._loaded.grammar, grammar)
 
 

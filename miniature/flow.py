@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -335,6 +335,14 @@ def learning_rate(progress: float, step: int, warm_up: int = 150) -> float:
     return min(1.0, (step + 1) / warm_up) * min(1.0, max(0.01, (1 - progress) / 0.35))
 
 
+class Tally(Protocol):
+    """How far a training is."""
+
+    step: int
+    samples: int
+    seconds: float
+
+
 class Log:
     """Losses and scores against samples seen, as CSV; a resumed run drops what its checkpoint does not know of."""
 
@@ -345,7 +353,7 @@ class Log:
         kept = [x for x in lines if x.split(",")[0] != stage or int(x.split(",")[1]) <= step]
         write_atomic(path, head + "".join(kept))
 
-    def add(self, trainer: Trainer, values: Mapping[str, float]) -> None:
+    def add(self, trainer: Tally, values: Mapping[str, float]) -> None:
         """One line a value."""
         where = f"{self.stage},{trainer.step},{trainer.samples},{trainer.seconds:.0f}"
         with self.path.open("a") as file:

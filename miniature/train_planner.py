@@ -30,7 +30,7 @@ from strata.miniature.planning_tasks import Exercise, Lesson, exercises, random_
 
 logger = logging.getLogger(__name__)
 
-PIECES = 900
+PIECES = 1024
 """Size of the vocabulary."""
 BATCH = 256
 """Questions a step, in `PARTS` parts of like length."""
@@ -271,7 +271,9 @@ def teach(out: Path, samples: int, score_every: int, device: torch.device) -> No
     Losses every 25 steps and, every `score_every` samples, the share of 100 held-out prompts whose plans are exactly
     right go to `log.csv`; the averaged weights go to `planner/`.
     """
-    tokenizer = new_tokenizer()
+    if not (out / "tokenizer").exists():
+        new_tokenizer().save_pretrained(out / "tokenizer")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(out / "tokenizer")
     trainer = Trainer(new_model(tokenizer), device)
     checkpoint = out / "planner.pt"
     if checkpoint.exists():
