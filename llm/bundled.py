@@ -169,7 +169,7 @@ class BundledBackend:
         return [
             text
             if matcher.is_accepting()
-            else LlmError(f"the bundled planner did not end its answer: {matcher.get_error() or 'it is too long'}")
+            else _refused(f"the bundled planner did not end its answer: {matcher.get_error() or 'it is too long'}")
             for text, matcher in zip(texts, matchers, strict=True)
         ]
 
@@ -192,18 +192,18 @@ def _read(question: Question) -> _Asked | LlmError:
     try:
         prompt = json.loads(told[-1].removeprefix("Prompt: "))
     except (IndexError, ValueError):
-        return LlmError("the bundled planner answers questions of the planner's own form only")
+        return _refused("the bundled planner answers questions of the planner's own form only")
     counts = [int(line.split()[1]) for line in lines if re.fullmatch(r"Regions: \d+", line)]
     contents = tuple(m[1] for line in lines if (m := _REGION.fullmatch(line)))
     count = counts[0] if counts else len(contents) or None
     if reason := refusal(prompt):
-        return LlmError(f"{reason}; it understands {UNDERSTOOD}; {CONNECT}")
+        return _refused(f"{reason}; it understands {UNDERSTOOD}; {CONNECT}")
     for content in filter(None, contents):
         if words := unknown(content):
-            return LlmError(f'the region "{content}": the bundled planner does not know "{words[0]}"; {CONNECT}')
+            return _refused(f'the region "{content}": the bundled planner does not know "{words[0]}"; {CONNECT}')
     things = counted(prompt).things
     if count is not None and count != things:
-        return LlmError(f"{count} regions are asked for, but the prompt names {things} objects; {CONNECT}")
+        return _refused(f"{count} regions are asked for, but the prompt names {things} objects; {CONNECT}")
     return _Asked(turns[-1], prompt, count, contents)
 
 
@@ -225,7 +225,12 @@ def _checked(question: Question, asked: _Asked, text: str) -> str | LlmError:
         tone = counted(data.get("background_detail", data["background"]))
         fault = difference(words.of("tone"), tone.of("tone"))
     if fault:
-        return LlmError(
+        return _refused(
             f"the bundled planner did not get this prompt right: its answer {fault}; say it more plainly, or {CONNECT}"
         )
     return text
+
+
+def _refused(message: str) -> LlmError:
+    """The model is there, only not for this question."""
+    return LlmError(message, answered=True)
