@@ -173,7 +173,7 @@ def test_a_schema_that_the_model_never_saw_is_obeyed(server: Server) -> None:
     """So it is the server that holds the model to it, and not its training."""
     schema = {
         "type": "object",
-        "properties": {"zebras": {"type": "integer"}, "stripes": {"enum": ["many", "few"]}},
+        "properties": {"zebras": {"enum": [5, 6]}, "stripes": {"enum": ["many", "few"]}},
         "required": ["zebras", "stripes"],
         "additionalProperties": False,
     }
@@ -181,7 +181,7 @@ def test_a_schema_that_the_model_never_saw_is_obeyed(server: Server) -> None:
     answer = json.loads(backend.ask(Question("layout", (Message("user", "a red circle"),), schema, max_tokens=64)))
     backend.close()
     assert set(answer) == {"zebras", "stripes"}
-    assert isinstance(answer["zebras"], int)
+    assert answer["zebras"] in (5, 6)
     assert answer["stripes"] in ("many", "few")
 
 
@@ -195,9 +195,7 @@ def test_what_the_real_server_says_to_impossible_questions(server: Server) -> No
     assert long.value.answered
     with pytest.raises(LlmError, match=r"the answer was cut at 3 tokens"):
         backend.ask(
-            Question(
-                "layout", (Message("user", "a red circle"),), {"type": "object", "required": ["zebras"]}, max_tokens=3
-            )
+            Question("layout", (Message("user", "a red circle"),), {"type": "string", "minLength": 50}, max_tokens=3)
         )
     backend.close()
     other = ServerBackend(server.address, "giant", retries=0)
