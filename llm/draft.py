@@ -14,9 +14,10 @@ Whatever a draft says stands in the plan as it is; the planner fills the rest.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
@@ -136,6 +137,12 @@ class Draft(StrictModel):
         if self._document is not None:
             return self._document.error(path, message)
         return InputError(f"{'.'.join(map(str, path))}: {message}")
+
+    def as_data(self) -> dict[str, Any]:
+        """The draft, with what is in its mask files."""
+        masks = [self.root / region.mask for region in self.regions if region.mask is not None]
+        inside = [hashlib.sha256(path.read_bytes()).hexdigest() for path in masks]
+        return self.model_dump(mode="json", exclude_defaults=True) | ({"masks inside": inside} if inside else {})
 
     def canvas(self, width: int, height: int) -> ScenePlan:
         """The regions that have an area, on a canvas of `width` × `height` pixels, named "1", "2", … by their place.

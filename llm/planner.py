@@ -71,7 +71,7 @@ class Request:
 
     def as_data(self) -> dict[str, Any]:
         """Everything that decides the plan."""
-        draft = self.draft.model_dump(mode="json", exclude_defaults=True) if self.draft else None
+        draft = self.draft.as_data() if self.draft else None
         return {
             "prompt": self.prompt,
             "canvas": [self.width, self.height],

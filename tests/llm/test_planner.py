@@ -257,6 +257,15 @@ def test_the_key_depends_on_everything_that_decides_a_plan() -> None:
     assert planner.key(Request(PROMPT, 64, 64)) == keys[0]
 
 
+def test_the_key_depends_on_what_is_in_a_mask(tmp_path: Path) -> None:
+    keys = set()
+    for level in (255, 200):
+        Image.new("L", (8, 8), level).save(tmp_path / "mask.png")
+        draft = Draft.from_yaml("regions: [{mask: mask.png}]", root=tmp_path)
+        keys.add(Planner(ScriptedBackend()).key(Request(PROMPT, 64, 64, draft=draft)))
+    assert len(keys) == 2
+
+
 def test_instructions_can_be_replaced_and_are_named_in_the_plan(tmp_path: Path) -> None:
     for file in DEFAULT.iterdir():
         (tmp_path / file.name).write_text(file.read_text().replace("name: strata", "name: mine"))
