@@ -129,9 +129,9 @@ def random_lesson(rng: random.Random, draw: Draw = seen_thing) -> Lesson:
     """One question of any kind."""
     told = random_told(rng, draw)
     width, height = rng.choice(CANVASES)
-    drafted = random_known(rng, told, width, height) if rng.random() < 0.2 else []
+    drafted = random_known(rng, told, width, height) if rng.random() < 0.15 else []
     truth = settle(told, width, height, drafted)
-    task: Task = rng.choices(("layout", "details", "whole"), (50, 35, 15))[0]
+    task: Task = rng.choices(("layout", "details", "whole"), (40, 45, 15))[0]
     box = not drafted or any(k.box is None for k in drafted)
     content = not drafted or any(k.content is None for k in drafted)
     known = drafted

@@ -32,39 +32,42 @@ logger = logging.getLogger(__name__)
 
 PIECES = 1024
 """Size of the vocabulary."""
-BATCH = 256
+BATCH = 96
 """Questions a step, in `PARTS` parts of like length."""
-PARTS = 4
+PARTS = 2
 SAVE_EVERY = 120.0
 """Seconds of training between checkpoints."""
 SPECIAL = ("<|pad|>", "<|begin|>", "<|end|>")
 CHAT = r"""
 {#- Of the whole chat, the last question alone, in the few words that the model needs: system text, worked examples and
-    later complaints are left out; the canvas becomes its form, a box its place; all is in lower case. -#}
-{%- set last = namespace(text='') -%}
+    later complaints are left out; the canvas becomes its form, a box its place; all is in lower case. The prompt comes
+    first, so that each region's line can look up its object in it. -#}
+{%- set last = namespace(text='', prompt='', task='', regions='') -%}
 {%- for message in messages -%}
   {%- if message['role'] == 'user' and message['content'].startswith('Task:') -%}
     {%- set last.text = message['content'] -%}
   {%- endif -%}
 {%- endfor -%}
-{{- bos_token -}}
 {%- for line in last.text.split('\n') -%}
   {%- if line.startswith('Task: ') -%}
-    {{- line[6:] -}}
+    {%- set last.task = line[6:] -%}
   {%- elif line.startswith('Canvas: ') -%}
     {%- set width = line[8:].split('x')[0] | int -%}
     {%- set height = line[8:].split('x')[1] | int -%}
-    {{- ' tall\n' if height > width else ' wide\n' if 5 * width >= 7 * height else ' even\n' -}}
+    {%- set form = ' tall' if height > width else ' wide' if 5 * width >= 7 * height else ' even' -%}
+    {%- set last.task = last.task + form -%}
   {%- elif line.startswith('Region ') -%}
-    {%- set known = line.split(': ', 1)[1:] | join -%}
-    {{- '> ' + known.split(' [')[0] | lower + known.split(']')[1:] | join(']') | lower + '\n' -}}
+    {%- set known = line[7:].split(' [')[0] + line[7:].split(']')[1:] | join(']') -%}
+    {%- set last.regions = last.regions + known + '\n' -%}
   {%- elif line.startswith('Prompt: ') -%}
-    {{- line[9:-1] | lower + '\n' -}}
+    {%- set last.prompt = line[9:-1] -%}
   {%- endif -%}
 {%- endfor -%}
+{{- bos_token + (last.prompt + '\n' + last.regions + last.task + '\n') | lower -}}
 """.strip()
-_PIECE = r""" ?[a-zA-Z]+|[0-9]+(?:,[0-9]+)*|[\[\]{}",:]+(?:[a-z_]+":[\[\]{}",:]*)*|\s|."""
-"""Words with the space before them; boxes; the keys and brackets between two values of an answer; single characters."""
+_PIECE = r""" ?[a-zA-Z]+|[0-9]+(?:,[0-9]+)*|\]?[\[{",:]+(?:[a-z_]+":[\[{",:]*)*[\]}]*|[\]}]+|\s|."""
+"""Words with the space before them; boxes; the keys and brackets between two values of an answer, up to where an object
+ends; single characters."""
 
 
 def compact(answer: dict[str, Any]) -> str:
@@ -163,6 +166,12 @@ class Trainer:
             torch.optim.AdamW([self.master[n] for n in rest], lr=lr / 2, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.step, self.samples, self.seconds = 0, 0, 0.0
+
+    def compile(self) -> None:
+        """Compile the layers, one graph for all of them; attention is written out, which is faster on a CPU here."""
+        self.model.set_attn_implementation("eager")
+        for layer in self.model.model.layers:
+            layer.forward = torch.compile(layer.forward, dynamic=True)
 
     def learn(self, encoded: Sequence[tuple[list[int], int]], pad: int, rate: float) -> tuple[float, float]:
         """One step on some lessons at `rate` × the learning rates; returns the loss an answer token, and the gradient's
@@ -279,6 +288,7 @@ def teach(out: Path, samples: int, score_every: int, device: torch.device) -> No
     if checkpoint.exists():
         trainer.load(checkpoint)
         logger.info("going on from step %d, %d samples", trainer.step, trainer.samples)
+    trainer.compile()
     log = Log(out / "log.csv", "planner", trainer.step)
     held_out = exercises("any", 100, seed=1)
     last_save, losses, norms = trainer.seconds, 0.0, 0.0
@@ -312,8 +322,8 @@ def main(argv: list[str] | None = None) -> None:
     """Run the recipe; see `--help`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; goes on where it was")
-    parser.add_argument("--samples", type=int, default=200_000, help="questions, all resumes together")
-    parser.add_argument("--score-every", type=int, default=40_000, help="samples between scores")
+    parser.add_argument("--samples", type=int, default=100_000, help="questions, all resumes together")
+    parser.add_argument("--score-every", type=int, default=20_000, help="samples between scores")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args(argv)
