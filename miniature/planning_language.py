@@ -202,7 +202,7 @@ class _Speaker:
         if self.chance(0.25):
             adjectives.reverse()
         if self.plain or not adjectives or not self.articles or self.chance(0.4):
-            between = self.rng.choice((", ", " and ")) if self.chance(0.12) else " "
+            between = self.rng.choice((", ", " and ", "-")) if self.chance(0.14) else " "
             return self.article(f"{between.join(adjectives)} {noun}".strip()), ""
         carried = _CARRIED.get(thing.surface or "")
         form = self.rng.randrange(7)
@@ -277,11 +277,12 @@ class _Speaker:
             return f"{_attached(head, tail)} {'in the center' if thing.side == 'center' else thing.side}"
         if tail and self.chance(0.4):
             return _attached(f"{head} {self.side(thing.side)}", tail)
-        return f"{_attached(head, tail)} {self.side(thing.side)}"
+        link = ", " if tail.startswith(",") and self.chance(0.5) else " is " if style == "is" else " "
+        return f"{_attached(head, tail)}{link}{self.side(thing.side)}"
 
     def listed(self, things: Sequence[Thing]) -> str:
         """Things one after the other."""
-        style = self.rng.choices(("after", "before", "label", "short"), (62, 26, 6, 6))[0]
+        style = self.rng.choices(("after", "before", "label", "short", "is"), (58, 25, 6, 6, 5))[0]
         parts = []
         for thing, same in itertools.groupby(things):
             alike = len(list(same))
@@ -329,7 +330,11 @@ class _Speaker:
         text = (self.rng.choice((", ", " and ")) if self.chance(0.1) else " ").join(words)
         noun, on = self.backdrop_word, self.rng.choice(_ON)
         described = self.article_of(f"{text} {noun}") if self.articles else f"{text} {noun}"
-        form = self.rng.randrange(20)
+        form = self.rng.randrange(22)
+        if form == 20 and self.articles:
+            return f"{described} with ", ""
+        if form == 21:
+            return "", f", {self.rng.choice(('all', 'both'))} {on} {described}"
         if form < 7:
             return "", f" {on} {described}"
         if form < 9:
@@ -492,10 +497,10 @@ _MEANT: dict[str, str] = {
 _PLURALS = {f"{word}es" if word == "cross" else f"{word}s": word for word in (*SHAPES, "disc", "disk")}
 _PLURALS |= {f"{word}s": word for word in ("shape", "object", "thing")}
 _SMALL_WORDS = """
-a above against an and are at backdrop background below beneath beside bottom by can canvas center centre color colour
-corner create draw drawing each four front generate give half hand i image in is it its left like lower make me middle
-next of on one other over paint part pattern picture please polka right scene see show side surface that the there
-three to top two under underneath upper want we which with would you 2 3 4
+a above against all an and are at backdrop background below beneath beside both bottom by can canvas center centre
+color colour corner create draw drawing each four front generate give half hand i image in is it its left like lower
+make me middle next of on one other over paint part pattern picture please polka right scene see show side surface
+that the there three to top two under underneath upper want we which with would you 2 3 4
 """
 VOCABULARY: frozenset[str] = frozenset(_SMALL_WORDS.split()) | frozenset(_MEANT) | frozenset(_PLURALS)
 """Every word that the planner knows, lower case; hyphens part words."""

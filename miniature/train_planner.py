@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 PIECES = 1024
 """Size of the vocabulary."""
-BATCH = 96
+BATCH = 64
 """Questions a step, in `PARTS` parts of like length."""
 PARTS = 2
 SAVE_EVERY = 120.0
