@@ -186,7 +186,7 @@ def test_a_schema_that_the_model_never_saw_is_obeyed(server: Server) -> None:
 
 
 def test_what_the_real_server_says_to_impossible_questions(server: Server) -> None:
-    words = Message("user", "red circle " * 20_000)
+    words = Message("user", f'Task: layout\nPrompt: "{"red circle " * 20_000}"')
     backend = ServerBackend(server.address, retries=0)
     with pytest.raises(
         LlmError, match=r"HTTP 400: .*\(serve the model with a longer context: strata serve-llm"
@@ -277,7 +277,8 @@ def main():
     requests = [Request(*row) for row in json.loads(sys.argv[1])]
     plan_many(Planner(backend), requests, on_plan=plans.__setitem__, on_failure=lambda i, e: failures.append(str(e)))
     fine = Question("layout", (Message("user", "a red circle"),), {"type": "object", "properties": {}}, max_tokens=9)
-    long = Question("layout", (Message("user", "red " * 50000),), {"type": "object"})
+    words = 'Task: layout\\nPrompt: "' + "red " * 50000 + '"'
+    long = Question("layout", (Message("user", words),), {"type": "object"})
     mixed = [type(answer).__name__ for answer in backend.ask_many([fine, long, fine])]
     backend.close()
     heavy = sorted({"diffusers", "skimage"} & set(sys.modules))
