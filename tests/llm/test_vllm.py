@@ -83,8 +83,8 @@ class Server:
     def stop(self) -> int:
         """The exit code of `strata serve-llm`."""
         if self._run.poll() is None:
-            self._run.send_signal(signal.SIGINT)
-        code = self._run.wait(timeout=60)
+            self._run.terminate()
+        code = self._run.wait(timeout=120)
         assert self._run.stdout is not None
         self._run.stdout.close()
         self._errors.close()
