@@ -24,7 +24,7 @@ demo: $(VENV)/.installed  ## draw the three example plans on the bundled miniatu
 	done
 	@$(BIN)/python docs/overview.py out/demo
 
-miniature-report: $(VENV)/.installed  ## print how well the bundled model draws, from fixed seeds (about 10 minutes)
+miniature-report: $(VENV)/.installed  ## print how well the bundled model draws, from fixed seeds (about 12 minutes)
 	$(BIN)/python -m strata.miniature.report
 
 test: $(VENV)/.installed-dev  ## run the tests, without the slow ones

@@ -1,6 +1,6 @@
 """The curves of a training run: loss and scores against samples seen.
 
-python docs/training_curves.py docs/miniature-training.csv -o docs/pictures/miniature-training.png
+python docs/training_curves.py docs/miniature-training.csv -o miniature/weights/training.png
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ INK, RULE = "#20242c", "#dee1e6"
 LABELS = {
     "single": "one object",
     "two-named": "two named objects",
-    "128x64": "two on 128 × 64 (true CFG, 28 objects a point)",
+    "128x64": "two on 128 × 64",
 }
 COLOURS = {"single": "#1b6f9c", "two-named": "#c7572b", "128x64": "#5b8c3a"}
 
@@ -49,8 +49,10 @@ def main() -> None:
     for kind, label in LABELS.items():
         samples, values = zip(*curves["flow", kind], strict=True)
         right.plot(samples, [100 * v for v in values], "o-", color=COLOURS[kind], label=label)
-    right.set(ylabel="objects fully right, %", ylim=(0, 103), title="Combinations never seen in training")
-    right.legend(frameon=False, loc="lower right")
+    right.set(
+        ylabel="objects fully right, %", ylim=(0, 103), title="Combinations never seen (true CFG 3, 28 objects a point)"
+    )
+    right.legend(frameon=False, loc=(0.14, 0.13))
     for axes in (left, right):
         axes.set_xlabel("pictures seen")
         axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:.0f} k")

@@ -278,7 +278,8 @@ def run(args: argparse.Namespace) -> None:
         write_atomic(args.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     if args.grid:
         args.grid.parent.mkdir(parents=True, exist_ok=True)
-        draw_grid(sheet).save(args.grid)
+        sheet_image = draw_grid(sheet).quantize(256, dither=Image.Dither.NONE)
+        sheet_image.save(args.grid, optimize=True)
 
 
 def main(argv: list[str] | None = None) -> None:
