@@ -52,7 +52,7 @@ def test_every_prompt_is_understood_and_its_caption_tells_the_same(rng: random.R
 
 def test_every_word_that_is_understood_is_taught() -> None:
     rng = random.Random(0)
-    heard = {word for _ in range(15_000) for word in re.findall(r"\w+", random_told(rng).prompt.lower())}
+    heard = {word for _ in range(25_000) for word in re.findall(r"\w+", random_told(rng).prompt.lower())}
     assert heard == VOCABULARY
 
 
