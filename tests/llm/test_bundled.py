@@ -109,12 +109,12 @@ def test_only_the_last_question_counts(backend: BundledBackend) -> None:
 
 def test_a_draft_is_filled(planner: Planner) -> None:
     draft = Draft.from_yaml(
-        "regions: [{name: second, box: [32, 0, 64, 64]}, {name: first, box: [0, 0, 32, 64], low: shiny}]"
+        "regions: [{name: first, box: [0, 0, 32, 64], low: shiny}, {name: second, box: [32, 0, 64, 64]}]"
     )
     plan = planner.plan(PROMPT, 64, 64, draft=draft)
     assert [(r.name, r.high, r.low) for r in plan.regions] == [
-        ("second", "a square", "blue, dotted"),
         ("first", "a circle", "shiny"),
+        ("second", "a square", "blue, dotted"),
     ]
 
 
