@@ -49,9 +49,7 @@ def main() -> None:
     for kind, label in LABELS.items():
         samples, values = zip(*curves["flow", kind], strict=True)
         right.plot(samples, [100 * v for v in values], "o-", color=COLOURS[kind], label=label)
-    right.set(
-        ylabel="objects fully right, %", ylim=(0, 103), title="Combinations never seen (true CFG 3, 28 objects a point)"
-    )
+    right.set(ylabel="objects fully right, %", ylim=(0, 103), title="Unseen combinations, 28 objects a point")
     right.legend(frameon=False, loc=(0.14, 0.13))
     for axes in (left, right):
         axes.set_xlabel("pictures seen")

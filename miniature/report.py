@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from strata.hierarchy.errors import StrataError
+from strata.hierarchy.errors import InputError, StrataError
 from strata.hierarchy.files import write_atomic
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import DEFAULT_ROUTING
@@ -230,6 +230,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Draw, judge, print and write."""
+    for name in ("n", "steps", "batch", "grid_count"):
+        if getattr(args, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least 1")
     kinds = args.only.split(",") if args.only else list(KINDS)
     for kind in kinds:
         tasks(kind, 1)  # an unknown kind is told before anything is drawn

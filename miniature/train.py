@@ -1,6 +1,6 @@
 """The recipe of the miniature: `python -m strata.miniature.train --out runs/miniature`.
 
-Stages, each skipped where its result is in the folder already, so that an interrupted run goes on where it was:
+Stages, each skipped where its result is in the folder already; flow and guidance go on from their last checkpoint:
 autoencoder → T5 → CLIP → flow (rectified flow, EMA) → guidance (distillation) → pipeline (stock diffusers format).
 """
 
@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,16 @@ def save_folder(saver: Any, folder: Path) -> None:
     """`saver(folder)` all or nothing: into a neighbour first, then renamed."""
     part = folder.with_name(folder.name + ".part")
     saver(str(part))
+    if folder.exists():  # of a stage that was interrupted between its folders
+        shutil.rmtree(folder)
     os.replace(part, folder)
+
+
+def save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
+    """One safetensors file, all or nothing."""
+    part = path.with_suffix(".part")
+    save_file(weights, part)
+    part.replace(path)
 
 
 def texts(out: Path, t5_steps: int, clip_steps: int) -> tuple[Any, Any, Any, Any]:
@@ -94,6 +104,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="of flow and guidance")
     args = parser.parse_args(argv)
+    for name, value in vars(args).items():
+        if isinstance(value, int) and value < 1:
+            parser.error(f"--{name.replace('_', '-')} {value}: must be at least 1")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(args.threads)
     out: Path = args.out
@@ -106,13 +119,16 @@ def main(argv: list[str] | None = None) -> None:
         data = Data(autoencoder(out), t5, clip, (t5_tokenizer, clip_tokenizer), torch.device(args.device))
         if not (out / "flow.safetensors").exists():
             weights = teach_flow(data, out, args.flow_samples, partial(score, out), args.score_every)
-            save_file(weights, out / "flow.safetensors")
+            save_weights(weights, out / "flow.safetensors")
         teacher = load_file(out / "flow.safetensors", device=args.device)
-        save_file(distil_guidance(data, teacher, out, args.guidance_samples), out / "guidance.safetensors")
+        save_weights(distil_guidance(data, teacher, out, args.guidance_samples), out / "guidance.safetensors")
     pipe = assemble(out, load_file(out / "guidance.safetensors"))
     save_folder(lambda folder: pipe.to(torch.float16).save_pretrained(folder), out / "pipeline")
     logger.info("done: %s", out / "pipeline")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted; the same command goes on from the last checkpoint") from None

@@ -43,7 +43,8 @@ def test_t5_splits_captions_into_words_and_knows_them_all(captions: list[str]) -
         assert len(ids) == len(caption.replace(",", " ,").split()) + 1
         assert ids[-1] == tokenizer.eos_token_id
         assert tokenizer.unk_token_id not in ids
-        assert len(ids) <= MAX_LENGTH
+    longer = sum(len(tokenizer(caption).input_ids) > MAX_LENGTH for caption in captions)
+    assert longer <= 0.01 * len(captions), "four objects with everything told may be cut, and hardly ever are"
 
 
 def test_words_outside_the_language_are_spelled_not_lost() -> None:
