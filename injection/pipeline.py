@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from strata.injection.blocks import StepPlanner
 from strata.injection.checks import check_pipeline, check_strengths, check_transformer
 from strata.injection.encoding import TextCache
 from strata.injection.layout import TokenLayout
-from strata.injection.streams import Stream, plan_streams
+from strata.injection.streams import Stream, Swap, plan_streams
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.layers.schedule import Schedule
 
@@ -78,7 +79,7 @@ class RegionalPipeline:
         doubles, singles = self.pipe.transformer.transformer_blocks, self.pipe.transformer.single_transformer_blocks
         return self.routing.resolve(len(doubles), len(singles), steps)
 
-    def check(self, plan: ScenePlan, **options: Any) -> tuple[Stream, ...]:
+    def check(self, plan: ScenePlan, *, swaps: Sequence[Swap] = (), **options: Any) -> tuple[Stream, ...]:
         """Everything that can be wrong with a plan and options on this pipeline, before anything expensive.
 
         Returns the text streams that will be heard.
@@ -115,7 +116,7 @@ class RegionalPipeline:
         token_grid(plan, plan.height // self.token_size, plan.width // self.token_size)
         check_transformer(self.pipe.transformer)
         steps = len(options["sigmas"]) if options.get("sigmas") is not None else self._steps(options)
-        streams = plan_streams(plan, self.schedule(steps))
+        streams = plan_streams(plan, self.schedule(steps), swaps)
         if any(((s.weight > 0) & (s.weight < 1)).any() for s in streams):
             check_strengths(self.pipe.transformer)
         return streams
@@ -128,12 +129,13 @@ class RegionalPipeline:
             raise InputError(f"num_inference_steps: {steps!r}: must be a whole number from 1 to {most}")
         return steps
 
-    def __call__(self, plan: ScenePlan, *, seed: int | None = None, **options: Any) -> Any:
+    def __call__(self, plan: ScenePlan, *, seed: int | None = None, swaps: Sequence[Swap] = (), **options: Any) -> Any:
         """Draw `plan`.
 
         Args:
             plan: what to draw; its size, prompt and negative prompt are the pipeline's.
             seed: of the noise; None draws one at random.
+            swaps: texts that are others in some blocks or at some steps.
             options: what the pipeline's own call takes beside these (num_inference_steps, guidance_scale,
                 num_images_per_prompt, image, mask_image, control_image, callback_on_step_end, …).
 
@@ -146,7 +148,7 @@ class RegionalPipeline:
         if seed is not None and (type(seed) is not int or not 0 <= seed < 2**63):
             raise InputError(f"seed: {seed!r}: must be a whole number from 0 to {2**63 - 1}, or None")
         pipe, parameters = self.pipe, inspect.signature(self.pipe.__call__).parameters
-        streams = self.check(plan, **options)
+        streams = self.check(plan, swaps=swaps, **options)
         options = dict(options, prompt=plan.prompt, width=plan.width, height=plan.height)
         if plan.negative_prompt is not None:
             options["negative_prompt"] = plan.negative_prompt
@@ -165,7 +167,7 @@ class RegionalPipeline:
             rows, cols = (int(canvas[:, axis].max() - canvas[:, axis].min()) + 1 for axis in (1, 2))
             grid = token_grid(plan, rows, cols)
             schedule = self.schedule(steps)
-            heard = [s for s in plan_streams(plan, schedule) if s.area != "background" or grid.background.any()]
+            heard = [s for s in plan_streams(plan, schedule, swaps) if s.area != "background" or grid.background.any()]
             return StepPlanner(
                 schedule=schedule,
                 streams=heard,

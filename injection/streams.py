@@ -11,12 +11,14 @@ only `full`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import quote
 from strata.hierarchy.plan import Description, Level, ScenePlan
 from strata.layers.schedule import Schedule
 
@@ -38,11 +40,30 @@ class Stream:
         return int(heard[-1]) if len(heard) else -1
 
 
-def plan_streams(plan: ScenePlan, schedule: Schedule) -> tuple[Stream, ...]:
+@dataclass(frozen=True, eq=False)
+class Swap:
+    """An intervention: at some places of the schedule an area's text is another one.
+
+    Attributes:
+        area: a region's name, "background" or "global".
+        level: of the text, as the routing hears it (see `plan_streams`).
+        text: what is heard instead; None: nothing.
+        where: bool, broadcast to `[T, B]` steps and blocks (`[T, 1]`: whole steps, `[B]`: blocks at every step).
+    """
+
+    area: str
+    level: Level
+    text: str | None
+    where: ArrayLike = True
+
+
+def plan_streams(plan: ScenePlan, schedule: Schedule, swaps: Sequence[Swap] = ()) -> tuple[Stream, ...]:
     """The streams of a plan under a schedule, in the plan's order; texts that are never heard have none.
 
+    Swaps take effect one after the other, each on the texts of the plan and not on those of swaps before it.
+
     Raises:
-        InputError: a rule names a region that the plan does not have.
+        InputError: a rule names a region that the plan does not have, or a swap a text that is not heard.
     """
     schedule.check_areas(region.name for region in plan.regions)
     by_area: dict[str, dict[Level, Description]] = {}
@@ -57,7 +78,29 @@ def plan_streams(plan: ScenePlan, schedule: Schedule) -> tuple[Stream, ...]:
                 *(area, schedule.routing.name, ", ".join(texts), ", ".join(schedule.levels)),
             )
         streams += found
-    return tuple(streams)
+    for swap in swaps:
+        streams = _swapped(streams, swap)
+    return tuple(stream for stream in streams if stream.weight.any())
+
+
+def _swapped(streams: list[Stream], swap: Swap) -> list[Stream]:
+    """`streams` with one of them replaced, in part or as a whole."""
+    places = [i for i, stream in enumerate(streams) if (stream.area, stream.level) == (swap.area, swap.level)]
+    if not places:
+        heard = ", ".join(dict.fromkeys(f"{stream.area}/{stream.level}" for stream in streams)) or "none"
+        raise InputError(f"swap {quote(f'{swap.area}/{swap.level}')}: no such text is heard; heard are: {heard}")
+    own = streams[places[0]]  # the plan's; texts of swaps before follow it
+    try:
+        where = np.broadcast_to(np.asarray(swap.where, dtype=bool), own.weight.shape)
+    except ValueError as error:
+        steps, blocks = own.weight.shape
+        shape = list(np.shape(swap.where))
+        raise InputError(f"swap where: {shape}: must fit {steps} steps × {blocks} blocks") from error
+    left = replace(own, weight=np.where(where, np.float32(0), own.weight))
+    other = (
+        [] if swap.text is None else [replace(own, text=swap.text, weight=np.where(where, own.weight, np.float32(0)))]
+    )
+    return [*streams[: places[0]], left, *other, *streams[places[0] + 1 :]]
 
 
 def _area_streams(area: str, texts: dict[Level, Description], schedule: Schedule) -> Iterable[Stream]:

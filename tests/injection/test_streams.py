@@ -8,11 +8,12 @@ import pytest
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.injection.streams import plan_streams
+from strata.injection.streams import Swap, plan_streams
 from strata.layers.routing import Routing
 from strata.layers.schedule import Schedule
 
 LEVELS = "{name: levels, about: a, rules: [{level: low, double: 0}, {level: high, single: 0-2, strength: 0.5}]}"
+UNIFORM = "{name: u, about: a, rules: [{level: high}, {level: low}]}"
 FULL = "{name: full, about: a, rules: [{level: full, steps: 2}]}"
 
 
@@ -57,3 +58,31 @@ def test_what_is_never_heard_is_said(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_rule_for_a_region_that_is_not_there() -> None:
     with pytest.raises(InputError, match="the plan has no such region"):
         plan_streams(plan(high="a"), schedule("{name: n, about: a, rules: [{level: high, regions: [other]}]}"))
+
+
+def test_a_swap_is_heard_inside_its_blocks_and_the_plans_text_outside() -> None:
+    swap = Swap("r", "low", "blue", np.array([True, False, False, False, False]))
+    high, low, other = plan_streams(plan(high="a circle", low="red"), schedule(UNIFORM), [swap])
+    assert (high.text, low.text, other.text, other.level) == ("a circle", "red", "blue", "low")
+    assert (low.weight + other.weight == 1).all()
+    assert other.weight.any(0).tolist() == [True, False, False, False, False]
+
+
+def test_a_swap_at_all_places_leaves_nothing_of_the_plans_text() -> None:
+    assert [s.text for s in plan_streams(plan(low="red"), schedule(UNIFORM), [Swap("r", "low", "blue")])] == ["blue"]
+    assert plan_streams(plan(low="red"), schedule(UNIFORM), [Swap("r", "low", None)]) == ()
+
+
+def test_swaps_of_steps_take_turns() -> None:
+    early, late = np.array([[True], [True], [False], [False]]), np.array([[False], [False], [False], [True]])
+    swaps = [Swap("r", "low", "blue", early), Swap("r", "low", None, late)]
+    red, blue = plan_streams(plan(low="red"), schedule(UNIFORM), swaps)
+    assert (red.text, red.weight.any(1).tolist()) == ("red", [False, False, True, False])
+    assert (blue.text, blue.weight.any(1).tolist()) == ("blue", [True, True, False, False])
+
+
+def test_a_swap_of_nothing_and_one_that_does_not_fit() -> None:
+    with pytest.raises(InputError, match="'r/high': no such text is heard; heard are: r/low"):
+        plan_streams(plan(low="red"), schedule(UNIFORM), [Swap("r", "high", "a")])
+    with pytest.raises(InputError, match="4 steps × 5 blocks"):
+        plan_streams(plan(low="red"), schedule(UNIFORM), [Swap("r", "low", "a", np.ones(7, dtype=bool))])
