@@ -1,0 +1,249 @@
+"""What a probe of a run found: where each text and word acts, and what each area listens to, by block and step.
+
+A `Probe` is two files: `probe.safetensors` holds the arrays, `probe.json` the facts that say what their axes mean.
+`strata.analysis.recorder` makes one; `Probe.load("out/probe")` reads one back.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from safetensors.numpy import save as to_bytes
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import quote, read_document, validate, write_atomic
+from strata.hierarchy.plan import Int, StrictModel
+
+Values = NDArray[np.float32]
+
+SHARES = ("own", "others", "global", "base", "image")
+"""Last axis of `Probe.shares`: what an area's attention goes to. They sum to one."""
+BASE = "base"
+"""What the base prompt is called as a text."""
+CANVAS = "canvas"
+"""The only area of a picture without regions."""
+
+_MAPS = ("maps", "words_to_image", "concepts")
+
+
+class Label(StrictModel):
+    """Text tokens that are told apart.
+
+    Attributes:
+        kind: `text`: a text without its padding; `padding`: its padding; `word`: a word or phrase within it.
+        text: which text: "base", or "AREA/LEVEL" ("left/low"; "left/low 2" where a second one replaces it for a time).
+        area: a region's name, "background" or "global"; None for the base prompt.
+        level: high, low or full; None for the base prompt.
+        word: the word asked for; None for the other kinds.
+        quote: the text itself, or the word as it stands there.
+    """
+
+    kind: Literal["text", "padding", "word"]
+    text: str
+    area: str | None = None
+    level: str | None = None
+    word: str | None = None
+    quote: str = ""
+
+
+class ProbedRegion(StrictModel):
+    """A region and its image tokens, flat row-major indices."""
+
+    name: str
+    tokens: tuple[Int, ...]
+
+
+class Facts(StrictModel):
+    """What the axes of a probe's arrays mean, and what was probed.
+
+    Attributes:
+        strata: version.
+        model: what drew.
+        width, height: of the picture, in pixels.
+        rows, cols: of the canvas, in image tokens.
+        steps: the probed steps, ascending, from 0.
+        total_steps: of the run.
+        phases: first and last step of each phase; maps are means over a phase's probed steps.
+        blocks: the probed blocks, `"double 0"`, …, `"single 7"`.
+        labels: of `maps`.
+        words: of `words_to_image`, as indices into `labels`.
+        areas: of `shares`: the regions, and "background" where it has tokens; only "canvas" without regions.
+        regions: their image tokens.
+        concepts: of `Probe.concepts`.
+        heads: the attention heads that were averaged; None for all.
+        seed, prompt, plan: of the run, where known; the plan as its file has it.
+        seconds: spent by the probe itself, which the run without it would not have taken.
+        bytes: peak of the probe's own buffers.
+    """
+
+    format: Literal[1] = 1
+    strata: str
+    model: str
+    width: Int
+    height: Int
+    rows: Int
+    cols: Int
+    steps: tuple[Int, ...]
+    total_steps: Int
+    phases: tuple[tuple[Int, Int], ...]
+    blocks: tuple[str, ...]
+    labels: tuple[Label, ...]
+    words: tuple[Int, ...] = ()
+    areas: tuple[str, ...]
+    regions: tuple[ProbedRegion, ...] = ()
+    concepts: tuple[str, ...] = ()
+    heads: tuple[Int, ...] | None = None
+    seed: Int | None = None
+    prompt: str | None = None
+    plan: dict[str, Any] | None = None
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    bytes: Int = 0
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each array."""
+        per_block = (len(self.phases), len(self.blocks), self.rows, self.cols)
+        return {
+            "maps": (len(self.labels), *per_block),
+            "words_to_image": (len(self.words), *per_block),
+            "concepts": (len(self.concepts), *per_block),
+            "shares": (len(self.steps), len(self.blocks), len(self.areas), len(SHARES)),
+            "entropy": (len(self.steps), len(self.blocks)),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """The arrays of a probe, float32; what their axes mean is in `facts`.
+
+    Attributes:
+        facts: see `Facts`.
+        maps: `[labels, phases, blocks, rows, cols]`, share of each image token's attention that goes to a label, mean
+            over heads and the phase's steps.
+        words_to_image: `[words, phases, blocks, rows, cols]`, attention of a word's tokens to each image token, mean
+            over its tokens, heads and steps. Sums to at most one over the canvas: the rest goes to text.
+        shares: `[steps, blocks, areas, 5]`, mean over an area's tokens of the attention that goes to `SHARES`: texts of
+            the token's own regions, of other regions, global texts, the base prompt, the image.
+        entropy: `[steps, blocks]`, of image tokens' attention, in nats; mean over evenly spaced tokens and heads.
+        concepts: `[concepts, phases, blocks, rows, cols]`, ConceptAttention's maps (arXiv 2502.04320); they sum to one
+            over the concepts.
+    """
+
+    facts: Facts
+    maps: Values
+    words_to_image: Values
+    shares: Values
+    entropy: Values
+    concepts: Values
+
+    def __post_init__(self) -> None:
+        for name, shape in self.facts.shapes().items():
+            if getattr(self, name).shape != shape:
+                raise InputError(f"probe: {name} is {list(getattr(self, name).shape)}, must be {list(shape)}")
+
+    def map(
+        self, word: str | None = None, text: str | None = None, block: str | None = None, phase: int | None = None
+    ) -> Values:
+        """The image→text map `[rows, cols]` of a word, in one text or summed over all; of a text where `word` is None.
+
+        Args:
+            word: as it was asked for.
+            text: "base", "left/low", …
+            block: "double 0", …; None: mean over the probed blocks.
+            phase: index; None: mean over the phases.
+
+        Raises:
+            InputError: nothing of that name was probed; names what was.
+        """
+        chosen = self._labels(word, text)
+        return self._mean(self.maps[chosen].sum(0), block, phase)
+
+    def word_to_image(
+        self, word: str, text: str | None = None, block: str | None = None, phase: int | None = None
+    ) -> Values:
+        """The text→image map `[rows, cols]` of a word, in one text or the mean over all. As `map` else."""
+        chosen = [self.facts.words.index(index) for index in self._labels(word, text)]
+        return self._mean(self.words_to_image[chosen].mean(0), block, phase)
+
+    def concept(self, concept: str, block: str | None = None, phase: int | None = None) -> Values:
+        """The map `[rows, cols]` of a concept. As `map` else."""
+        names = self.facts.concepts
+        if concept not in names:
+            raise InputError(f"concept {quote(concept)}: was not probed; valid: {', '.join(names) or 'none'}")
+        return self._mean(self.concepts[names.index(concept)], block, phase)
+
+    def _labels(self, word: str | None, text: str | None) -> list[int]:
+        labels = self.facts.labels
+        if word is None and text is None:
+            raise InputError("map: give a word, a text, or both")
+        kind = "text" if word is None else "word"
+        named = [n for n, label in enumerate(labels) if label.kind == kind and label.word == word]
+        found = [n for n in named if text is None or labels[n].text == text]
+        if not named:
+            words = dict.fromkeys(label.word for label in labels if label.word is not None)
+            raise InputError(f"word {quote(word)}: was not probed; valid: {', '.join(words) or 'none'}")
+        if not found:
+            texts = ", ".join(labels[n].text for n in named)
+            of = "" if word is None else f" of the word {quote(word)}"
+            raise InputError(f"text {quote(text)}: there is none such{of}; valid: {texts}")
+        return found
+
+    def _mean(self, values: Values, block: str | None, phase: int | None) -> Values:
+        """`[phases, blocks, rows, cols]` to `[rows, cols]`."""
+        blocks, phases = self.facts.blocks, len(self.facts.phases)
+        if block is not None and block not in blocks:
+            raise InputError(f"block {quote(block)}: was not probed; valid: {', '.join(blocks)}")
+        if phase is not None and not 0 <= phase < phases:
+            raise InputError(f"phase {phase}: there are {phases}; valid: 0-{phases - 1}")
+        picked = values if phase is None else values[phase : phase + 1]
+        if block is not None:
+            picked = picked[:, [blocks.index(block)]]
+        mean: Values = picked.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
+        return mean
+
+    def save(self, path: str | os.PathLike[str]) -> tuple[Path, Path]:
+        """Write PATH.safetensors (maps in half precision) and PATH.json, each whole or not at all; returns both.
+
+        Raises:
+            InputError: they cannot be written.
+        """
+        arrays, facts = _paths(path)
+        halves = {name: np.ascontiguousarray(getattr(self, name), np.float16) for name in _MAPS}
+        exact = {name: np.ascontiguousarray(getattr(self, name), np.float32) for name in ("shares", "entropy")}
+        write_atomic(arrays, to_bytes({**halves, **exact}))
+        write_atomic(facts, self.facts.model_dump_json(indent=1) + "\n")
+        return arrays, facts
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote; `path` may also be one of the two files.
+
+        Raises:
+            InputError: a file is missing or damaged, or the two do not belong together.
+        """
+        arrays, facts = _paths(path)
+        described = validate(Facts, read_document(facts))
+        try:
+            found: Mapping[str, NDArray[Any]] = load_file(arrays)
+        except (OSError, SafetensorError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise InputError(f"{arrays}: cannot be read: {reason}") from error
+        for name, shape in described.shapes().items():
+            if name not in found or found[name].shape != shape:
+                raise InputError(f"{arrays}: does not belong to {facts}: {name} must be {list(shape)}")
+        return cls(described, **{name: found[name].astype(np.float32) for name in described.shapes()})
+
+
+def _paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    base = Path(path)
+    if base.suffix in (".safetensors", ".json"):
+        base = base.with_suffix("")
+    return base.with_name(f"{base.name}.safetensors"), base.with_name(f"{base.name}.json")
