@@ -22,11 +22,26 @@ import httpx2
 
 from strata.hierarchy.errors import StrataError
 from strata.llm.backends import open_backend
+from strata.llm.errors import PlanError
 from strata.llm.many import plan_many
 from strata.llm.planner import Planner, Request
 from strata.llm.protocol import Backend, Question
 from strata.llm.server import ServerBackend
 from strata.miniature.planning_tasks import exercises
+
+
+def planned(bundled: Backend, count: int) -> list[Request]:
+    """Prompts that the bundled planner plans at the first attempt, so that every way has the same questions."""
+    found: list[Request] = []
+    for exercise in exercises("any", 4 * count, seed=9):
+        request = Request(exercise.prompt, exercise.width, exercise.height)
+        try:
+            plan = Planner(bundled, attempts=1).plan(request.prompt, request.width, request.height)
+        except PlanError:
+            continue
+        if plan.regions:
+            found.append(request)
+    return found[:count]
 
 
 class Recording(ServerBackend):
@@ -116,11 +131,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
 
-    requests = [Request(e.prompt, e.width, e.height) for e in exercises("any", args.prompts, seed=9)]
     bundled = open_backend()
     start = time.perf_counter()
-    plan_each(bundled, requests[:1], 1)
+    Planner(bundled).plan("a red striped circle on the left and a blue dotted square on the right", 64, 64)
     print(f"bundled: the first plan after {time.perf_counter() - start:.2f} s, loading the model included")
+    requests = planned(bundled, args.prompts)
     ways: dict[str, Callable[[], Any]] = {
         "bundled, one at a time": lambda: plan_each(bundled, requests, 1),
         f"bundled, {args.concurrency} at a time": lambda: plan_each(bundled, requests, args.concurrency),

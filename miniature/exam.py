@@ -147,7 +147,7 @@ def scene_plan(
 ) -> ScenePlan:
     """A plan with one region an area, each with one `full` text, or (`levels`) with a `high` and a `low` one.
 
-    The base prompt names every object with its side, or (not `named`) only tells how many there are.
+    The base prompt names every object with its side, or (not `named`) only tells how many there are, up to four.
     """
     if levels:
         texts: list[dict[str, Any]] = [{"high": high_text(thing), "low": low_text(thing)} for thing in things]
@@ -156,7 +156,8 @@ def scene_plan(
         texts = [{"full": full_text(thing)} for thing in things]
         ground = Texts(full=backdrop_text(backdrop))
     regions = tuple(Region(name=side, box=box, **told) for (side, box), told in zip(areas, texts, strict=True))
-    counted = f"{NUMBERS[len(things)]} objects, {backdrop_text(backdrop)}"
+    number = f"{NUMBERS[len(things)]} " if len(things) < len(NUMBERS) else ""
+    counted = f"{number}object{'s' if len(things) > 1 else ''}, {backdrop_text(backdrop)}"
     prompt = _named(areas, things, backdrop) if named else counted
     return ScenePlan(width=size[0], height=size[1], prompt=prompt, regions=regions, background=ground)
 

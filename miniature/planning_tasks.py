@@ -127,7 +127,7 @@ class Lesson:
 
 def random_lesson(rng: random.Random, draw: Draw = seen_thing) -> Lesson:
     """One question of any kind; those with a rule to learn come more often than in a mixture of prompts."""
-    told = random_told(rng, draw, rng.choices(("any", "some placed", "alike"), (84, 11, 5))[0])
+    told = random_told(rng, draw, rng.choices(("any", "some placed", "related", "alike"), (72, 13, 10, 5))[0])
     width, height = rng.choice(CANVASES)
     drafted = random_known(rng, told, width, height) if rng.random() < 0.15 else []
     truth = settle(told, width, height, drafted)

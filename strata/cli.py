@@ -1,6 +1,7 @@
 """The command line. What the commands do stands in other files, which are imported when needed.
 
-`generate.py`, `planning.py` (plan), `commands.py` (layout, routing, validate) and `llm/serve.py` (serve-llm).
+`generate.py`, `planning.py` (plan), `studies.py` (roles, calibrate), `commands.py` (layout, routing, validate) and
+`llm/serve.py` (serve-llm).
 """
 
 import argparse
@@ -37,6 +38,8 @@ examples:
   strata generate out/plan/image.png             draw that picture again, bit for bit
   strata layout plan.yaml                        look at the regions before drawing
   strata routing show coarse-to-fine             which level is heard in which blocks, when
+  strata roles && strata calibrate --roles out/roles -o mine.yaml
+                                                 measure which depth does what, and route by it
   strata validate plans/*.yaml                   check files without drawing
 
 `strata COMMAND --help` tells more about a command.
@@ -98,6 +101,15 @@ def _run(argv: list[str]) -> int:
         from strata.generate import Request, generate
 
         generate(Request(command=shlex.join(["strata", *argv]), planner=planner, **given))
+        return 0
+    if args.command in ("roles", "calibrate"):
+        from strata import studies
+
+        what = studies.StudyModel(**{field.name: given.pop(field.name) for field in fields(studies.StudyModel)})
+        if args.command == "roles":
+            studies.roles(studies.RolesRequest(what=what, **given))
+        else:
+            studies.calibrate(studies.CalibrateRequest(what=what, **given))
         return 0
     from strata import commands
 
@@ -185,6 +197,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands.add_parser("serve-llm", help=serve, description=_SERVE, epilog=_SERVE_EXAMPLES))
     _add_layout(commands.add_parser("layout", help="draw the regions of a plan", description=_LAYOUT))
     _add_routing(commands.add_parser("routing", help="list, show and check routings", description=_ROUTING))
+    roles = "measure which depth does what"
+    _add_roles(commands.add_parser("roles", help=roles, description=_ROLES))
+    calibrate = "search a routing for a model, by measurement"
+    _add_calibrate(commands.add_parser("calibrate", help=calibrate, description=_CALIBRATE))
     validate = commands.add_parser("validate", help="check plans, drafts and routings", description=_VALIDATE)
     validate.add_argument("files", nargs="+", metavar="FILE", help="plan, draft, routing, or picture that strata drew")
     return parser
@@ -222,6 +238,18 @@ _ROUTING = "A routing says which level is heard in which blocks, at which steps,
 _VALIDATE = """\
 Checks files without drawing: plans, drafts and routings are told by their content and
 reported with `ok` or with their error. Exit code 2 if any has an error."""
+
+
+_ROLES = """\
+Draws scenes from the same noise, once as they are and once for every window of blocks
+and of steps in which only the high or only the low text is another one (swap), or is
+heard alone, and counts what follows. Writes roles.json, roles.png and a journal, from
+which an interrupted study goes on. The miniature's pictures are judged exactly; for
+other models structure, colour and texture are compared with the unchanged pictures."""
+_CALIBRATE = """\
+Searches where each level should be heard, for how long and beside how much base, for
+plans of one to eight regions; then compares the result with every preset on scenes that
+took no part. Writes a routing file with the evidence in it; an interrupted search goes on."""
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
@@ -343,6 +371,68 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="of the environment that has vLLM (default: STRATA_VLLM_PYTHON, else the one that runs strata)",
     )
     parser.usage = "strata serve-llm [options] MODEL [-- flags of `vllm serve`]"
+
+
+def _add_study_model(parser: argparse.ArgumentParser) -> None:
+    """The options of `StudyModel`."""
+    group = parser.add_argument_group("what draws")
+    group.add_argument(
+        *("--model", "-m"),
+        default="miniature",
+        metavar="MODEL",
+        help="miniature (bundled), a folder in the diffusers format, or a hub id (default: miniature)",
+    )
+    group.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), help="default: auto, the best that is here")
+    group.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), help="of the weights")
+    group.add_argument("--offload", action="store_true", help="keep only the model at work on the accelerator")
+    group.add_argument(
+        "--size", type=_positive, metavar="N", help="pixels a side (default: 1024; 64 for the miniature)"
+    )
+    group.add_argument("--steps", type=_steps, metavar="N", help="denoising steps (default: 28; 20 for the miniature)")
+    group.add_argument("--guidance", type=_number, metavar="X", help="guidance scale (default: the pipeline's)")
+    group.add_argument("--images", type=_positive, default=2, metavar="N", help="pictures a scene (default: 2)")
+
+
+def _add_roles(parser: argparse.ArgumentParser) -> None:
+    _add_study_model(parser)
+    group = parser.add_argument_group("what is tried")
+    group.add_argument("--scenes", type=_positive, default=40, metavar="N", help="with two regions each (default: 40)")
+    group.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the scenes (default: 0)")
+    group.add_argument(
+        *("--routing", "-r"),
+        default="isolate-first",
+        metavar="NAME|FILE",
+        help="of the unchanged pictures (default: isolate-first)",
+    )
+    group.add_argument(
+        "--kinds",
+        nargs="+",
+        choices=("swap", "alone"),
+        default=("swap", "alone"),
+        help="of intervention (default: both)",
+    )
+    group.add_argument(
+        "--block-window", type=_positive, metavar="N", help="blocks that a window covers (default: a sixth)"
+    )
+    group.add_argument(
+        "--step-window", type=_positive, metavar="N", help="steps that a window covers (default: a fifth)"
+    )
+    parser.add_argument("--out", "-o", default="out/roles", metavar="DIR", help="folder (default: out/roles)")
+
+
+def _add_calibrate(parser: argparse.ArgumentParser) -> None:
+    _add_study_model(parser)
+    group = parser.add_argument_group("how it searches")
+    group.add_argument("--roles", metavar="DIR", help="of `strata roles`: tries the depths where it found texts to act")
+    group.add_argument(
+        "--budget", type=_positive, default=3000, metavar="N", help="pictures of the search, at most (default: 3000)"
+    )
+    group.add_argument(
+        "--scenes", type=_positive, default=12, metavar="N", help="a layout of the report, of eight (default: 12)"
+    )
+    group.add_argument("--seed", type=_seed, default=0, metavar="N", help="of the candidates (default: 0)")
+    parser.add_argument("--out", "-o", required=True, metavar="FILE.yaml", help="the routing file")
+    parser.add_argument("--force", action="store_true", help="replace the file")
 
 
 def _add_layout(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,376 @@
+"""A routing by measurement: searched on one set of scenes, reported on another, with the evidence in the file.
+
+1. Where: each level in all blocks, in the stretch where the role study found it to act, or in a shallow or deep part;
+   how long regions are isolated, how long texts are heard, how much base: successive halving (Jamieson & Talwalkar
+   2016, algorithm 1) over candidates drawn at random, the presets' values among them.
+2. Balance: with those rules, base ratio and steps anew for plans of 1, 2, 3, 4, 6 and 8 regions, large and small; what
+   is no better than the rules' own values beyond its standard error stays as it was.
+3. Report: the result and every preset on scenes that took no part in either.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from strata.analysis.roles import Curve
+from strata.analysis.statistics import Estimate, bootstrap
+from strata.analysis.trials import Journal, Judge, Trial, trials
+from strata.hierarchy.errors import InputError
+from strata.injection.pipeline import RegionalPipeline
+from strata.layers.routing import Routing
+
+Layout = tuple[int, bool]
+SEARCHED: tuple[Layout, ...] = ((1, True), (2, True), (3, True), (4, True))
+LAYOUTS: tuple[Layout, ...] = ((1, True), (1, False), (2, True), (2, False), (3, True), (4, True), (6, True), (8, True))
+"""Number of regions, and whether one or two of them fill halves of the canvas (else quarters)."""
+ACTING = 0.8
+"""The share of a level's effect that its stretch of blocks holds."""
+BACKGROUND = 0.25
+"""The background's weight in a score; the objects have the rest."""
+RATIOS, SPANS = (0.0, 0.1, 0.2, 0.35, 0.5), (0.6, 0.8, 1.0)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A point of the search; depths and steps as shares from 0 to 1."""
+
+    high: tuple[float, float] = (0.0, 1.0)
+    low: tuple[float, float] = (0.0, 1.0)
+    isolate: float = 0.5
+    until: float = 1.0
+    base_ratio: float = 0.2
+
+    def routing(self, name: str = "candidate") -> Routing:
+        """As a routing: isolated at first, open then, plain FLUX from `until` on."""
+        spans = [(0.0, min(self.isolate, self.until), True), (min(self.isolate, self.until), self.until, False)]
+        rules: list[dict[str, Any]] = []
+        for start, stop, isolate in spans:
+            if start >= stop:
+                continue
+            for level, depth in (("high", self.high), ("low", self.low), ("full", (0.0, 1.0))):
+                rule: dict[str, Any] = {"level": level}
+                if depth != (0.0, 1.0):
+                    rule["depth"] = _percent(*depth)
+                if (start, stop) != (0.0, 1.0):
+                    rule["steps"] = _percent(start, stop)
+                rules.append(rule | ({"isolate": True} if isolate else {}))
+        blend = {"mode": "shared", "base_ratio": self.base_ratio}
+        return Routing.model_validate({"name": name, "blend": blend, "rules": rules})
+
+
+def _percent(start: float, stop: float) -> str:
+    return f"{100 * start:g}%-{100 * stop:g}%"
+
+
+def stretch(curve: Curve, blocks: int, share: float = ACTING) -> tuple[float, float]:
+    """The shortest stretch of depth, as shares, that holds `share` of what an `alone` curve rises above its least.
+
+    A block's effect is the mean over the windows that cover it. All of the depth where nothing acts by itself.
+    """
+    rise = np.zeros(blocks)
+    for block in range(blocks):
+        over = [p.value for p, (a, b) in zip(curve.points, curve.windows, strict=True) if a <= block <= b]
+        rise[block] = max(0.0, float(np.mean(over)) - curve.least.value) if over else 0.0
+    if rise.sum() <= 0:
+        return 0.0, 1.0
+    held = np.concatenate([[0.0], np.cumsum(rise) / rise.sum()])
+    ways = [(b - a, a, b) for a, b in itertools.combinations(range(blocks + 1), 2) if held[b] - held[a] >= share]
+    _, first, stop = min(ways)
+    return round(first / blocks, 4), round(stop / blocks, 4)
+
+
+def candidates(count: int, acting: Mapping[str, tuple[float, float]], seed: int = 0) -> list[Candidate]:
+    """Points to start from: the default preset's values, then others at random, none twice.
+
+    Args:
+        count: how many.
+        acting: the stretches of "high" and "low" by the role study; empty without one.
+    """
+    every = (0.0, 1.0)
+    depths = [(every, every), ((0.0, 0.33), (0.33, 1.0)), ((0.33, 1.0), (0.0, 0.33)), ((0.0, 0.5), (0.5, 1.0))]
+    depths += [((0.5, 1.0), (0.0, 0.5))]
+    if acting:
+        high, low = acting["high"], acting["low"]
+        depths += [(high, low), (high, every), (every, low)]
+    grid = [
+        Candidate(high, low, isolate, until, ratio)
+        for (high, low), isolate, until, ratio in itertools.product(
+            dict.fromkeys(depths), (0.0, 0.3, 0.5, 0.7, 1.0), (0.5, 0.75, 1.0), RATIOS[:4]
+        )
+        if isolate <= until
+    ]
+    first = Candidate()
+    rest = [candidate for candidate in grid if candidate != first]
+    return [first, *random.Random(seed).sample(rest, min(count - 1, len(rest)))]
+
+
+# Scoring --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Draws scenes and scores them, through a journal.
+
+    Attributes:
+        options: of the pipeline's call.
+        images: pictures a scene.
+    """
+
+    pipe: Any
+    judge: Judge
+    journal: Journal
+    options: Mapping[str, Any]
+    images: int = 2
+    tell: Callable[[int], object] = lambda pictures: None
+
+    def marks(self, routing: Routing, todo: Sequence[tuple[str, Trial]]) -> list[tuple[float, float]]:
+        """Shares of objects and of backgrounds that are right in each scene's pictures."""
+        regional = RegionalPipeline(self.pipe, routing)
+        found = []
+        for name, trial in todo:
+            key = f"{routing_key(routing)} {name}"
+            if key not in self.journal.rows:
+                self.journal.add(key, self._marks(regional, trial))
+            self.tell(self.images)
+            found.append(tuple(self.journal.rows[key]))
+        return found
+
+    def _marks(self, regional: RegionalPipeline, trial: Trial) -> list[float]:
+        options = dict(self.options, num_images_per_prompt=self.images)
+        images = regional(trial.plan, seed=trial.seed, **options).images
+        objects, grounds = [], []
+        for *found, whole in self.judge.verdicts(images, [*trial.boxes, None]):
+            objects += [all(v.right(t).values()) for v, t in zip(found, trial.things, strict=True)]
+            grounds.append(all(whole.right(trial.backdrop).values()))
+        return [round(float(np.mean(objects)), 5), round(float(np.mean(grounds)), 5)]
+
+
+def routing_key(routing: Routing) -> str:
+    """A routing without what has no effect on pictures."""
+    return routing.model_copy(update={"name": "-", "about": "", "source": None, "evidence": None}).to_yaml()
+
+
+def score(marks: Iterable[tuple[float, float]]) -> float:
+    """Objects and background, weighted, over scenes."""
+    table = np.array(list(marks))
+    return float(((1 - BACKGROUND) * table[:, 0] + BACKGROUND * table[:, 1]).mean())
+
+
+def scenes(layout: Layout, count: int, purpose: str, scale: int) -> list[tuple[str, Trial]]:
+    """Scenes of a layout for a purpose ("search", "report"); no scene serves two."""
+    regions, large = layout
+    name = f"{regions}{'' if large else ' small'}"
+    found = trials(count, regions, large, purpose, scale)
+    return [(f"{purpose} {name} {number}", trial) for number, trial in enumerate(found)]
+
+
+def halve(
+    examiner: Examiner,
+    field: Sequence[Candidate],
+    rungs: Sequence[int],
+    layouts: Sequence[Layout],
+    scale: int,
+) -> list[tuple[Candidate, float]]:
+    """Successive halving: each rung draws so many scenes a layout and keeps the better third; best first."""
+    left = list(field)
+    ranked: list[tuple[Candidate, float]] = []
+    for rung, count in enumerate(rungs):
+        todo = [scene for layout in layouts for scene in scenes(layout, count, "search", scale)]
+        ranked = [(c, score(examiner.marks(c.routing(), todo))) for c in left]
+        ranked.sort(key=lambda pair: -pair[1])
+        if rung + 1 < len(rungs):
+            left = [c for c, _ in ranked[: max(2, -(-len(left) // 3))]]
+    return ranked
+
+
+# Balance --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What suits plans of one layout: base ratio, the part of the steps in which texts are heard, and the score."""
+
+    regions: int
+    area: float
+    base_ratio: float
+    span: float
+    score: float
+    score_as_written: float
+
+
+def weigh(examiner: Examiner, best: Candidate, layout: Layout, rungs: Sequence[int], scale: int) -> Balance:
+    """The balance of a layout; the candidate's own values unless others beat them by more than a standard error."""
+    grid = [
+        replace(best, base_ratio=ratio, until=span * best.until, isolate=span * best.isolate)
+        for ratio in RATIOS
+        for span in SPANS
+    ]
+    left = list(dict.fromkeys([best, *grid]))
+    tables: dict[Candidate, np.ndarray] = {}
+    for rung, count in enumerate(rungs):
+        todo = scenes(layout, count, "balance", scale)
+        for candidate in left:
+            marks = np.array(examiner.marks(candidate.routing(), todo))
+            tables[candidate] = (1 - BACKGROUND) * marks[:, 0] + BACKGROUND * marks[:, 1]
+        left.sort(key=lambda c: -float(tables[c].mean()))
+        if rung + 1 < len(rungs):
+            kept = left[: max(2, -(-len(left) // 3))]
+            left = kept if best in kept else [*kept, best]
+    winner = left[0]
+    gain = tables[winner] - tables[best]
+    if gain.mean() <= gain.std(ddof=1) / np.sqrt(len(gain)):
+        winner = best
+    trial = scenes(layout, 1, "balance", scale)[0][1]
+    boxes = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in trial.boxes]
+    area = float(np.mean(boxes)) / (trial.plan.width * trial.plan.height)
+    return Balance(
+        layout[0],
+        area,
+        winner.base_ratio,
+        winner.until / best.until,
+        float(tables[winner].mean()),
+        float(tables[best].mean()),
+    )
+
+
+def rule(balances: Sequence[Balance]) -> list[dict[str, Any]]:
+    """The balances as entries of a routing file; neighbours in number that agree are one, sizes apart if they differ.
+
+    Plans with a number of regions that was not measured go by the next smaller one measured.
+    """
+    by_count: dict[int, list[Balance]] = {}
+    for balance in balances:
+        by_count.setdefault(balance.regions, []).append(balance)
+    counts = sorted(by_count)
+    rows: list[tuple[int, list[dict[str, Any]]]] = []
+    for count in counts:
+        found = sorted(by_count[count], key=lambda b: b.area)
+        entries: list[dict[str, Any]] = []
+        for i, balance in enumerate(found):
+            entry: dict[str, Any] = {"base_ratio": balance.base_ratio, "steps": _percent(0.0, round(balance.span, 4))}
+            if i + 1 < len(found):
+                entry["area"] = _percent(0.0, round((balance.area + found[i + 1].area) / 2, 4))
+            if entries and {k: entries[-1][k] for k in ("base_ratio", "steps")} == {
+                k: entry[k] for k in ("base_ratio", "steps")
+            }:
+                entries.pop()
+            entries.append(entry)
+        rows.append((count, entries))
+    merged: list[dict[str, Any]] = []
+    start = 0
+    while start < len(rows):
+        end = start
+        while end + 1 < len(rows) and rows[end + 1][1] == rows[start][1]:
+            end += 1
+        first = rows[start][0]
+        stop = rows[end + 1][0] - 1 if end + 1 < len(rows) else None
+        regions = f"{first}+" if stop is None else str(first) if stop == first else f"{first}-{stop}"
+        merged += [{"regions": regions, **entry} for entry in rows[start][1]]
+        start = end + 1
+    return merged
+
+
+# Report ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one routing scores on the report's scenes."""
+
+    routing: str
+    score: Estimate
+    objects: Estimate
+    background: Estimate
+    by_regions: Mapping[str, Estimate]
+    """Objects right, by number (and size) of regions."""
+    behind: Estimate
+    """Score less the calibrated routing's on the same scenes."""
+
+    def as_data(self) -> dict[str, Any]:
+        """For JSON and the evidence in a routing file."""
+        named = {name: getattr(self, name).as_data() for name in ("score", "objects", "background", "behind")}
+        return {"routing": self.routing, **named, "by_regions": {n: e.as_data() for n, e in self.by_regions.items()}}
+
+
+def report(examiner: Examiner, calibrated: Routing, others: Sequence[Routing], count: int, scale: int) -> list[Row]:
+    """The calibrated routing and others on `count` scenes of every layout, none of them seen before; best first."""
+    groups = {f"{n}{'' if large else ' small'}": scenes((n, large), count, "report", scale) for n, large in LAYOUTS}
+    tables = {
+        routing.name: {name: np.array(examiner.marks(routing, todo)) for name, todo in groups.items()}
+        for routing in (calibrated, *others)
+    }
+
+    def scores(name: str) -> np.ndarray:
+        every = np.concatenate(list(tables[name].values()))
+        return np.asarray((1 - BACKGROUND) * every[:, 0] + BACKGROUND * every[:, 1])
+
+    rows = []
+    for name, by_layout in tables.items():
+        every = np.concatenate(list(by_layout.values()))
+        rows.append(
+            Row(
+                name,
+                bootstrap(scores(name))[0],
+                bootstrap(every[:, 0])[0],
+                bootstrap(every[:, 1])[0],
+                {layout: bootstrap(table[:, 0])[0] for layout, table in by_layout.items()},
+                bootstrap(scores(name) - scores(calibrated.name))[0],
+            )
+        )
+    return sorted(rows, key=lambda row: -row.score.value)
+
+
+def evidence_of(
+    best: Candidate, balances: Sequence[Balance], rows: Sequence[Row], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What goes into the routing file beside the rules."""
+    return {
+        **facts,
+        "chosen": asdict(best),
+        "balance": [asdict(balance) for balance in balances],
+        "report": [row.as_data() for row in rows],
+    }
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a number of pictures is spent on: candidates, and scenes a layout at each rung."""
+
+    candidates: int
+    rungs: tuple[int, ...]
+    weighing: tuple[int, ...]
+
+    @classmethod
+    def of(cls, pictures: int, images: int) -> Budget:
+        """Half for the search, half for the balance.
+
+        Raises:
+            InputError: too few for either.
+        """
+        scenes = pictures // images
+        for size in (27, 18, 9, 6):
+            for first in (6, 4, 3, 2, 1):
+                rungs = (first, 3 * first, 9 * first)
+                search = size * first + -(-size // 3) * 2 * first + -(-size // 9) * 6 * first
+                weighing = (2 * first, 6 * first)
+                grid = 1 + len(RATIOS) * len(SPANS)
+                balance = grid * weighing[0] + (-(-grid // 3) + 1) * (weighing[1] - weighing[0])
+                if search * len(SEARCHED) + balance * len(LAYOUTS) <= scenes:
+                    return cls(size, rungs, weighing)
+        raise InputError(f"--budget {pictures}: too few pictures to compare anything; at least {1000 * images}")
+
+
+def calibrated(name: str, best: Candidate, balances: Sequence[Balance], model: str) -> Routing:
+    """The routing file without its evidence."""
+    about = (
+        f"Measured on {model} (strata calibrate): where each level is heard, for how many steps and beside how much"
+        " base, by the number and size of a plan's regions."
+    )
+    data = best.routing(name).model_dump(mode="json", exclude_defaults=True)
+    return Routing.model_validate({**data, "about": about, "balance": rule(balances)})

@@ -1,0 +1,284 @@
+"""Layer roles: what depends on the texts heard in a stretch of blocks, or of steps.
+
+Each scene is drawn once as it is and once per intervention, from the same noise. An intervention concerns only the high
+or only the low text of the scene's first region, inside a sliding window of blocks (at all steps) or of steps (in all
+blocks):
+
+- `swap`: inside the window another text is heard. How much of the picture follows it tells what the window decides
+  against all the rest (as the prompt injections of Stable Flow, arXiv 2411.14430, and SplitFlux, 2511.15258).
+- `alone`: outside the window nothing is heard. How much of the text is still obeyed tells what the window can do by
+  itself, which is what a routing asks of it.
+
+Content is the shape, detail the colour and the surface, judged by the miniature's exact scorer; for any model, the
+change of structure (SSIM), colour (CIEDE2000) and texture (local binary patterns) against the unchanged picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from strata.analysis.measures import colour_change, pixel_change, structure_change, texture_change
+from strata.analysis.statistics import Estimate, bootstrap, rank_correlation
+from strata.analysis.trials import Journal, Judge, Trial, part
+from strata.hierarchy.errors import InputError
+from strata.injection.pipeline import RegionalPipeline
+from strata.injection.streams import Swap
+from strata.miniature.language import high_text, low_text
+
+Level = Literal["high", "low"]
+Axis = Literal["blocks", "steps"]
+Kind = Literal["swap", "alone"]
+LEVELS: tuple[Level, ...] = ("high", "low")
+AXES: tuple[Axis, ...] = ("blocks", "steps")
+KINDS: tuple[Kind, ...] = ("swap", "alone")
+WINDOWS = {"blocks": 1 / 6, "steps": 1 / 5}
+"""The share of all blocks and of all steps that a window covers where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """What is changed. `window`: first and last block or step; None: all of them (`swap`) or none of them (`alone`)."""
+
+    kind: Kind
+    level: Level
+    axis: Axis
+    window: tuple[int, int] | None
+
+    @property
+    def key(self) -> str:
+        """Names it in journals: "swap high blocks 3-4"."""
+        if self.window is None:
+            return f"{self.kind} {self.level} {'everywhere' if self.kind == 'swap' else 'nowhere'}"
+        return f"{self.kind} {self.level} {self.axis} {self.window[0]}-{self.window[1]}"
+
+    def swap(self, trial: Trial, steps: int, blocks: int) -> Swap:
+        """The change of what is heard."""
+        inside = np.ones((steps, blocks), dtype=bool)
+        if self.window is not None:
+            first, last = self.window
+            inside[:] = False
+            if self.axis == "blocks":
+                inside[:, first : last + 1] = True
+            else:
+                inside[first : last + 1] = True
+        elif self.kind == "alone":
+            inside[:] = False
+        area = trial.plan.regions[0].name
+        if self.kind == "alone":
+            return Swap(area, self.level, None, ~inside)
+        write = high_text if self.level == "high" else low_text
+        return Swap(area, self.level, write(trial.other), inside)
+
+
+def windows(count: int, width: int, stride: int) -> list[tuple[int, int]]:
+    """First and last of windows over `count` places, the last one flush with the end."""
+    starts = list(range(0, count - width + 1, stride))
+    if starts[-1] != count - width:
+        starts.append(count - width)
+    return [(start, start + width - 1) for start in starts]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a study does; all of it decides the results.
+
+    Attributes:
+        images: pictures a scene, from noise of their own.
+        widths: blocks and steps that a window covers; None: a sixth of the blocks, a fifth of the steps.
+    """
+
+    scenes: int = 40
+    images: int = 2
+    steps: int = 20
+    guidance: float | None = None
+    kinds: tuple[Kind, ...] = KINDS
+    axes: tuple[Axis, ...] = AXES
+    widths: tuple[int | None, int | None] = (None, None)
+
+    def interventions(self, blocks: int) -> list[Intervention]:
+        """All of them on a model with so many blocks.
+
+        Raises:
+            InputError: a window is wider than what it slides over.
+        """
+        found: list[Intervention] = []
+        for kind in self.kinds:
+            for level in LEVELS:
+                found.append(Intervention(kind, level, "blocks", None))
+                for axis in self.axes:
+                    found += [Intervention(kind, level, axis, window) for window in self.windows(axis, blocks)]
+        return found
+
+    def windows(self, axis: Axis, blocks: int) -> list[tuple[int, int]]:
+        """The windows of an axis."""
+        count = blocks if axis == "blocks" else self.steps
+        width = self.widths[AXES.index(axis)] or max(1, round(WINDOWS[axis] * count))
+        if width > count:
+            raise InputError(f"window: {width} {axis}: there are only {count}")
+        return windows(count, width, max(1, width // 2))
+
+
+def study(
+    regional: RegionalPipeline,
+    todo: Sequence[Trial],
+    setup: Setup,
+    journal: Journal,
+    judge: Judge | None = None,
+    show: Callable[[int, Sequence[Image.Image]], None] | None = None,
+) -> Iterator[str]:
+    """Draw and measure what the journal lacks; yields each run's key when it is kept.
+
+    Args:
+        regional: of the model and the routing under which the unchanged pictures are drawn.
+        todo: the scenes.
+        judge: the exact scorer; None: pictures are only compared with the unchanged ones.
+        show: is given each scene's number and its unchanged pictures.
+    """
+    transformer = regional.pipe.transformer
+    blocks = len(transformer.transformer_blocks) + len(transformer.single_transformer_blocks)
+    options: dict[str, Any] = {"num_inference_steps": setup.steps, "num_images_per_prompt": setup.images}
+    if setup.guidance is not None:
+        options["guidance_scale"] = setup.guidance
+    interventions = setup.interventions(blocks)
+    for number, trial in enumerate(todo):
+        missing = [i for i in interventions if f"{number} {i.key}" not in journal.rows]
+        if not missing and f"{number} unchanged" in journal.rows:
+            continue
+        before = regional(trial.plan, seed=trial.seed, **options).images
+        if show is not None:
+            show(number, before)
+        if f"{number} unchanged" not in journal.rows:
+            journal.add(f"{number} unchanged", _measured(before, before, trial, judge))
+            yield f"{number} unchanged"
+        for intervention in missing:
+            swap = intervention.swap(trial, setup.steps, blocks)
+            images = regional(trial.plan, seed=trial.seed, swaps=[swap], **options).images
+            journal.add(f"{number} {intervention.key}", _measured(images, before, trial, judge))
+            yield f"{number} {intervention.key}"
+
+
+def _measured(
+    images: Sequence[Image.Image], before: Sequence[Image.Image], trial: Trial, judge: Judge | None
+) -> dict[str, float]:
+    """The means over a run's pictures of everything that is measured."""
+    own, others = trial.boxes[0], trial.boxes[1:]
+    found: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        found.setdefault(name, []).append(float(value))
+
+    verdicts = judge.verdicts(images, trial.boxes) if judge else [[]] * len(images)
+    for image, old, seen in zip(images, before, verdicts, strict=True):
+        if seen:
+            for name in ("shape", "colour", "surface"):
+                note(f"{name} as told", getattr(seen[0], name) == getattr(trial.things[0], name))
+                note(f"{name} as swapped", getattr(seen[0], name) == getattr(trial.other, name))
+            right = [all(v.right(thing).values()) for v, thing in zip(seen[1:], trial.things[1:], strict=True)]
+            note("others right", float(np.mean(right)) if right else np.nan)
+        one, other = part(image, own), part(old, own)
+        note("structure change", structure_change(one, other))
+        note("colour change", colour_change(one, other))
+        note("texture change", texture_change(one, other))
+        changes = [pixel_change(part(image, box), part(old, box)) for box in others]
+        note("others' change", float(np.mean(changes)) if changes else np.nan)
+    return {name: round(float(np.mean(values)), 5) for name, values in found.items()}
+
+
+# What came out --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One measure over the windows of one kind of intervention.
+
+    Attributes:
+        name: what is measured.
+        windows: first and last block or step of each.
+        points: the measure at each.
+        rank: Spearman's correlation of measure and depth (or time), with its interval.
+        most: the measure with the window everywhere (swap) or the unchanged picture (alone).
+        least: the unchanged picture (swap), or nothing heard (alone).
+    """
+
+    kind: Kind
+    level: Level
+    axis: Axis
+    name: str
+    windows: tuple[tuple[int, int], ...]
+    points: tuple[Estimate, ...]
+    rank: Estimate
+    most: Estimate
+    least: Estimate
+
+    def as_data(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            **{name: getattr(self, name) for name in ("kind", "level", "axis", "name")},
+            "windows": [list(window) for window in self.windows],
+            "points": [point.as_data() for point in self.points],
+            **{name: getattr(self, name).as_data() for name in ("rank", "most", "least")},
+        }
+
+
+EXACT: dict[tuple[Kind, Level], tuple[str, ...]] = {
+    ("swap", "high"): ("shape as swapped", "colour as told", "surface as told"),
+    ("swap", "low"): ("colour as swapped", "surface as swapped", "shape as told"),
+    ("alone", "high"): ("shape as told", "colour as told", "surface as told"),
+    ("alone", "low"): ("colour as told", "surface as told", "shape as told"),
+}
+"""Measures by the exact scorer: first what the level should decide, then what it should leave alone."""
+CHANGES = ("structure change", "colour change", "texture change")
+"""Measures of any model, against the unchanged pictures."""
+
+
+def curves(journal: Journal, setup: Setup, blocks: int, scenes: int) -> list[Curve]:
+    """The curves of all scenes that are complete in the journal.
+
+    Raises:
+        InputError: fewer than two are.
+    """
+    interventions = setup.interventions(blocks)
+    keys = ["unchanged", *(i.key for i in interventions)]
+    done = [n for n in range(scenes) if all(f"{n} {key}" in journal.rows for key in keys)]
+    if len(done) < 2:
+        raise InputError(f"{journal.path}: {len(done)} scenes are complete; intervals need at least 2")
+
+    def values(key: str, name: str) -> NDArray[np.float64]:
+        return np.array([journal.rows[f"{n} {key}"].get(name, np.nan) for n in done], dtype=np.float64)
+
+    exact = "shape as told" in journal.rows[f"{done[0]} unchanged"]
+    found: list[Curve] = []
+    for kind in setup.kinds:
+        for level in LEVELS:
+            ends = ["unchanged", Intervention(kind, level, "blocks", None).key]
+            least, most = ends if kind == "swap" else ends[::-1]
+            for axis in setup.axes:
+                over = [i for i in interventions if (i.kind, i.level, i.axis) == (kind, level, axis) and i.window]
+                for name in (*(EXACT[kind, level] if exact else ()), *CHANGES):
+                    table = np.stack([values(i.key, name) for i in over], axis=1)
+                    found.append(
+                        Curve(
+                            kind,
+                            level,
+                            axis,
+                            name,
+                            tuple(i.window for i in over if i.window),
+                            tuple(bootstrap(table)),
+                            bootstrap(table, rank_correlation)[0],
+                            bootstrap(values(most, name))[0],
+                            bootstrap(values(least, name))[0],
+                        )
+                    )
+    return found
+
+
+def fingerprint(todo: Sequence[Trial]) -> str:
+    """Tells sets of scenes apart."""
+    return hashlib.sha256("".join(t.plan.to_yaml() + str(t.seed) for t in todo).encode()).hexdigest()[:12]

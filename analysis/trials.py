@@ -1,0 +1,179 @@
+"""Scenes to try an intervention on, what they should hold, and a journal of results that a stopped study goes on from.
+
+The scenes are of the miniature's language, which says exactly what a picture should hold. Any FLUX model can draw them;
+the exact scorer judges the miniature's pictures alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from strata.analysis.measures import Pixels
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import quote
+from strata.hierarchy.plan import ScenePlan
+from strata.miniature.exam import scene_plan
+from strata.miniature.language import COLOURS, SHAPES, SURFACES, Backdrop, Thing
+from strata.miniature.scenes import Box, halves, quarters, random_backdrop
+from strata.miniature.scorer import Scorer, Verdict
+
+CELL = 32
+"""Pixels a side of a region in grids of more than four."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A plan in the scene language, its truth, and what its first object could be instead.
+
+    Attributes:
+        other: differs from the first object in shape, colour and surface.
+        seed: of the noise.
+    """
+
+    plan: ScenePlan
+    things: tuple[Thing, ...]
+    boxes: tuple[Box, ...]
+    backdrop: Backdrop
+    other: Thing
+    seed: int
+
+
+def layouts(regions: int, rng: random.Random, large: bool = True) -> tuple[tuple[int, int], list[tuple[str, Box]]]:
+    """Canvas size and regions: halves (`large`) or quarters of 64×64 pixels up to four regions, then a grid of cells.
+
+    Raises:
+        InputError: no layout has so many regions.
+    """
+    side = 2 * CELL
+    if regions <= 2 and large:
+        return (side, side), halves(side, side, rng.random() < 0.5)[:regions]
+    if regions <= 4:
+        return (side, side), sorted(rng.sample(quarters(side, side), regions))
+    if regions in (6, 8):
+        columns = regions // 2
+        cells = [
+            (f"row {row + 1}, column {col + 1}", (col * CELL, row * CELL, (col + 1) * CELL, (row + 1) * CELL))
+            for row in range(2)
+            for col in range(columns)
+        ]
+        return (columns * CELL, side), cells
+    raise InputError(f"regions: {regions}: there are scenes of 1, 2, 3, 4, 6 or 8 regions")
+
+
+def trials(
+    count: int, regions: int = 2, large: bool = True, seed: int | str = 0, scale: int = 1, levels: bool = True
+) -> list[Trial]:
+    """Scenes with a high and a low text a region and a base prompt that does not name the objects.
+
+    What is drawn of an object can so come from its region's texts alone. The same for the same arguments, always.
+
+    Args:
+        count: how many.
+        regions: of each: 1, 2, 3, 4, 6 or 8.
+        large: of one or two regions: halves of the canvas instead of quarters.
+        seed: of the choice.
+        scale: canvases are so many times 64 pixels high; 1 for the miniature, 16 for FLUX.1.
+        levels: False: one `full` text a region.
+    """
+    rng = random.Random(f"trials {regions} {large} {seed}")
+    found = []
+    for _ in range(count):
+        size, areas = layouts(regions, rng, large)
+        things = [Thing(rng.choice(SHAPES), rng.choice(COLOURS), rng.choice(SURFACES)) for _ in areas]
+        first = things[0]
+        other = Thing(
+            rng.choice([shape for shape in SHAPES if shape != first.shape]),
+            rng.choice([colour for colour in COLOURS if colour != first.colour]),
+            rng.choice([surface for surface in SURFACES if surface != first.surface]),
+        )
+        backdrop = random_backdrop(rng)
+        plan = scene_plan(areas, things, backdrop, levels, named=False, size=size)
+        plan = plan.resized(scale * size[0], scale * size[1])
+        boxes = tuple((x1 * scale, y1 * scale, x2 * scale, y2 * scale) for _, (x1, y1, x2, y2) in areas)
+        found.append(Trial(plan, tuple(things), boxes, backdrop, other, rng.getrandbits(31)))
+    return found
+
+
+def part(image: Image.Image, box: Box) -> Pixels:
+    """What of a picture lies in a box."""
+    x1, y1, x2, y2 = box
+    return np.asarray(image.convert("RGB"))[y1:y2, x1:x2]
+
+
+class Judge:
+    """The exact scorer, for pictures of the miniature's size; loaded on first use."""
+
+    def __init__(self) -> None:
+        self._scorer: Scorer | None = None
+
+    @property
+    def scorer(self) -> Scorer:
+        """The bundled scorer."""
+        if self._scorer is None:
+            self._scorer = Scorer.load()
+        return self._scorer
+
+    def verdicts(self, images: Sequence[Image.Image], boxes: Sequence[Box | None]) -> list[list[Verdict]]:
+        """What each picture holds in each box: `[image][box]`."""
+        flat = self.scorer.score_batch([i for i in images for _ in boxes], list(boxes) * len(images))
+        return [flat[n : n + len(boxes)] for n in range(0, len(flat), len(boxes))]
+
+
+class Journal:
+    """Results, one JSON line each under a key, appended as they come; reading forgives a line cut short.
+
+    Args:
+        path: of the `.jsonl` file.
+        settings: what decides the results; a journal of other settings is refused.
+
+    Raises:
+        InputError: the file holds results of other settings, or is no journal.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self.path, self.rows = path, dict[str, Any]()
+        head = json.loads(json.dumps({"settings": dict(settings)}))
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        if lines:
+            self._read(lines, head)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = [head, *({"key": key, "value": value} for key, value in self.rows.items())]
+        temporary = path.with_name(f".{path.name}.part")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in whole), encoding="utf-8")
+        temporary.replace(path)
+
+    def _read(self, lines: Sequence[str], head: Mapping[str, Any]) -> None:
+        try:
+            found = json.loads(lines[0])["settings"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise InputError(f"{self.path}: is no journal of a study; give another --out, or remove it") from error
+        for name, value in head["settings"].items():
+            if found.get(name) != value:
+                raise InputError(
+                    f"{self.path}: holds results with {name} {found.get(name)!r}, not {value!r}; give another --out,"
+                    " or remove it"
+                )
+        for number, line in enumerate(lines[1:], start=2):
+            try:
+                row = json.loads(line)
+                self.rows[row["key"]] = row["value"]
+            except (ValueError, LookupError, TypeError) as error:
+                if number < len(lines):
+                    raise InputError(f"{self.path}, line {number}: is damaged: {quote(line[:60])}") from error
+
+    def add(self, key: str, value: Any) -> None:
+        """Keep a result, on disk before it returns."""
+        self.rows[key] = value
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"key": key, "value": value}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
