@@ -1,0 +1,115 @@
+"""Role studies: windows, what an intervention changes, resuming, and what comes out, on a model of random weights."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from strata.analysis.calibrate import stretch
+from strata.analysis.role_plots import draw_roles
+from strata.analysis.roles import CHANGES, Curve, Intervention, Setup, curves, study, windows
+from strata.analysis.statistics import Estimate
+from strata.analysis.trials import Journal, Judge, trials
+from strata.hierarchy.errors import InputError
+from strata.injection.pipeline import RegionalPipeline
+from strata.injection.streams import Swap
+from tests.injection.conftest import make_text_to_image
+
+SETUP = Setup(scenes=2, images=1, steps=2, widths=(2, 1))
+BLOCKS = 5
+
+
+def test_windows_reach_both_ends() -> None:
+    assert windows(5, 2, 1) == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert windows(6, 4, 3) == [(0, 3), (2, 5)]
+    assert windows(3, 3, 2) == [(0, 2)]
+    with pytest.raises(InputError, match="window: 9 blocks: there are only 5"):
+        Setup(widths=(9, None)).interventions(BLOCKS)
+
+
+def test_what_an_intervention_changes() -> None:
+    (trial,) = trials(1)
+    swap = Intervention("swap", "high", "blocks", (1, 2)).swap(trial, 2, BLOCKS)
+    assert (swap.area, swap.text) == (trial.plan.regions[0].name, f"a {trial.other.shape}")
+    assert np.asarray(swap.where).tolist() == [[False, True, True, False, False]] * 2
+    alone = Intervention("alone", "low", "steps", (0, 0)).swap(trial, 2, BLOCKS)
+    assert alone.text is None
+    assert np.asarray(alone.where).tolist() == [[False] * BLOCKS, [True] * BLOCKS]
+    assert np.asarray(Intervention("alone", "low", "blocks", None).swap(trial, 2, BLOCKS).where).all()
+    everywhere = Intervention("swap", "low", "blocks", None).swap(trial, 2, BLOCKS)
+    assert np.asarray(everywhere.where).all()
+    assert everywhere.text == f"{trial.other.colour}, {trial.other.surface}"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A study of two scenes that was stopped in the middle and gone on with."""
+    pipe, _ = make_text_to_image()
+    regional, todo = RegionalPipeline(pipe, "uniform"), trials(2, scale=1)
+    path = tmp_path_factory.mktemp("study") / "journal.jsonl"
+    first = study(regional, todo, SETUP, Journal(path, {}), Judge())
+    before = [next(first) for _ in range(7)]
+    after = list(study(regional, todo, SETUP, Journal(path, {}), Judge()))
+    return before, after, Journal(path, {})
+
+
+def test_a_study_goes_on_where_it_was(finished: Any) -> None:
+    before, after, journal = finished
+    keys = [f"{n} {key}" for n in range(2) for key in ("unchanged", *(i.key for i in SETUP.interventions(BLOCKS)))]
+    assert [*before, *after] == keys
+    assert list(journal.rows) == keys
+
+
+def test_unchanged_pictures_do_not_change(finished: Any) -> None:
+    assert all(finished[2].rows["0 unchanged"][name] == 0 for name in CHANGES)
+
+
+@pytest.mark.parametrize("kind", ["swap", "alone"])
+@pytest.mark.parametrize("level", ["high", "low"])
+def test_every_intervention_changes_what_is_drawn(kind: Any, level: Any) -> None:
+    pipe, _ = make_text_to_image()
+    regional, (trial,) = RegionalPipeline(pipe, "uniform"), trials(1)
+
+    def draw(*swaps: Swap) -> Any:
+        return regional(trial.plan, seed=1, swaps=swaps, num_inference_steps=2, output_type="latent").images
+
+    swaps = [i.swap(trial, 2, BLOCKS) for i in SETUP.interventions(BLOCKS) if (i.kind, i.level) == (kind, level)]
+    drawn = [draw(), *(draw(swap) for swap in swaps)]
+    assert not any(one.equal(other) for one, other in itertools.combinations(drawn, 2))
+    assert draw(replace(swaps[0], where=False)).equal(drawn[0])
+
+
+def test_curves_of_a_study(finished: Any) -> None:
+    found = curves(finished[2], SETUP, BLOCKS, 2)
+    names = {(c.kind, c.level, c.axis) for c in found}
+    assert len(names) == 8
+    for curve in found:
+        assert len(curve.points) == len(curve.windows) == (4 if curve.axis == "blocks" else 2)
+        assert -1 <= curve.rank.value <= 1
+    data = next(c for c in found if c.name == "structure change" and c.kind == "swap")
+    assert data.least.value == 0 <= data.most.value
+    with pytest.raises(InputError, match="intervals need at least 2"):
+        curves(finished[2], SETUP, BLOCKS, 1)
+
+
+def test_the_figure_has_a_panel_for_each_kind_and_axis(finished: Any, tmp_path: Path) -> None:
+    figure = draw_roles(curves(finished[2], SETUP, BLOCKS, 2), 2, "a title")
+    assert len(figure.axes) == 4
+    figure.savefig(tmp_path / "roles.png")
+    assert (tmp_path / "roles.png").stat().st_size > 10_000
+
+
+def test_the_stretch_in_which_texts_act() -> None:
+    places = [(i, i + 1) for i in range(4)]
+
+    def curve(values: list[float]) -> Curve:
+        points = tuple(Estimate(v, v, v) for v in values)
+        ends = Estimate(0.1, 0.1, 0.1)
+        return Curve("alone", "high", "blocks", "shape as told", tuple(places), points, ends, ends, ends)
+
+    assert stretch(curve([0.1, 0.9, 0.1, 0.1]), 5) == (0.2, 0.6)
+    assert stretch(curve([0.1, 0.1, 0.1, 0.1]), 5) == (0.0, 1.0)
+    assert stretch(curve([0.9, 0.1, 0.1, 0.1]), 5) == (0.0, 0.4)
