@@ -70,14 +70,15 @@ class RegionalPipeline:
         """Forget encoded texts; needed only after the weights of a text encoder were changed in place."""
         self._texts.clear()
 
-    def schedule(self, steps: int) -> Schedule:
-        """The routing resolved for this pipeline's transformer.
+    def schedule(self, steps: int, plan: ScenePlan | None = None) -> Schedule:
+        """The routing resolved for this pipeline's transformer: balanced for a plan, or (without one) as written.
 
         Raises:
             InputError: a rule of the routing matches no block or step of this model.
         """
+        routing = self.routing if plan is None else self.routing.balanced_for(plan)
         doubles, singles = self.pipe.transformer.transformer_blocks, self.pipe.transformer.single_transformer_blocks
-        return self.routing.resolve(len(doubles), len(singles), steps)
+        return routing.resolve(len(doubles), len(singles), steps)
 
     def check(self, plan: ScenePlan, *, swaps: Sequence[Swap] = (), **options: Any) -> tuple[Stream, ...]:
         """Everything that can be wrong with a plan and options on this pipeline, before anything expensive.
@@ -116,7 +117,7 @@ class RegionalPipeline:
         token_grid(plan, plan.height // self.token_size, plan.width // self.token_size)
         check_transformer(self.pipe.transformer)
         steps = len(options["sigmas"]) if options.get("sigmas") is not None else self._steps(options)
-        streams = plan_streams(plan, self.schedule(steps), swaps)
+        streams = plan_streams(plan, self.schedule(steps, plan), swaps)
         if any(((s.weight > 0) & (s.weight < 1)).any() for s in streams):
             check_strengths(self.pipe.transformer)
         return streams
@@ -166,7 +167,7 @@ class RegionalPipeline:
             canvas = img_ids[img_ids[:, 0] == img_ids[0, 0]]
             rows, cols = (int(canvas[:, axis].max() - canvas[:, axis].min()) + 1 for axis in (1, 2))
             grid = token_grid(plan, rows, cols)
-            schedule = self.schedule(steps)
+            schedule = self.schedule(steps, plan)
             heard = [s for s in plan_streams(plan, schedule, swaps) if s.area != "background" or grid.background.any()]
             return StepPlanner(
                 schedule=schedule,

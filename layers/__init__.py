@@ -1,5 +1,6 @@
 """The depth-aware scheduler: routing files, presets, and resolving a routing to plain arrays for one model."""
 
+from strata.layers.balance import Balance
 from strata.layers.drawing import draw_schedule
 from strata.layers.ramp import Ramp
 from strata.layers.routing import DEFAULT_ROUTING, Blend, ModelSize, Routing, Rule, presets
@@ -8,6 +9,7 @@ from strata.layers.table import schedule_table
 
 __all__ = [
     "DEFAULT_ROUTING",
+    "Balance",
     "Blend",
     "ModelSize",
     "Ramp",

@@ -10,14 +10,15 @@ rules:
 """
 
 import json
+import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PlainSerializer, PlainValidator, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import (
@@ -32,69 +33,13 @@ from strata.hierarchy.files import (
     validate,
     write_atomic,
 )
-from strata.hierarchy.plan import Level, StrictModel
-from strata.layers.ramp import Ramp
-from strata.layers.ranges import Indices, Percent
+from strata.hierarchy.plan import Level, ScenePlan, StrictModel
+from strata.layers.balance import Balance, mean_area
+from strata.layers.fields import IndicesField, PercentField, RatioField, StepsField, StrengthField
 from strata.layers.schedule import Schedule, resolve, select_blocks
-
-
-def _reader(parse: Callable[[Any], Any], *kinds: type) -> PlainValidator:
-    """A validator that takes what `parse` reads, and values that are already of one of `kinds`."""
-    return PlainValidator(lambda value: value if isinstance(value, kinds) else parse(value))
-
-
-def _parse_steps(value: Any) -> Percent | Indices | int:
-    if isinstance(value, str) and "%" in value:
-        return Percent.parse(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise ValueError("the number of first steps must be at least 1")
-        return value
-    if isinstance(value, str) and value.strip().isdigit():
-        number = value.strip()
-        raise ValueError(f"write {number} without quotes for the first {number} steps, {number}-{number} for that step")
-    return Indices.parse(value)
-
-
-def _parse_strength(value: Any) -> float | Ramp:
-    strength = Ramp.parse(value)
-    highest = max(strength.start, strength.end) if isinstance(strength, Ramp) else strength
-    if not 0 < highest <= 1:
-        raise ValueError("must be greater than 0 and at most 1 (leave the rule out to silence a level)")
-    return strength
-
-
-def _parse_ratio(value: Any) -> float | Ramp:
-    ratio = Ramp.parse(value)
-    if isinstance(ratio, float) and not 0 <= ratio <= 1:
-        raise ValueError("must be from 0 to 1")
-    return ratio
-
-
-def _write_indices(value: Indices) -> str | int:
-    single = value.spans[0] if value.spans is not None and len(value.spans) == 1 else None
-    return single[0] if single is not None and single[0] == single[1] else str(value)
-
-
-def _write_steps(value: Percent | Indices | int) -> str | int:
-    text = str(value)
-    if isinstance(value, Indices) and text.isdigit():
-        return f"{text}-{text}"  # a bare number means that many first steps
-    return value if isinstance(value, int) else text
-
-
-def _write_number(value: float | Ramp) -> float | dict[str, float]:
-    return value.as_data() if isinstance(value, Ramp) else value
-
 
 DEFAULT_ROUTING = "isolate-first"
 """The preset that is used where none is named."""
-
-PercentField = Annotated[Percent, _reader(Percent.parse, Percent), PlainSerializer(str)]
-IndicesField = Annotated[Indices, _reader(Indices.parse, Indices), PlainSerializer(_write_indices)]
-StepsField = Annotated[Percent | Indices | int, _reader(_parse_steps, Percent, Indices), PlainSerializer(_write_steps)]
-StrengthField = Annotated[float | Ramp, _reader(_parse_strength), PlainSerializer(_write_number)]
-RatioField = Annotated[float | Ramp, _reader(_parse_ratio), PlainSerializer(_write_number)]
 
 
 class ModelSize(StrictModel):
@@ -173,6 +118,8 @@ class _Origin:
     """The document a routing was read from. All origins are equal: where a routing stood is no part of it."""
 
     document: Document | None = field(default=None, compare=False)
+    balance: str = field(default="", compare=False)
+    """The entry that was applied, for messages."""
 
 
 class Routing(StrictModel):
@@ -191,6 +138,9 @@ class Routing(StrictModel):
             nothing ("none", as published).
         pad: "full" keeps the padding tokens of the texts (as published), "none" drops them.
         rules: who is heard where. Where rules of one level overlap, the strongest counts.
+        balance: other base ratios and steps, by the number and size of a plan's regions; the first entry that fits
+            holds, without one the routing as written. `balanced` applies it.
+        evidence: what was measured for the routing, and on what; without effect on pictures.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -202,6 +152,8 @@ class Routing(StrictModel):
     background: Literal["base", "none"] = "base"
     pad: Literal["none", "full"] = "none"
     rules: tuple[Rule, ...]
+    balance: tuple[Balance, ...] = ()
+    evidence: dict[str, Any] | None = None
 
     _origin: _Origin = PrivateAttr(default_factory=_Origin)
 
@@ -211,6 +163,17 @@ class Routing(StrictModel):
         if not rules:  # checked here, after the rules, so that a lone rule's own mistake is what is told
             raise ValueError("must have at least one rule")
         return rules
+
+    @field_validator("evidence", mode="plain")
+    @classmethod
+    def _is_plain(cls, evidence: Any) -> dict[str, Any] | None:
+        if evidence is not None and not isinstance(evidence, Mapping):
+            raise ValueError("must be a mapping")
+        plain: dict[str, Any] | None = _plain(evidence)
+        return plain
+
+    def __hash__(self) -> int:  # evidence has none of its own
+        return hash((self.name, self.blend, self.rules, self.balance))
 
     @classmethod
     def load(cls, source: str | os.PathLike[str]) -> Self:
@@ -240,6 +203,11 @@ class Routing(StrictModel):
         if routing.model is not None:  # else exact ranges can be judged only once the model is known
             for index in range(len(routing.rules)):
                 select_blocks(routing, index, routing.model.double, routing.model.single)
+        for later, entry in enumerate(routing.balance):
+            for earlier, other in enumerate(routing.balance[:later]):
+                if other.covers(entry):
+                    message = f"never holds: balance[{earlier}] comes first and is for the same plans"
+                    raise routing.error(("balance", later), message)
         return routing
 
     def to_yaml(self) -> str:
@@ -262,13 +230,57 @@ class Routing(StrictModel):
         """
         return resolve(self, double_blocks, single_blocks, steps)
 
+    def balanced(self, regions: int, area: float) -> Self:
+        """The routing for plans with so many regions, whose mean share of the canvas is `area` (0 to 1).
+
+        The first entry of `balance` that fits is applied; the result has no `balance`.
+        """
+        fitting = (index for index, entry in enumerate(self.balance) if entry.fits(regions, area))
+        return self.with_balance(next(fitting, None))
+
+    def balanced_for(self, plan: ScenePlan) -> Self:
+        """The routing for a plan. Raises `InputError` where a mask file of the plan cannot be used."""
+        needs_area = any(entry.area is not None for entry in self.balance)
+        return self.balanced(len(plan.regions), mean_area(plan) if needs_area else 0.0)
+
+    def with_balance(self, index: int | None) -> Self:
+        """The routing with one entry of `balance` applied, or with none; the result has no `balance`."""
+        if index is None:
+            return self.model_copy(update={"balance": ()})
+        entry = self.balance[index]
+        blend = self.blend
+        if entry.base_ratio is not None:
+            blend = blend.model_copy(update={"base_ratio": entry.base_ratio})
+        rules = tuple(entry.laid(rule) for rule in self.rules)
+        routing = self.model_copy(update={"balance": (), "blend": blend, "rules": rules})
+        if entry.steps is not None:
+            routing._origin = replace(self._origin, balance=f"laid over {entry.steps} by balance[{index}]")
+        return routing
+
     def error(self, path: KeyPath, message: str) -> InputError:
         """An `InputError` about the field at `path`, with file and line where the routing was read from a file."""
         document = self._origin.document or Document(None, f"routing {quote(self.name)}", Path(), {})
+        if self._origin.balance and path[:1] == ("rules",) and path[-1] == "steps":
+            message += f" ({self._origin.balance})"
         return document.error(path, message)
 
     def _as_data(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def _plain(value: Any) -> Any:
+    """A copy of what YAML and JSON can both hold. Raises `ValueError` on anything else."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item) for key, item in value.items()}
+    raise ValueError(
+        f"{value!r}: must be plain data: mappings with text keys, lists, text, finite numbers, true, false"
+    )
 
 
 def presets() -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from strata.console import count, terminal_width
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import quote, read_document, write_atomic
+from strata.hierarchy.files import dump_yaml, quote, read_document, write_atomic
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_layout
 from strata.kinds import kind_of
@@ -52,27 +52,59 @@ def list_routings() -> None:
             print(" " * margin + line)
 
 
-def show_routing(name: str, blocks: tuple[int, int] | None, steps: int, out: str | None) -> None:
-    """Prints a routing, resolved for a model, as a table and rule by rule; draws it into `out` where that is given."""
+def show_routing(
+    name: str,
+    blocks: tuple[int, int] | None,
+    steps: int,
+    out: str | None,
+    regions: int | None = None,
+    area: float | None = None,
+) -> None:
+    """Prints a routing, resolved for a model, as a table and rule by rule; draws it into `out` where that is given.
+
+    With `regions` (and their mean share of the canvas, `area`) it is shown as balanced for such plans.
+    """
     if out is not None:
         _check_png(out)
-    schedule = _resolved(Routing.load(name), blocks, steps)
+    if area is not None and regions is None:
+        raise InputError(f"--area {area:g}: goes with --regions")
+    routing = Routing.load(name)
+    if regions is not None and not routing.balance:
+        raise InputError(f"--regions {regions}: routing {quote(routing.name)} has no balance: it is the same for all")
+    if regions is None:
+        schedule = _resolved(routing, blocks, steps)
+    else:
+        share = area if area is not None else 1 / max(regions, 1)
+        schedule = _resolved(routing.balanced(regions, share), blocks, steps)
     print(schedule_table(schedule, terminal_width()))
     print()
     for line in schedule.summary():
         print(line)
+    if regions is None:
+        _print_balance(routing)
+    if routing.evidence:
+        print(f"\nevidence:\n{textwrap.indent(dump_yaml(routing.evidence), '  ')}", end="")
     if out is not None:
         _write_png(out, png_bytes(draw_schedule(schedule)))
 
 
 def check_routing(path: str, blocks: tuple[int, int] | None, steps: int) -> None:
     """Reads a routing file, resolves it for a model and prints what its rules match."""
-    schedule = _resolved(Routing.load(path), blocks, steps)
+    routing = Routing.load(path)
+    schedule = _resolved(routing, blocks, steps)
+    for index in range(len(routing.balance)):
+        _resolved(routing.with_balance(index), blocks, steps)
     model = f"{schedule.double_blocks}+{schedule.single_blocks} blocks"
     rescaled = ", ranges rescaled" if schedule.rescaled else ""
     print(f"{path}: ok (routing {quote(schedule.routing.name)} on {model}, {steps} steps{rescaled})")
     for line in schedule.summary():
         print(f"  {line}")
+    _print_balance(routing, "  ")
+
+
+def _print_balance(routing: Routing, indent: str = "") -> None:
+    for entry in routing.balance:
+        print(f"{indent}balance, {entry}")
 
 
 def validate_files(paths: list[str]) -> int:

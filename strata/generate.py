@@ -195,7 +195,7 @@ def _prepare(request: Request, source: Source, planned: bool = True) -> _Job:
     check_attachments(files)
     _check_negative_prompt(job)
     if image is None and (counts := model.block_counts()) is not None:
-        schedule = routing.resolve(*counts, job.steps)
+        schedule = (routing.balanced_for(plan) if planned else routing).resolve(*counts, job.steps)
         if planned:
             schedule.check_areas(region.name for region in plan.regions)
     return job
@@ -362,7 +362,7 @@ def _draw_all(
     job: _Job, folder: RunFolder, regional: "RegionalPipeline", settings: Settings, options: Mapping[str, Any]
 ) -> None:
     """Draws the pictures one by one, each from its own seed, and writes each as soon as it is there."""
-    schedule = regional.schedule(_steps_run(settings))
+    schedule = regional.schedule(_steps_run(settings), job.plan)
     images: list[dict[str, Any]] = []
 
     def record(seed: int) -> Record:

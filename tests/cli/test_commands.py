@@ -60,6 +60,37 @@ def test_routing_check(strata: Run, tmp_path: Path) -> None:
     assert "own.yaml:3: rules[0].single" in refused.err
 
 
+BALANCED = """\
+name: own
+rules: [{level: high, steps: 0%-50%}]
+balance: [{regions: 1-3, area: 20%-100%, steps: 0%-40%}, {regions: 4+, base_ratio: 0.5}]
+evidence: {model: miniature, scenes: 96}
+"""
+
+
+def test_routing_show_balanced(strata: Run, here: Path) -> None:
+    Path("own.yaml").write_text(BALANCED)
+    written = strata("routing", "show", "own.yaml", "--steps", 20).out
+    assert written.endswith(
+        "high: blocks double 0-18 and single 0-37, steps 0-9 of 20, strength 1\n"
+        "balance, 1-3 regions, 20%-100% of the canvas each: steps 0%-40%\n"
+        "balance, 4+ regions: base ratio 0.5\n"
+        "\nevidence:\n  model: miniature\n  scenes: 96\n"
+    )
+    few = strata("routing", "show", "own.yaml", "--steps", 20, "--regions", 3).out
+    assert "steps 0-3 of 20" in few
+    assert "balance, " not in few
+    small = strata("routing", "show", "own.yaml", "--steps", 20, "--regions", 3, "--area", 0.1).out
+    assert "steps 0-9 of 20" in small
+    assert "base ratio 0.5" in strata("routing", "show", "own.yaml", "--regions", 9).out
+    assert "--area 0.1: goes with --regions" in strata("routing", "show", "own.yaml", "--area", 0.1).err
+    assert "'uniform' has no balance" in strata("routing", "show", "uniform", "--regions", 2).err
+    assert "balance, 4+ regions: base ratio 0.5" in strata("routing", "check", "own.yaml").out
+    refused = strata("routing", "check", "own.yaml", "--steps", 2)
+    assert refused.code == 2
+    assert "own.yaml:2: rules[0].steps: '0%-20%': matches none of 2 steps" in refused.err
+
+
 def test_validate_reports_every_file(strata: Run, here: Path) -> None:
     Path("bad.yaml").write_text("width: 32\nheight: 32\nprompt: x\nregions: 7\n")
     Path("rules.json").write_text('{"name": "r", "rules": [{"level": "high", "depth": "0%-200%"}]}')

@@ -12,7 +12,7 @@ from strata.hierarchy.plan import ScenePlan
 from strata.injection.attach import RoutedBlock
 from strata.injection.checks import UnsupportedError
 from strata.injection.pipeline import RegionalPipeline
-from strata.layers.routing import Routing, presets
+from strata.layers.routing import Blend, Routing, presets
 from tests.injection.conftest import PIPELINES, make_text_to_image, quiet, tiny_parts
 
 STEPS = {"num_inference_steps": 4, "output_type": "pt", "max_sequence_length": 24}
@@ -89,6 +89,19 @@ def test_split_blending_on_every_pipeline(plan: ScenePlan) -> None:
 def test_every_preset_draws(name: str, plan: ScenePlan) -> None:
     pipe, _ = make_text_to_image()
     assert draw(pipe, plan, routing=name, num_inference_steps=5).isfinite().all()
+
+
+def test_a_routing_is_balanced_for_the_plan_at_hand(plan: ScenePlan) -> None:
+    data = ROUTING.model_dump(mode="json", exclude_defaults=True)
+    entries = [{"regions": len(plan.regions) + 1, "base_ratio": 1}, {"area": "0%-100%", "base_ratio": 0.6}]
+    routing = Routing.model_validate({**data, "balance": [*entries, {"steps": "0%-50%"}]})
+    pipe = make_text_to_image()[0]
+    expected = draw(pipe, plan, routing=ROUTING.model_copy(update={"blend": Blend(base_ratio=0.6)}))
+    assert torch.equal(draw(pipe, plan, routing=routing), expected)
+    assert not torch.equal(draw(pipe, plan), expected)
+    regional = RegionalPipeline(pipe, routing)
+    assert regional.schedule(4, plan).base_ratio[0] == pytest.approx(0.6)
+    assert regional.schedule(4).base_ratio[0] == pytest.approx(0.2)
 
 
 def test_true_guidance_with_a_negative_prompt(plan: ScenePlan) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError
-from strata.layers import Blend, ModelSize, Ramp, Routing, Rule
+from strata.layers import Balance, Blend, ModelSize, Ramp, Routing, Rule
 
 FRACTION = st.floats(0, 1)
 
@@ -52,6 +52,28 @@ def rules(draw: st.DrawFn) -> Rule:
     return Rule.model_validate(data)
 
 
+@st.composite
+def balances(draw: st.DrawFn) -> Balance:
+    data: dict[str, Any] = {}
+    first, more = draw(st.integers(0, 9)), draw(st.integers(0, 9))
+    regions = st.sampled_from([first, f"{first}-{first + more}", f"{first}+"])
+    kinds = {"regions": regions, "area": percents(), "base_ratio": FRACTION | ramps(), "steps": percents()}
+    for name in draw(st.sets(st.sampled_from(list(kinds))).filter(lambda found: found & {"base_ratio", "steps"})):
+        data[name] = draw(kinds[name])
+    return Balance.model_validate(data)
+
+
+def disjoint(entries: list[Balance]) -> bool:
+    return not any(a.covers(b) for i, b in enumerate(entries) for a in entries[:i])
+
+
+def evidence() -> st.SearchStrategy[Any]:
+    words = st.text("abc é:#-'\"\n1.", max_size=12)
+    leaves = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(-1e6, 1e6) | words
+    values = st.recursive(leaves, lambda part: st.lists(part, max_size=3) | st.dictionaries(words, part, max_size=3))
+    return st.dictionaries(words, values, max_size=3)
+
+
 def routings() -> st.SearchStrategy[Routing]:
     text = st.text("abc é:#-'\"\n", max_size=20).map(str.strip)
     return st.builds(
@@ -64,6 +86,8 @@ def routings() -> st.SearchStrategy[Routing]:
         background=st.sampled_from(["base", "none"]),
         pad=st.sampled_from(["none", "full"]),
         rules=st.lists(rules(), min_size=1, max_size=4),
+        balance=st.lists(balances(), max_size=2).filter(disjoint),
+        evidence=st.none() | evidence(),
     )
 
 
