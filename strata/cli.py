@@ -1,7 +1,7 @@
 """The command line. What the commands do stands in other files, which are imported when needed.
 
-`generate.py`, `planning.py` (plan), `studies.py` (roles, calibrate), `commands.py` (layout, routing, validate) and
-`llm/serve.py` (serve-llm).
+`generate.py`, `planning.py` (plan), `probing.py` (probe), `studies.py` (roles, calibrate), `commands.py` (layout,
+routing, validate) and `llm/serve.py` (serve-llm).
 """
 
 import argparse
@@ -102,6 +102,11 @@ def _run(argv: list[str]) -> int:
 
         generate(Request(command=shlex.join(["strata", *argv]), planner=planner, **given))
         return 0
+    if args.command == "probe":
+        from strata.probing import ProbeRequest, probe
+
+        probe(ProbeRequest(command=shlex.join(["strata", *argv]), **given))
+        return 0
     if args.command in ("roles", "calibrate"):
         from strata import studies
 
@@ -197,6 +202,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands.add_parser("serve-llm", help=serve, description=_SERVE, epilog=_SERVE_EXAMPLES))
     _add_layout(commands.add_parser("layout", help="draw the regions of a plan", description=_LAYOUT))
     _add_routing(commands.add_parser("routing", help="list, show and check routings", description=_ROUTING))
+    probe = "draw and record what every block listens to"
+    _add_probe(commands.add_parser("probe", help=probe, description=_PROBE, epilog=_PROBE_EXAMPLES))
     roles = "measure which depth does what"
     _add_roles(commands.add_parser("roles", help=roles, description=_ROLES))
     calibrate = "search a routing for a model, by measurement"
@@ -240,6 +247,17 @@ Checks files without drawing: plans, drafts and routings are told by their conte
 reported with `ok` or with their error. Exit code 2 if any has an error."""
 
 
+_PROBE = """\
+Draws a plan, or a prompt with the plain pipeline, and records attention: where texts and
+words act, what each region listens to, by block and step. The picture is the one that
+would be drawn without. Writes image.png, probe.safetensors, probe.json, figures and a
+page to browse them (probe.html)."""
+_PROBE_EXAMPLES = """\
+examples:
+  strata probe plan.yaml --words "red,circle"
+  strata probe "a red circle and a blue square" --words red,circle --concepts circle,square,background
+  strata probe plan.yaml --words red --blocks "double 0-3, single 0,2" --steps 0%-50% --seed 7
+"""
 _ROLES = """\
 Draws scenes from the same noise, once as they are and once for every window of blocks
 and of steps in which only the high or only the low text is another one (swap), or is
@@ -393,6 +411,44 @@ def _add_study_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--images", type=_positive, default=2, metavar="N", help="pictures a scene (default: 2)")
 
 
+def _add_probe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", metavar="PLAN|PROMPT", help="a plan, a picture that strata drew, or a prompt in quotes"
+    )
+    what = parser.add_argument_group("what is recorded")
+    what.add_argument("--words", type=_texts, default=(), metavar="A,B", help="words or phrases of the texts")
+    what.add_argument(
+        "--concepts", type=_texts, default=(), metavar="A,B", help="free words, found by ConceptAttention"
+    )
+    what.add_argument(
+        "--blocks", metavar="BLOCKS", help='such as "double 0-3, single all" or 0%%-50%% of depth (default: all)'
+    )
+    what.add_argument("--steps", metavar="STEPS", help="such as 0-9, 0,5,10 or 50%%-100%% (default: all)")
+    what.add_argument("--heads", metavar="HEADS", help="such as 0-3; maps are means over them (default: all)")
+    what.add_argument(
+        "--phases", type=_positive, default=4, metavar="N", help="equal parts of the steps to average over (default: 4)"
+    )
+    draws = parser.add_argument_group("what draws")
+    draws.add_argument("--model", "-m", metavar="MODEL", help="as of `strata generate` (default: miniature)")
+    draws.add_argument("--routing", "-r", metavar="NAME|FILE", help="of a plan: a preset or a file")
+    draws.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), help="default: auto")
+    draws.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), help="of the weights")
+    draws.add_argument("--offload", action="store_true", help="keep only the model at work on the accelerator")
+    how = parser.add_argument_group("how it draws")
+    how.add_argument("--seed", type=_seed, metavar="N", help="of the noise (default: random)")
+    how.add_argument(
+        "--run-steps", type=_steps, metavar="N", help="denoising steps of the run (default: 28; 20 for the miniature)"
+    )
+    how.add_argument("--guidance", type=_number, metavar="X", help="guidance scale (default: 3.5)")
+    how.add_argument("--true-cfg", type=_number, metavar="X", help="weight of the plan's negative_prompt, above 1")
+    how.add_argument("--width", type=_positive, metavar="N", help="pixels; resizes a plan")
+    how.add_argument("--height", type=_positive, metavar="N", help="likewise")
+    where = parser.add_argument_group("where to")
+    where.add_argument("--out", "-o", metavar="DIR", help="folder (default: out/PLAN-probe, …)")
+    where.add_argument("--force", action="store_true", help="overwrite the probe in the folder")
+    where.add_argument("--no-pictures", action="store_true", help="write no figures and no page")
+
+
 def _add_roles(parser: argparse.ArgumentParser) -> None:
     _add_study_model(parser)
     group = parser.add_argument_group("what is tried")
@@ -464,6 +520,10 @@ def _whole(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,6}", text):
         raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number")
     return int(text)
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
 
 
 def _positive(text: str) -> int:
