@@ -10,13 +10,29 @@ import json
 import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from strata.llm.answer import answer_form, json_schema
 from strata.llm.errors import LlmError, PlanError
-from strata.llm.protocol import Question
-from strata.miniature.planning_language import UNDERSTOOD, counted, difference, lost, refusal, unknown
+from strata.llm.places import place_of
+from strata.llm.protocol import Message, Question
+from strata.llm.wording import Brief, Known
+from strata.miniature.language import Backdrop, parse_backdrop, parse_thing
+from strata.miniature.planning_language import (
+    UNDERSTOOD,
+    Told,
+    counted,
+    difference,
+    lost,
+    named_shapes,
+    refusal,
+    tells_places,
+    unknown,
+)
+from strata.miniature.planning_tasks import answer as right_answer
+from strata.miniature.planning_tasks import settle
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
@@ -30,11 +46,26 @@ CONNECT = "for other prompts connect a real LLM: --llm http://host:port/v1 (stra
 class _Asked:
     """What a question's user turn tells."""
 
-    text: str
+    task: str
     prompt: str
-    count: int | None
-    contents: tuple[str | None, ...]
-    """Of the known regions."""
+    size: tuple[int, int]
+    known: tuple[Known, ...]
+
+    @property
+    def contents(self) -> tuple[str | None, ...]:
+        """Of the known regions."""
+        return tuple(known.content for known in self.known)
+
+    @property
+    def matched(self) -> bool:
+        """Whether regions are known that may stand in another order than the prompt's objects.
+
+        The details of regions that the model itself laid out are asked for in the prompt's order.
+        """
+        told = [named_shapes(content or "") for content in self.contents]
+        own = named_shapes(self.prompt)
+        in_order = len(set(own)) == len(own) and told == [[shape] for shape in own]
+        return bool(self.known) and not (self.task == "details" and in_order)
 
 
 @dataclass(frozen=True)
@@ -76,15 +107,55 @@ class BundledBackend:
         """The answers, in order, written side by side."""
         asked = [_read(question) for question in questions]
         answers: list[str | LlmError] = [a if isinstance(a, LlmError) else "" for a in asked]
-        todo = [i for i, a in enumerate(asked) if not isinstance(a, LlmError)]
-        if todo:
-            with self._lock:
-                written = self._write([questions[i] for i in todo])
-            for i, answer in zip(todo, written, strict=True):
-                about = asked[i]
-                assert isinstance(about, _Asked)
-                answers[i] = answer if isinstance(answer, LlmError) else _checked(questions[i], about, answer)
+        direct = [i for i, a in enumerate(asked) if isinstance(a, _Asked) and not a.matched]
+        matched = [i for i, a in enumerate(asked) if isinstance(a, _Asked) and a.matched]
+        written = self._answers([questions[i] for i in direct]) if direct else []
+        filled = self._filled([a for a in asked if isinstance(a, _Asked) and a.matched]) if matched else []
+        for i, text in zip([*direct, *matched], [*written, *filled], strict=True):
+            about = asked[i]
+            assert isinstance(about, _Asked)
+            answers[i] = text if isinstance(text, LlmError) else _checked(questions[i], about, text)
         return answers
+
+    def _answers(self, questions: Sequence[Question]) -> list[str | LlmError]:
+        with self._lock:
+            return self._write(questions)
+
+    def _filled(self, asked: Sequence[_Asked]) -> list[str | LlmError]:
+        """Answers about regions that are known already.
+
+        The model reads the prompt as if nothing were known, and what it finds is dealt out to the regions by the rule
+        of `planning_tasks.settle`: by shape, colour, surface and side.
+        """
+        told: list[Told | LlmError] = []
+        layouts = self._plainly([Brief("layout", a.prompt, *a.size) for a in asked])
+        briefs = []
+        for about, layout in zip(asked, layouts, strict=True):
+            objects = [] if isinstance(layout, LlmError) else layout["objects"]
+            regions = [Known(tuple(item["box"]), item["content"]) for item in objects]
+            briefs.append(Brief("details", about.prompt, *about.size, None, regions))
+        looks = self._plainly([b for b in briefs if b.regions])
+        for about, layout in zip(asked, layouts, strict=True):
+            found = layout if isinstance(layout, LlmError) else looks.pop(0)
+            told.append(found if isinstance(found, LlmError) else _told(about.prompt, layout, found))
+        return [t if isinstance(t, LlmError) else _dealt(about, t) for about, t in zip(asked, told, strict=True)]
+
+    def _plainly(self, briefs: Sequence[Brief]) -> list[Any]:
+        """The checked answers to questions of the planner's own making, as data; or why there is none."""
+        questions = [
+            Question(
+                brief.task,
+                (Message("user", brief.text()),),
+                json_schema(answer_form(brief.task, count=len(brief.regions) or None)),
+            )
+            for brief in briefs
+        ]
+        found: list[Any] = []
+        for question, brief, text in zip(questions, briefs, self._answers(questions) if questions else [], strict=True):
+            about = _Asked(brief.task, brief.prompt, (brief.width, brief.height), tuple(brief.regions))
+            checked = text if isinstance(text, LlmError) else _checked(question, about, text)
+            found.append(checked if isinstance(checked, LlmError) else json.loads(checked))
+        return found
 
     def close(self) -> None:
         """Frees memory."""
@@ -181,7 +252,27 @@ class BundledBackend:
         return LLMatcher(self._loaded.grammar, grammar)
 
 
-_REGION = re.compile(r"Region \d+(?:: [a-z ]+ \[[\d, ]+\])?(?:: (.*))?")
+_REGION = re.compile(r"Region \d+(?:: [a-z ]+ \[([\d, ]+)\])?(?:: (.*))?")
+
+
+def _told(prompt: str, layout: Any, looks: Any) -> Told:
+    """What the model's answers say that a prompt tells."""
+    sided = tells_places(prompt)
+    things = []
+    for item, look in zip(layout["objects"], looks["objects"], strict=True):
+        thing = parse_thing(f"{item['content']}, {look['colour']}, {look['texture']}")
+        side = place_of(tuple(item["box"])) if sided else None
+        things.append(replace(thing, side=None if side == "everywhere" else side))
+    pattern = parse_backdrop(layout["background"]).pattern
+    return Told(prompt, tuple(things), Backdrop(pattern, looks["background"] or None))
+
+
+def _dealt(asked: _Asked, told: Told) -> str:
+    """The answer to a question with known regions, of what its prompt tells."""
+    truth = settle(told, *asked.size, asked.known)
+    box, content = (any(getattr(k, name) is None for k in asked.known) for name in ("box", "content"))
+    data = right_answer(asked.task, truth, box=box, content=content)  # type: ignore[arg-type]
+    return json.dumps(data, separators=(",", ":"))
 
 
 def _read(question: Question) -> _Asked | LlmError:
@@ -194,17 +285,23 @@ def _read(question: Question) -> _Asked | LlmError:
     except (IndexError, ValueError):
         return _refused("the bundled planner answers questions of the planner's own form only")
     counts = [int(line.split()[1]) for line in lines if re.fullmatch(r"Regions: \d+", line)]
-    contents = tuple(m[1] for line in lines if (m := _REGION.fullmatch(line)))
-    count = counts[0] if counts else len(contents) or None
+    known = tuple(_known(match) for line in lines if (match := _REGION.fullmatch(line)))
+    width, height = lines[1].removeprefix("Canvas: ").split("x")
+    count = counts[0] if counts else len(known) or None
     if reason := refusal(prompt):
         return _refused(f"{reason}; it understands {UNDERSTOOD}; {CONNECT}")
-    for content in filter(None, contents):
-        if words := unknown(content):
-            return _refused(f'the region "{content}": the bundled planner does not know "{words[0]}"; {CONNECT}')
+    for region in known:
+        if region.content and (words := unknown(region.content)):
+            return _refused(f'the region "{region.content}": the bundled planner does not know "{words[0]}"; {CONNECT}')
     things = counted(prompt).things
     if count is not None and count != things:
         return _refused(f"{count} regions are asked for, but the prompt names {things} objects; {CONNECT}")
-    return _Asked(turns[-1], prompt, count, contents)
+    return _Asked(lines[0].removeprefix("Task: "), prompt, (int(width), int(height)), known)
+
+
+def _known(match: re.Match[str]) -> Known:
+    corners = [int(number) for number in match[1].split(",")] if match[1] else None
+    return Known((corners[0], corners[1], corners[2], corners[3]) if corners else None, match[2])
 
 
 def _checked(question: Question, asked: _Asked, text: str) -> str | LlmError:

@@ -502,6 +502,12 @@ color colour corner create draw drawing each four front generate give half hand 
 make me middle next of on one other over paint part pattern picture please polka right scene see show side surface
 that the there three to top two under underneath upper want we which with would you 2 3 4
 """
+_PLACE_WORDS = frozenset(
+    (
+        *("above", "below", "beneath", "beside", "bottom", "center", "centre", "left", "lower", "middle", "next"),
+        *("over", "right", "side", "top", "under", "underneath", "upper"),
+    )
+)
 VOCABULARY: frozenset[str] = frozenset(_SMALL_WORDS.split()) | frozenset(_MEANT) | frozenset(_PLURALS)
 """Every word that the planner knows, lower case; hyphens part words."""
 UNDERSTOOD = (
@@ -563,6 +569,22 @@ def counted(text: str) -> Counted:
     flat = _GROUP.sub(take, flat)
     words.update(_MEANT[word] for word in flat.split() if word in _MEANT)
     return Counted(words, bool({"background", "backdrop"} & set(flat.split())))
+
+
+def named_shapes(text: str) -> list[str]:
+    """The shapes that a text names ("shape" where it names none), in its order; plurals twice."""
+    found: list[str] = []
+    for word in _WORD.findall(text.lower()):
+        if word in _PLURALS:
+            found += [_MEANT[_PLURALS[word]]] * 2
+        elif _MEANT.get(word) in _KINDS["shape"]:
+            found.append(_MEANT[word])
+    return found
+
+
+def tells_places(text: str) -> bool:
+    """Whether a text says where anything stands."""
+    return bool(_PLACE_WORDS & set(_WORD.findall(text.lower())))
 
 
 def unknown(text: str) -> list[str]:

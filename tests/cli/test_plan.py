@@ -10,7 +10,6 @@ from PIL import Image
 import strata.generate as strata_generate
 from strata.cli import main
 from strata.hierarchy.plan import ScenePlan
-from strata.llm.bundled import WEIGHTS
 from strata.llm.errors import LlmError
 from strata.llm.protocol import Question
 from strata.plan_table import plan_lines
@@ -515,12 +514,8 @@ def test_nothing_is_left_of_a_run_without_a_picture(
 # Out of the box -------------------------------------------------------------------------------------------------------
 
 SENTENCE = "a red striped circle on the left and a blue dotted square on the right"
-weights = pytest.mark.skipif(
-    not (WEIGHTS / "config.json").is_file(), reason="the bundled planner's weights are not in this checkout"
-)
 
 
-@weights
 def test_a_sentence_is_drawn_out_of_the_box(strata: Run, folder: Path) -> None:
     """The bundled planner and the bundled image model, nothing else."""
     done = strata("generate", SENTENCE, "--seed", 1)
@@ -538,7 +533,6 @@ def test_a_sentence_is_drawn_out_of_the_box(strata: Run, folder: Path) -> None:
     assert [row[:2] for row in rows] == [["circle", "left"], ["square", "right"]]
 
 
-@weights
 def test_a_list_out_of_the_box(strata: Run, folder: Path) -> None:
     """What the bundled planner does not understand is refused, with what it does and what to do, and the rest drawn."""
     Path("prompts.txt").write_text(f"{SENTENCE}\na lighthouse at dusk\na green star in the center\n")

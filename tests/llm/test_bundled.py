@@ -66,19 +66,19 @@ def test_the_sentence_of_the_readme(planner: Planner) -> None:
 
 
 def test_plans_of_unseen_combinations_are_exact(planner: Planner) -> None:
-    assert right(planner, "any", 60, seed=7) >= 0.75 * 60, "the weights reach about 88 %; the aim is 97"
+    assert right(planner, "any", 60, seed=7) >= 56, "97 % are exact, by the report"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", EXERCISES)
 def test_each_kind_of_prompt_is_planned_exactly(planner: Planner, kind: str) -> None:
-    least = {"boxes drafted": 30, "contents drafted": 10}.get(kind, 50)  # what the weights reach; the aim is 97
-    assert right(planner, kind, 100, seed=8) >= least
+    hard = {"four": 85, "some placed": 85, "partly told": 83, "regions": 88}  # 91 to 95 % by the report, less chance
+    assert right(planner, kind, 100, seed=8) >= hard.get(kind, 91)
 
 
 @pytest.mark.slow
 def test_one_call_is_exact_too(backend: BundledBackend) -> None:
-    assert right(Planner(backend, one_call=True), "any", 100, seed=9) >= 50
+    assert right(Planner(backend, one_call=True), "any", 100, seed=9) >= 85
 
 
 def test_answers_are_the_same_every_time_and_side_by_side(backend: BundledBackend) -> None:
@@ -109,13 +109,19 @@ def test_only_the_last_question_counts(backend: BundledBackend) -> None:
 
 def test_a_draft_is_filled(planner: Planner) -> None:
     draft = Draft.from_yaml(
-        "regions: [{name: first, box: [0, 0, 32, 64], low: shiny}, {name: second, box: [32, 0, 64, 64]}]"
+        "regions: [{name: first, box: [32, 0, 64, 64], low: shiny}, {name: second, box: [0, 0, 32, 64]}]"
     )
     plan = planner.plan(PROMPT, 64, 64, draft=draft)
     assert [(r.name, r.high, r.low) for r in plan.regions] == [
-        ("first", "a circle", "shiny"),
-        ("second", "a square", "blue, dotted"),
+        ("first", "a square", "shiny"),
+        ("second", "a circle", "red, striped"),
     ]
+
+
+def test_regions_alike_are_told_apart_by_their_sides(planner: Planner) -> None:
+    draft = Draft.from_yaml("regions: [{box: [32, 0, 64, 64]}, {box: [0, 0, 32, 64]}]")
+    plan = planner.plan("a red striped circle on the left and a blue solid circle on the right", 64, 64, draft=draft)
+    assert [region.low for region in plan.regions] == ["blue, solid", "red, striped"]
 
 
 @pytest.mark.parametrize(

@@ -160,13 +160,13 @@ def test_every_answer_obeys_the_schema(server: Server, state: str) -> None:
     plans, failures = plan_all(backend, todo, one_call=state == "warm, one call")
     backend.close()
     assert len(plans) + len(failures) == COUNT
-    assert len(failures) <= 0.1 * COUNT
+    assert len(failures) <= 0.04 * COUNT
     assert len(backend.heard) >= COUNT
     for question, answer in backend.heard:
         form_of(question).model_validate_json(answer, strict=True)
     right = sum(i in plans and not truth_matches(plans[i], exercise.truth) for i, exercise in enumerate(todo))
     print(f"vLLM, {state}: {right} of {COUNT} plans exactly right, {len(backend.heard)} answers, all of their schema")
-    assert right >= 0.75 * COUNT, "the weights reach about 88 %; the aim is 97"
+    assert right >= 0.93 * COUNT, "97 % are exact, by the report"
 
 
 def test_a_schema_that_the_model_never_saw_is_obeyed(server: Server) -> None:
@@ -310,7 +310,7 @@ def test_vllm_in_the_process_plans_a_batch_and_goes(tmp_path: Path) -> None:
     plans = [ScenePlan.model_validate(plan) for plan in told["plans"]]
     right = sum(not truth_matches(plan, exercise.truth) for plan, exercise in zip(plans, todo, strict=True))
     print(f"vLLM in the process: {right} of {len(todo)} plans exactly right")
-    assert right >= 0.7 * len(todo) - 1
+    assert right >= 0.93 * len(todo) - 1
     assert told["mixed"] == ["str", "LlmError", "str"]
     assert told["started"] == 1
     assert told["left"] == []
