@@ -1,7 +1,7 @@
 """The command line. What the commands do stands in other files, which are imported when needed.
 
-`generate.py`, `planning.py` (plan), `probing.py` (probe), `studies.py` (roles, calibrate), `commands.py` (layout,
-routing, validate) and `llm/serve.py` (serve-llm).
+`generate.py`, `restyle.py`, `planning.py` (plan), `probing.py` (probe), `studies.py` (roles, calibrate), `commands.py`
+(layout, routing, validate) and `llm/serve.py` (serve-llm).
 """
 
 import argparse
@@ -107,6 +107,13 @@ def _run(argv: list[str]) -> int:
 
         probe(ProbeRequest(command=shlex.join(["strata", *argv]), **given))
         return 0
+    if args.command == "restyle":
+        from strata.generate import Request as DrawRequest
+        from strata.restyle import RestyleRequest, restyle
+
+        own_options = {name: given.pop(name) for name in ("low", "style_from", "from_step")}
+        restyle(RestyleRequest(DrawRequest(command=shlex.join(["strata", *argv]), **given), **own_options))
+        return 0
     if args.command in ("roles", "calibrate"):
         from strata import studies
 
@@ -198,6 +205,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_plan(
         commands.add_parser("plan", help="plan prompts without drawing", description=_PLAN, epilog=_PLAN_EXAMPLES)
     )
+    restyle = "draw a plan again with other low texts"
+    _add_restyle(commands.add_parser("restyle", help=restyle, description=_RESTYLE, epilog=_RESTYLE_EXAMPLES))
     serve = "serve a language model with vLLM"
     _add_serve(commands.add_parser("serve-llm", help=serve, description=_SERVE, epilog=_SERVE_EXAMPLES))
     _add_layout(commands.add_parser("layout", help="draw the regions of a plan", description=_LAYOUT))
@@ -258,6 +267,24 @@ examples:
   strata probe "a red circle and a blue square" --words red,circle --concepts circle,square,background
   strata probe plan.yaml --words red --blocks "double 0-3, single 0,2" --steps 0%-50% --seed 7
 """
+_RESTYLE = """\
+Draws a plan, or a picture that strata drew, twice from the same seed: as it is, and with
+other low texts (colour, material, texture, lighting, style) in some areas. The content
+stays as it is told by the high texts. Writes a folder:
+
+  original/, restyled/   a run each, as `strata generate` writes them
+  compare.png            both side by side
+
+With --from-step, the original's low texts are heard until there: the layout and shapes
+that the first steps decide are then those of the original."""
+_RESTYLE_EXAMPLES = """\
+examples:
+  strata restyle plan.yaml --low left="blue, dotted" --from-step 30%
+  strata restyle out/plan/image.png --low background="gold leaf" --low global="oil painting"
+  strata restyle plan.yaml --style-from other.yaml --seed 7 --count 4
+"""
+
+
 _ROLES = """\
 Draws scenes from the same noise, once as they are and once for every window of blocks
 and of steps in which only the high or only the low text is another one (swap), or is
@@ -322,6 +349,38 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("where to")
     where.add_argument("--out", "-o", metavar="DIR", help="folder (default: out/PLAN, out/PLAN-2, …)")
     where.add_argument("--force", action="store_true", help="overwrite the run in the folder")
+
+
+def _add_restyle(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="PLAN|IMAGE.png", help="a plan file, or a picture that strata drew")
+    group = parser.add_argument_group("what changes")
+    group.add_argument(
+        "--low",
+        action="append",
+        default=[],
+        metavar="AREA=TEXT",
+        help="new low text of a region, of background or of global; may be given several times",
+    )
+    group.add_argument(
+        "--style-from", metavar="PLAN_B", help="low texts of another plan's areas: of the same names, else in order"
+    )
+    group.add_argument(
+        "--from-step", type=_percent, metavar="N%", help="hear the original's low texts until there (default: 0%%)"
+    )
+    group = parser.add_argument_group("how it draws", "A picture brings its own; see `strata generate --help`.")
+    group.add_argument("--model", "-m", metavar="MODEL", help="default: miniature")
+    group.add_argument("--routing", "-r", metavar="NAME|FILE", help="one that hears low texts")
+    group.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"))
+    group.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"))
+    group.add_argument("--offload", action="store_true")
+    group.add_argument("--seed", type=_seed, metavar="N", help="of the noise, of both pictures (default: random)")
+    group.add_argument("--count", type=_positive, default=1, metavar="N", help="pairs, of seeds SEED, SEED+1, …")
+    group.add_argument("--steps", type=_steps, metavar="N")
+    group.add_argument("--guidance", type=_number, metavar="X")
+    group.add_argument("--true-cfg", type=_number, metavar="X")
+    where = parser.add_argument_group("where to")
+    where.add_argument("--out", "-o", metavar="DIR", help="folder (default: out/PLAN-restyled, …)")
+    where.add_argument("--force", action="store_true", help="overwrite the runs in the folder")
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
@@ -572,6 +631,12 @@ def _fraction(text: str) -> float:
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r}: must be above 0 and at most 1")
     return value
+
+
+def _percent(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,4})?%", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a share of the steps from 0% to below 100%, such as 30%")
+    return float(text[:-1])
 
 
 def _blocks(text: str) -> tuple[int, int]:

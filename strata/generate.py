@@ -36,6 +36,7 @@ from strata.run import (
     RunFolder,
     Settings,
     Source,
+    TextSwap,
     check_attachments,
     decode_picture,
     now,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from strata.injection.pipeline import RegionalPipeline
+    from strata.injection.streams import Swap
 
 MINIATURE_STEPS = 20
 STEPS = 28
@@ -88,7 +90,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A request whose files have been read and checked; nothing is loaded yet."""
 
     request: Request
@@ -104,6 +106,7 @@ class _Job:
     model: ModelSource
     image: str | None
     mask_image: str | None
+    swaps: tuple[TextSwap, ...] = ()
 
     def option(self, name: str) -> Any:
         """What the command line says, else the picture's record, else None."""
@@ -112,9 +115,11 @@ class _Job:
 
     @property
     def steps(self) -> int:
+        """Denoising steps."""
         return self.option("steps") or (MINIATURE_STEPS if self.model.kind == "miniature" else STEPS)
 
     def picture(self, name: str, mode: Any) -> "Image.Image":
+        """An input picture by its name among the files."""
         return decode_picture(self.files[name], name, mode)
 
 
@@ -131,7 +136,7 @@ def generate(request: Request) -> None:
         raise InputError(f"{', '.join(given)}: for prompts; {request.source} is planned already")
     with tempfile.TemporaryDirectory(prefix="strata-") as scratch:
         source = open_source(request.source, Path(scratch))
-        job = _prepare(request, source)
+        job = prepare(request, source)
         if source.record is not None:
             _note_versions(source.record.versions)
         folder = RunFolder.claim(request.out, job.name, request.count, request.force)
@@ -151,7 +156,7 @@ def _generate_from_prompt(request: Request) -> None:
     asked = PromptRequest(request.source, width, height, draft, options.regions, options.style)
     negative_prompt = draft.negative_prompt if draft is not None else None
     stand_in = ScenePlan(width=width, height=height, prompt="", negative_prompt=negative_prompt)
-    job = _prepare(request, Source(name, stand_in), planned=False)
+    job = prepare(request, Source(name, stand_in), planned=False)
     _check_canvas(job)
     check_offload(request.offload, _device(job))
     folder = RunFolder.claim(request.out, name, request.count, request.force)
@@ -159,7 +164,7 @@ def _generate_from_prompt(request: Request) -> None:
         plan = plan_one(options, instructions, asked)
         print_plan(plan)
         print()
-        _draw(_prepare(request, Source(name, plan)), folder)
+        _draw(prepare(request, Source(name, plan)), folder)
     except BaseException:
         folder.abandon()
         raise
@@ -168,7 +173,7 @@ def _generate_from_prompt(request: Request) -> None:
 # Before the model is loaded -------------------------------------------------------------------------------------------
 
 
-def _prepare(request: Request, source: Source, planned: bool = True) -> _Job:
+def prepare(request: Request, source: Source, planned: bool = True) -> Job:
     """Reads and checks everything that the request names; `planned` is False while the plan has no regions yet."""
     recorded = source.record.settings if source.record is not None else None
     plan = source.plan
@@ -188,11 +193,13 @@ def _prepare(request: Request, source: Source, planned: bool = True) -> _Job:
     if mask_image is not None and image is None:
         raise InputError(f"--mask-image {request.mask_image}: needs --image too")
     model = locate(request.model or (recorded.model if recorded else MINIATURE))
-    job = _Job(request, source.name, plan, kept_plan, files, routing, recorded, model, image, mask_image)
+    swaps = source.record.swaps if source.record is not None else ()
+    job = Job(request, source.name, plan, kept_plan, files, routing, recorded, model, image, mask_image, swaps)
     for name, mode in ((image, "RGB"), (mask_image, "L")):
         if name is not None:
             job.picture(name, mode)
     check_attachments(files)
+    check_swaps(job)
     _check_negative_prompt(job)
     if image is None and (counts := model.block_counts()) is not None:
         schedule = (routing.balanced_for(plan) if planned else routing).resolve(*counts, job.steps)
@@ -201,7 +208,7 @@ def _prepare(request: Request, source: Source, planned: bool = True) -> _Job:
     return job
 
 
-def _check_canvas(job: _Job) -> None:
+def _check_canvas(job: Job) -> None:
     token = job.model.token_size()
     for name in ("width", "height"):
         side = getattr(job.plan, name)
@@ -224,13 +231,19 @@ def _input(path: str | None, source: Source, kept: str | None, name: str, files:
     return name
 
 
-def _check_negative_prompt(job: _Job) -> None:
+def _check_negative_prompt(job: Job) -> None:
     scale = job.option("true_cfg")
     if job.plan.negative_prompt is not None and (scale is None or scale <= 1):
         message = "is heard only with --true-cfg above 1, for example --true-cfg 4 (which doubles the time)"
         raise job.plan.error(("negative_prompt",), message)
     if job.plan.negative_prompt is None and job.request.true_cfg is not None:
         raise InputError(f"--true-cfg {job.request.true_cfg:g}: needs a negative_prompt in the plan")
+
+
+def check_swaps(job: Job) -> None:
+    """Raises `InputError` where texts change in the course of a run that starts in the middle."""
+    if job.swaps and job.image is not None:
+        raise InputError(f"{job.image}: texts that change at a step (--from-step) do not go with an input picture")
 
 
 def _note_versions(then: Mapping[str, str]) -> None:
@@ -243,7 +256,33 @@ def _note_versions(then: Mapping[str, str]) -> None:
 # Drawing --------------------------------------------------------------------------------------------------------------
 
 
-def _draw(job: _Job, folder: RunFolder) -> None:
+@dataclass(frozen=True)
+class Ready:
+    """A loaded pipeline, and what it is called with."""
+
+    regional: "RegionalPipeline"
+    settings: Settings
+    options: Mapping[str, Any]
+
+    def swaps(self, job: Job) -> "list[Swap]":
+        """The job's changes of texts, at the steps of this run."""
+        from strata.injection.streams import Swap
+
+        return [Swap(s.area, s.level, s.text, s.steps.select(self.settings.steps)[:, None]) for s in job.swaps]
+
+    def check(self, job: Job) -> None:
+        """Raises `StrataError` for what can be known only of a loaded pipeline."""
+        self.regional.check(job.plan, swaps=self.swaps(job), **self.options)
+
+
+def _draw(job: Job, folder: RunFolder) -> None:
+    with ready(job) as drawer:
+        draw_all(job, folder, drawer)
+
+
+@contextmanager
+def ready(job: Job) -> Iterator[Ready]:
+    """Loads the model and checks the job with it; draws within, with the recorded number of threads."""
     import torch
 
     device = _device(job)
@@ -257,12 +296,13 @@ def _draw(job: _Job, folder: RunFolder) -> None:
         regional = RegionalPipeline(pipe, job.routing)
         settings = _settings(job, pipe, device, dtype)
         options = _options(job, pipe, settings)
-        regional.check(job.plan, **options)
+        drawer = Ready(regional, settings, options)
+        drawer.check(job)
         with _threads(settings), _out_of_memory(torch):
-            _draw_all(job, folder, regional, settings, options)
+            yield drawer
 
 
-def _device(job: _Job) -> str:
+def _device(job: Job) -> str:
     """The device asked for, else the recorded one if it is here, else the best there is."""
     if job.request.device is None and job.recorded is not None:
         try:
@@ -274,7 +314,7 @@ def _device(job: _Job) -> str:
     return choose_device(job.request.device or "auto")
 
 
-def _with_input(pipe: Any, job: _Job) -> Any:
+def _with_input(pipe: Any, job: Job) -> Any:
     """The pipeline that takes the input pictures given, made of the same parts.
 
     Raises:
@@ -301,7 +341,7 @@ def _parameters(pipe: Any) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(pipe.__call__).parameters
 
 
-def _settings(job: _Job, pipe: Any, device: str, dtype: str) -> Settings:
+def _settings(job: Job, pipe: Any, device: str, dtype: str) -> Settings:
     """What the run uses, defaults filled in."""
     import torch
 
@@ -339,7 +379,7 @@ def _settings(job: _Job, pipe: Any, device: str, dtype: str) -> Settings:
     )
 
 
-def _options(job: _Job, pipe: Any, settings: Settings) -> dict[str, Any]:
+def _options(job: Job, pipe: Any, settings: Settings) -> dict[str, Any]:
     """The settings as the pipeline's own call names them."""
     takes = _parameters(pipe)
     options: dict[str, Any] = {"num_inference_steps": settings.steps}
@@ -358,10 +398,9 @@ def _options(job: _Job, pipe: Any, settings: Settings) -> dict[str, Any]:
     return options
 
 
-def _draw_all(
-    job: _Job, folder: RunFolder, regional: "RegionalPipeline", settings: Settings, options: Mapping[str, Any]
-) -> None:
+def draw_all(job: Job, folder: RunFolder, drawer: Ready) -> None:
     """Draws the pictures one by one, each from its own seed, and writes each as soon as it is there."""
+    regional, settings, swaps = drawer.regional, drawer.settings, drawer.swaps(job)
     schedule = regional.schedule(_steps_run(settings), job.plan)
     images: list[dict[str, Any]] = []
 
@@ -371,6 +410,7 @@ def _draw_all(
             settings=settings.model_copy(update={"seed": seed}),
             image=job.image,
             mask_image=job.mask_image,
+            swaps=job.swaps,
             command=job.request.command,
             created=now(),
             versions=versions(),
@@ -389,7 +429,7 @@ def _draw_all(
     for index in range(job.request.count):
         seed = settings.seed + index
         begin = time.perf_counter()
-        image = regional(job.plan, seed=seed, **options).images[0]
+        image = regional(job.plan, seed=seed, swaps=swaps, **drawer.options).images[0]
         seconds = time.perf_counter() - begin
         content = picture_bytes(image, job.kept_plan, job.routing, record(seed), job.files)
         path = folder.write(picture_name(index), content)

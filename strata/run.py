@@ -21,8 +21,9 @@ from strata import __version__
 from strata.hierarchy.areas import MASK_FORMATS, pixel_mask
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import parse_document, quote, syntax_of, validate, write_atomic
-from strata.hierarchy.plan import NUMBER, Int, ScenePlan, StrictModel
+from strata.hierarchy.plan import NUMBER, Int, Level, ScenePlan, StrictModel
 from strata.kinds import load_plan
+from strata.layers.fields import PercentField
 from strata.layers.routing import Routing
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -50,6 +51,16 @@ class Settings(StrictModel):
     """Of torch on a CPU; other numbers may round differently."""
 
 
+class TextSwap(StrictModel):
+    """At some steps an area's text is another one than the plan's."""
+
+    area: str
+    level: Level
+    text: str | None
+    """None: nothing is heard."""
+    steps: PercentField
+
+
 class Record(StrictModel):
     """What a picture says about itself, beside its plan and its routing."""
 
@@ -60,6 +71,7 @@ class Record(StrictModel):
     image: str | None = None
     """The input picture, as an attachment's name."""
     mask_image: str | None = None
+    swaps: tuple[TextSwap, ...] = ()
     command: str
     created: str
     versions: dict[str, str]

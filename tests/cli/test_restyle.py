@@ -1,0 +1,84 @@
+"""`strata restyle`: what is written, that it repeats, and what is refused before anything is loaded."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from strata.hierarchy.plan import ScenePlan
+from tests.cli.conftest import Run
+
+QUICK = ("--steps", 2, "--seed", 7)
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def test_two_runs_and_a_comparison(strata: Run, here: Path, tiny_folder: Path) -> None:
+    done = strata("restyle", "plan.yaml", "--model", tiny_folder, *QUICK, "--low", "left=green, striped")
+    assert done.code == 0, done.err
+    assert done.err == "strata: note: left: the prompt names 'red' too, and is heard beside the regions' texts\n"
+    out = here / "out" / "plan-restyled"
+    assert sorted(path.name for path in out.iterdir()) == ["compare.png", "original", "restyled"]
+    assert ScenePlan.load(out / "restyled" / "plan.yaml").regions[0].low == "green, striped"
+    assert ScenePlan.load(out / "original" / "plan.yaml").regions[0].low == "red"
+    assert not np.array_equal(pixels(out / "original" / "image.png"), pixels(out / "restyled" / "image.png"))
+    plain = strata("generate", "plan.yaml", "--model", tiny_folder, *QUICK, "--out", "plain")
+    assert plain.code == 0, plain.err
+    assert np.array_equal(pixels(out / "original" / "image.png"), pixels(here / "plain" / "image.png"))
+    again = strata("restyle", "plan.yaml", "--model", tiny_folder, *QUICK, "--low", "left=x", "-o", out)
+    assert "already; give another folder, or --force to overwrite" in again.err
+
+
+def test_a_later_step_is_kept_inside_the_picture(strata: Run, here: Path, tiny_folder: Path) -> None:
+    Path("style.yaml").write_text(Path("plan.yaml").read_text().replace("low: blue", "low: gold"), encoding="utf-8")
+    drawn = strata("generate", "plan.yaml", "--model", tiny_folder, *QUICK, "--out", "plain")
+    assert drawn.code == 0, drawn.err
+    picture = here / "plain" / "image.png"
+    early = strata("restyle", picture, "--style-from", "style.yaml", "-o", "early")
+    late = strata("restyle", picture, "--style-from", "style.yaml", "--from-step", "50%", "-o", "late")
+    assert (early.code, late.code) == (0, 0), late.err
+    assert np.array_equal(pixels(here / "late" / "original" / "image.png"), pixels(picture))
+    restyled = here / "late" / "restyled" / "image.png"
+    assert not np.array_equal(pixels(restyled), pixels(here / "early" / "restyled" / "image.png"))
+    swaps = json.loads((restyled.parent / "run.json").read_text())["swaps"]
+    assert swaps == [{"area": "right", "level": "low", "text": "blue", "steps": "0%-50%"}]
+    again = strata("generate", restyled, "--out", "again")
+    assert again.code == 0, again.err
+    assert np.array_equal(pixels(here / "again" / "image.png"), pixels(restyled))
+    assert "was restyled from a later step on" in strata("restyle", restyled, "--low", "left=x").err
+
+
+ISOLATED = "--routing", "early.yaml"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), '--low: nothing changes; give --low AREA="TEXT" or --style-from PLAN_B'),
+        (("--low", "blue"), "--low 'blue': must be AREA=TEXT; areas: left, right, background, global"),
+        (("--low", "lef=blue"), "did you mean 'left'?"),
+        (("--low", "left=blue", "--low", "left=x"), "left is given twice"),
+        (("--low", "left=red"), "low text of 'left': 'red': is that already"),
+        (("--low", "background=blue"), "background.full: has one undivided text, 'plain'"),
+        (("--low", "left=blue", "--routing", "regional-prompting-flux"), "hears no low texts (full only)"),
+        (("--low", "left=blue", "--from-step", "60%", *ISOLATED), "is heard in steps 0-9 of 20 only"),
+        (("--low", "left=blue", "--from-step", "30"), "must be a share of the steps from 0% to below 100%"),
+        (("--style-from", "plan.yaml"), "its low texts are those of plan.yaml"),
+        (("--style-from", "gone.yaml"), "--style-from gone.yaml: gone.yaml: cannot be read"),
+    ],
+)
+def test_bad_input_is_told_before_anything_is_loaded(
+    strata: Run, here: Path, arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("strata.generate.load_pipeline", lambda *_: pytest.fail("loaded"))
+    rules = "[{level: high}, {level: low, steps: 0%-50%}]"
+    Path("early.yaml").write_text(f"name: early\nrules: {rules}\n", encoding="utf-8")
+    done = strata("restyle", "plan.yaml", *arguments)
+    assert done.code == 2
+    assert message in done.err
+    assert not (here / "out").exists()

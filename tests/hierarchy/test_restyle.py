@@ -1,0 +1,73 @@
+"""Low texts replaced in a plan, and taken from another one."""
+
+import pytest
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.restyle import low_texts, matching_styles, restyled
+
+HEAD = "width: 64\nheight: 64\nprompt: two\n"
+PLAN = ScenePlan.from_yaml(
+    f"""{HEAD}regions:
+  - {{name: left, box: [0, 0, 32, 64], high: a circle, low: red}}
+  - {{name: right, box: [32, 0, 64, 64], high: a square}}
+background: {{high: a wall, low: grey}}
+""",
+    "plan.yaml",
+)
+UNDIVIDED = f"{HEAD}regions:\n  - {{name: left, box: [0, 0, 32, 64], full: a red circle}}\n"
+
+
+def other(names: tuple[str, str], extra: str = "") -> ScenePlan:
+    regions = "".join(
+        f"  - {{name: {name}, box: [0, 0, 32, 64], high: x, low: {low}}}\n"
+        for name, low in zip(names, ("gold", "silver"), strict=True)
+    )
+    return ScenePlan.from_yaml(f"{HEAD}regions:\n{regions}{extra}")
+
+
+def test_only_the_low_texts_named_change() -> None:
+    changes = {"left": "blue, dotted", "right": "green", "background": "brick", "global": "oil painting"}
+    changed = restyled(PLAN, changes)
+    assert low_texts(PLAN) == {"left": "red", "background": "grey"}
+    assert low_texts(changed) == changes
+    back = restyled(changed, {"left": "red", "background": "grey"})
+    assert [region.high for region in back.regions] == ["a circle", "a square"]
+    assert restyled(PLAN, {"left": "blue"}).regions[1] is PLAN.regions[1]
+
+
+@pytest.mark.parametrize(
+    ("low", "message"),
+    [
+        ({"lef": "blue"}, "'lef': no such area; did you mean 'left'? valid: left, right, background, global"),
+        ({"left": "red"}, "low text of 'left': 'red': is that already"),
+        ({"left": "  "}, "low text of 'left': .*must not be empty"),
+        ({"left": "a\x07b"}, r"U\+0007"),
+    ],
+)
+def test_what_cannot_change(low: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message.replace("?", r"\?")):
+        restyled(PLAN, low)
+
+
+def test_undivided_texts_are_refused_with_what_to_do() -> None:
+    plan = ScenePlan.from_yaml(UNDIVIDED, "plan.yaml")
+    with pytest.raises(InputError, match=r"plan.yaml:5: regions\[0\].full: has one undivided text, 'a red circle'"):
+        restyled(plan, {"left": "blue"})
+    with pytest.raises(InputError, match="background: has no texts whose style could change"):
+        restyled(plan, {"background": "blue"})
+
+
+def test_styles_of_another_plan_by_name_or_in_order() -> None:
+    assert matching_styles(PLAN, other(("right", "left"))) == {"left": "silver", "right": "gold"}
+    assert matching_styles(PLAN, other(("moon", "sea"))) == {"left": "gold", "right": "silver"}
+    assert matching_styles(PLAN, other(("moon", "left"))) == {"left": "silver"}
+    extra = "background: {low: snow}\nlow: watercolour\n"
+    assert matching_styles(PLAN, other(("moon", "left"), extra)) == {
+        "left": "silver",
+        "background": "snow",
+        "global": "watercolour",
+    }
+    assert matching_styles(PLAN, PLAN) == {}
+    with pytest.raises(InputError, match="no low text for any of left, background, global; low texts there: none"):
+        matching_styles(PLAN, ScenePlan.from_yaml(UNDIVIDED.replace("left", "bottom")))
