@@ -59,6 +59,14 @@ def bootstrap(values: ArrayLike, of: Callable[[NDArray[Any]], Any] | None = None
     return [Estimate(float(v), float(a), float(b)) for v, a, b in zip(values_of, low, high, strict=True)]
 
 
+def wilson(share: float, count: int) -> Estimate:
+    """The 95 % Wilson score interval of a share of `count` (Wilson 1927, as in Brown, Cai & DasGupta 2001, eq. 4)."""
+    z = 1.959964
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
+    return Estimate(share, float(max(0.0, middle - half)), float(min(1.0, middle + half)))
+
+
 def rank_correlation(curve: NDArray[Any]) -> float:
     """Spearman's correlation of a curve's values with their places; 0 for a flat curve."""
     places, ranks = np.arange(len(curve)), rankdata(curve)
