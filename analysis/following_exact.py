@@ -1,0 +1,49 @@
+"""What a picture of the miniature's scene language holds in each region, by the bundled scorer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from PIL import Image
+
+from strata.analysis.following import RegionFollowing
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.plan import ScenePlan
+from strata.miniature.language import Backdrop, parse_backdrop, parse_thing
+from strata.miniature.scorer import Scorer
+
+
+def judge(
+    image: Image.Image, regions: Sequence[RegionFollowing], plan: ScenePlan
+) -> tuple[list[RegionFollowing], dict[str, bool] | None, Mapping[str, float]]:
+    """Which attributes that the texts name the picture has.
+
+    Args:
+        image: the picture, of the miniature's size (a region some 16 to 64 pixels a side).
+        regions: with their boxes and texts.
+        plan: for the background's texts; the base prompt's where it has none.
+
+    Returns:
+        The regions with `exact`; the same of the background, None where no text names it; the scorer's own accuracy on
+        scenes it never saw, by attribute.
+
+    Raises:
+        InputError: a text is not of the scene language, or names nothing.
+    """
+    things = []
+    for region in regions:
+        thing = parse_thing(region.text)
+        if not any(thing.combination):
+            raise InputError(f"region {region.name}: its text names no shape, colour or surface to judge")
+        things.append(thing)
+    said = [plan.prompt] if plan.background is None else [text for _, text in plan.background.by_level()]
+    told = [parse_backdrop(text) for text in said]
+    backdrop = Backdrop(
+        pattern=next((t.pattern for t in told if t.pattern), None), tone=next((t.tone for t in told if t.tone), None)
+    )
+    scorer = Scorer.load()
+    *found, whole = scorer.score_batch([image] * (len(regions) + 1), [*(region.box for region in regions), None])
+    judged = [replace(r, exact=v.right(t)) for r, v, t in zip(regions, found, things, strict=True)]
+    accuracy: Mapping[str, float] = scorer.facts["accuracy_on_reconstructions"]
+    return judged, whole.right(backdrop) or None, accuracy

@@ -1,0 +1,142 @@
+"""One HTML file to browse a probe: maps over the picture, by block and step, and what any token listens to.
+
+The file needs no network and no server. Maps are 8-bit, each scaled to its largest value, deflated and in base64: about
+a byte a value before compression, so that a probe of FLUX.1 with 20 labels at 1024×1024 stays near 20 MB or below.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from strata.analysis.plots import COLOURS, MEANINGS, edges
+from strata.analysis.probe import SHARES, Label, Probe, Values
+from strata.hierarchy.files import write_atomic
+
+_TEMPLATE = Path(__file__).with_name("page.html")
+_PLACE = "/*DATA*/"
+
+
+def write_page(probe: Probe, image: Image.Image | None, path: str | os.PathLike[str]) -> Path:
+    """Write the page of a probe, whole or not at all; returns its path.
+
+    Args:
+        probe: what was recorded.
+        image: the picture that was drawn; None: maps alone.
+        path: of the `.html` file.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    write_atomic(path, page(probe, image))
+    return Path(path)
+
+
+def page(probe: Probe, image: Image.Image | None) -> str:
+    """The page's HTML."""
+    # In JSON a "<" can only stand inside a string, where the escape means the same and closes no tag.
+    data = json.dumps(page_data(probe, image), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return _TEMPLATE.read_text(encoding="utf-8").replace(_PLACE, data)
+
+
+def page_data(probe: Probe, image: Image.Image | None) -> dict[str, Any]:
+    """What the page's script reads."""
+    facts = probe.facts
+    phase_of = np.array([next(n for n, (a, b) in enumerate(facts.phases) if a <= s <= b) for s in facts.steps])
+    counts = np.bincount(phase_of, minlength=len(facts.phases))
+    layers, maps = _layers(probe)
+    packed = [
+        np.round(255 * m / max(layer["top"], 1e-12)).astype(np.uint8) for layer, m in zip(layers, maps, strict=True)
+    ]
+    kinds = [n for n in range(len(SHARES)) if probe.shares[..., n].max(initial=0) > 0 or SHARES[n] == "image"]
+    by_phase = np.stack([probe.shares[phase_of == n].mean(0) for n in range(len(facts.phases))], axis=1)
+    return {
+        "about": _about(probe),
+        "width": facts.width,
+        "rows": facts.rows,
+        "cols": facts.cols,
+        "blocks": facts.blocks,
+        "phases": [
+            {"name": f"{a}" if a == b else f"{a}–{b}", "weight": float(count / counts.sum())}
+            for (a, b), count in zip(facts.phases, counts, strict=True)
+        ],
+        "layers": layers,
+        "texts": [n for n, label in enumerate(facts.labels) if label.kind != "word"],
+        "kinds": [{"name": MEANINGS[SHARES[n]], "colour": COLOURS[SHARES[n]]} for n in kinds],
+        "areas": [
+            {"name": area, "shares": np.round(by_phase[:, :, at, kinds].astype(float), 4).tolist()}
+            for at, area in enumerate(facts.areas)
+        ],
+        "regions": [{"name": r.name, "tokens": r.tokens, "edges": _edges(probe, r.tokens)} for r in facts.regions],
+        "picture": _picture(image),
+        "maps": base64.b64encode(zlib.compress(b"".join(m.tobytes() for m in packed), 9)).decode(),
+    }
+
+
+def _about(probe: Probe) -> str:
+    facts = probe.facts
+    said = [facts.model, f"{facts.width}×{facts.height} pixels", f"{len(facts.steps)} of {facts.total_steps} steps"]
+    said += [] if facts.seed is None else [f"seed {facts.seed}"]
+    said += [f"“{facts.prompt}”"] if facts.prompt else []
+    return " · ".join(said)
+
+
+def _layers(probe: Probe) -> tuple[list[dict[str, Any]], list[Values]]:
+    """Every map of the page: first one a label, in the labels' order, then text→image maps, then concepts."""
+    facts = probe.facts
+    layers: list[dict[str, Any]] = []
+    maps: list[Values] = []
+
+    def add(group: str, name: str, meaning: str, values: Values, unit: str = "") -> None:
+        top = float(values.max(initial=0))
+        layers.append({"group": group, "name": name, "meaning": meaning, "unit": unit, "top": top})
+        maps.append(values)
+
+    for label, values in zip(facts.labels, probe.maps, strict=True):
+        meaning = "Share of each image token's attention that goes to these tokens of the text."
+        add(
+            {"word": "Words heard", "text": "Texts heard", "padding": "Padding"}[label.kind],
+            _name(label),
+            meaning,
+            values,
+        )
+    for index, values in zip(facts.words, probe.words_to_image, strict=True):
+        meaning = (
+            "Where the word's tokens look: their attention to each image token; 1 is an even share over the canvas."
+        )
+        add("Where words look", _name(facts.labels[index]), meaning, facts.rows * facts.cols * values, "× even")
+    for concept, values in zip(facts.concepts, probe.concepts, strict=True):
+        meaning = "Where the concept is in the output of attention (ConceptAttention): its share among the concepts."
+        add("Concepts", concept, meaning, values)
+    return layers, maps
+
+
+def _name(label: Label) -> str:
+    if label.kind == "word":
+        return f"{label.word} (in {label.text})"
+    if label.kind == "padding":
+        return f"padding of {label.text}"
+    quoted = label.quote if len(label.quote) <= 40 else label.quote[:39] + "…"
+    return f"{label.text}: {quoted}" if quoted else label.text
+
+
+def _edges(probe: Probe, tokens: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+    mask = np.zeros(probe.facts.rows * probe.facts.cols, bool)
+    mask[list(tokens)] = True
+    return [(*start, *stop) for start, stop in edges(mask.reshape(probe.facts.rows, probe.facts.cols))]
+
+
+def _picture(image: Image.Image | None) -> str | None:
+    if image is None:
+        return None
+    data = io.BytesIO()
+    image.convert("RGB").save(data, format="PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"

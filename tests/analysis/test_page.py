@@ -1,0 +1,122 @@
+"""The page to browse a probe in: one file, and its script run by node where there is one."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from strata.analysis.page import page, write_page
+from strata.hierarchy.errors import InputError
+from tests.analysis.probes import BLOCKS, COLS, LEFT, made_probe, picture
+
+STUB = """
+const made = {};
+function element() {
+  return {
+    style: { setProperty() {} }, dataset: {}, classList: { add() {}, toggle() {} },
+    checked: true, value: 70, children: [],
+    append(...items) { this.children.push(...items); }, replaceChildren(...items) { this.children = items; },
+    setAttribute() {}, addEventListener() {}, getBoundingClientRect: () => ({ left: 0, top: 0, width: 1, height: 1 }),
+    getContext: () => ({ createImageData: (w, h) => ({ data: new Uint8ClampedArray(4 * w * h) }), putImageData() {} }),
+  };
+}
+globalThis.document = {
+  getElementById: id => made[id] ??= element(), createElement: element, createElementNS: element,
+  documentElement: element(), body: element(), addEventListener() {},
+};
+globalThis.matchMedia = () => ({ matches: true });
+made.data = { textContent: require("fs").readFileSync(0, "utf8") };
+"""
+ASKS = """
+(async () => {
+  while (!document.body.dataset.ready) {
+    if (String(made.about?.textContent).startsWith("This page")) throw new Error(made.about.textContent);
+    await new Promise(done => setTimeout(done, 5));
+  }
+  const press = key_ => key({ key: key_, target: { tagName: "BODY" }, preventDefault() {} });
+  const first = { ...state };
+  move("layer", 0); move("block", 0); move("phase", 0);
+  press("ArrowRight"); press("ArrowRight"); press("ArrowLeft"); press("ArrowLeft"); press("ArrowLeft");
+  press("ArrowUp"); press("]");
+  const moved = { ...state };
+  const map = Array.from(values(state.layer, state.phase, state.block)), mean = Array.from(values(1, PHASES, 3));
+  const area = shares().table;
+  pick(4);
+  const token = shares();
+  press("Escape");
+  const theme = document.documentElement.dataset.theme;
+  console.log(JSON.stringify({ first, moved, map, mean, area, token, left: state.token, theme }));
+})();
+"""
+
+
+class Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.scripts = 0
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "input", "img"):
+            self.open.append(tag)
+        self.scripts += tag == "script"
+        self.links += [value for name, value in attrs if name in ("src", "href") and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("regions", [True, False])
+def test_one_whole_file_without_network(regions: bool, tmp_path: Path) -> None:
+    path = write_page(made_probe(regions), picture() if regions else None, tmp_path / "probe.html")
+    text = path.read_text(encoding="utf-8")
+    assert [file.name for file in tmp_path.iterdir()] == ["probe.html"]
+    reader = Reader()
+    reader.feed(text)
+    assert reader.open == []
+    assert reader.scripts == 2, "a text with </script> in it must not close the data"
+    assert reader.links == []
+    assert re.findall(r"https?://[^\s\"']+", text) == ["http://www.w3.org/2000/svg"], "a name, never fetched"
+    assert text.count("data:image/png;base64,") == regions
+
+
+def test_a_folder_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        write_page(made_probe(), None, tmp_path / "none" / "probe.html")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node, which runs the page's script, is not installed")
+def test_the_script_shows_what_the_probe_holds() -> None:
+    probe = made_probe()
+    text = page(probe, picture())
+    data, script = re.findall(r"<script[^>]*>(.*?)</script>", text, re.DOTALL)
+    assert json.loads(data)["rows"] == 4
+    done = subprocess.run(
+        ["node", "-e", STUB + script + ASKS], input=data, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    labels, weights = probe.facts.labels, np.array([3, 2]) / 5
+    assert labels[found["first"]["layer"]].kind == "word"
+    assert found["first"]["phase"] == 2, "the mean over all steps"
+    assert (found["moved"]["block"], found["moved"]["phase"], found["moved"]["layer"]) == (len(BLOCKS) - 1, 1, 1)
+    np.testing.assert_allclose(found["map"], probe.maps[1, 1, -1].ravel(), atol=probe.maps[1].max() / 255)
+    mean = np.tensordot(weights, probe.maps[1, :, 3], 1)
+    np.testing.assert_allclose(found["mean"], mean.ravel(), atol=probe.maps[1].max() / 255)
+    heard = [0, 1, 3, 4]
+    np.testing.assert_allclose(found["area"], probe.shares[3:, :, 0][..., heard].mean(0), atol=1e-4)
+    texts = [n for n, label in enumerate(labels) if label.kind != "word"]
+    own = probe.maps[texts, 1, :, 4 // COLS, 4 % COLS].T
+    table = np.array(found["token"]["table"])
+    np.testing.assert_allclose(table[:, :-1], own, atol=2e-3)
+    np.testing.assert_allclose(table.sum(1), 1, atol=1e-6)
+    assert 4 not in LEFT
+    assert "in right" in found["token"]["title"]
+    assert found["left"] is None
+    assert found["theme"] == "dark"
