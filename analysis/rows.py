@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from strata.injection.attention import Regional
+from strata.injection.layout import Spans
 
 _LARGEST = 2**23
 """Numbers of a chunk of rows, 32 MiB."""
@@ -39,30 +40,36 @@ def rows_of(regional: Regional | None, rows: Tensor, length: int) -> Rows:
     """Resolve the attention of the tokens `rows` (int64 `[R]`) in a sequence of `length` tokens."""
     if regional is None:
         return Rows(rows, rows, None, None, None)
-    tokens = rows.tolist()
+    tokens = rows.cpu()
     heard = torch.full((len(tokens), length), -math.inf)
-    base = torch.full((len(tokens), length), -math.inf)
-    weight, lent = torch.zeros(len(tokens)), rows.clone()
-    strengths = None if regional.bias is None else regional.bias.float().cpu()
-    for n, token in enumerate(tokens):
-        for audience in regional.groups:
-            if any(start <= token < stop for start, stop in audience.queries):
-                for start, stop in audience.keys:
-                    weighted = audience.weighted and strengths is not None
-                    heard[n, start:stop] = strengths[start:stop] if weighted else 0.0  # type: ignore[index]
-        for start, stop in regional.base.keys:
-            base[n, start:stop] = 0.0
-        if any(start <= token < stop for start, stop in regional.direct):
-            weight[n] = 1.0
-        elif regional.blended is not None and regional.blended[0] <= token < regional.blended[1]:
-            weight[n] = 1.0 if regional.ratio is None else float(regional.ratio)
-            lent[n] = regional.lent + token - regional.blended[0]
-        if weight[n] == 1:
-            heard[n] = base[n]
+    base = torch.full((length,), -math.inf)
+    weight, lent = torch.zeros(len(tokens)), tokens.clone()
+    for audience in regional.groups:
+        bias = torch.full((length,), -math.inf)
+        for start, stop in audience.keys:
+            weighted = audience.weighted and regional.bias is not None
+            bias[start:stop] = regional.bias[start:stop].float().cpu() if weighted else 0.0  # type: ignore[index]
+        heard[_among(tokens, audience.queries)] = bias
+    for start, stop in regional.base.keys:
+        base[start:stop] = 0.0
+    weight[_among(tokens, regional.direct)] = 1.0
+    if regional.blended is not None:
+        blended = _among(tokens, (regional.blended,))
+        weight[blended] = 1.0 if regional.ratio is None else float(regional.ratio)
+        lent[blended] += regional.lent - regional.blended[0]
+    heard[weight == 1] = base
     device = rows.device
     if not weight.any():
-        return Rows(rows, lent, heard.to(device), None, None)
-    return Rows(rows, lent, heard.to(device), base.to(device), weight.to(device))
+        return Rows(rows, rows, heard.to(device), None, None)
+    return Rows(rows, lent.to(device), heard.to(device), base.expand(len(tokens), -1).to(device), weight.to(device))
+
+
+def _among(tokens: Tensor, spans: Spans) -> Tensor:
+    """Which of some tokens lie in the spans, bool `[R]`."""
+    among = torch.zeros(len(tokens), dtype=torch.bool)
+    for start, stop in spans:
+        among |= (tokens >= start) & (tokens < stop)
+    return among
 
 
 def attention_rows(q_LHD: Tensor, k_LHD: Tensor, rows: Rows) -> Tensor:
