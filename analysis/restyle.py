@@ -52,7 +52,7 @@ SHARES = ("before", "colour", "surface", "shape", "other", "background", "all")
 AMOUNTS = ("place", "edges", "other_change")
 """What is averaged."""
 _CHROMA = 30
-"""Of 255: objects are coloured, backgrounds are grey. Hulls of one rendered object in two styles then overlap to 97 %."""
+"""Of 255: objects are coloured, backgrounds are grey. Hulls of a rendered object in two styles then overlap to 97 %."""
 _SPECK = 6
 """Pixels; smaller patches of colour are the autoencoder's."""
 

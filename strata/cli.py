@@ -36,6 +36,8 @@ examples:
   strata generate plan.yaml                      draw a plan
   strata generate plan.yaml --model black-forest-labs/FLUX.1-dev --count 4
   strata generate out/plan/image.png             draw that picture again, bit for bit
+  strata restyle plan.yaml --low left="blue, dotted"
+                                                 and beside it in another style
   strata layout plan.yaml                        look at the regions before drawing
   strata routing show coarse-to-fine             which level is heard in which blocks, when
   strata roles && strata calibrate --roles out/roles -o mine.yaml
@@ -265,6 +267,7 @@ _PROBE_EXAMPLES = """\
 examples:
   strata probe plan.yaml --words "red,circle"
   strata probe "a red circle and a blue square" --words red,circle --concepts circle,square,background
+  strata probe plan.yaml --words "red,circle" --following
   strata probe plan.yaml --words red --blocks "double 0-3, single 0,2" --steps 0%-50% --seed 7
 """
 _RESTYLE = """\
@@ -506,6 +509,16 @@ def _add_probe(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--out", "-o", metavar="DIR", help="folder (default: out/PLAN-probe, …)")
     where.add_argument("--force", action="store_true", help="overwrite the probe in the folder")
     where.add_argument("--no-pictures", action="store_true", help="write no figures and no page")
+    obey = parser.add_argument_group("did the regions obey?")
+    obey.add_argument(
+        "--following",
+        action="store_true",
+        help="print and write (following.json) where each region's texts act against its area; on the miniature also"
+        " what the picture shows, by its scorer",
+    )
+    obey.add_argument(
+        "--clip", metavar="MODEL", help="--following, also by a CLIP model: a folder or a name on the Hugging Face hub"
+    )
 
 
 def _add_roles(parser: argparse.ArgumentParser) -> None:

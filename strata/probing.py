@@ -1,6 +1,7 @@
 """`strata probe`: draws a plan or a prompt and records what every block listened to."""
 
 import inspect
+import json
 import secrets
 import sys
 import tempfile
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from strata.analysis.probe import Probe
 
 MINIATURE_STEPS, STEPS, GUIDANCE = 20, 28, 3.5
+MINIATURE_TOKEN = 8
+"""Pixels a token of the miniature and of models trained by its recipe, whose pictures the exact scorer can judge."""
 FILES = ("probe.safetensors", "probe.json")
 
 
@@ -67,6 +70,8 @@ class ProbeRequest:
     out: str | None = None
     force: bool = False
     no_pictures: bool = False
+    following: bool = False
+    clip: str | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,8 @@ def probe(request: ProbeRequest) -> None:
             folder.abandon()
             raise
     print("\n".join(shares_table(found)))
+    if request.following or request.clip is not None:
+        _tell_following(job, found, image, folder)
     if not request.no_pictures:
         _draw_pictures(found, image, folder.path)
 
@@ -139,6 +146,10 @@ def _job(request: ProbeRequest, source: Source, plan: ScenePlan) -> _Job:
     recorded = source.record.settings if source.record is not None else None
     if source.record is not None and source.record.image is not None:
         raise InputError(f"{request.source}: was drawn from another picture; probe that from Python (docs/probes.md)")
+    if source.record is not None and source.record.swaps:
+        raise InputError(
+            f"{request.source}: was restyled from a later step on; probe that from Python (docs/probes.md)"
+        )
     kept_plan, files = portable(plan)
     check_attachments(files)
     if request.routing is not None:
@@ -166,6 +177,13 @@ def _check(job: _Job) -> None:
             texts |= {f"{stream.area}/{stream.level}": stream.text for stream in streams}
     if job.plan is None or counts is not None:
         check_words(texts, request.words)
+    if request.following or request.clip is not None:
+        if job.plan is None or not job.plan.regions:
+            raise InputError("--following: asks whether regions obeyed; give a plan with regions")
+        if request.clip is not None:
+            from strata.analysis.following_clip import check
+
+            check(request.clip, len(job.plan.regions))
     token = job.model.token_size()
     for name, side in zip(("width", "height"), job.size, strict=True):
         if token is not None and side % token:
@@ -249,6 +267,23 @@ def _picture(job: _Job, settings: Settings, image: "Image.Image") -> bytes:
         return png_bytes(image)
     record = Record(name=job.name, settings=settings, command=job.request.command, created=now(), versions=versions())
     return picture_bytes(image, job.kept_plan, job.routing, record, job.files)
+
+
+def _tell_following(job: _Job, found: "Probe", image: "Image.Image", folder: RunFolder) -> None:
+    """Whether the regions obeyed; by the exact scorer too, where the miniature drew texts of its language."""
+    from strata.analysis.following import following
+    from strata.analysis.following_exact import told
+
+    exact = job.model.token_size() == MINIATURE_TOKEN
+    if exact and job.plan is not None:
+        try:
+            told(job.plan)
+        except InputError as error:
+            note(f"no exact score: {error}")
+            exact = False
+    result = following(found, image, job.plan, exact, job.request.clip)
+    print(f"\ndid the regions obey?\n{result.table()}")
+    folder.write("following.json", json.dumps(result.as_data(), ensure_ascii=False, indent=1) + "\n")
 
 
 def shares_table(found: "Probe") -> list[str]:
