@@ -173,7 +173,7 @@ def _check(job: _Job) -> None:
     if counts is not None:
         chosen_blocks(request.blocks, *counts)
         if job.plan is not None:
-            streams = plan_streams(job.plan, job.routing.resolve(*counts, job.steps))
+            streams = plan_streams(job.plan, job.routing.balanced_for(job.plan).resolve(*counts, job.steps))
             texts |= {f"{stream.area}/{stream.level}": stream.text for stream in streams}
     if job.plan is None or counts is not None:
         check_words(texts, request.words)
