@@ -23,7 +23,7 @@ from PIL import Image
 from strata.analysis.probe import BASE, Probe, Values
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.grid import token_grid
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import Region, ScenePlan
 
 SOURCES = {
     "texts": "share of image tokens' attention that goes to the region's texts, and to its words in the base prompt",
@@ -230,10 +230,15 @@ def following(
     return Following(probe.facts.blocks, probe.facts.phases, tuple(regions), background, accuracy, clip)
 
 
+def region_text(region: Region) -> str:
+    """All that a region is told, by level."""
+    return ", ".join(text for _, text in region.by_level())
+
+
 def _regions(probe: Probe, plan: ScenePlan) -> list[RegionFollowing]:
     facts = probe.facts
     areas = _areas(probe, plan)
-    texts = {region.name: ", ".join(text for _, text in region.by_level()) for region in plan.regions}
+    texts = {region.name: region_text(region) for region in plan.regions}
     found = []
     for name, area in areas.items():
         others = [text for other, text in texts.items() if other != name]

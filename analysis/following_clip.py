@@ -13,6 +13,24 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import quote
 
 
+def check(model: str, regions: int) -> None:
+    """Whether `compare` could be asked, by the model's configuration alone. Raises `InputError` as it does."""
+    from transformers import CLIPConfig
+
+    if regions < 2:
+        raise InputError("clip: compares each region's text with the other regions'; needs at least two regions")
+    try:
+        config = CLIPConfig.get_config_dict(model)[0]
+    except (OSError, ValueError) as error:
+        raise _no_model(model, error) from error
+    if config.get("model_type") != "clip":
+        raise _no_model(model, f"its model_type is {quote(config.get('model_type', 'missing'))}")
+
+
+def _no_model(model: str, why: object) -> InputError:
+    return InputError(f"clip: {quote(model)}: holds no CLIP model with its processor: {why}")
+
+
 def compare(image: Image.Image, regions: Sequence[RegionFollowing], model: str) -> list[RegionFollowing]:
     """The regions with `clip`: the probability of the own text among all regions' texts, for the region's crop.
 
@@ -27,15 +45,14 @@ def compare(image: Image.Image, regions: Sequence[RegionFollowing], model: str) 
     Raises:
         InputError: fewer than two regions, or the model cannot be loaded.
     """
-    if len(regions) < 2:
-        raise InputError("clip: compares each region's text with the other regions'; needs at least two regions")
+    check(model, len(regions))
     from transformers import CLIPModel, CLIPProcessor
 
     try:
         net = CLIPModel.from_pretrained(model).eval()
         processor = CLIPProcessor.from_pretrained(model)
     except (OSError, ValueError) as error:
-        raise InputError(f"clip: {quote(model)}: holds no CLIP model with its processor: {error}") from error
+        raise _no_model(model, error) from error
     crops = [image.convert("RGB").crop(region.box) for region in regions]
     texts = [region.text for region in regions]
     inputs = processor(text=texts, images=crops, return_tensors="pt", padding=True, truncation=True)

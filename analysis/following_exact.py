@@ -7,11 +7,26 @@ from dataclasses import replace
 
 from PIL import Image
 
-from strata.analysis.following import RegionFollowing
+from strata.analysis.following import RegionFollowing, region_text
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.miniature.language import Backdrop, parse_backdrop, parse_thing
+from strata.miniature.language import Backdrop, Thing, parse_backdrop, parse_thing
 from strata.miniature.scorer import Scorer
+
+
+def told(plan: ScenePlan) -> list[Thing]:
+    """What each region's texts name.
+
+    Raises:
+        InputError: a text is not of the scene language, or names nothing.
+    """
+    things = []
+    for region in plan.regions:
+        thing = parse_thing(region_text(region))
+        if not any(thing.combination):
+            raise InputError(f"region {region.name}: its texts name no shape, colour or surface to judge")
+        things.append(thing)
+    return things
 
 
 def judge(
@@ -31,16 +46,12 @@ def judge(
     Raises:
         InputError: a text is not of the scene language, or names nothing.
     """
-    things = []
-    for region in regions:
-        thing = parse_thing(region.text)
-        if not any(thing.combination):
-            raise InputError(f"region {region.name}: its text names no shape, colour or surface to judge")
-        things.append(thing)
+    things = told(plan)
     said = [plan.prompt] if plan.background is None else [text for _, text in plan.background.by_level()]
-    told = [parse_backdrop(text) for text in said]
+    grounds = [parse_backdrop(text) for text in said]
     backdrop = Backdrop(
-        pattern=next((t.pattern for t in told if t.pattern), None), tone=next((t.tone for t in told if t.tone), None)
+        pattern=next((t.pattern for t in grounds if t.pattern), None),
+        tone=next((t.tone for t in grounds if t.tone), None),
     )
     scorer = Scorer.load()
     *found, whole = scorer.score_batch([image] * (len(regions) + 1), [*(region.box for region in regions), None])

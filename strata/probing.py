@@ -281,7 +281,8 @@ def _tell_following(job: _Job, found: "Probe", image: "Image.Image", folder: Run
         except InputError as error:
             note(f"no exact score: {error}")
             exact = False
-    result = following(found, image, job.plan, exact, job.request.clip)
+    with quiet():
+        result = following(found, image, job.plan, exact, job.request.clip)
     print(f"\ndid the regions obey?\n{result.table()}")
     folder.write("following.json", json.dumps(result.as_data(), ensure_ascii=False, indent=1) + "\n")
 

@@ -1,5 +1,7 @@
-"""A synthetic probe: two regions side by side, a plain one, on a canvas that is no square."""
+"""A synthetic probe, with two regions side by side or none, on a canvas that is no square; and a small CLIP."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,3 +71,24 @@ def made_probe(regions: bool = True, words: bool = True) -> Probe:
     arrays["shares"][..., 2] = 0
     arrays["shares"] /= arrays["shares"].sum(-1, keepdims=True)
     return Probe(facts, **arrays)
+
+
+def make_clip(folder: Path) -> None:
+    """A small random CLIP with its processor, in the format of the hub."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+
+    symbols = [*"abcdefghijklmnopqrstuvwxyz,"]
+    vocabulary = [*symbols, *(f"{s}</w>" for s in symbols), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({token: n for n, token in enumerate(vocabulary)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=16)
+    processor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    text = {"vocab_size": len(vocabulary), "max_position_embeddings": 16, "eos_token_id": len(vocabulary) - 1}
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    vision = {"image_size": 32, "patch_size": 8, **shape}
+    torch.manual_seed(0)
+    CLIPModel(CLIPConfig(text_config={**text, **shape}, vision_config=vision, projection_dim=16)).save_pretrained(
+        folder
+    )
+    CLIPProcessor(processor, tokenizer).save_pretrained(folder)

@@ -15,7 +15,7 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.miniature.language import Backdrop, Thing
 from strata.miniature.scenes import Placed, Scene
-from tests.analysis.probes import COLS, LEFT, PLAN, RIGHT, ROWS, made_probe, picture
+from tests.analysis.probes import COLS, LEFT, PLAN, RIGHT, ROWS, made_probe, make_clip, picture
 
 
 def area(tokens: tuple[int, ...]) -> np.ndarray:
@@ -136,27 +136,6 @@ def test_exact_scores_of_a_rendered_scene() -> None:
     assert shown.exact == 0.5
     assert "shape WRONG, colour right" in shown.table()
     assert "50 % of regions as told" in shown.table()
-
-
-def make_clip(folder: Path) -> None:
-    """A small random CLIP with its processor, in the format of the hub."""
-    import torch
-    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
-
-    symbols = [*"abcdefghijklmnopqrstuvwxyz,"]
-    vocabulary = [*symbols, *(f"{s}</w>" for s in symbols), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({token: n for n, token in enumerate(vocabulary)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=16)
-    processor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    text = {"vocab_size": len(vocabulary), "max_position_embeddings": 16, "eos_token_id": len(vocabulary) - 1}
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    vision = {"image_size": 32, "patch_size": 8, **shape}
-    torch.manual_seed(0)
-    CLIPModel(CLIPConfig(text_config={**text, **shape}, vision_config=vision, projection_dim=16)).save_pretrained(
-        folder
-    )
-    CLIPProcessor(processor, tokenizer).save_pretrained(folder)
 
 
 def test_clip_compares_a_region_with_all_texts(tmp_path: Path) -> None:

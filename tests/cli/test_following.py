@@ -1,0 +1,29 @@
+"""`strata probe --following`."""
+
+import json
+from pathlib import Path
+
+from tests.analysis.probes import make_clip
+from tests.cli.conftest import Run
+
+
+def test_the_command_tells(strata: Run, here: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    make_clip(clip)
+    options = ("-m", str(tiny_folder), "--seed", "3", "--words", "red,circle", "--run-steps", "1", "--no-pictures")
+    done = strata("probe", "plan.yaml", *options, "--following", "--clip", str(clip), "--out", "probed")
+    assert (done.code, done.err) == (0, "")
+    assert "did the regions obey?" in done.out
+    data = json.loads(Path("probed/following.json").read_text())
+    assert [region["name"] for region in data["regions"]] == ["left", "right"]
+    assert 0 <= data["scores"]["texts"] <= 1
+    assert 0 < data["scores"]["clip"] < 1
+    for source, more, message in (
+        ("a red circle", (), "--following: asks whether regions obeyed; give a plan with regions"),
+        ("plan.yaml", ("--clip", "no/such folder"), "clip: 'no/such folder': holds no CLIP model"),
+        ("plan.yaml", ("--clip", str(tiny_folder / "transformer")), "holds no CLIP model"),
+    ):
+        done = strata("probe", source, *options, "--following", *more)
+        assert (done.code, done.out) == (2, "")
+        assert message in done.err
