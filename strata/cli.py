@@ -272,17 +272,17 @@ examples:
 """
 _RESTYLE = """\
 Draws a plan, or a picture that strata drew, twice from the same seed: as it is, and with
-other low texts (colour, material, texture, lighting, style) in some areas. The content
-stays as it is told by the high texts. Writes a folder:
+other low texts (colour, material, texture, lighting, style) in some areas. The texts of
+the content stay as they are. Writes a folder:
 
   original/, restyled/   a run each, as `strata generate` writes them
   compare.png            both side by side
 
-With --from-step, the original's low texts are heard until there: the layout and shapes
-that the first steps decide are then those of the original."""
+With --from-step, the original's low texts are heard until there: what the first steps
+decide is then as in the original. Too late, and the style is decided as well."""
 _RESTYLE_EXAMPLES = """\
 examples:
-  strata restyle plan.yaml --low left="blue, dotted" --from-step 30%
+  strata restyle plan.yaml --low left="blue, dotted" --from-step 10%
   strata restyle out/plan/image.png --low background="gold leaf" --low global="oil painting"
   strata restyle plan.yaml --style-from other.yaml --seed 7 --count 4
 """
