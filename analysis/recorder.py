@@ -39,7 +39,7 @@ from strata.injection.layout import Span
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import Stream
 
-SAMPLED = 128
+SAMPLED = 64
 """Image tokens at most whose attention's entropy is taken, evenly spaced."""
 _REMEMBERED = 8
 """Kinds of attention whose masks are kept; a step rarely has more."""
