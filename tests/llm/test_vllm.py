@@ -276,7 +276,8 @@ def main():
     plans, failures = {}, []
     requests = [Request(*row) for row in json.loads(sys.argv[1])]
     plan_many(Planner(backend), requests, on_plan=plans.__setitem__, on_failure=lambda i, e: failures.append(str(e)))
-    fine = Question("layout", (Message("user", "a red circle"),), {"type": "object", "properties": {}}, max_tokens=9)
+    closed = {"type": "object", "properties": {}, "additionalProperties": False}
+    fine = Question("layout", (Message("user", "a red circle"),), closed, max_tokens=9)
     words = 'Task: layout\\nPrompt: "' + "red " * 50000 + '"'
     long = Question("layout", (Message("user", words),), {"type": "object"})
     mixed = [type(answer).__name__ for answer in backend.ask_many([fine, long, fine])]
