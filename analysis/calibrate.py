@@ -45,6 +45,7 @@ class Candidate:
     isolate: float = 0.5
     until: float = 1.0
     base_ratio: float = 0.2
+    anchor: bool = False
 
     def routing(self, name: str = "candidate") -> Routing:
         """As a routing: isolated at first, open then, plain FLUX from `until` on."""
@@ -61,7 +62,7 @@ class Candidate:
                     rule["steps"] = _percent(start, stop)
                 rules.append(rule | ({"isolate": True} if isolate else {}))
         blend = {"mode": "shared", "base_ratio": self.base_ratio}
-        return Routing.model_validate({"name": name, "blend": blend, "rules": rules})
+        return Routing.model_validate({"name": name, "blend": blend, "anchor": self.anchor, "rules": rules})
 
 
 def _percent(start: float, stop: float) -> str:
@@ -99,9 +100,9 @@ def candidates(count: int, acting: Mapping[str, tuple[float, float]], seed: int 
         high, low = acting["high"], acting["low"]
         depths += [(high, low), (high, every), (every, low)]
     grid = [
-        Candidate(high, low, isolate, until, ratio)
-        for (high, low), isolate, until, ratio in itertools.product(
-            dict.fromkeys(depths), (0.0, 0.3, 0.5, 0.7, 1.0), (0.5, 0.75, 1.0), RATIOS[:4]
+        Candidate(high, low, isolate, until, ratio, anchor)
+        for (high, low), isolate, until, ratio, anchor in itertools.product(
+            dict.fromkeys(depths), (0.0, 0.3, 0.5, 0.7, 1.0), (0.5, 0.75, 1.0), RATIOS[:4], (False, True)
         )
         if isolate <= until
     ]

@@ -27,12 +27,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """One text, its area (a region's name, "background" or "global"), and `weight[T, B]` in [0, 1], 0 = inaudible."""
+    """One text, its area (a region's name, "background" or "global"), and `weight[T, B]` in [0, 1], 0 = inaudible.
+
+    `lead`: what the text begins with under an anchored routing, its area's content; a swap keeps it.
+    """
 
     area: str
     level: Level
     text: str
     weight: NDArray[np.float32]
+    lead: str = ""
 
     def last_block(self, step: int) -> int:
         """The last block that hears the stream at a step; -1 where none does."""
@@ -96,11 +100,11 @@ def _swapped(streams: list[Stream], swap: Swap) -> list[Stream]:
         steps, blocks = own.weight.shape
         shape = list(np.shape(swap.where))
         raise InputError(f"swap where: {shape}: must fit {steps} steps × {blocks} blocks") from error
-    left = replace(own, weight=np.where(where, np.float32(0), own.weight))
-    other = (
-        [] if swap.text is None else [replace(own, text=swap.text, weight=np.where(where, own.weight, np.float32(0)))]
-    )
-    return [*streams[: places[0]], left, *other, *streams[places[0] + 1 :]]
+    swapped = [replace(own, weight=np.where(where, np.float32(0), own.weight))]
+    if swap.text is not None:
+        weight = np.where(where, own.weight, np.float32(0))
+        swapped.append(replace(own, text=own.lead + swap.text, weight=weight))
+    return [*streams[: places[0]], *swapped, *streams[places[0] + 1 :]]
 
 
 def _area_streams(area: str, texts: dict[Level, Description], schedule: Schedule) -> Iterable[Stream]:
@@ -115,6 +119,7 @@ def _area_streams(area: str, texts: dict[Level, Description], schedule: Schedule
         yield Stream(area, "full", text, schedule.strength("full", area) * np.float32(strength))
     else:
         for level, description in texts.items():
-            yield Stream(
-                area, level, description.text, schedule.strength(level, area) * np.float32(description.strength)
-            )
+            anchored = schedule.routing.anchor and level == "low" and "high" in texts and area != "global"
+            lead = f"{texts['high'].text}, " if anchored else ""
+            weight = schedule.strength(level, area) * np.float32(description.strength)
+            yield Stream(area, level, lead + description.text, weight, lead)

@@ -137,6 +137,8 @@ class Routing(StrictModel):
         background: what image tokens of no region hear where the plan gives no background texts: the base prompt, or
             nothing ("none", as published).
         pad: "full" keeps the padding tokens of the texts (as published), "none" drops them.
+        anchor: whether an area's low text is heard with its high text before it ("a circle, red, striped"), so that the
+            model knows what the detail is of. Global texts are left as they are.
         rules: who is heard where. Where rules of one level overlap, the strongest counts.
         balance: other base ratios and steps, by the number and size of a plan's regions; the first entry that fits
             holds, without one the routing as written. `balanced` applies it.
@@ -151,6 +153,7 @@ class Routing(StrictModel):
     unrouted: Literal["plain", "open"] = "plain"
     background: Literal["base", "none"] = "base"
     pad: Literal["none", "full"] = "none"
+    anchor: Annotated[bool, Field(strict=True)] = False
     rules: tuple[Rule, ...]
     balance: tuple[Balance, ...] = ()
     evidence: dict[str, Any] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from strata.llm.backends import (
 from strata.llm.errors import LlmError
 from strata.llm.protocol import Question
 
+PATIENCE = 30.0
+"""Seconds that the engine's process has to end by itself."""
 LARGEST_BATCH = 256
 """Questions under way at the same time."""
 
@@ -59,10 +62,12 @@ class VllmBackend:
             if not current_platform.is_sleep_mode_available():
                 raise LlmError(f"{self.name}: vLLM's sleep mode needs a GPU")
             made["enable_sleep_mode"] = True
+        before = set(multiprocessing.active_children())
         try:
             self._llm = vllm.LLM(model=model_folder(model), **made | settings)
         except Exception as error:
             raise self._problem(f"cannot be loaded: {_first_line(error)}") from error
+        self._processes = set(multiprocessing.active_children()) - before
 
     def check(self, prompt: str) -> None:
         """Takes every prompt; where the model is the bundled planner, those that it understands."""
@@ -96,6 +101,11 @@ class VllmBackend:
     def close(self) -> None:
         """Ends the engine's process, which frees the GPU. The backend is not used again."""
         self._llm.llm_engine.engine_core.shutdown()
+        for process in self._processes:
+            process.join(PATIENCE)
+            if process.is_alive():
+                process.kill()
+                process.join()
 
     def _chat(self, questions: Sequence[Question]) -> list[str | LlmError]:
         from vllm import SamplingParams

@@ -86,3 +86,14 @@ def test_a_swap_of_nothing_and_one_that_does_not_fit() -> None:
         plan_streams(plan(low="red"), schedule(UNIFORM), [Swap("r", "high", "a")])
     with pytest.raises(InputError, match="4 steps × 5 blocks"):
         plan_streams(plan(low="red"), schedule(UNIFORM), [Swap("r", "low", "a", np.ones(7, dtype=bool))])
+
+
+def test_an_anchored_routing_says_what_the_detail_is_of() -> None:
+    anchored = schedule("{name: a, about: a, anchor: true, rules: [{level: high}, {level: low}]}")
+    high, low = plan_streams(plan(high="a circle", low="red"), anchored)
+    assert (high.text, low.text) == ("a circle", "a circle, red")
+    assert [s.text for s in plan_streams(plan(low="red"), anchored)] == ["red"]
+    swapped = plan_streams(plan(high="a circle", low="red"), anchored, [Swap("r", "low", "blue")])
+    assert [s.text for s in swapped] == ["a circle", "a circle, blue"]
+    globals_too = plan(high="a circle", low="red").model_copy(update={"high": "wide", "low": "oil"})
+    assert {s.text for s in plan_streams(globals_too, anchored) if s.area == "global"} == {"wide", "oil"}
