@@ -359,7 +359,7 @@ class Budget:
             for first in (6, 4, 3, 2, 1):
                 rungs = (first, 3 * first, 9 * first)
                 search = size * first + -(-size // 3) * 2 * first + -(-size // 9) * 6 * first
-                weighing = (2 * first, 6 * first)
+                weighing = (first, 4 * first)
                 grid = 1 + len(RATIOS) * len(SPANS)
                 balance = grid * weighing[0] + (-(-grid // 3) + 1) * (weighing[1] - weighing[0])
                 if search * len(SEARCHED) + balance * len(LAYOUTS) <= scenes:

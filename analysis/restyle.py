@@ -1,9 +1,10 @@
 """Does a change of style leave the content alone? By level against one undivided text, from several steps on.
 
-Each scene is drawn from one noise in two ways, with a high and a low text a region ("high + low") and with one
-undivided text ("full", as Regional-Prompting-FLUX, arXiv 2411.02395, has it). Then the first region is to have another
-colour and another surface, its shape and all the rest staying: in the first way its low text is another one, in the
-second its undivided text, heard from the first step or from a later one. Every picture is compared with the unchanged
+Each scene is drawn from one noise in three ways: with a high and a low text a region ("high + low"), with the low text
+heard with the high one before it ("anchored", see `Routing.anchor`), and with one undivided text ("full", as
+Regional-Prompting-FLUX, arXiv 2411.02395, has it). Then the first region is to have another colour and another surface,
+its shape and all the rest staying: in the first ways its low text is another one, in the last its undivided text, heard
+from the first step or from a later one. Every picture is compared with the unchanged
 one of its own way. Objects, before and after, are of combinations kept out of the miniature's training.
 
 `python -m strata.analysis.restyle --scenes 200` draws, goes on where it was stopped, and prints the table.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -43,14 +44,16 @@ from strata.miniature.exam import scene_plan
 from strata.miniature.language import HELD_OUT, Thing, full_text, low_text
 from strata.miniature.scenes import Box, random_backdrop
 
-Way = Literal["high + low", "full"]
-WAYS: tuple[Way, ...] = ("high + low", "full")
+Way = Literal["high + low", "anchored", "full"]
+WAYS: tuple[Way, ...] = ("high + low", "anchored", "full")
 STARTS = (0.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0)
 """Percent of the steps after which the new text is heard."""
 SHARES = ("before", "colour", "surface", "shape", "other", "background", "all")
 """What is counted; see `compared`."""
 AMOUNTS = ("place", "edges", "other_change")
 """What is averaged."""
+GAINS = ("all", "place", "edges")
+"""What the ways are compared by on the same scenes."""
 _CHROMA = 30
 """Of 255: objects are coloured, backgrounds are grey. Hulls of a rendered object in two styles then overlap to 97 %."""
 _SPECK = 6
@@ -65,13 +68,17 @@ class Scene:
     boxes: tuple[Box, ...]
     target: Thing
     plans: tuple[ScenePlan, ScenePlan]
-    """In the order of `WAYS`."""
+    """By level, and undivided."""
     seed: int
+
+    def plan(self, way: Way) -> ScenePlan:
+        """The plan of a way, unchanged."""
+        return self.plans[way == "full"]
 
     def changed(self, way: Way) -> ScenePlan:
         """The plan with the first region's new text."""
         area = self.plans[0].regions[0].name
-        if way == "high + low":
+        if way != "full":
             return restyled(self.plans[0], {area: low_text(self.target)})
         plan = self.plans[1]
         region = plan.regions[0].model_copy(update={"full": full_text(self.target)})
@@ -80,7 +87,7 @@ class Scene:
     def kept_until(self, way: Way, early: NDArray[np.bool_]) -> Swap:
         """The old text, at the steps `early` [T]."""
         area, thing = self.plans[0].regions[0].name, self.things[0]
-        if way == "high + low":
+        if way != "full":
             return Swap(area, "low", low_text(thing), early[:, None])
         return Swap(area, "full", full_text(thing), early[:, None])
 
@@ -191,12 +198,14 @@ def key(number: int, way: Way, start: float) -> str:
 
 
 def study(
-    regional: RegionalPipeline, todo: Sequence[Scene], setup: Setup, journal: Journal, judge: Judge
+    pipe: Any, routing: Routing, todo: Sequence[Scene], setup: Setup, journal: Journal, judge: Judge
 ) -> Iterator[str]:
     """Draw and measure what the journal lacks; yields each run's key when it is kept."""
+    pipelines = {way: RegionalPipeline(pipe, routing.model_copy(update={"anchor": way == "anchored"})) for way in WAYS}
     options: dict[str, Any] = {"num_inference_steps": setup.steps, "num_images_per_prompt": setup.images}
     for number, scene in enumerate(todo):
-        for way, plan in zip(WAYS, scene.plans, strict=True):
+        for way in WAYS:
+            regional, plan = pipelines[way], scene.plan(way)
             missing = [start for start in setup.starts if key(number, way, start) not in journal.rows]
             if not missing:
                 continue
@@ -221,10 +230,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """The table, and by start how much more often all is as asked by level than undivided."""
+    """The table, and what the ways by level have over the undivided text on the same scenes, by way, start, name."""
 
     rows: tuple[Row, ...]
-    gains: dict[float, Estimate]
+    gains: Mapping[tuple[str, float, str], Estimate]
 
     def as_data(self) -> dict[str, Any]:
         """For JSON."""
@@ -233,7 +242,10 @@ class Result:
                 {"way": row.way, "start": row.start, **{n: e.as_data() for n, e in row.values.items()}}
                 for row in self.rows
             ],
-            "gains": {f"{start:g}": gain.as_data() for start, gain in self.gains.items()},
+            "gains": [
+                {"way": way, "start": start, "of": name, **gain.as_data()}
+                for (way, start, name), gain in self.gains.items()
+            ],
         }
 
     def table(self) -> str:
@@ -243,8 +255,10 @@ class Result:
         for row in self.rows:
             cells = "".join(f"{row.values[name].text(digits=int(name == 'other_change')):<16}" for name in names)
             lines.append(f"{row.way:<11}{f'{row.start:g}%':>5}  {cells}")
-        lines += ["", "all, high + low less full, on the same scenes:"]
-        lines += [f"  from {start:g}%: {gain.text()}" for start, gain in self.gains.items()]
+        lines += ["", f"{'less full':<11}{'':>5}  " + "".join(f"{name:<16}" for name in GAINS)]
+        for way, start in dict.fromkeys((way, start) for way, start, _ in self.gains):
+            cells = "".join(f"{self.gains[way, start, name].text():<16}" for name in GAINS)
+            lines.append(f"{way:<11}{f'{start:g}%':>5}  {cells}")
         return "\n".join(lines)
 
 
@@ -254,11 +268,11 @@ def result(journal: Journal, count: int, setup: Setup) -> Result:
     def marks(way: Way, start: float, name: str) -> NDArray[np.float64]:
         rows = [journal.rows[key(number, way, start)] for number in range(count)]
         values = [[np.nan if row[name] is None else row[name] for row in scene] for scene in rows]
-        with_any = [scene for scene in values if not np.isnan(scene).all()]
-        return np.array([np.nanmean(scene) for scene in with_any])
+        return np.array([np.nan if np.isnan(scene).all() else np.nanmean(scene) for scene in values])
 
     def estimate(way: Way, start: float, name: str) -> Estimate:
         found = marks(way, start, name)
+        found = found[~np.isnan(found)]
         if not len(found):
             return Estimate(np.nan, np.nan, np.nan)
         return wilson(float(found.mean()), len(found)) if name in SHARES else bootstrap(found)[0]
@@ -268,7 +282,13 @@ def result(journal: Journal, count: int, setup: Setup) -> Result:
         for start in setup.starts
         for way in WAYS
     )
-    gains = {s: bootstrap(marks("high + low", s, "all") - marks("full", s, "all"))[0] for s in setup.starts}
+    gains: dict[tuple[str, float, str], Estimate] = {
+        (way, start, name): bootstrap(marks(way, start, name) - marks("full", start, name))[0]
+        for start in setup.starts
+        for way in WAYS
+        if way != "full"
+        for name in GAINS
+    }
     return Result(rows, gains)
 
 
@@ -304,7 +324,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         runs = [key(n, way, start) for n in range(len(todo)) for way in WAYS for start in setup.starts]
         done = sum(run in journal.rows for run in runs)
         with tqdm(total=len(runs), initial=done, desc="restyle", disable=None, unit="run") as progress:
-            for _ in study(RegionalPipeline(pipe, routing), todo, setup, journal, Judge()):
+            for _ in study(pipe, routing, todo, setup, journal, Judge()):
                 progress.update()
         found = result(journal, args.scenes, setup)
         print(found.table())

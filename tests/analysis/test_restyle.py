@@ -25,7 +25,8 @@ def test_scenes_are_held_out_and_change_colour_and_surface_alone() -> None:
         assert scene.target.shape == first.shape
         assert scene.target.colour != first.colour
         assert scene.target.surface != first.surface
-        divided, undivided = (scene.changed(way) for way in WAYS)
+        divided, anchored, undivided = (scene.changed(way) for way in WAYS)
+        assert divided == anchored
         assert divided.regions[0].high == scene.plans[0].regions[0].high
         assert divided.regions[0].low == f"{scene.target.colour}, {scene.target.surface}"
         assert undivided.regions[0].full == f"a {scene.target.colour} {scene.target.surface} {scene.target.shape}"
@@ -82,12 +83,13 @@ def test_the_table_says_what_the_journal_holds(tmp_path: Path) -> None:
                 row = dict.fromkeys(names, float(way == "high + low" or number % 2))
                 journal.add(key(number, way, start), [row | ({"other": None} if number == 0 else {})])
     found = result(journal, 4, setup)
-    assert found.gains[0.0].value == 0.5
+    assert found.gains["high + low", 0.0, "all"].value == 0.5
+    assert found.gains["anchored", 0.0, "place"].value == 0
     full = next(row for row in found.rows if row.way == "full")
     assert full.values["all"].text() == "50 [15, 85]"
     assert full.values["other"].value == pytest.approx(2 / 3)
     assert "high + low   30%  100 [51, 100]" in found.table()
-    assert found.as_data()["gains"]["30"]["value"] == 0.5
+    assert found.as_data()["gains"][0] | {"value": 0.5, "of": "all"} == found.as_data()["gains"][0]
 
 
 def test_starts_that_leave_nothing_are_refused() -> None:
@@ -103,7 +105,7 @@ def test_a_small_study_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.C
     table = capsys.readouterr().out
     assert table.count("high + low ") >= 2
     journal = (tmp_path / "journal.jsonl").read_text().splitlines()
-    assert len(journal) == 1 + 2 * 2 * 2
+    assert len(journal) == 1 + 2 * len(WAYS) * 2
     (tmp_path / "journal.jsonl").write_text("\n".join(journal[:-1]) + "\n" + journal[-1][:20])
     main(["--scenes", "2", *quick])
     assert capsys.readouterr().out == table
