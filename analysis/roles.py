@@ -15,9 +15,9 @@ change of structure (SSIM), colour (CIEDE2000) and texture (local binary pattern
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -203,6 +203,8 @@ class Curve:
         windows: first and last block or step of each.
         points: the measure at each.
         rank: Spearman's correlation of measure and depth (or time), with its interval.
+        centre: the mean place of its effect, the windows' centres weighted by how far the measure rises above its
+            lowest point.
         most: the measure with the window everywhere (swap) or the unchanged picture (alone).
         least: the unchanged picture (swap), or nothing heard (alone).
     """
@@ -214,6 +216,7 @@ class Curve:
     windows: tuple[tuple[int, int], ...]
     points: tuple[Estimate, ...]
     rank: Estimate
+    centre: Estimate
     most: Estimate
     least: Estimate
 
@@ -223,7 +226,7 @@ class Curve:
             **{name: getattr(self, name) for name in ("kind", "level", "axis", "name")},
             "windows": [list(window) for window in self.windows],
             "points": [point.as_data() for point in self.points],
-            **{name: getattr(self, name).as_data() for name in ("rank", "most", "least")},
+            **{name: getattr(self, name).as_data() for name in ("rank", "centre", "most", "least")},
         }
 
 
@@ -263,6 +266,7 @@ def curves(journal: Journal, setup: Setup, blocks: int, scenes: int) -> list[Cur
                 over = [i for i in interventions if (i.kind, i.level, i.axis) == (kind, level, axis) and i.window]
                 for name in (*(EXACT[kind, level] if exact else ()), *CHANGES):
                     table = np.stack([values(i.key, name) for i in over], axis=1)
+                    middles = np.array([(i.window[0] + i.window[1]) / 2 for i in over if i.window])
                     found.append(
                         Curve(
                             kind,
@@ -272,6 +276,7 @@ def curves(journal: Journal, setup: Setup, blocks: int, scenes: int) -> list[Cur
                             tuple(i.window for i in over if i.window),
                             tuple(bootstrap(table)),
                             bootstrap(table, rank_correlation)[0],
+                            bootstrap(table, partial(_centre, middles))[0],
                             bootstrap(values(most, name))[0],
                             bootstrap(values(least, name))[0],
                         )
@@ -279,6 +284,6 @@ def curves(journal: Journal, setup: Setup, blocks: int, scenes: int) -> list[Cur
     return found
 
 
-def fingerprint(todo: Sequence[Trial]) -> str:
-    """Tells sets of scenes apart."""
-    return hashlib.sha256("".join(t.plan.to_yaml() + str(t.seed) for t in todo).encode()).hexdigest()[:12]
+def _centre(middles: NDArray[Any], curve: NDArray[Any]) -> float:
+    rise = curve - curve.min()
+    return float(rise @ middles / rise.sum()) if rise.sum() > 0 else float("nan")

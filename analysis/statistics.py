@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +22,15 @@ class Estimate:
     low: float
     high: float
 
-    def as_data(self) -> dict[str, float]:
-        """For JSON, rounded."""
-        return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
+    def as_data(self) -> dict[str, float | None]:
+        """For JSON, rounded; None for NaN."""
+        values = {"value": self.value, "low": self.low, "high": self.high}
+        return {name: None if np.isnan(value) else round(value, 4) for name, value in values.items()}
 
     def text(self, scale: float = 100.0, digits: int = 0) -> str:
-        """ "96 [93, 98]"."""
+        """ "96 [93, 98]"; a dash where nothing was measured."""
+        if np.isnan(self.value):
+            return "–"
         return f"{scale * self.value:.{digits}f} [{scale * self.low:.{digits}f}, {scale * self.high:.{digits}f}]"
 
 
@@ -55,7 +59,9 @@ def bootstrap(values: ArrayLike, of: Callable[[NDArray[Any]], Any] | None = None
 
     values_of = estimated(mean)
     resampled = means if of is None else np.stack([estimated(row) for row in means])
-    low, high = np.nanpercentile(resampled, [2.5, 97.5], axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of columns without any value, which are NaN
+        low, high = np.nanpercentile(resampled, [2.5, 97.5], axis=0)
     return [Estimate(float(v), float(a), float(b)) for v, a, b in zip(values_of, low, high, strict=True)]
 
 

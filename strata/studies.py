@@ -159,7 +159,7 @@ def roles(request: RolesRequest) -> None:
 
 def roles_table(curves: "list[Curve]") -> str:
     """Each measure: at its least and its most, where it peaks, and its rank correlation with depth or time."""
-    lines = [f"{'':24}{'least':>8}{'most':>8}   {'peak at':26}{'rank correlation':>22}"]
+    lines = [f"{'':24}{'least':>8}{'most':>8}   {'peak at':26}{'centre':>18}{'rank correlation':>22}"]
     group = None
     for curve in curves:
         if group != (group := (curve.kind, curve.level, curve.axis)):
@@ -169,7 +169,9 @@ def roles_table(curves: "list[Curve]") -> str:
         first, last = curve.windows[peak]
         least, most = (f"{scale * end.value:.{digits}f}" for end in (curve.least, curve.most))
         best = f"{first}-{last}: {curve.points[peak].text(scale, digits)}"
-        lines.append(f"  {curve.name:22}{least:>8}{most:>8}   {best:26}{curve.rank.text(1, 2):>22}")
+        lines.append(
+            f"  {curve.name:22}{least:>8}{most:>8}   {best:26}{curve.centre.text(1, 1):>18}{curve.rank.text(1, 2):>22}"
+        )
     return "\n".join(lines)
 
 
@@ -259,7 +261,7 @@ def _acting(path: str, search: Any) -> dict[str, tuple[float, float]]:
             for data in report["curves"]:
                 if (data["kind"], data["level"], data["axis"], data["name"]) == ("alone", level, "blocks", name):
                     points = tuple(Estimate(**point) for point in data["points"])
-                    ends = {key: Estimate(**data[key]) for key in ("rank", "most", "least")}
+                    ends = {key: Estimate(**data[key]) for key in ("rank", "centre", "most", "least")}
                     windows = tuple((first, last) for first, last in data["windows"])
                     curve = Curve("alone", level, "blocks", name, windows, points, **ends)  # type: ignore[arg-type]
                     found[level] = search.stretch(curve, sum(report["blocks"]))

@@ -108,7 +108,7 @@ def test_the_stretch_in_which_texts_act() -> None:
     def curve(values: list[float]) -> Curve:
         points = tuple(Estimate(v, v, v) for v in values)
         ends = Estimate(0.1, 0.1, 0.1)
-        return Curve("alone", "high", "blocks", "shape as told", tuple(places), points, ends, ends, ends)
+        return Curve("alone", "high", "blocks", "shape as told", tuple(places), points, ends, ends, ends, ends)
 
     assert stretch(curve([0.1, 0.9, 0.1, 0.1]), 5) == (0.2, 0.6)
     assert stretch(curve([0.1, 0.1, 0.1, 0.1]), 5) == (0.0, 1.0)
