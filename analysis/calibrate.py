@@ -45,7 +45,7 @@ class Candidate:
     isolate: float = 0.5
     until: float = 1.0
     base_ratio: float = 0.2
-    anchor: bool = False
+    anchor: bool = True
 
     def routing(self, name: str = "candidate") -> Routing:
         """As a routing: isolated at first, open then, plain FLUX from `until` on."""

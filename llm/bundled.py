@@ -290,6 +290,9 @@ def _read(question: Question) -> _Asked | LlmError:
     count = counts[0] if counts else len(known) or None
     if reason := refusal(prompt):
         return _refused(f"{reason}; it understands {UNDERSTOOD}; {CONNECT}")
+    styles = [line.removeprefix("Style: ") for line in lines if line.startswith("Style: ")]
+    if words := [word for style in styles for word in unknown(style)]:
+        return _refused(f'the style: the bundled planner does not know "{words[0]}"; {CONNECT}')
     for region in known:
         if region.content and (words := unknown(region.content)):
             return _refused(f'the region "{region.content}": the bundled planner does not know "{words[0]}"; {CONNECT}')
@@ -321,9 +324,13 @@ def _checked(question: Question, asked: _Asked, text: str) -> str | LlmError:
     if not fault and "light" in data:
         tone = counted(data.get("background_detail", data["background"]))
         fault = difference(words.of("tone"), tone.of("tone"))
+    boxes = [tuple(item["box"]) for item in objects if "box" in item]
+    if not fault and len(set(boxes)) < len(boxes):
+        fault = "puts two objects in one place"
     if fault:
         return _refused(
-            f"the bundled planner did not get this prompt right: its answer {fault}; say it more plainly, or {CONNECT}"
+            f"the bundled planner did not get this prompt right: its answer {fault}; name every object by itself, with"
+            f' its side ("a blue star on the left and a blue star on the right"), or {CONNECT}'
         )
     return text
 

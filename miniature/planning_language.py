@@ -428,7 +428,17 @@ def random_told(rng: random.Random, draw: Draw = seen_thing, kind: str = "any", 
         draw: where the things come from.
         kind: one of `KINDS`.
         count: how many things; chosen where None.
+
+    Prompts that read as if they named an object twice, or put two in one place, are not part of the language.
     """
+    while True:
+        told = _random_told(rng, draw, kind, count)
+        places = [arrange([thing.side for thing in told.things], form) for form in ("tall", "wide", "even")]
+        if refusal(told.prompt) is None and all(len({p.box for p in way}) == len(way) for way in places):
+            return told
+
+
+def _random_told(rng: random.Random, draw: Draw, kind: str, count: int | None) -> Told:
     if kind == "any":
         kind = rng.choices(KINDS[:-1], (38, 17, 13, 8, 8, 16))[0]
     if count is None:
@@ -527,6 +537,12 @@ _GROUP = re.compile(
     rf"(?:^| )({'|'.join(_NUMBERS)}) ((?:[a-z-]+ |, )*?)({'|'.join(sorted(_PLURALS, key=len, reverse=True))}) "
 )
 _INTRODUCED = re.compile(rf"(?:^| )(?:{'|'.join(_NUMBERS)}) (?:shapes|objects|things) : ")
+_LOOK = "|".join(word for word, meant in _MEANT.items() if meant in (*COLOURS, *SURFACES))
+_SHAPE = "|".join(word for word, meant in _MEANT.items() if meant in SHAPES)
+_MENTION = re.compile(rf"(?:^| )(?:(the|an?|one) )?((?:(?:{_LOOK}|,|and) )*)({_SHAPE})(?= )")
+_UNHEARD = re.compile(r" (?:of it|(?:both|all)(?! (?:on|against|in front))) ")
+_UPRIGHT_OF = {"top": "top", "upper": "top", "bottom": "bottom", "lower": "bottom"}
+_CORNER = re.compile(r"(?=\b(top|upper|bottom|lower) (left|right)\b)")
 _KINDS: dict[str, tuple[str, ...]] = {
     "shape": (*SHAPES, "shape"),
     "colour": COLOURS,
@@ -605,6 +621,13 @@ def refusal(prompt: str) -> str | None:
         return f"names {told.things} objects; the bundled planner places at most {MOST_THINGS}"
     flat = " ".join(_WORD.findall(prompt.lower().replace("-", " "))) + " "
     flat = _INTRODUCED.sub(" ", flat)
+    if back := _refers_back(flat):
+        return f'refers back to "{back}"; the bundled planner takes every mention for another object'
+    if match := _UNHEARD.search(flat):
+        return f'the bundled planner does not understand "{match[0].strip()}" here'
+    corners = Counter(f"{_UPRIGHT_OF[up]} {across}" for up, across in _CORNER.findall(flat))
+    if crowded := [corner for corner, count in corners.items() if count > 1]:
+        return f"puts two objects in the {crowded[0]} corner"
     if uncounted := [word for word in _GROUP.sub(" ", flat).split() if word in _PLURALS]:
         return f'does not say how many "{uncounted[0]}"'
     if tinted := _TINTED.search(flat):
@@ -612,6 +635,18 @@ def refusal(prompt: str) -> str | None:
     rest = _GROUND.sub(" ", flat).split()
     if stray := [word for word in rest if _MEANT.get(word, "") in (*TONES, "plain", "gradient")]:
         return f'the bundled planner knows "{stray[0]}" of backgrounds only'
+    return None
+
+
+def _refers_back(flat: str) -> str | None:
+    """The words of a mention with "the" that fit an object named before."""
+    seen: list[tuple[str, set[str]]] = []
+    for article, adjectives, noun in _MENTION.findall(flat):
+        shape = _MEANT.get(noun, noun)
+        told = {_MEANT[word] for word in adjectives.split() if word in _MEANT}
+        if article == "the" and any(shape == known and told <= words for known, words in seen):
+            return f"the {adjectives}{noun}".strip()
+        seen.append((shape, told))
     return None
 
 

@@ -102,7 +102,8 @@ def roles(request: RolesRequest) -> None:
     from strata.analysis.trials import Journal, Judge, trials
 
     what = request.what
-    routing = Routing.load(request.routing)
+    # An anchored low text repeats the high one, and neither could be changed alone.
+    routing = Routing.load(request.routing).model_copy(update={"anchor": False})
     if request.scenes < 2:
         raise InputError(f"--scenes {request.scenes}: intervals need at least 2")
     setup = study.Setup(

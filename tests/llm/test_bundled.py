@@ -177,6 +177,7 @@ CIRCLE, SQUARE = ("a circle", [0, 0, 500, 1000]), ("a square", [500, 0, 1000, 10
         (layout(CIRCLE, CIRCLE, topic=PROMPT), "leaves out square and invents circle"),
         (layout(CIRCLE, SQUARE, topic="a red circle and a blue dotted square"), "leaves out striped"),
         (layout(CIRCLE, SQUARE, topic=PROMPT + ", white background"), "invents white"),
+        (layout(CIRCLE, ("a square", CIRCLE[1]), topic=PROMPT), "two objects in one place"),
     ],
 )
 def test_an_answer_that_drops_or_invents_something_is_refused(answer: dict[str, object], fault: str) -> None:
@@ -215,6 +216,11 @@ def test_an_answer_that_does_not_end_is_an_error(backend: BundledBackend) -> Non
 def test_a_question_of_another_kind_is_an_error(backend: BundledBackend) -> None:
     with pytest.raises(LlmError, match="questions of the planner's own form only"):
         backend.ask(Question("layout", (Message("user", "Tell me a story."),), {"type": "object"}))
+
+
+def test_a_style_outside_the_language_is_refused(planner: Planner) -> None:
+    with pytest.raises(PlanError, match='the style: the bundled planner does not know "oil"'):
+        planner.plan(PROMPT, 64, 64, style="oil painting")
 
 
 def test_missing_weights_are_told() -> None:

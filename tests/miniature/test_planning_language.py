@@ -216,3 +216,29 @@ def test_exercises_are_the_same_every_time_and_of_things_never_trained(kind: str
     for exercise in found:
         for thing in exercise.truth.things:
             assert None in thing.combination or thing.combination in HELD_OUT
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reason"),
+    [
+        ("a red circle above a blue square, a yellow star below the blue square", 'refers back to "the blue square"'),
+        ("a circle on the left; the circle is red", 'refers back to "the circle"'),
+        ("a red circle on the left, a blue square to the left of it", 'does not understand "of it"'),
+        ("a red circle and a blue square, both striped", 'does not understand "both"'),
+        ("a red circle at the top left and a blue square in the upper-left corner", "two objects in the top left"),
+    ],
+)
+def test_what_would_be_taken_wrongly_is_refused(prompt: str, reason: str) -> None:
+    assert reason in str(refusal(prompt))
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "the red circle and the blue circle, both on a white background",
+        "a red circle on the left, a blue square to its right",
+        "a ring in the top left corner and a ring in the top right corner",
+    ],
+)
+def test_what_only_looks_like_it_is_not_refused(prompt: str) -> None:
+    assert refusal(prompt) is None
