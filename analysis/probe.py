@@ -224,12 +224,12 @@ class Probe:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; `path` may also be one of the two files.
+        """Read what `save` wrote; `path` may also be one of the two files, or the folder of `strata probe`.
 
         Raises:
             InputError: a file is missing or damaged, or the two do not belong together.
         """
-        arrays, facts = _paths(path)
+        arrays, facts = _paths(Path(path) / "probe" if Path(path).is_dir() else path)
         described = validate(Facts, read_document(facts))
         try:
             found: Mapping[str, NDArray[Any]] = load_file(arrays)

@@ -575,7 +575,7 @@ def _add_routing(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="print a routing as a table", description="Prints a routing as a table.")
     show.add_argument("routing", metavar="NAME|FILE", help="a preset or a routing file")
     show.add_argument("-o", "--out", metavar="FILE", help="also draw it, as a .png")
-    show.add_argument("--regions", type=_whole, metavar="N", help="as it is balanced for plans with so many regions")
+    show.add_argument("--regions", type=_positive, metavar="N", help="as it is balanced for plans with so many regions")
     show.add_argument(
         "--area", type=_fraction, metavar="X", help="and this mean share of the canvas a region (default: 1 / N)"
     )
@@ -586,12 +586,6 @@ def _add_routing(parser: argparse.ArgumentParser) -> None:
             "--model-blocks", type=_blocks, metavar="D+S", help="double and single blocks (default: 19+38, FLUX.1)"
         )
         action.add_argument("--steps", type=_steps, default=28, metavar="N", help="denoising steps (default: 28)")
-
-
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,6}", text):
-        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number")
-    return int(text)
 
 
 def _texts(text: str) -> tuple[str, ...]:

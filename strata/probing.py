@@ -40,6 +40,9 @@ MINIATURE_STEPS, STEPS, GUIDANCE = 20, 28, 3.5
 MINIATURE_TOKEN = 8
 """Pixels a token of the miniature and of models trained by its recipe, whose pictures the exact scorer can judge."""
 FILES = ("probe.safetensors", "probe.json")
+PICTURES = ("words", "texts", "words_to_image", "concepts", "layers", "steps")
+BESIDE = (*(f"{name}.png" for name in PICTURES), "probe.html", "following.json")
+"""What may stand beside `FILES`; which of it depends on what is asked."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def probe(request: ProbeRequest) -> None:
         job = _read(request, Path(scratch))
         _check(job)
         folder = RunFolder.claim(request.out, f"{job.name}-probe", 1, request.force)
-        taken = [name for name in FILES if (folder.path / name).exists()]
+        taken = [name for name in (*FILES, *BESIDE) if (folder.path / name).exists()]
         if taken and not request.force:
             raise InputError(f"--out {request.out}: holds {taken[0]} already; give another folder, or --force")
         try:
@@ -118,6 +121,8 @@ def probe(request: ProbeRequest) -> None:
         except BaseException:
             folder.abandon()
             raise
+        for name in BESIDE:  # of a probe before this one
+            (folder.path / name).unlink(missing_ok=True)
     print("\n".join(shares_table(found)))
     if request.following or request.clip is not None:
         _tell_following(job, found, image, folder)

@@ -218,8 +218,8 @@ def _open_picture(path: str, scratch: Path) -> Source:
     missing = [key for key in (_CHUNK_RUN, _CHUNK_PLAN, _CHUNK_ROUTING) if key not in texts]
     if missing:
         raise InputError(
-            f"{path}: holds no record of a run (no text chunk {missing[0]}): it was not drawn by strata,"
-            " or another program rewrote it; give a plan instead"
+            f"{path}: holds no record of a run (no text chunk {missing[0]}): it was not drawn by strata"
+            " from a plan, or another program rewrote it; give a plan instead"
         )
     record = validate(Record, parse_document(texts[_CHUNK_RUN], f"{path} (record)", syntax="json"))
     files = _unpack(path, texts, scratch)

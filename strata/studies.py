@@ -139,6 +139,8 @@ def roles(request: RolesRequest) -> None:
         runs = request.scenes * (1 + len(setup.interventions(blocks)))
         done = sum(1 for key in journal.rows if int(key.split()[0]) < request.scenes)
         judge = Judge() if what.is_miniature() else None
+        if 0 < done < runs:
+            note(f"{journal.path} has {done} of {runs} runs; going on")
         with tqdm(total=runs, initial=min(done, runs), desc="roles", disable=None, unit="run") as progress:
             for _ in study.study(regional, todo, setup, journal, judge):
                 progress.update()
@@ -159,20 +161,21 @@ def roles(request: RolesRequest) -> None:
 
 
 def roles_table(curves: "list[Curve]") -> str:
-    """Each measure: at its least and its most, where it peaks, and its rank correlation with depth or time."""
-    lines = [f"{'':24}{'least':>8}{'most':>8}   {'peak at':26}{'centre':>18}{'rank correlation':>22}"]
+    """Each measure without and with the change everywhere, where a window changes it most, and its place in depth."""
+    lines = [f"{'':24}{'without':>9}{'everywhere':>12}   {'strongest window':28}{'centre':>16}{'rank correlation':>22}"]
     group = None
     for curve in curves:
         if group != (group := (curve.kind, curve.level, curve.axis)):
-            lines.append(f"{curve.kind}, {curve.level} text, window of {curve.axis}")
+            what = "another text" if curve.kind == "swap" else "heard alone"
+            lines.append(f"{what}, {curve.level} level, window of {curve.axis}")
         scale, digits = (100.0, 0) if curve.name.split()[-1] in ("told", "swapped") else (1.0, 2)
-        peak = max(range(len(curve.points)), key=lambda i: curve.points[i].value)
+        moved = [abs(point.value - curve.least.value) for point in curve.points]
+        peak = max(range(len(moved)), key=moved.__getitem__)
         first, last = curve.windows[peak]
         least, most = (f"{scale * end.value:.{digits}f}" for end in (curve.least, curve.most))
-        best = f"{first}-{last}: {curve.points[peak].text(scale, digits)}"
-        lines.append(
-            f"  {curve.name:22}{least:>8}{most:>8}   {best:26}{curve.centre.text(1, 1):>18}{curve.rank.text(1, 2):>22}"
-        )
+        best = f"{first}-{last}: {curve.points[peak].text(scale, digits)}" if moved[peak] > 0 else "–"
+        places = f"{curve.centre.text(1, 1):>16}{curve.rank.text(1, 2):>22}"
+        lines.append(f"  {curve.name:22}{least:>9}{most:>12}   {best:28}{places}")
     return "\n".join(lines)
 
 
@@ -266,8 +269,10 @@ def _acting(path: str, search: Any) -> dict[str, tuple[float, float]]:
                     windows = tuple((first, last) for first, last in data["windows"])
                     curve = Curve("alone", level, "blocks", name, windows, points, **ends)  # type: ignore[arg-type]
                     found[level] = search.stretch(curve, sum(report["blocks"]))
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"--roles {path}: no report of `strata roles`: {error}") from error
+    except OSError as error:
+        raise InputError(f"--roles {path}: no report of `strata roles`: {error.strerror}") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError(f"--roles {path}: no report of `strata roles`: it lacks its curves, or is damaged") from error
     if len(found) < 2:
         raise InputError(
             f"--roles {path}: has no exact scores of texts heard alone; run `strata roles` without --kinds"

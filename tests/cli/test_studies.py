@@ -15,7 +15,7 @@ QUICK = ("--scenes", 2, "--images", 1, "--steps", 2, "--size", 64, "--block-wind
 def test_roles_of_any_model(strata: Run, here: Path, tiny_folder: Path) -> None:
     done = strata("roles", "--model", tiny_folder, "--kinds", "swap", "-o", "study", *QUICK)
     assert done.code == 0, done.err
-    assert "swap, high text, window of blocks" in done.out
+    assert "another text, high level, window of blocks" in done.out
     assert "structure change" in done.out
     assert "shape as swapped" not in done.out, "the exact scorer knows the miniature's pictures alone"
     report = json.loads((here / "study" / "roles.json").read_text())
