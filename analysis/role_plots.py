@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 COLOURS = {"shape": "#0072b2", "colour": "#d55e00", "surface": "#009e73"}
 COLOURS |= {"structure": COLOURS["shape"], "texture": COLOURS["surface"]}
 """Okabe and Ito's, which colour-blind readers can tell apart."""
+MARKS = {"shape": "o-", "structure": "o-", "colour": "s--", "surface": "^:", "texture": "^:"}
+"""Curves that lie on each other stay visible."""
 HEADS: dict[Kind, str] = {
     "swap": "another text inside the window:\nhow often the picture follows it",
     "alone": "the text heard inside the window alone:\nhow often the picture obeys it",
@@ -60,7 +62,7 @@ def _panel(panel: Any, chosen: Sequence[Curve], double_blocks: int) -> None:
         centres = [(a + b) / 2 for a, b in curve.windows]
         values, low, high = ([scale * getattr(p, name) for p in curve.points] for name in ("value", "low", "high"))
         label = f"{subject} ({'content, high text' if curve.level == 'high' else 'detail, low text'})"
-        panel.plot(centres, values, "o-", color=COLOURS[subject], label=label, markersize=4, linewidth=1.8)
+        panel.plot(centres, values, MARKS[subject], color=COLOURS[subject], label=label, markersize=5, linewidth=1.8)
         panel.fill_between(centres, low, high, color=COLOURS[subject], alpha=0.16, linewidth=0)
         panel.axhline(scale * curve.least.value, color=COLOURS[subject], linestyle=":", linewidth=1)
     axis = chosen[0].axis
@@ -76,7 +78,8 @@ def _panel(panel: Any, chosen: Sequence[Curve], double_blocks: int) -> None:
         places = range(0, last + 1, stride)
         panel.set_xticks(list(places))
         panel.set_xticklabels([f"d{i}" if i < double_blocks else f"s{i - double_blocks}" for i in places])
-        panel.set_xlabel(f"centre of the window of {width} blocks (d: double, s: single)")
+        panel.set_xlabel(f"centre of the window of {width} block{'s' if width > 1 else ''} (d: double, s: single)")
     else:
-        panel.set_xlabel(f"centre of the window of {width} steps")
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.set_xlabel(f"centre of the window of {width} step{'s' if width > 1 else ''}")
     panel.legend(fontsize=8, loc="best", framealpha=0.8)
