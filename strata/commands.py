@@ -21,6 +21,8 @@ from strata.run import decode_picture, open_source, png_bytes, portable
 FLUX_BLOCKS = (19, 38)
 """Double and single blocks of FLUX.1."""
 STEPS = 28
+EVIDENCE_LINES = 12
+"""Of a routing's evidence that are shown."""
 
 
 def layout(plan: str, out: str, image: str | None) -> None:
@@ -83,7 +85,10 @@ def show_routing(
     if regions is None:
         _print_balance(routing)
     if routing.evidence:
-        print(f"\nevidence:\n{textwrap.indent(dump_yaml(routing.evidence), '  ')}", end="")
+        lines = dump_yaml(routing.evidence).splitlines()
+        print("\nevidence:", *(f"  {line}" for line in lines[:EVIDENCE_LINES]), sep="\n")
+        if len(lines) > EVIDENCE_LINES:
+            print(f"  … {len(lines) - EVIDENCE_LINES} more lines in {name}")
     if out is not None:
         _write_png(out, png_bytes(draw_schedule(schedule)))
 
