@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from strata.analysis.clip_judge import ClipJudge
 from strata.analysis.roles import Curve
 from strata.analysis.statistics import Estimate, bootstrap
 from strata.analysis.trials import Journal, Judge, Trial, trials
@@ -124,7 +125,7 @@ class Examiner:
     """
 
     pipe: Any
-    judge: Judge
+    judge: Judge | ClipJudge
     journal: Journal
     options: Mapping[str, Any]
     images: int = 2

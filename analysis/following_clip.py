@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from PIL import Image
@@ -31,6 +32,16 @@ def _no_model(model: str, why: object) -> InputError:
     return InputError(f"clip: {quote(model)}: holds no CLIP model with its processor: {why}")
 
 
+def load_clip(model: str) -> tuple[Any, Any]:
+    """A CLIP model and its processor. Raises `InputError`."""
+    from transformers import CLIPModel, CLIPProcessor
+
+    try:
+        return CLIPModel.from_pretrained(model).eval(), CLIPProcessor.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        raise _no_model(model, error) from error
+
+
 def compare(image: Image.Image, regions: Sequence[RegionFollowing], model: str) -> list[RegionFollowing]:
     """The regions with `clip`: the probability of the own text among all regions' texts, for the region's crop.
 
@@ -46,13 +57,7 @@ def compare(image: Image.Image, regions: Sequence[RegionFollowing], model: str) 
         InputError: fewer than two regions, or the model cannot be loaded.
     """
     check(model, len(regions))
-    from transformers import CLIPModel, CLIPProcessor
-
-    try:
-        net = CLIPModel.from_pretrained(model).eval()
-        processor = CLIPProcessor.from_pretrained(model)
-    except (OSError, ValueError) as error:
-        raise _no_model(model, error) from error
+    net, processor = load_clip(model)
     crops = [image.convert("RGB").crop(region.box) for region in regions]
     texts = [region.text for region in regions]
     inputs = processor(text=texts, images=crops, return_tensors="pt", padding=True, truncation=True)

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from strata.analysis.clip_judge import ClipJudge
 from strata.analysis.measures import colour_change, pixel_change, structure_change, texture_change
 from strata.analysis.statistics import Estimate, bootstrap, rank_correlation
 from strata.analysis.trials import Journal, Judge, Trial, part
@@ -130,7 +131,7 @@ def study(
     todo: Sequence[Trial],
     setup: Setup,
     journal: Journal,
-    judge: Judge | None = None,
+    judge: Judge | ClipJudge | None = None,
     show: Callable[[int, Sequence[Image.Image]], None] | None = None,
 ) -> Iterator[str]:
     """Draw and measure what the journal lacks; yields each run's key when it is kept.
@@ -138,7 +139,7 @@ def study(
     Args:
         regional: of the model and the routing under which the unchanged pictures are drawn.
         todo: the scenes.
-        judge: the exact scorer; None: pictures are only compared with the unchanged ones.
+        judge: the exact scorer, or CLIP; None: pictures are only compared with the unchanged ones.
         show: is given each scene's number and its unchanged pictures.
     """
     transformer = regional.pipe.transformer
@@ -165,7 +166,7 @@ def study(
 
 
 def _measured(
-    images: Sequence[Image.Image], before: Sequence[Image.Image], trial: Trial, judge: Judge | None
+    images: Sequence[Image.Image], before: Sequence[Image.Image], trial: Trial, judge: Judge | ClipJudge | None
 ) -> dict[str, float]:
     """The means over a run's pictures of everything that is measured."""
     own, others = trial.boxes[0], trial.boxes[1:]

@@ -471,6 +471,9 @@ def _add_study_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--steps", type=_steps, metavar="N", help="denoising steps (default: 28; 20 for the miniature)")
     group.add_argument("--guidance", type=_number, metavar="X", help="guidance scale (default: the pipeline's)")
     group.add_argument("--images", type=_positive, default=2, metavar="N", help="pictures a scene (default: 2)")
+    group.add_argument(
+        "--clip", metavar="MODEL", help="judge pictures by this CLIP model (folder or hub id), not by the exact scorer"
+    )
 
 
 def _add_probe(parser: argparse.ArgumentParser) -> None:

@@ -36,6 +36,7 @@ class StudyModel:
     steps: int | None = None
     guidance: float | None = None
     images: int = 2
+    clip: str | None = None
 
     def source(self) -> ModelSource:
         """Where the model is. Raises `InputError`."""
@@ -44,6 +45,23 @@ class StudyModel:
     def is_miniature(self) -> bool:
         """Whether the exact scorer can judge its pictures."""
         return self.source().token_size() == MINIATURE_TOKEN
+
+    def judge(self) -> Any:
+        """What judges the pictures: a CLIP model where one is named, the exact scorer, or nothing (None).
+
+        Raises:
+            InputError: there is no such CLIP model.
+        """
+        if self.clip is not None:
+            from strata.analysis.clip_judge import ClipJudge
+
+            with quiet():
+                return ClipJudge(self.clip)
+        if not self.is_miniature():
+            return None
+        from strata.analysis.trials import Judge
+
+        return Judge()
 
     def scale(self) -> int:
         """Canvas size over 64 pixels. Raises `InputError` for sizes that are no multiple."""
@@ -75,6 +93,7 @@ class StudyModel:
             "steps": self.run_steps(),
             "guidance": self.guidance,
             "images": self.images,
+            "clip": self.clip,
         }
 
 
@@ -99,7 +118,7 @@ def roles(request: RolesRequest) -> None:
     """Draws, measures, prints and writes `roles.json`, `roles.png` and the journal into the folder."""
     from strata.analysis import roles as study
     from strata.analysis.role_plots import draw_roles
-    from strata.analysis.trials import Journal, Judge, trials
+    from strata.analysis.trials import Journal, trials
 
     what = request.what
     # An anchored low text repeats the high one, and neither could be changed alone.
@@ -118,6 +137,7 @@ def roles(request: RolesRequest) -> None:
     counts = what.source().block_counts()
     if counts is not None:
         setup.interventions(sum(counts))  # windows that do not fit are told before anything is loaded
+    judge = what.judge()
     folder = Path(request.out)
     make_folder(folder, "--out")
     settings = {
@@ -138,7 +158,6 @@ def roles(request: RolesRequest) -> None:
         blocks += len(transformer.single_transformer_blocks)
         runs = request.scenes * (1 + len(setup.interventions(blocks)))
         done = sum(1 for key in journal.rows if int(key.split()[0]) < request.scenes)
-        judge = Judge() if what.is_miniature() else None
         if 0 < done < runs:
             note(f"{journal.path} has {done} of {runs} runs; going on")
         with tqdm(total=runs, initial=min(done, runs), desc="roles", disable=None, unit="run") as progress:
@@ -204,17 +223,18 @@ class CalibrateRequest:
 def calibrate(request: CalibrateRequest) -> None:
     """Searches, balances, reports, and writes the routing file."""
     from strata.analysis import calibrate as search
-    from strata.analysis.trials import Journal, Judge
+    from strata.analysis.trials import Journal
 
     what, out = request.what, Path(request.out)
     if out.suffix not in (".yaml", ".yml"):
         raise InputError(f"--out {quote(request.out)}: must be a .yaml file")
     if out.exists() and not request.force:
         raise InputError(f"--out {request.out}: is there already; --force replaces it")
-    if not what.is_miniature():
+    judge = what.judge()
+    if judge is None:
         raise InputError(
             f"model {quote(what.model)}: pictures can be judged exactly for the miniature and models trained by its"
-            " recipe only; write a routing by hand from what `strata roles` shows"
+            " recipe only; name a CLIP model with --clip"
         )
     acting = _acting(request.roles, search) if request.roles else {}
     plan = search.Budget.of(request.budget, what.images)
@@ -226,7 +246,7 @@ def calibrate(request: CalibrateRequest) -> None:
         if what.guidance is not None:
             options["guidance_scale"] = what.guidance
         with tqdm(desc="calibrate", unit="picture", disable=None) as progress:
-            examiner = search.Examiner(pipe, Judge(), journal, options, what.images, progress.update)
+            examiner = search.Examiner(pipe, judge, journal, options, what.images, progress.update)
             field = search.candidates(plan.candidates, acting, request.seed)
             ranked = search.halve(examiner, field, plan.rungs, search.SEARCHED, what.scale())
             best = ranked[0][0]

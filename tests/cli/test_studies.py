@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from strata.miniature import WEIGHTS
+from tests.analysis.probes import make_clip
 from tests.cli.conftest import Run
 
 QUICK = ("--scenes", 2, "--images", 1, "--steps", 2, "--size", 64, "--block-window", 2, "--step-window", 1)
@@ -56,7 +57,18 @@ def test_bad_input_is_told_before_anything_is_loaded(
 def test_calibrating_a_model_whose_pictures_cannot_be_judged(strata: Run, here: Path, tiny_folder: Path) -> None:
     done = strata("calibrate", "--model", tiny_folder, "-o", "mine.yaml")
     assert done.code == 2
-    assert "can be judged exactly for the miniature and models trained by its recipe only" in done.err
+    assert "trained by its recipe only; name a CLIP model with --clip" in done.err
+
+
+def test_a_clip_model_judges_pictures_of_any_model(strata: Run, here: Path, tiny_folder: Path) -> None:
+    (here / "clip").mkdir()
+    make_clip(here / "clip")
+    done = strata("roles", "--model", tiny_folder, "--kinds", "swap", "-o", "study", *QUICK, "--clip", here / "clip")
+    assert done.code == 0, done.err
+    assert "shape as swapped" in done.out
+    missing = strata("calibrate", "--model", tiny_folder, "-o", "mine.yaml", "--clip", "no/such folder")
+    assert missing.code == 2
+    assert "clip: 'no/such folder': holds no CLIP model" in missing.err
 
 
 def test_a_routing_file_is_not_replaced_unasked(strata: Run, here: Path) -> None:
