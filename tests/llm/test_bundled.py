@@ -72,13 +72,13 @@ def test_plans_of_unseen_combinations_are_exact(planner: Planner) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", EXERCISES)
 def test_each_kind_of_prompt_is_planned_exactly(planner: Planner, kind: str) -> None:
-    hard = {"four": 85, "some placed": 85, "partly told": 83, "regions": 88}  # 91 to 95 % by the report, less chance
-    assert right(planner, kind, 100, seed=8) >= hard.get(kind, 91)
+    hard = ("four", "some placed", "partly told", "regions")  # 91 to 95 % by the report, the others 96 to 100
+    assert right(planner, kind, 40, seed=8) >= (32 if kind in hard else 36)
 
 
 @pytest.mark.slow
 def test_one_call_is_exact_too(backend: BundledBackend) -> None:
-    assert right(Planner(backend, one_call=True), "any", 100, seed=9) >= 85
+    assert right(Planner(backend, one_call=True), "any", 40, seed=9) >= 34
 
 
 def test_answers_are_the_same_every_time_and_side_by_side(backend: BundledBackend) -> None:
