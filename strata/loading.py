@@ -18,6 +18,8 @@ from strata.miniature import WEIGHTS
 logger = logging.getLogger(__name__)
 
 MINIATURE = "miniature"
+MINIATURE_TOKEN = 8
+"""Pixels a token of the miniature and of models trained by its recipe, whose pictures the exact scorer can judge."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -57,6 +59,10 @@ class ModelSource:
             return int(2 ** len(config["block_out_channels"]))
         except (OSError, ValueError, LookupError, TypeError):
             return None  # loading will tell what is wrong
+
+    def is_judged_exactly(self) -> bool:
+        """Whether the miniature's exact scorer can judge the model's pictures."""
+        return self.token_size() == MINIATURE_TOKEN
 
 
 def locate(name: str) -> ModelSource:

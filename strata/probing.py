@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from strata.analysis.probe import Probe
 
 MINIATURE_STEPS, STEPS, GUIDANCE = 20, 28, 3.5
-MINIATURE_TOKEN = 8
-"""Pixels a token of the miniature and of models trained by its recipe, whose pictures the exact scorer can judge."""
 FILES = ("probe.safetensors", "probe.json")
 PICTURES = ("words", "texts", "words_to_image", "concepts", "layers", "steps")
 BESIDE = (*(f"{name}.png" for name in PICTURES), "probe.html", "following.json")
@@ -279,7 +277,7 @@ def _tell_following(job: _Job, found: "Probe", image: "Image.Image", folder: Run
     from strata.analysis.following import following
     from strata.analysis.following_exact import told
 
-    exact = job.model.token_size() == MINIATURE_TOKEN
+    exact = job.model.is_judged_exactly()
     if exact and job.plan is not None:
         try:
             told(job.plan)

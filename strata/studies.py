@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from strata.analysis.calibrate import Row
     from strata.analysis.roles import Curve
 
-MINIATURE_TOKEN = 8
-"""Pixels a token of the miniature and of models trained by its recipe, whose pictures the exact scorer can judge."""
 SMALLEST = 64
 """Pixels a side of a scene's canvas; others are multiples."""
 
@@ -44,7 +42,7 @@ class StudyModel:
 
     def is_miniature(self) -> bool:
         """Whether the exact scorer can judge its pictures."""
-        return self.source().token_size() == MINIATURE_TOKEN
+        return self.source().is_judged_exactly()
 
     def judge(self) -> Any:
         """What judges the pictures: a CLIP model where one is named, the exact scorer, or nothing (None).
