@@ -37,7 +37,7 @@ from strata.hierarchy.files import quote, write_atomic
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.restyle import restyled
 from strata.injection.pipeline import RegionalPipeline
-from strata.injection.streams import Swap
+from strata.injection.streams import TextOverride
 from strata.layers.ranges import Percent
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.miniature.exam import scene_plan
@@ -84,12 +84,12 @@ class Scene:
         region = plan.regions[0].model_copy(update={"full": full_text(self.target)})
         return plan.model_copy(update={"regions": (region, *plan.regions[1:])})
 
-    def kept_until(self, way: Way, early: NDArray[np.bool_]) -> Swap:
+    def kept_until(self, way: Way, early: NDArray[np.bool_]) -> TextOverride:
         """The old text, at the steps `early` [T]."""
         area, thing = self.plans[0].regions[0].name, self.things[0]
         if way != "full":
-            return Swap(area, "low", low_text(thing), early[:, None])
-        return Swap(area, "full", full_text(thing), early[:, None])
+            return TextOverride(area, "low", low_text(thing), early[:, None])
+        return TextOverride(area, "full", full_text(thing), early[:, None])
 
 
 def scenes(count: int, seed: int = 0) -> list[Scene]:
@@ -214,7 +214,7 @@ def study(
             for start in missing:
                 early = setup.early(start)
                 swaps = [scene.kept_until(way, early)] if early.any() else []
-                after = regional(changed, seed=scene.seed, swaps=swaps, **options).images
+                after = regional(changed, seed=scene.seed, overrides=swaps, **options).images
                 journal.add(key(number, way, start), compared(before, after, scene, judge))
                 yield key(number, way, start)
 

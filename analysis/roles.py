@@ -30,7 +30,7 @@ from strata.analysis.statistics import Estimate, bootstrap, rank_correlation
 from strata.analysis.trials import Journal, Judge, Trial, part
 from strata.hierarchy.errors import InputError
 from strata.injection.pipeline import RegionalPipeline
-from strata.injection.streams import Swap
+from strata.injection.streams import TextOverride
 from strata.miniature.language import high_text, low_text
 
 Level = Literal["high", "low"]
@@ -59,7 +59,7 @@ class Intervention:
             return f"{self.kind} {self.level} {'everywhere' if self.kind == 'swap' else 'nowhere'}"
         return f"{self.kind} {self.level} {self.axis} {self.window[0]}-{self.window[1]}"
 
-    def swap(self, trial: Trial, steps: int, blocks: int) -> Swap:
+    def swap(self, trial: Trial, steps: int, blocks: int) -> TextOverride:
         """The change of what is heard."""
         inside = np.ones((steps, blocks), dtype=bool)
         if self.window is not None:
@@ -73,9 +73,9 @@ class Intervention:
             inside[:] = False
         area = trial.plan.regions[0].name
         if self.kind == "alone":
-            return Swap(area, self.level, None, ~inside)
+            return TextOverride(area, self.level, None, ~inside)
         write = high_text if self.level == "high" else low_text
-        return Swap(area, self.level, write(trial.other), inside)
+        return TextOverride(area, self.level, write(trial.other), inside)
 
 
 def windows(count: int, width: int, stride: int) -> list[tuple[int, int]]:
@@ -160,7 +160,7 @@ def study(
             yield f"{number} unchanged"
         for intervention in missing:
             swap = intervention.swap(trial, setup.steps, blocks)
-            images = regional(trial.plan, seed=trial.seed, swaps=[swap], **options).images
+            images = regional(trial.plan, seed=trial.seed, overrides=[swap], **options).images
             journal.add(f"{number} {intervention.key}", _measured(images, before, trial, judge))
             yield f"{number} {intervention.key}"
 

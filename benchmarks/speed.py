@@ -21,12 +21,13 @@ import torch
 from diffusers import FluxTransformer2DModel
 from torch import Tensor
 
-from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import ScenePlan
-from strata.injection.attach import Session, attached
-from strata.injection.blocks import StepPlanner
-from strata.injection.layout import TokenLayout
-from strata.injection.streams import plan_streams
+from strata.injection.attach import Attachment, attached
+from strata.injection.facts import ModelFacts, Stack
+from strata.injection.families import family_of
+from strata.injection.methods import method_for
+from strata.injection.methods.base import Drawing
+from strata.injection.program import compile_program
 from strata.layers.routing import Routing
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -103,21 +104,21 @@ def random_model(args: argparse.Namespace) -> None:
             )[0]
         return out
 
+    family = family_of(model)
+    stacks = (Stack("double", len(model.transformer_blocks)), Stack("single", len(model.single_transformer_blocks)))
+    facts = ModelFacts(family.name, stacks, token_size=16, text_length=512)
     calls: dict[str, Callable[[], Any]] = {"0  plain FLUX": lambda: forward(nullcontext())}
     for regions in args.regions:
         plan = grid_plan(regions, args.pixels)
         for name in args.routing:
-            schedule = Routing.load(name).resolve(
-                len(model.transformer_blocks), len(model.single_transformer_blocks), 10
-            )
-            streams = plan_streams(plan, schedule)
-            layout = TokenLayout.of(token_grid(plan, rows, rows), rows * rows, device)
-            lengths = [args.tokens] * len(streams)
-            planner = StepPlanner(schedule, streams, lengths, args.base_tokens, layout, device)
+            programs = [compile_program(plan, Routing.load(name), facts, 10)]
+            streams = programs[0].streams
             texts = {s.text: torch.randn(1, args.tokens, width, device=device, dtype=dtype) for s in streams}
+            drawing = Drawing(family, programs, texts, lambda: 10, lambda rows, cols, steps, p=programs: p)
 
-            def call(planner: StepPlanner = planner, texts: dict[str, Tensor] = texts) -> Tensor:
-                return forward(attached(model, Session(lambda *_: planner, texts, lambda: 10)))
+            def call(drawing: Drawing = drawing) -> Tensor:
+                run = method_for(drawing.programs[0].routing).start(drawing)
+                return forward(attached(model, Attachment(family, run)))
 
             calls[f"{regions}  {name}"] = call
     million = sum(p.numel() for p in model.parameters()) / 1e6

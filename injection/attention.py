@@ -6,170 +6,213 @@ it may see. With base attention and blending (Training-free Regional Prompting f
 
 Shapes: B batch, L tokens, H heads, D head width. Text tokens come before image tokens; among the text, the streams come
 first and the base prompt last, so that base text and image are one contiguous stretch.
+
+What a block computes differs from plan to plan, and compiled code must not: it sees one opaque operator, whose only
+argument beside queries, keys and values is a number (as a tensor, so that no graph depends on it) under which the
+`BlockAttention` is found.
 """
 
 from __future__ import annotations
 
+import itertools
+import weakref
 from typing import Any, NamedTuple
 
 import torch
-from diffusers.models.attention_dispatch import dispatch_attention_fn
-from diffusers.models.embeddings import apply_rotary_emb
-from diffusers.models.transformers.transformer_flux import FluxAttnProcessor, _get_qkv_projections
+from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from torch import Tensor
 
 from strata.injection.layout import Span, Spans, take, within, without
 from strata.injection.parts import Part, attend_part, can_part, merge_parts
 
 
-class Audience(NamedTuple):
-    """Queries that see the same keys; spans over the whole sequence. `weighted`: some keys have a strength below 1."""
+class AttentionGroup(NamedTuple):
+    """Queries that attend to the same keys; spans over the sequence. `weighted`: some keys have a strength below 1."""
 
     queries: Spans
     keys: Spans
     weighted: bool = False
 
 
-class Regional(NamedTuple):
-    """What the attention of one block computes; all but the tensors is the same over blocks alike.
+class AttentionSpec(NamedTuple):
+    """What the attention of one block computes for one plan.
 
-    Every token is in the queries of one group, in `direct`, or in `blended`; blended ones are in a group too, unless
-    `ratio` is None, when the base's output is theirs.
+    Every token is in the queries of one group, in `direct`, in `blended`, or in the padding; blended ones are in a
+    group too, unless `ratio` is None, when the base attention's output is theirs.
 
     Attributes:
-        text: number of text tokens: streams, base, and in `split` blending the base's copy of the image.
+        text_length: number of tokens before the image.
         groups: unmasked attentions with disjoint queries.
-        base: the base attention over base text and image (or the copy), queries and keys one span each.
+        base: the base attention, queries and keys one span each.
         direct: tokens whose output is the base attention's.
         blended: image tokens whose output is `(1 - ratio) * group + ratio * base`; None: none.
-        lent: where in the sequence the base attention's queries for the blended tokens start.
+        base_queries: where in the sequence the base attention's queries for the blended tokens start.
         bias: float `[L]`, log strength of every key; None where all strengths are 1.
         ratio: scalar tensor.
+        padding: tokens at the start that belong to nothing.
     """
 
-    text: int
-    groups: tuple[Audience, ...]
-    base: Audience
+    text_length: int
+    groups: tuple[AttentionGroup, ...]
+    base: AttentionGroup
     direct: Spans
     blended: Span | None
-    lent: int
+    base_queries: int
     bias: Tensor | None
     ratio: Tensor | None
+    padding: int = 0
 
 
-class RegionalAttnProcessor:
-    """FLUX attention that hears regions. Without the `regional` argument it is the stock processor.
+_numbers = itertools.count()
+_known: weakref.WeakValueDictionary[int, BlockAttention] = weakref.WeakValueDictionary()
 
-    One instance serves all blocks; what differs between blocks comes with the call, so that compiled blocks share
-    their graphs.
+
+class BlockAttention:
+    """What the attention of blocks alike computes for a whole batch.
+
+    Attributes:
+        samples: the rows of the batch (None: all) and what they compute.
+        calls: how often it was computed.
+        key: int64 scalar on the CPU, by which `grouped_attention` finds it.
     """
 
-    def __init__(self, stock: FluxAttnProcessor) -> None:
-        self.stock = stock
-        self._attention_backend = stock._attention_backend
-        self._parallel_config = stock._parallel_config
+    def __init__(self, samples: tuple[tuple[slice | None, AttentionSpec], ...]) -> None:
+        self.samples = samples
+        self.calls = 0
+        self.key = torch.tensor(next(_numbers))
+        _known[int(self.key)] = self
 
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        image_rotary_emb: Any = None,
-        regional: Regional | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """Attend; takes and returns what diffusers' `FluxAttnProcessor` does."""
-        if regional is None:
-            out: Tensor | tuple[Tensor, Tensor] = self.stock(
-                attn, hidden_states, encoder_hidden_states, attention_mask, image_rotary_emb
-            )
-            return out
-        q, k, v, text_q, text_k, text_v = _get_qkv_projections(attn, hidden_states, encoder_hidden_states)
-        q, k, v = (x.unflatten(-1, (-1, attn.head_dim)) for x in (q, k, v))
-        q, k = attn.norm_q(q), attn.norm_k(k)
-        if attn.added_kv_proj_dim is not None:
-            text_q, text_k, text_v = (x.unflatten(-1, (-1, attn.head_dim)) for x in (text_q, text_k, text_v))
-            q = torch.cat([attn.norm_added_q(text_q), q], dim=1)
-            k = torch.cat([attn.norm_added_k(text_k), k], dim=1)
-            v = torch.cat([text_v, v], dim=1)
-        q = apply_rotary_emb(q, image_rotary_emb, sequence_dim=1)
-        k = apply_rotary_emb(k, image_rotary_emb, sequence_dim=1)
-        attended = regional_attention(q, k, v, regional, self._attention_backend).flatten(2, 3).to(q.dtype)
-        if encoder_hidden_states is None:
-            return attended
-        text, image = attended[:, : regional.text], attended[:, regional.text :]
-        image = attn.to_out[1](attn.to_out[0](image.contiguous()))
-        return image, attn.to_add_out(text.contiguous())
+    @staticmethod
+    def of(key: Tensor) -> BlockAttention:
+        """The one with this key."""
+        return _known[int(key)]
+
+
+def grouped_attention(q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, key: Tensor, backend: Any = None) -> Tensor:
+    """The output `[B, L, H, D]` of the `BlockAttention` with this key; one opaque operator in compiled code."""
+    if torch.compiler.is_compiling():
+        name = "" if backend is None else AttentionBackendName(backend).value
+        out_BLHD: Tensor = torch.ops.strata.grouped_attention(q_BLHD, k_BLHD, v_BLHD, key, name)
+        return out_BLHD
+    return _grouped_attention(q_BLHD, k_BLHD, v_BLHD, key, backend)
+
+
+def _grouped_attention(q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, key: Tensor, backend: Any) -> Tensor:
+    attention = BlockAttention.of(key)
+    attention.calls += 1
+    parts = []
+    for rows, spec in attention.samples:
+        q, k, v = (x if rows is None else x[rows] for x in (q_BLHD, k_BLHD, v_BLHD))
+        parts.append(regional_attention(q, k, v, spec, backend))
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+@torch.library.custom_op("strata::grouped_attention", mutates_args=())
+def _op(q: Tensor, k: Tensor, v: Tensor, key: Tensor, backend: str) -> Tensor:
+    return _grouped_attention(q, k, v, key, backend or None)
+
+
+@_op.register_fake
+def _(q: Tensor, k: Tensor, v: Tensor, key: Tensor, backend: str) -> Tensor:
+    return torch.empty_like(q)
+
+
+@torch.library.custom_op("strata::grouped_attention_backward", mutates_args=())
+def _op_backward(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, key: Tensor, backend: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    with torch.enable_grad():
+        inputs = [x.detach().requires_grad_() for x in (q, k, v)]
+        out = _grouped_attention(inputs[0], inputs[1], inputs[2], key, backend or None)
+        grads = torch.autograd.grad(out, inputs, grad, allow_unused=True)
+    return tuple(torch.zeros_like(x) if g is None else g for g, x in zip(grads, inputs, strict=True))  # type: ignore[return-value]
+
+
+@_op_backward.register_fake
+def _(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, key: Tensor, backend: str) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:4])
+    ctx.backend = inputs[4]
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    return (*torch.ops.strata.grouped_attention_backward(grad, *ctx.saved_tensors, ctx.backend), None, None)
+
+
+_op.register_autograd(_backward, setup_context=_setup)
 
 
 def regional_attention(
-    q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, regional: Regional, backend: Any = None
+    q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, spec: AttentionSpec, backend: Any = None
 ) -> Tensor:
-    """The attention output of all tokens, [B, L, H, D]."""
-    heard = _Hearing(q_BLHD, k_BLHD, v_BLHD, regional, backend)
+    """The attention output `[B, L, H, D]` of all tokens of one plan."""
+    tokens = _Tokens(q_BLHD, k_BLHD, v_BLHD, spec, backend)
     out_BLHD = torch.empty_like(q_BLHD)  # every token is written below, once
-    if regional.blended is not None and regional.ratio is not None and heard.shares_keys():
+    if spec.padding:
+        out_BLHD[:, : spec.padding] = 0
+    if spec.blended is not None and spec.ratio is not None and tokens.shares_keys():
         # Base and regional attention have image keys in common: attend to those once, then to what only one sees.
-        for span in regional.direct:
-            _write(out_BLHD, (span,), heard.attend(Audience((span,), regional.base.keys)))
-        for audience in regional.groups:
-            blended = audience.queries[0][0] >= regional.blended[0]
-            _write(out_BLHD, audience.queries, heard.blend(audience) if blended else heard.attend(audience))
+        for span in spec.direct:
+            _write(out_BLHD, (span,), tokens.attend(AttentionGroup((span,), spec.base.keys)))
+        for group in spec.groups:
+            blended = group.queries[0][0] >= spec.blended[0]
+            _write(out_BLHD, group.queries, tokens.blend(group) if blended else tokens.attend(group))
         return out_BLHD
 
-    base_BLHD = heard.attend(regional.base)
-    first = regional.base.queries[0][0]
-    for start, stop in regional.direct:
+    base_BLHD = tokens.attend(spec.base)
+    first = spec.base.queries[0][0]
+    for start, stop in spec.direct:
         out_BLHD[:, start:stop] = base_BLHD[:, start - first : stop - first]
-    for audience in regional.groups:
-        _write(out_BLHD, audience.queries, heard.attend(audience))
-    if regional.blended is not None:
-        start, stop = regional.blended
-        lent_BLHD = base_BLHD[:, regional.lent - first : regional.lent - first + stop - start]
-        if regional.ratio is not None:
-            lent_BLHD = torch.lerp(out_BLHD[:, start:stop], lent_BLHD, regional.ratio.to(out_BLHD.dtype))
-        out_BLHD[:, start:stop] = lent_BLHD
+    for group in spec.groups:
+        _write(out_BLHD, group.queries, tokens.attend(group))
+    if spec.blended is not None:
+        start, stop = spec.blended
+        blended_BLHD = base_BLHD[:, spec.base_queries - first : spec.base_queries - first + stop - start]
+        if spec.ratio is not None:
+            blended_BLHD = torch.lerp(out_BLHD[:, start:stop], blended_BLHD, spec.ratio.to(out_BLHD.dtype))
+        out_BLHD[:, start:stop] = blended_BLHD
     return out_BLHD
 
 
-def _write(out_BLHD: Tensor, queries: Spans, heard_BLHD: Tensor) -> None:
-    """Put an audience's output where its queries stand."""
+def _write(out_BLHD: Tensor, queries: Spans, attended_BLHD: Tensor) -> None:
+    """Put a group's output where its queries stand."""
     at = 0
     for start, stop in queries:
-        out_BLHD[:, start:stop] = heard_BLHD[:, at : at + stop - start]
+        out_BLHD[:, start:stop] = attended_BLHD[:, at : at + stop - start]
         at += stop - start
 
 
-class _Hearing(NamedTuple):
+class _Tokens(NamedTuple):
     """The tokens of one block, and attention among some of them."""
 
     q_BLHD: Tensor
     k_BLHD: Tensor
     v_BLHD: Tensor
-    regional: Regional
+    spec: AttentionSpec
     backend: Any
 
     def shares_keys(self) -> bool:
         """Whether base and regional attention are best computed from parts: many tokens, one image, regions closed."""
-        blended, base = self.regional.blended, self.regional.base
-        mixed = any(
-            audience.queries[0][0] < self.regional.text < audience.queries[-1][1] for audience in self.regional.groups
-        )
+        blended, base, text = self.spec.blended, self.spec.base, self.spec.text_length
+        mixed = any(group.queries[0][0] < text < group.queries[-1][1] for group in self.spec.groups)
         one_image = blended is not None and base.queries[0][1] > blended[0]
         return one_image and not mixed and can_part(self.q_BLHD, self.backend)
 
     def bias(self, keys: Spans, weighted: bool) -> Tensor | None:
-        if not weighted or self.regional.bias is None:
+        if not weighted or self.spec.bias is None:
             return None
-        return take(self.regional.bias[None, :, None, None], keys).view(1, 1, 1, -1).to(self.q_BLHD.dtype)
+        return take(self.spec.bias[None, :, None, None], keys).view(1, 1, 1, -1).to(self.q_BLHD.dtype)
 
-    def attend(self, audience: Audience) -> Tensor:
-        """The attention of an audience, through the user's backend."""
+    def attend(self, group: AttentionGroup) -> Tensor:
+        """The attention of a group, through the user's backend."""
         out_BLHD: Tensor = dispatch_attention_fn(
-            take(self.q_BLHD, audience.queries),
-            take(self.k_BLHD, audience.keys),
-            take(self.v_BLHD, audience.keys),
-            attn_mask=self.bias(audience.keys, audience.weighted),
+            take(self.q_BLHD, group.queries),
+            take(self.k_BLHD, group.keys),
+            take(self.v_BLHD, group.keys),
+            attn_mask=self.bias(group.keys, group.weighted),
             backend=self.backend,
         )
         return out_BLHD
@@ -179,16 +222,16 @@ class _Hearing(NamedTuple):
         bias = self.bias(keys, weighted)
         return attend_part(take(self.q_BLHD, queries), take(self.k_BLHD, keys), take(self.v_BLHD, keys), bias)
 
-    def blend(self, audience: Audience) -> Tensor:
+    def blend(self, group: AttentionGroup) -> Tensor:
         """Regional and base attention of image tokens, blended."""
-        text, ratio = self.regional.text, self.regional.ratio
+        text, ratio = self.spec.text_length, self.spec.ratio
         assert ratio is not None
-        own, texts = within(audience.keys, text, self.q_BLHD.shape[1]), within(audience.keys, 0, text)
-        common = self.part(audience.queries, own)
+        own, texts = within(group.keys, text, self.q_BLHD.shape[1]), within(group.keys, 0, text)
+        common = self.part(group.queries, own)
         regional = base = common
         if texts:
-            regional = merge_parts(common, self.part(audience.queries, texts, audience.weighted))
-        others = without(self.regional.base.keys, own)
+            regional = merge_parts(common, self.part(group.queries, texts, group.weighted))
+        others = without(self.spec.base.keys, own)
         if others:
-            base = merge_parts(common, self.part(audience.queries, others))
+            base = merge_parts(common, self.part(group.queries, others))
         return torch.lerp(regional.out_BLHD, base.out_BLHD, ratio.to(base.out_BLHD.dtype))

@@ -5,43 +5,43 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from diffusers import FluxTransformer2DModel
 from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
-from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 
-from strata.hierarchy.errors import InputError, StrataError
+from strata.hierarchy.errors import InputError
+from strata.injection.families import Family, families, family_of, valid
+from strata.injection.intercept import is_compiled, is_intercepted
+from strata.injection.methods.base import UnsupportedError
+
+__all__ = ["UnsupportedError", "check_pipeline", "check_strengths", "check_transformer"]
 
 
-class UnsupportedError(StrataError):
-    """The pipeline is in a mode that regional prompting cannot work with."""
-
-
-def check_pipeline(pipe: Any) -> None:
-    """Raise `InputError` unless `pipe` is a diffusers FLUX pipeline that draws from prompts."""
+def check_pipeline(pipe: Any) -> Family:
+    """The family of a pipeline that draws from prompts; raises `InputError` for anything else."""
     transformer = getattr(pipe, "transformer", None)
-    inner = getattr(transformer, "_orig_mod", transformer)
-    if not isinstance(inner, FluxTransformer2DModel):
-        raise InputError(
-            f"pipe: {type(pipe).__name__} has no FLUX transformer; valid: a diffusers pipeline with a"
-            " FluxTransformer2DModel, such as FluxPipeline, FluxImg2ImgPipeline or FluxControlNetPipeline"
-        )
+    try:
+        family = family_of(transformer)
+    except InputError as error:
+        pipelines = ", ".join(name for known in families() for name in known.pipelines)
+        message = f"pipe: {type(pipe).__name__} has no transformer that is known; valid: {valid()}, such as {pipelines}"
+        raise InputError(message) from error
     if "prompt" not in inspect.signature(pipe.__call__).parameters or not hasattr(pipe, "encode_prompt"):
         raise InputError(f"pipe: {type(pipe).__name__} takes no prompt; load the pipeline that draws from prompts")
+    return family
 
 
 _REUSING = ("cache", "fbc", "pyramid_attention_broadcast", "layer_skip", "smoothed_energy")
 """Parts of the names of diffusers hooks that skip blocks or reuse another call's results."""
 
 
-def check_transformer(transformer: Any) -> None:
+def check_transformer(transformer: Any, family: Family) -> None:
     """Raise `UnsupportedError` for modes in which regional attention would be skipped or wrong."""
-    if any(type(block).__name__ == "RoutedBlock" for block in getattr(transformer, "transformer_blocks", ())):
-        raise UnsupportedError("regions are attached to this transformer already, by a call that is still running")
-    if not isinstance(transformer, FluxTransformer2DModel) or transformer._compiled_call_impl is not None:
+    if is_compiled(transformer):
         raise UnsupportedError(
             "the transformer is compiled as a whole, so regions could not be attached;"
             " use pipe.transformer.compile_repeated_blocks() instead"
         )
+    if is_intercepted(transformer):
+        raise UnsupportedError("regions are attached to this transformer already, by a call that is still running")
     if getattr(transformer, "_parallel_config", None) is not None:
         raise UnsupportedError("context parallelism splits the tokens of a region over devices; disable it")
     if transformer.is_cache_enabled:
@@ -56,9 +56,11 @@ def check_transformer(transformer: Any) -> None:
                 raise UnsupportedError(f"{where}: the hook {hook!r} skips or reuses blocks (a block cache?)")
     active = _AttentionBackendRegistry.get_active_backend()[0]
     for name, processor in transformer.attn_processors.items():
-        if type(processor) is not FluxAttnProcessor:
+        if type(processor).__name__ not in family.processors:
             hint = "unload the IP-Adapter" if "IPAdapter" in type(processor).__name__ else "detach what set it"
-            raise UnsupportedError(f"{name} is a {type(processor).__name__}, not FLUX's stock processor; {hint}")
+            raise UnsupportedError(
+                f"{name} is a {type(processor).__name__}, not {family.title}'s stock processor; {hint}"
+            )
         if processor._parallel_config is not None:
             raise UnsupportedError("context parallelism splits the tokens of a region over devices; disable it")
         backend = processor._attention_backend or active

@@ -1,15 +1,26 @@
-"""Encoded texts, kept across the calls on one pipeline."""
+"""Encoded texts: kept across the calls on one pipeline, and as an object that can be saved.
+
+A plan that was encoded on one machine can be drawn on another that has no room for the text encoders.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import quote, write_atomic
+from strata.injection.families import Family
 
 logger = logging.getLogger(__name__)
 
@@ -17,29 +28,116 @@ CAPACITY = 256
 """Texts kept at most (a T5-XXL embedding of 512 tokens takes 4 MiB in bfloat16)."""
 
 
+@dataclass(frozen=True, eq=False)
+class EncodedPlan:
+    """A plan's texts, encoded; `RegionalPipeline.encode` makes it.
+
+    Attributes:
+        family: of the model that they are for.
+        prompt: the base prompt.
+        inputs: the base prompt, and the negative one where there is one, as the pipeline's call takes them: tensors of
+            one row each.
+        texts: the embedding `[1, L, C]` of each of the streams' texts.
+    """
+
+    family: str
+    prompt: str
+    inputs: Mapping[str, Tensor]
+    texts: Mapping[str, Tensor]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a `.safetensors` file, whole or not at all. Raises `InputError`."""
+        tensors = {f"input:{name}": value for name, value in self.inputs.items()}
+        tensors |= {f"text:{n}": value for n, value in enumerate(self.texts.values())}
+        plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        facts = {"family": self.family, "prompt": self.prompt, "texts": list(self.texts)}
+        write_atomic(path, save(plain, {"strata": json.dumps(facts)}))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote. Raises `InputError` where that cannot be done."""
+        try:
+            with safe_open(os.fspath(path), framework="pt") as file:
+                facts = json.loads(file.metadata()["strata"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            inputs = {name.removeprefix("input:"): t for name, t in tensors.items() if name.startswith("input:")}
+            texts = {str(text): tensors[f"text:{n}"] for n, text in enumerate(facts["texts"])}
+            return cls(str(facts["family"]), str(facts["prompt"]), inputs, texts)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        except (SafetensorError, ValueError, LookupError, TypeError) as error:
+            raise InputError(f"{path}: holds no encoded plan, or is damaged: {error}") from error
+
+    def check(self, family: str, prompt: str, texts: Iterable[str]) -> None:
+        """Raise `InputError` unless it holds these texts for this family."""
+        if self.family != family:
+            raise InputError(f"encoded: is for the family {quote(self.family)}, the pipeline's is {quote(family)}")
+        if self.prompt != prompt:
+            raise InputError(f"encoded: is of the prompt {quote(self.prompt)}, the plan's is {quote(prompt)}")
+        for text in texts:
+            if text not in self.texts:
+                raise InputError(f"encoded: lacks the text {quote(text)}; encode the plan anew, with this routing")
+
+
 class TextCache:
-    """A bounded cache of what `pipe.encode_prompt` returned, and of T5 embeddings of single texts.
+    """A bounded cache of encoded prompts and texts.
 
     Nothing is kept while a text encoder has LoRA adapters. Weights changed in place (a LoRA fused into a text encoder)
     go unnoticed: `clear` then.
     """
 
-    def __init__(self, pipe: Any) -> None:
-        self.pipe = pipe
+    def __init__(self, pipe: Any, family: Family) -> None:
+        self.pipe, self.family = pipe, family
         self._kept: OrderedDict[Any, Any] = OrderedDict()
 
     def clear(self) -> None:
         """Forget all texts; needed after the weights of a text encoder were changed in place."""
         self._kept.clear()
 
+    def check(self) -> None:
+        """Raise `InputError` where the pipeline's text encoders are not loaded."""
+        if any(part is None for part in (self.family.tokenizer(self.pipe), *self.family.text_encoders(self.pipe))):
+            raise InputError(
+                "encoded: the pipeline's text encoders are not loaded; give the texts encoded"
+                " (RegionalPipeline.encode on a pipeline that has them; EncodedPlan.save and load carry them over)"
+            )
+
+    def warn_truncated(self, text: str, max_length: int) -> None:
+        """Warn if the model sees only the beginning of a text."""
+        tokenizer = self.family.tokenizer(self.pipe)
+        tokens = tokenizer(text).input_ids
+        if len(tokens) > max_length:
+            lost = tokenizer.decode(tokens[max_length - 1 :], skip_special_tokens=True)
+            logger.warning("a text of %d tokens is cut to %d; not heard: %.80s", len(tokens), max_length, lost)
+
+    def prompt(self, prompt: str, prompt_2: str | None, max_length: int, scale: float | None) -> Mapping[str, Tensor]:
+        """A base prompt as keyword arguments of the pipeline's call, tensors of one row."""
+        key = ("prompt", prompt, prompt_2, max_length, scale)
+        found: Mapping[str, Tensor] = self._remember(
+            key, lambda: self.family.encode_prompt(self.pipe, prompt, prompt_2, max_length, scale)
+        )
+        return found
+
+    def stream(self, text: str, max_length: int, padded: bool, scale: float | None) -> Tensor:
+        """The embedding `[1, L, C]` of one text; without `padded`, of the tokens alone that the model is to see.
+
+        Texts are encoded one by one, so that a text's embedding does not depend on the others of the call.
+        """
+        key = ("stream", text, max_length, scale)
+        embeds, real = self._remember(key, lambda: self.family.encode_text(self.pipe, text, max_length, scale))
+        real_BLC: Tensor = embeds if padded else embeds[:, :real]
+        return real_BLC
+
     def _state(self) -> tuple[Any, ...] | None:
         """What beside the text decides an embedding; None with LoRA adapters in an encoder, whose scales may change."""
-        encoders = (self.pipe.text_encoder, self.pipe.text_encoder_2)
+        encoders = self.family.text_encoders(self.pipe)
         if any(getattr(encoder, "peft_config", None) for encoder in encoders):
             return None
         return tuple((id(encoder), getattr(encoder, "dtype", None)) for encoder in encoders)
 
+    @torch.no_grad()
     def _remember(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        self.check()
         state = self._state()
         if state is None:
             return make()
@@ -51,58 +149,3 @@ class TextCache:
         while len(self._kept) > CAPACITY:
             self._kept.popitem(last=False)
         return value
-
-    def tell_cut(self, text: str, max_length: int) -> None:
-        """Warn if T5 hears only the beginning of a text."""
-        tokens = self.pipe.tokenizer_2(text).input_ids
-        if len(tokens) > max_length:
-            lost = self.pipe.tokenizer_2.decode(tokens[max_length - 1 :], skip_special_tokens=True)
-            logger.warning("a text of %d tokens is cut to %d; not heard: %.80s", len(tokens), max_length, lost)
-
-    @torch.no_grad()
-    def stream(self, text: str, max_length: int, padded: bool, scale: float | None) -> Tensor:
-        """T5 embedding [1, L, C] of one text, as the pipeline encodes it; without `padded`, cut to its real tokens.
-
-        Texts are encoded one by one, so that a text's embedding does not depend on the others of the call.
-        """
-
-        def encode() -> tuple[Tensor, int]:
-            tokens = self.pipe.tokenizer_2(
-                [text], padding="max_length", max_length=max_length, truncation=True, return_tensors="pt"
-            )
-            embeds = self.pipe.encode_prompt(
-                prompt=text, prompt_2=text, max_sequence_length=max_length, lora_scale=scale
-            )[0]
-            return embeds, int(tokens.attention_mask.sum())
-
-        embeds, real = self._remember(("stream", text, max_length, scale), encode)
-        real_BLC: Tensor = embeds if padded else embeds[:, :real]
-        return real_BLC
-
-    @contextmanager
-    def encoding(self, heard: Callable[[int, Tensor], None]) -> Iterator[None]:
-        """While the context lasts, `pipe.encode_prompt` answers from the cache.
-
-        `heard(n, prompt_embeds)` is told of every call's result, n counting from 0: a pipeline encodes its prompt
-        first, its negative prompt second.
-        """
-        encode, count = self.pipe.encode_prompt, 0
-
-        def cached(*args: Any, **kwargs: Any) -> Any:
-            nonlocal count
-            plain = not any(isinstance(value, Tensor) for value in (*args, *kwargs.values()))
-            if plain:
-                key = ("prompt", repr(args), repr(sorted(kwargs.items())))
-                embeds, *rest = self._remember(key, lambda: encode(*args, **kwargs))
-                result = (embeds.clone(), *rest)
-            else:
-                result = encode(*args, **kwargs)
-            heard(count, result[0])
-            count += 1
-            return result
-
-        self.pipe.encode_prompt = cached
-        try:
-            yield
-        finally:
-            del self.pipe.encode_prompt

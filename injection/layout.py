@@ -7,7 +7,7 @@ with the tokens. Tokens of a reference image (FLUX Kontext appends them) come la
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -86,6 +86,11 @@ class TokenLayout:
             start += len(atom.tokens)
         order = torch.cat([*parts, torch.arange(start, total)]).to(device)
         return cls(grid.names, tuple(atoms), start, total, order, torch.argsort(order))
+
+    def part(self, names: tuple[str, ...], first: int, last: int) -> TokenLayout:
+        """The same tokens with the regions `first` to `last` - 1 alone, by these names."""
+        atoms = [(tuple(m - first for m in members if first <= m < last), span) for members, span in self.atoms]
+        return replace(self, names=names, atoms=tuple(atoms))
 
     @property
     def reference(self) -> Spans:

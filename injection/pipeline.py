@@ -1,9 +1,8 @@
-"""`RegionalPipeline`: a plan goes in, any loaded diffusers FLUX pipeline draws it."""
+"""`RegionalPipeline`: a plan goes in, any loaded diffusers pipeline of a known family draws it."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,60 +10,73 @@ import torch
 from torch import Tensor
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import ScenePlan
-from strata.injection.attach import Session, attached
-from strata.injection.blocks import StepPlanner
-from strata.injection.checks import check_pipeline, check_strengths, check_transformer
-from strata.injection.encoding import TextCache
-from strata.injection.layout import TokenLayout
-from strata.injection.streams import Stream, Swap, plan_streams
+from strata.injection.attach import Attachment, attached
+from strata.injection.calling import ClassicPipeline
+from strata.injection.checks import UnsupportedError, check_pipeline, check_strengths, check_transformer
+from strata.injection.encoding import EncodedPlan, TextCache
+from strata.injection.facts import ModelFacts
+from strata.injection.families import facts_of
+from strata.injection.methods import Method, method_for, method_named
+from strata.injection.methods.base import Drawing
+from strata.injection.methods.plain import PlainRun
+from strata.injection.observer import Observer
+from strata.injection.program import Program, compile_program
+from strata.injection.streams import TextOverride
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.layers.schedule import Schedule
 
-_FROM_PLAN = {
-    "prompt": "the plan's prompt",
-    "prompt_embeds": "the plan's prompt",
-    "pooled_prompt_embeds": "the plan's prompt",
-    "width": "plan.resized(width, height)",
-    "height": "plan.resized(width, height)",
-    "generator": "seed=",
-}
+_EMBEDS = ("prompt_embeds", "pooled_prompt_embeds", "prompt_attention_mask")
 
 
 class RegionalPipeline:
-    """Draws plans with a diffusers FLUX pipeline: each description heard in its region, at its depth, at its steps.
+    """Draws plans with a diffusers pipeline: each description visible in its region, at its depth, at its steps.
 
     The pipeline itself is never changed for longer than a call: it can be used plain beside this, with LoRAs loaded and
     unloaded, offloaded or compiled by blocks.
 
     Args:
-        pipe: any loaded FLUX pipeline that takes a prompt (FluxPipeline, img2img, inpaint, Fill, Kontext, ControlNet).
+        pipe: any loaded pipeline of a known family that takes a prompt (FluxPipeline, img2img, inpaint, Fill, Kontext,
+            ControlNet, ChromaPipeline).
         routing: a `Routing`, a preset's name, or the path of a routing file.
+        method: how programs are drawn, by name (`strata.injection.methods`); None: as the routing asks for.
+
+    Attributes:
+        observers: are told of every drawing.
 
     Raises:
-        InputError: `pipe` is no FLUX pipeline, or the routing cannot be read.
+        InputError: `pipe` is no such pipeline, the routing cannot be read, or there is no such method.
 
     Example:
         >>> regional = RegionalPipeline(FluxPipeline.from_pretrained("black-forest-labs/FLUX.1-dev"), "coarse-to-fine")
         >>> regional(ScenePlan.load("plan.yaml"), seed=1).images[0]
     """
 
-    def __init__(self, pipe: Any, routing: Routing | str | Path = DEFAULT_ROUTING) -> None:
-        check_pipeline(pipe)
+    def __init__(
+        self, pipe: Any, routing: Routing | str | Path = DEFAULT_ROUTING, method: str | None = None
+    ) -> None:
+        self.family = check_pipeline(pipe)
         self.pipe = pipe
         if not isinstance(routing, Routing | str | Path):
             raise InputError(f"routing: {routing!r}: must be a Routing, a preset's name or the path of a file")
         self.routing = routing if isinstance(routing, Routing) else Routing.load(routing)
-        self._texts = TextCache(pipe)
+        self.method: Method = method_for(self.routing) if method is None else method_named(method)
+        self.observers: list[Observer] = []
+        self._texts = TextCache(pipe, self.family)
 
     def __repr__(self) -> str:
-        return f"RegionalPipeline({type(self.pipe).__name__}, routing={self.routing.name!r})"
+        kind = type(self.pipe).__name__
+        return f"RegionalPipeline({kind}, routing={self.routing.name!r}, method={self.method.name!r})"
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What Strata knows of the model."""
+        return facts_of(self.pipe)
 
     @property
     def token_size(self) -> int:
         """Pixels that one image token covers, along each side."""
-        return 2 * int(self.pipe.vae_scale_factor)
+        return self.facts.token_size
 
     def clear_texts(self) -> None:
         """Forget encoded texts; needed only after the weights of a text encoder were changed in place."""
@@ -77,13 +89,10 @@ class RegionalPipeline:
             InputError: a rule of the routing matches no block or step of this model.
         """
         routing = self.routing if plan is None else self.routing.balanced_for(plan)
-        doubles, singles = self.pipe.transformer.transformer_blocks, self.pipe.transformer.single_transformer_blocks
-        return routing.resolve(len(doubles), len(singles), steps)
+        return routing.resolve(*self.facts.block_counts, steps)
 
-    def check(self, plan: ScenePlan, *, swaps: Sequence[Swap] = (), **options: Any) -> tuple[Stream, ...]:
-        """Everything that can be wrong with a plan and options on this pipeline, before anything expensive.
-
-        Returns the text streams that will be heard.
+    def compile(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> Program:
+        """The program of a plan on this pipeline; finds everything that can be wrong, before anything expensive.
 
         Raises:
             InputError: the canvas is no multiple of the token size, a region has no token, the routing does not fit, an
@@ -92,100 +101,181 @@ class RegionalPipeline:
         """
         if not isinstance(plan, ScenePlan):
             raise InputError(f"plan: {plan!r}: must be a ScenePlan; ScenePlan.load(path) reads one from a file")
-        parameters = inspect.signature(self.pipe.__call__).parameters
-        for name in options:
-            if name in _FROM_PLAN:
-                raise InputError(f"{name}: comes from the plan here; use {_FROM_PLAN[name]}")
-            if name not in parameters:
-                known = ", ".join(sorted(p for p in parameters if p not in _FROM_PLAN))
-                raise InputError(f"{name}: {type(self.pipe).__name__} takes no such option; valid: {known}")
-        if plan.negative_prompt is not None:
-            if "negative_prompt" in options:
-                raise InputError("negative_prompt: comes from the plan here; leave it out in one of them")
-            if "true_cfg_scale" not in parameters:
-                raise plan.error(("negative_prompt",), f"{type(self.pipe).__name__} takes no negative prompt")
-            scale = options.get("true_cfg_scale", parameters["true_cfg_scale"].default)
-            if scale <= 1:
-                raise plan.error(("negative_prompt",), f"is ignored at true_cfg_scale {scale:g}; set it above 1")
-        for side in ("width", "height"):
-            pixels = getattr(plan, side)
-            if pixels % self.token_size:
-                low = pixels // self.token_size * self.token_size
-                near = " or ".join(str(n) for n in (low, low + self.token_size) if n)
-                message = f"{pixels}: must be a multiple of {self.token_size}, the model's token size; nearest: {near}"
-                raise plan.error((side,), message)
-        token_grid(plan, plan.height // self.token_size, plan.width // self.token_size)
-        check_transformer(self.pipe.transformer)
-        steps = len(options["sigmas"]) if options.get("sigmas") is not None else self._steps(options)
-        streams = plan_streams(plan, self.schedule(steps, plan), swaps)
-        if any(((s.weight > 0) & (s.weight < 1)).any() for s in streams):
+        call, facts = ClassicPipeline(self.pipe), self.facts
+        call.check(plan, facts, options)
+        steps = call.steps(options)
+        check_transformer(self.pipe.transformer, self.family)
+        program = compile_program(plan, self.routing, facts, steps, overrides=overrides)
+        self.method.check(program)
+        if program.has_fractional_strengths:
             check_strengths(self.pipe.transformer)
-        return streams
+        return program
 
-    def _steps(self, options: dict[str, Any]) -> int:
-        default = inspect.signature(self.pipe.__call__).parameters["num_inference_steps"].default
-        steps = options.get("num_inference_steps", default)
-        most = self.pipe.scheduler.config.num_train_timesteps
-        if type(steps) is not int or not 1 <= steps <= most:
-            raise InputError(f"num_inference_steps: {steps!r}: must be a whole number from 1 to {most}")
-        return steps
+    def check(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> None:
+        """Raise what `compile` raises."""
+        self.compile(plan, overrides=overrides, **options)
 
-    def __call__(self, plan: ScenePlan, *, seed: int | None = None, swaps: Sequence[Swap] = (), **options: Any) -> Any:
-        """Draw `plan`.
+    def encode(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> EncodedPlan:
+        """Encode the texts of a plan, to be saved and drawn by a pipeline whose text encoders are not loaded.
+
+        Args:
+            plan: as for drawing.
+            overrides: as for drawing.
+            options: those of drawing that matter for texts: max_sequence_length, prompt_2, negative_prompt, ….
+
+        Raises:
+            InputError, UnsupportedError: as `compile`; the text encoders are not loaded.
+        """
+        return self._encode(self.compile(plan, overrides=overrides, **options), options)
+
+    def _encode(self, program: Program, options: Mapping[str, Any]) -> EncodedPlan:
+        call, facts, plan = ClassicPipeline(self.pipe), self.facts, program.plan
+        self._texts.check()
+        longest = call.text_length(facts, options)
+        scale = (options.get("joint_attention_kwargs") or {}).get("scale")
+        given = options.get("prompt_embeds") is not None
+        for text in program.texts:
+            if not (given and text == plan.prompt):
+                self._texts.warn_truncated(text, longest)
+        inputs: dict[str, Tensor] = {}
+        if not given:
+            inputs |= self._texts.prompt(plan.prompt, options.get("prompt_2"), longest, scale)
+        negative = plan.negative_prompt if plan.negative_prompt is not None else options.get("negative_prompt")
+        if call.guided(facts, {**options, "negative_prompt": negative}):
+            encoded = self._texts.prompt(negative or "", options.get("negative_prompt_2"), longest, scale)
+            inputs |= self.family.negative_inputs(encoded)
+        padded = program.routing.pad == "full"
+        texts = {s.text: self._texts.stream(s.text, longest, padded, scale) for s in program.streams}
+        return EncodedPlan(self.family.name, plan.prompt, inputs, texts)
+
+    def __call__(
+        self,
+        plan: ScenePlan | Sequence[ScenePlan],
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        overrides: Sequence[TextOverride] = (),
+        encoded: EncodedPlan | Sequence[EncodedPlan] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Draw a plan, or several plans of one size in one batch.
 
         Args:
             plan: what to draw; its size, prompt and negative prompt are the pipeline's.
-            seed: of the noise; None draws one at random.
-            swaps: texts that are others in some blocks or at some steps.
+            seed: of the noise; None draws one at random. One a plan where there are several.
+            overrides: texts that are others in some blocks or at some steps.
+            encoded: the texts, as `encode` gave them; one a plan.
             options: what the pipeline's own call takes beside these (num_inference_steps, guidance_scale,
-                num_images_per_prompt, image, mask_image, control_image, callback_on_step_end, …).
+                num_images_per_prompt, image, mask_image, control_image, callback_on_step_end, …). Where
+                prompt_embeds and pooled_prompt_embeds are given, they stand for the plan's prompt.
 
         Returns:
-            What the pipeline returns.
+            What the pipeline returns; the pictures of several plans in their order.
 
         Raises:
-            InputError, UnsupportedError: as `check`.
+            InputError, UnsupportedError: as `compile`; plans of different sizes, not one seed a plan, texts that are
+                not encoded.
         """
-        if seed is not None and (type(seed) is not int or not 0 <= seed < 2**63):
-            raise InputError(f"seed: {seed!r}: must be a whole number from 0 to {2**63 - 1}, or None")
-        pipe, parameters = self.pipe, inspect.signature(self.pipe.__call__).parameters
-        streams = self.check(plan, swaps=swaps, **options)
-        options = dict(options, prompt=plan.prompt, width=plan.width, height=plan.height)
-        if plan.negative_prompt is not None:
-            options["negative_prompt"] = plan.negative_prompt
-        if seed is not None:
-            options["generator"] = torch.Generator("cpu").manual_seed(seed)
-        longest = min(parameters["max_sequence_length"].default, pipe.tokenizer_2.model_max_length)
-        max_length = options.setdefault("max_sequence_length", longest)
-        for text in dict.fromkeys([plan.prompt, *(stream.text for stream in streams)]):
-            self._texts.tell_cut(text, max_length)
-        scale = (options.get("joint_attention_kwargs") or {}).get("scale")
-        padded = self.routing.pad == "full"
-        embeddings = {s.text: self._texts.stream(s.text, max_length, padded, scale) for s in streams}
+        plans: list[Any] = list(plan) if isinstance(plan, list | tuple) else [plan]
+        call = ClassicPipeline(self.pipe)
+        seeds = _one_each("seed", seed, plans)
+        generator = call.generator(seeds)
+        programs = [self.compile(each, overrides=overrides, **options) for each in plans]
+        _check_batch(programs, self.family.text_positions_alike, options)
+        if encoded is None:
+            found = [self._encode(program, options) for program in programs]
+        else:
+            found = [each for each in _one_each("encoded", encoded, plans) if each is not None]
+            for program, each in zip(programs, found, strict=True):
+                each.check(self.family.name, program.plan.prompt, (stream.text for stream in program.streams))
+        inputs = self._inputs(call, programs, found, options)
+        if generator is not None:
+            inputs["generator"] = generator
+        texts = {text: value for each in found for text, value in each.texts.items()}
 
-        def prepare(img_ids: Tensor, base_length: int, steps: int) -> StepPlanner:
-            canvas = img_ids[img_ids[:, 0] == img_ids[0, 0]]
-            rows, cols = (int(canvas[:, axis].max() - canvas[:, axis].min()) + 1 for axis in (1, 2))
-            grid = token_grid(plan, rows, cols)
-            schedule = self.schedule(steps, plan)
-            heard = [s for s in plan_streams(plan, schedule, swaps) if s.area != "background" or grid.background.any()]
-            return StepPlanner(
-                schedule=schedule,
-                streams=heard,
-                lengths=[embeddings[s.text].shape[1] for s in heard],
-                base_length=base_length,
-                layout=TokenLayout.of(grid, len(img_ids), img_ids.device),
-                device=img_ids.device,
+        def told(programs: Sequence[Program]) -> Sequence[Program]:
+            for observer in self.observers:
+                observer.begin(programs, {text: value.shape[1] for text, value in texts.items()})
+            return programs
+
+        def anew(rows: int, cols: int, steps: int) -> Sequence[Program]:
+            return told(
+                [
+                    compile_program(p.plan, self.routing, p.facts, steps, overrides=overrides, size=(rows, cols))
+                    for p in programs
+                ]
             )
 
-        session = Session(prepare, embeddings, lambda: int(pipe.num_timesteps))
+        told(programs)
+        drawing = Drawing(self.family, programs, texts, lambda: int(self.pipe.num_timesteps), anew)
+        silent = not any(program.streams for program in programs)
+        if silent and not self.observers:
+            return self.pipe(**inputs)
+        run = PlainRun() if silent else self.method.start(drawing)
+        negative = inputs.get("negative_prompt_embeds")
+        with attached(self.pipe.transformer, Attachment(self.family, run, self.observers, lambda t: t is not negative)):
+            return self.pipe(**inputs)
 
-        def heard(call: int, embeds: Tensor) -> None:
-            if call == 1:
-                session.negative = embeds
+    def _inputs(
+        self,
+        call: ClassicPipeline,
+        programs: Sequence[Program],
+        encoded: Sequence[EncodedPlan],
+        options: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Keyword arguments of the pipeline's call."""
+        inputs = {name: value for name, value in options.items() if name not in _FROM_TEXTS}
+        plan, images = programs[0].plan, options.get("num_images_per_prompt", 1)
+        inputs |= {"width": plan.width, "height": plan.height}
+        inputs["max_sequence_length"] = call.text_length(self.facts, options)
+        device = getattr(self.pipe, "_execution_device", torch.device("cpu"))
+        dtype = self.pipe.transformer.dtype
+        names = [name for name in _EMBEDS if options.get(name) is not None]
+        for name in dict.fromkeys([*names, *(name for each in encoded for name in each.inputs)]):
+            if name in names:
+                rows = options[name]
+                if len(rows) not in (len(programs), len(programs) * images):
+                    raise InputError(f"{name}: {len(rows)} rows: must be one a plan, {len(programs)}")
+            else:
+                rows = torch.cat([each.inputs[name] for each in encoded])
+            rows = rows.to(device)
+            rows = rows.to(dtype) if rows.is_floating_point() and encoded_elsewhere(self.pipe, self.family) else rows
+            repeats = len(programs) * images // len(rows)
+            inputs[name] = rows if repeats == 1 else rows.repeat_interleave(repeats, dim=0)
+        return inputs
 
-        with self._texts.encoding(heard):
-            if not streams:
-                return pipe(**options)
-            with attached(pipe.transformer, session):
-                return pipe(**options)
+
+_FROM_TEXTS = ("prompt_2", "negative_prompt", "negative_prompt_2", "num_images_per_prompt", *_EMBEDS)
+
+
+def encoded_elsewhere(pipe: Any, family: Any) -> bool:
+    """Whether texts do not come from the pipeline's own encoders."""
+    return any(encoder is None for encoder in family.text_encoders(pipe))
+
+
+def _one_each(name: str, value: Any, plans: Sequence[ScenePlan]) -> list[Any]:
+    """One value a plan."""
+    if len(plans) == 1 and (value is None or not isinstance(value, Sequence)):
+        return [value]
+    if value is None:
+        return [None] * len(plans)
+    if not isinstance(value, Sequence) or len(value) != len(plans):
+        raise InputError(f"{name}: {value!r}: must be a list, one a plan, for {len(plans)} plans")
+    return list(value)
+
+
+def _check_batch(programs: Sequence[Program], alike: bool, options: Mapping[str, Any]) -> None:
+    """Raise `InputError` or `UnsupportedError` for plans that cannot be drawn at once."""
+    if len(programs) == 1:
+        return
+    if not programs:
+        raise InputError("plan: an empty list; give at least one ScenePlan")
+    if not alike:
+        raise UnsupportedError(f"{programs[0].facts.family}: draws one plan a call")
+    sizes = dict.fromkeys(f"{program.plan.width}x{program.plan.height}" for program in programs)
+    if len(sizes) > 1:
+        raise InputError(f"plan: sizes {', '.join(sizes)}: plans of one call must have one size")
+    negative = {program.plan.negative_prompt is None for program in programs}
+    if len(negative) > 1:
+        raise InputError("plan: negative_prompt: all plans of one call must have one, or none")
+    if options.get("num_images_per_prompt", 1) != 1:
+        raise InputError("num_images_per_prompt: is for one plan; give the plan several times")

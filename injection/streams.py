@@ -1,11 +1,11 @@
-"""Plan + schedule → text streams: which text is heard in which area, in which block, at which step, how strongly.
+"""Plan + schedule → text streams: which text is visible in which area, in which block, at which step, how strongly.
 
-A stream is one text that rides through the transformer's text side. There is one per (area, level) that is ever heard,
-beside the base prompt.
+A stream is one text that rides through the transformer's text side. There is one per (area, level) that any image token
+ever attends to, beside the base prompt.
 
 Texts and rules need not come at the same levels. A `full` text stands in for `high` and `low` under a routing that
-knows no `full`, heard wherever either of them is; `high` and `low` texts are joined into one under a routing that knows
-only `full`.
+knows no `full`, visible wherever either of them is; `high` and `low` texts are joined into one under a routing that
+knows only `full`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """One text, its area (a region's name, "background" or "global"), and `weight[T, B]` in [0, 1], 0 = inaudible.
+    """One text, its area (a region's name, "background" or "global"), and `weight[T, B]` in [0, 1], 0 = invisible.
 
-    `lead`: what the text begins with under an anchored routing, its area's content; a swap keeps it.
+    `lead`: what the text begins with under an anchored routing, its area's content; an override keeps it.
     """
 
     area: str
@@ -39,19 +39,19 @@ class Stream:
     lead: str = ""
 
     def last_block(self, step: int) -> int:
-        """The last block that hears the stream at a step; -1 where none does."""
+        """The last block in which the stream is visible at a step; -1 where it never is."""
         heard = np.flatnonzero(self.weight[step])
         return int(heard[-1]) if len(heard) else -1
 
 
 @dataclass(frozen=True, eq=False)
-class Swap:
+class TextOverride:
     """An intervention: at some places of the schedule an area's text is another one.
 
     Attributes:
         area: a region's name, "background" or "global".
-        level: of the text, as the routing hears it (see `plan_streams`).
-        text: what is heard instead; None: nothing.
+        level: of the text, as the routing uses it (see `plan_streams`).
+        text: what is visible instead; None: nothing.
         where: bool, broadcast to `[T, B]` steps and blocks (`[T, 1]`: whole steps, `[B]`: blocks at every step).
     """
 
@@ -61,13 +61,13 @@ class Swap:
     where: ArrayLike = True
 
 
-def plan_streams(plan: ScenePlan, schedule: Schedule, swaps: Sequence[Swap] = ()) -> tuple[Stream, ...]:
-    """The streams of a plan under a schedule, in the plan's order; texts that are never heard have none.
+def plan_streams(plan: ScenePlan, schedule: Schedule, overrides: Sequence[TextOverride] = ()) -> tuple[Stream, ...]:
+    """The streams of a plan under a schedule, in the plan's order; texts that are never visible have none.
 
-    Swaps take effect one after the other, each on the texts of the plan and not on those of swaps before it.
+    Overrides take effect one after the other, each on the texts of the plan and not on those of overrides before it.
 
     Raises:
-        InputError: a rule names a region that the plan does not have, or a swap a text that is not heard.
+        InputError: a rule names a region that the plan does not have, or an override a text that is not in use.
     """
     schedule.check_areas(region.name for region in plan.regions)
     by_area: dict[str, dict[Level, Description]] = {}
@@ -82,29 +82,30 @@ def plan_streams(plan: ScenePlan, schedule: Schedule, swaps: Sequence[Swap] = ()
                 *(area, schedule.routing.name, ", ".join(texts), ", ".join(schedule.levels)),
             )
         streams += found
-    for swap in swaps:
-        streams = _swapped(streams, swap)
+    for override in overrides:
+        streams = _overridden(streams, override)
     return tuple(stream for stream in streams if stream.weight.any())
 
 
-def _swapped(streams: list[Stream], swap: Swap) -> list[Stream]:
+def _overridden(streams: list[Stream], override: TextOverride) -> list[Stream]:
     """`streams` with one of them replaced, in part or as a whole."""
-    places = [i for i, stream in enumerate(streams) if (stream.area, stream.level) == (swap.area, swap.level)]
+    places = [i for i, stream in enumerate(streams) if (stream.area, stream.level) == (override.area, override.level)]
     if not places:
         heard = ", ".join(dict.fromkeys(f"{stream.area}/{stream.level}" for stream in streams)) or "none"
-        raise InputError(f"swap {quote(f'{swap.area}/{swap.level}')}: no such text is heard; heard are: {heard}")
-    own = streams[places[0]]  # the plan's; texts of swaps before follow it
+        asked = quote(f"{override.area}/{override.level}")
+        raise InputError(f"override {asked}: no such text is in use; in use are: {heard}")
+    own = streams[places[0]]  # the plan's; texts of overrides before follow it
     try:
-        where = np.broadcast_to(np.asarray(swap.where, dtype=bool), own.weight.shape)
+        where = np.broadcast_to(np.asarray(override.where, dtype=bool), own.weight.shape)
     except ValueError as error:
         steps, blocks = own.weight.shape
-        shape = list(np.shape(swap.where))
-        raise InputError(f"swap where: {shape}: must fit {steps} steps × {blocks} blocks") from error
-    swapped = [replace(own, weight=np.where(where, np.float32(0), own.weight))]
-    if swap.text is not None:
+        shape = list(np.shape(override.where))
+        raise InputError(f"override where: {shape}: must fit {steps} steps × {blocks} blocks") from error
+    found = [replace(own, weight=np.where(where, np.float32(0), own.weight))]
+    if override.text is not None:
         weight = np.where(where, own.weight, np.float32(0))
-        swapped.append(replace(own, text=own.lead + swap.text, weight=weight))
-    return [*streams[: places[0]], *swapped, *streams[places[0] + 1 :]]
+        found.append(replace(own, text=own.lead + override.text, weight=weight))
+    return [*streams[: places[0]], *found, *streams[places[0] + 1 :]]
 
 
 def _area_streams(area: str, texts: dict[Level, Description], schedule: Schedule) -> Iterable[Stream]:

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from strata.injection.pipeline import RegionalPipeline
-    from strata.injection.streams import Swap
+    from strata.injection.streams import TextOverride
 
 MINIATURE_STEPS = 20
 STEPS = 28
@@ -264,15 +264,15 @@ class Ready:
     settings: Settings
     options: Mapping[str, Any]
 
-    def swaps(self, job: Job) -> "list[Swap]":
+    def swaps(self, job: Job) -> "list[TextOverride]":
         """The job's changes of texts, at the steps of this run."""
-        from strata.injection.streams import Swap
+        from strata.injection.streams import TextOverride
 
-        return [Swap(s.area, s.level, s.text, s.steps.select(self.settings.steps)[:, None]) for s in job.swaps]
+        return [TextOverride(s.area, s.level, s.text, s.steps.select(self.settings.steps)[:, None]) for s in job.swaps]
 
     def check(self, job: Job) -> None:
         """Raises `StrataError` for what can be known only of a loaded pipeline."""
-        self.regional.check(job.plan, swaps=self.swaps(job), **self.options)
+        self.regional.check(job.plan, overrides=self.swaps(job), **self.options)
 
 
 def _draw(job: Job, folder: RunFolder) -> None:
@@ -429,7 +429,7 @@ def draw_all(job: Job, folder: RunFolder, drawer: Ready) -> None:
     for index in range(job.request.count):
         seed = settings.seed + index
         begin = time.perf_counter()
-        image = regional(job.plan, seed=seed, swaps=swaps, **drawer.options).images[0]
+        image = regional(job.plan, seed=seed, overrides=swaps, **drawer.options).images[0]
         seconds = time.perf_counter() - begin
         content = picture_bytes(image, job.kept_plan, job.routing, record(seed), job.files)
         path = folder.write(picture_name(index), content)

@@ -15,7 +15,7 @@ from strata.analysis.statistics import Estimate
 from strata.analysis.trials import Journal, Judge, trials
 from strata.hierarchy.errors import InputError
 from strata.injection.pipeline import RegionalPipeline
-from strata.injection.streams import Swap
+from strata.injection.streams import TextOverride
 from tests.injection.conftest import make_text_to_image
 
 SETUP = Setup(scenes=2, images=1, steps=2, widths=(2, 1))
@@ -73,8 +73,8 @@ def test_every_intervention_changes_what_is_drawn(kind: Any, level: Any) -> None
     pipe, _ = make_text_to_image()
     regional, (trial,) = RegionalPipeline(pipe, "uniform"), trials(1)
 
-    def draw(*swaps: Swap) -> Any:
-        return regional(trial.plan, seed=1, swaps=swaps, num_inference_steps=2, output_type="latent").images
+    def draw(*swaps: TextOverride) -> Any:
+        return regional(trial.plan, seed=1, overrides=swaps, num_inference_steps=2, output_type="latent").images
 
     swaps = [i.swap(trial, 2, BLOCKS) for i in SETUP.interventions(BLOCKS) if (i.kind, i.level) == (kind, level)]
     drawn = [draw(), *(draw(swap) for swap in swaps)]

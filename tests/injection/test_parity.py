@@ -12,11 +12,9 @@ from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from safetensors.torch import load_file
 
 from strata.hierarchy.grid import TokenGrid, nearest_tokens
-from strata.injection.attach import Session, attached
-from strata.injection.blocks import StepPlanner
-from strata.injection.layout import TokenLayout
 from strata.injection.streams import Stream
 from strata.layers.routing import Routing
+from tests.injection.drawings import drawing, program_of
 
 FOLDER = Path(os.environ.get("STRATA_PARITY_DIR") or Path(__file__).parents[1] / "data" / "parity")
 CASES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -59,11 +57,8 @@ def test_case(name: str) -> None:
     )
     embeds = data["region_prompt_embeds"]
     streams = [Stream(area, "full", area, schedule.strength("full", area)) for area in names]
-    layout = TokenLayout.of(grid, rows * cols, torch.device("cpu"))
-    lengths = [embeds.shape[1]] * len(names)
     base = data["base_prompt_embeds"]
-    planner = StepPlanner(schedule, streams, lengths, base.shape[1], layout, torch.device("cpu"))
-    session = Session(lambda *_: planner, dict(zip(names, embeds[:, None], strict=True)), lambda: steps)
+    texts = dict(zip(names, embeds[:, None], strict=True))
 
     sigmas = np.linspace(1.0, 1 / steps, steps)
     scheduler.set_timesteps(sigmas=sigmas, mu=calculate_shift(rows * cols, 256, 4096, 0.5, 1.15))
@@ -72,7 +67,7 @@ def test_case(name: str) -> None:
     img_ids[..., 1] += torch.arange(rows)[:, None]
     img_ids[..., 2] += torch.arange(cols)[None]
     worst = 0.0
-    with torch.no_grad(), attached(transformer, session):
+    with torch.no_grad(), drawing(transformer, program_of(grid, schedule, streams), texts):
         for step, time in enumerate(scheduler.timesteps):
             prediction = transformer(
                 hidden_states=latents,

@@ -9,8 +9,8 @@ from diffusers.hooks import FirstBlockCacheConfig
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.injection.attach import RoutedBlock
 from strata.injection.checks import UnsupportedError
+from strata.injection.intercept import is_intercepted
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Blend, Routing, presets
 from tests.injection.conftest import PIPELINES, make_text_to_image, quiet, tiny_parts
@@ -202,7 +202,7 @@ def test_an_exception_in_the_middle_leaves_the_pipeline_plain(error: type[BaseEx
         draw(pipe, plan, callback_on_step_end=fail)
     assert torch.equal(draw_plain(pipe, plan), before)
     assert pipe.transformer.state_dict().keys() == state
-    assert not any(isinstance(m, RoutedBlock) for m in pipe.transformer.modules())
+    assert not any(is_intercepted(m) for m in pipe.transformer.modules())
     assert not pipe.transformer._forward_pre_hooks
 
 

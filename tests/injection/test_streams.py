@@ -8,7 +8,7 @@ import pytest
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.injection.streams import Swap, plan_streams
+from strata.injection.streams import TextOverride, plan_streams
 from strata.layers.routing import Routing
 from strata.layers.schedule import Schedule
 
@@ -60,32 +60,33 @@ def test_a_rule_for_a_region_that_is_not_there() -> None:
         plan_streams(plan(high="a"), schedule("{name: n, about: a, rules: [{level: high, regions: [other]}]}"))
 
 
-def test_a_swap_is_heard_inside_its_blocks_and_the_plans_text_outside() -> None:
-    swap = Swap("r", "low", "blue", np.array([True, False, False, False, False]))
-    high, low, other = plan_streams(plan(high="a circle", low="red"), schedule(UNIFORM), [swap])
+def test_an_override_is_heard_inside_its_blocks_and_the_plans_text_outside() -> None:
+    override = TextOverride("r", "low", "blue", np.array([True, False, False, False, False]))
+    high, low, other = plan_streams(plan(high="a circle", low="red"), schedule(UNIFORM), [override])
     assert (high.text, low.text, other.text, other.level) == ("a circle", "red", "blue", "low")
     assert (low.weight + other.weight == 1).all()
     assert other.weight.any(0).tolist() == [True, False, False, False, False]
 
 
-def test_a_swap_at_all_places_leaves_nothing_of_the_plans_text() -> None:
-    assert [s.text for s in plan_streams(plan(low="red"), schedule(UNIFORM), [Swap("r", "low", "blue")])] == ["blue"]
-    assert plan_streams(plan(low="red"), schedule(UNIFORM), [Swap("r", "low", None)]) == ()
+def test_an_override_at_all_places_leaves_nothing_of_the_plans_text() -> None:
+    blue = TextOverride("r", "low", "blue")
+    assert [s.text for s in plan_streams(plan(low="red"), schedule(UNIFORM), [blue])] == ["blue"]
+    assert plan_streams(plan(low="red"), schedule(UNIFORM), [TextOverride("r", "low", None)]) == ()
 
 
-def test_swaps_of_steps_take_turns() -> None:
+def test_overrides_of_steps_take_turns() -> None:
     early, late = np.array([[True], [True], [False], [False]]), np.array([[False], [False], [False], [True]])
-    swaps = [Swap("r", "low", "blue", early), Swap("r", "low", None, late)]
-    red, blue = plan_streams(plan(low="red"), schedule(UNIFORM), swaps)
+    overrides = [TextOverride("r", "low", "blue", early), TextOverride("r", "low", None, late)]
+    red, blue = plan_streams(plan(low="red"), schedule(UNIFORM), overrides)
     assert (red.text, red.weight.any(1).tolist()) == ("red", [False, False, True, False])
     assert (blue.text, blue.weight.any(1).tolist()) == ("blue", [True, True, False, False])
 
 
-def test_a_swap_of_nothing_and_one_that_does_not_fit() -> None:
-    with pytest.raises(InputError, match="'r/high': no such text is heard; heard are: r/low"):
-        plan_streams(plan(low="red"), schedule(UNIFORM), [Swap("r", "high", "a")])
+def test_an_override_of_nothing_and_one_that_does_not_fit() -> None:
+    with pytest.raises(InputError, match="'r/high': no such text is in use; in use are: r/low"):
+        plan_streams(plan(low="red"), schedule(UNIFORM), [TextOverride("r", "high", "a")])
     with pytest.raises(InputError, match="4 steps × 5 blocks"):
-        plan_streams(plan(low="red"), schedule(UNIFORM), [Swap("r", "low", "a", np.ones(7, dtype=bool))])
+        plan_streams(plan(low="red"), schedule(UNIFORM), [TextOverride("r", "low", "a", np.ones(7, dtype=bool))])
 
 
 def test_an_anchored_routing_says_what_the_detail_is_of() -> None:
@@ -93,7 +94,7 @@ def test_an_anchored_routing_says_what_the_detail_is_of() -> None:
     high, low = plan_streams(plan(high="a circle", low="red"), anchored)
     assert (high.text, low.text) == ("a circle", "a circle, red")
     assert [s.text for s in plan_streams(plan(low="red"), anchored)] == ["red"]
-    swapped = plan_streams(plan(high="a circle", low="red"), anchored, [Swap("r", "low", "blue")])
-    assert [s.text for s in swapped] == ["a circle", "a circle, blue"]
+    found = plan_streams(plan(high="a circle", low="red"), anchored, [TextOverride("r", "low", "blue")])
+    assert [s.text for s in found] == ["a circle", "a circle, blue"]
     globals_too = plan(high="a circle", low="red").model_copy(update={"high": "wide", "low": "oil"})
     assert {s.text for s in plan_streams(globals_too, anchored) if s.area == "global"} == {"wide", "oil"}

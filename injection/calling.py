@@ -1,0 +1,101 @@
+"""How a classic diffusers pipeline is called: what it takes, how many steps it runs, what a plan tells it.
+
+A `ModularPipeline` of blocks with guiders is to have a class of its own beside this one, for any family.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.plan import ScenePlan
+from strata.injection.facts import ModelFacts
+
+_FROM_PLAN = {
+    "prompt": "the plan's prompt",
+    "width": "plan.resized(width, height)",
+    "height": "plan.resized(width, height)",
+    "generator": "seed=",
+}
+_MOST_SEED = 2**63 - 1
+
+
+class ClassicPipeline:
+    """The call of a `DiffusionPipeline`."""
+
+    def __init__(self, pipe: Any) -> None:
+        self.pipe = pipe
+        self.parameters: Mapping[str, inspect.Parameter] = inspect.signature(pipe.__call__).parameters
+
+    def check(self, plan: ScenePlan, facts: ModelFacts, options: Mapping[str, Any]) -> None:
+        """Raise `InputError` for options that the call does not take, or that the plan gives already."""
+        kind = type(self.pipe).__name__
+        for name in options:
+            if name in _FROM_PLAN:
+                raise InputError(f"{name}: comes from the plan here; use {_FROM_PLAN[name]}")
+            if name not in self.parameters:
+                known = ", ".join(sorted(p for p in self.parameters if p not in _FROM_PLAN))
+                raise InputError(f"{name}: {kind} takes no such option; valid: {known}")
+        if plan.negative_prompt is not None:
+            if "negative_prompt" in options:
+                raise InputError("negative_prompt: comes from the plan here; leave it out in one of them")
+            if "negative_prompt" not in self.parameters:
+                raise plan.error(("negative_prompt",), f"{kind} takes no negative prompt")
+            scale = self.option(facts.negative_scale, options)
+            if scale <= 1:
+                message = f"is ignored at {facts.negative_scale} {scale:g}; set it above 1"
+                raise plan.error(("negative_prompt",), message)
+
+    def option(self, name: str, options: Mapping[str, Any]) -> Any:
+        """What is asked for, else the call's default."""
+        return options.get(name, self.parameters[name].default)
+
+    def guided(self, facts: ModelFacts, options: Mapping[str, Any]) -> bool:
+        """Whether the call makes unconditional calls of the transformer."""
+        if "negative_prompt" not in self.parameters:
+            return False
+        always = facts.negative_scale == "guidance_scale"
+        told = always or any(options.get(name) is not None for name in ("negative_prompt", "negative_prompt_2"))
+        return told and self.option(facts.negative_scale, options) > 1
+
+    def steps(self, options: Mapping[str, Any]) -> int:
+        """Denoising steps that the call will run, as diffusers' `get_timesteps` counts them for image to image.
+
+        Raises:
+            InputError: `num_inference_steps` is no number of steps.
+        """
+        if options.get("sigmas") is not None:
+            steps = len(options["sigmas"])
+        else:
+            steps = self.option("num_inference_steps", options)
+            most = self.pipe.scheduler.config.num_train_timesteps
+            if type(steps) is not int or not 1 <= steps <= most:
+                raise InputError(f"num_inference_steps: {steps!r}: must be a whole number from 1 to {most}")
+        if "strength" not in self.parameters:
+            return steps
+        strength = self.option("strength", options)
+        left = steps - int(max(steps - min(steps * strength, steps), 0))
+        if left < 1:
+            raise InputError(f"strength: {strength:g}: leaves none of {steps} steps; raise one of them")
+        return left
+
+    def text_length(self, facts: ModelFacts, options: Mapping[str, Any]) -> int:
+        """Tokens of a text at most."""
+        given: int = options.get("max_sequence_length", min(self.option("max_sequence_length", {}), facts.text_length))
+        return given
+
+    def generator(self, seeds: Sequence[int | None]) -> Any:
+        """Generators of the noise, one a plan; None where it is random."""
+        for seed in seeds:
+            if seed is not None and (type(seed) is not int or not 0 <= seed <= _MOST_SEED):
+                raise InputError(f"seed: {seed!r}: must be a whole number from 0 to {_MOST_SEED}, or None")
+        if all(seed is None for seed in seeds):
+            return None
+        found = [torch.Generator("cpu") for _ in seeds]
+        for generator, seed in zip(found, seeds, strict=True):
+            generator.manual_seed(seed) if seed is not None else generator.seed()
+        return found[0] if len(found) == 1 else found

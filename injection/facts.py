@@ -1,0 +1,55 @@
+"""What Strata needs to know of a model, all of it known before a weight is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A run of blocks of one kind, in execution order.
+
+    Attributes:
+        name: "double" or "single", as routing files name blocks; other names are of stacks that nothing is routed in.
+        blocks: how many.
+        joint: whether its blocks take text and image tokens as one tensor.
+        routed: whether image and text tokens meet in its blocks, so that a routing counts them.
+    """
+
+    name: str
+    blocks: int
+    joint: bool = False
+    routed: bool = True
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """One model.
+
+    Attributes:
+        family: the name of its family.
+        stacks: its blocks, in execution order.
+        token_size: pixels that one image token covers, along each side.
+        text_length: tokens of a text at most.
+        guidance: the guidance scale where none is asked for; None where the model takes none.
+        negative_scale: the pipeline's option that weighs a negative prompt ("true_cfg_scale", "guidance_scale").
+    """
+
+    family: str
+    stacks: tuple[Stack, ...]
+    token_size: int
+    text_length: int
+    guidance: float | None = None
+    negative_scale: str = "true_cfg_scale"
+
+    @property
+    def block_counts(self) -> tuple[int, int]:
+        """The numbers of double and single blocks that a routing counts."""
+        return self._count("double"), self._count("single")
+
+    def _count(self, name: str) -> int:
+        return sum(stack.blocks for stack in self.stacks if stack.routed and stack.name == name)
+
+    def __str__(self) -> str:
+        stacks = ", ".join(f"{stack.blocks} {stack.name}" for stack in self.stacks)
+        return f"{self.family} ({stacks} blocks; a token is {self.token_size}×{self.token_size} pixels)"

@@ -1,0 +1,102 @@
+"""Model families, one a file; each is found by its file and known by the class of its transformer.
+
+What a folder holds is told from its JSON files, before a weight is read.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import quote
+from strata.injection.facts import ModelFacts
+from strata.injection.families.base import Family
+from strata.injection.families.flux import DEV as FLUX_DEV
+
+__all__ = ["FLUX_DEV", "Family", "facts_of", "facts_of_folder", "families", "family_of"]
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """All families, by their names."""
+    names = sorted(module.name for module in iter_modules(__path__))
+    found = [getattr(import_module(f"{__name__}.{name}"), "FAMILY", None) for name in names]
+    return tuple(family for family in found if family is not None)
+
+
+def _by_transformer(name: str) -> Family | None:
+    return next((family for family in families() if name in family.transformers), None)
+
+
+def valid() -> str:
+    """The transformers that are known, for messages."""
+    return ", ".join(f"{name} ({family.title})" for family in families() for name in family.transformers)
+
+
+def family_of(transformer: Any) -> Family:
+    """The family of a loaded transformer.
+
+    Raises:
+        InputError: there is none.
+    """
+    inner = getattr(transformer, "_orig_mod", transformer)
+    for kind in type(inner).__mro__:
+        if (family := _by_transformer(kind.__name__)) is not None:
+            return family
+    raise InputError(f"transformer: {type(inner).__name__}: no model family knows it; valid: {valid()}")
+
+
+def facts_of(pipe: Any) -> ModelFacts:
+    """The facts of a loaded pipeline. Raises `InputError` where no family knows its transformer."""
+    transformer = getattr(pipe.transformer, "_orig_mod", pipe.transformer)
+    family = family_of(transformer)
+    tokenizer = family.tokenizer(pipe)
+    longest = min(512, getattr(tokenizer, "model_max_length", 512))
+    return family.facts(transformer.config, pipe.vae.config, longest, type(pipe).__name__)
+
+
+def facts_of_folder(folder: Path) -> ModelFacts:
+    """The facts of the model in a folder in the diffusers format; no weights are read.
+
+    Raises:
+        InputError: its files cannot be read, or no family knows the model.
+    """
+    index = _json(folder / "model_index.json")
+    kind = index.get("_class_name")
+    parts = index.get("transformer")
+    name = parts[1] if isinstance(parts, list) and len(parts) == 2 else None
+    family = _by_transformer(str(name))
+    if family is None:
+        what = f"a {kind} with a {name}" if name else f"a {kind}"
+        raise InputError(f"model {quote(str(folder))}: is {what}; must have one of: {valid()}")
+    tokenizer = "tokenizer_2" if (folder / "tokenizer_2").is_dir() else "tokenizer"
+    try:
+        longest = int(_json(folder / tokenizer / "tokenizer_config.json").get("model_max_length", 512))
+    except InputError:
+        longest = 512
+    try:
+        return family.facts(
+            _json(folder / "transformer" / "config.json"),
+            _json(folder / "vae" / "config.json"),
+            min(512, longest),
+            str(kind),
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(f"model {quote(str(folder))}: its configuration is damaged: {error!r}") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"model {quote(str(path.parent))}: has no {path.name}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: must hold a JSON object")
+    return found

@@ -1,0 +1,207 @@
+"""The protocol of a model family: all that is particular to one transformer, in one file beside this.
+
+A family tells a model's facts from its configuration, encodes texts, and translates between the stock transformer's
+inputs and what methods work with: text tokens before image tokens, image tokens in an order of ours, and for every
+block what its attention computes. The stock modules run unchanged.
+
+It was laid out for these, read in diffusers 0.42:
+
+- FLUX.1 (`flux.py`) and Chroma (`chroma.py`), which are here.
+- FLUX.2: `text_ids` count the tokens of a text, so `enter` gives every stream ids from 0, and the rotary tables of what
+  is left of the text are gathered by token (`Running.tables` does so for all). Single blocks take text and image joined
+  (`Block.joint`), and their attention projects queries, keys, values and the MLP at once: a processor of the family's
+  own (`Family.processor`) keeps the MLP's part between `project` and `output`.
+- FLUX.3: a `ModularPipeline`; how a pipeline is called is a question of `injection/calling.py`, not of a family. Five
+  blocks of each mode's own come first: `blocks` lists the text's as a stack that is not `routed`, and each stream
+  attends within itself there. Text stands at timestep 0: modulations are per token, and `block_inputs` shortens them
+  with the text. Its attention takes no keywords, so `block_inputs` leaves the attention's number on the module. Guiders make one
+  transformer call a condition: the unconditional ones are told by their text embedding (`Attachment.conditional`).
+- Qwen-Image: image rotary tables stand centred and the text's begin behind them, both as one pair of tables, so `enter`
+  and `rotary` put text first; every stream begins where the base prompt does. True guidance by a second call.
+- FLUX.2 and Qwen-Image give texts positions of their own, so `text_positions_alike` is False and one call draws one
+  plan.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from strata.injection.facts import ModelFacts
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from strata.injection.processor import Watcher
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One block of a transformer.
+
+    Attributes:
+        index: in execution order.
+        name: such as "double 3".
+        module: the block.
+        attn: the module within it that holds the attention processor.
+        joint: it takes text and image tokens as one tensor.
+    """
+
+    index: int
+    name: str
+    module: nn.Module
+    attn: Any
+    joint: bool = False
+
+
+class Canvas(NamedTuple):
+    """The image tokens of one transformer call: `total` of them, of which the first `rows * cols` are the canvas."""
+
+    rows: int
+    cols: int
+    total: int
+
+
+@dataclass(frozen=True)
+class EncodedPrompt:
+    """A prompt as the pipeline's call takes it.
+
+    Attributes:
+        inputs: keyword arguments of the call, tensors of one row each.
+        negative: of them, the name of the unconditional call's text embedding, or None.
+    """
+
+    inputs: Mapping[str, Tensor]
+    negative: str | None = None
+
+
+class Family(ABC):
+    """One family; stateless."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    """For messages."""
+    transformers: ClassVar[tuple[str, ...]]
+    """Class names of diffusers' transformers."""
+    pipelines: ClassVar[tuple[str, ...]]
+    """Some of the pipelines, for messages."""
+    processors: ClassVar[tuple[str, ...]]
+    """Class names of the stock attention processors."""
+    text_positions_alike: ClassVar[bool] = True
+    """Whether all text tokens have one position, so that plans whose texts differ can be drawn in one batch."""
+
+    # Before anything is loaded
+
+    @abstractmethod
+    def facts(
+        self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, pipeline: str
+    ) -> ModelFacts:
+        """A model's facts from the configurations of its transformer and autoencoder; `pipeline`: its class's name.
+
+        Raises:
+            LookupError, TypeError, ValueError: a configuration lacks something.
+        """
+
+    # Texts
+
+    @abstractmethod
+    def tokenizer(self, pipe: Any) -> Any:
+        """The tokenizer of the text tokens; None where it is not loaded."""
+
+    @abstractmethod
+    def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
+        """The pipeline's text encoders; None for those that are not loaded."""
+
+    @abstractmethod
+    def encode_prompt(
+        self, pipe: Any, prompt: str, prompt_2: str | None, max_length: int, lora_scale: float | None
+    ) -> dict[str, Tensor]:
+        """A base prompt, as keyword arguments of the pipeline's call, tensors of one row."""
+
+    @abstractmethod
+    def negative_inputs(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The same of a negative prompt, under the names of the unconditional call."""
+
+    @abstractmethod
+    def encode_text(
+        self, pipe: Any, text: str, max_length: int, lora_scale: float | None
+    ) -> tuple[Tensor, int]:
+        """A stream's embedding `[1, L, C]` with its padding, and how many of its tokens the model is to see."""
+
+    # The transformer's call
+
+    @abstractmethod
+    def blocks(self, transformer: Any) -> tuple[Block, ...]:
+        """All blocks, in execution order."""
+
+    @abstractmethod
+    def bind(self, transformer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs of a transformer call, by name."""
+
+    @abstractmethod
+    def text(self, inputs: Mapping[str, Any]) -> Tensor:
+        """The call's text embedding, the very tensor that the pipeline passes."""
+
+    @abstractmethod
+    def text_lengths(self, inputs: Mapping[str, Any]) -> list[int]:
+        """How many of the base prompt's tokens each row of the batch sees."""
+
+    @abstractmethod
+    def canvas(self, inputs: Mapping[str, Any]) -> Canvas:
+        """Where the image tokens are."""
+
+    @abstractmethod
+    def enter(self, inputs: Mapping[str, Any], text_BLC: Tensor, order: Tensor) -> dict[str, Any]:
+        """The call's inputs with this text in place of its own, and image tokens in the given order."""
+
+    @abstractmethod
+    def leave(self, output: Any, inverse: Tensor) -> Any:
+        """The call's output with image tokens back in the pipeline's order."""
+
+    def residuals(self, inputs: Mapping[str, Any]) -> Sequence[Tensor] | None:
+        """What a ControlNet adds to the image tokens behind single blocks, in the order given to `enter`."""
+        return None
+
+    # A block's call
+
+    @abstractmethod
+    def bind_block(self, block: Block, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs of a block's call, by name."""
+
+    @abstractmethod
+    def block_inputs(
+        self, block: Block, inputs: Mapping[str, Any], text: Tensor, image: Tensor, rotary: Any, key: Tensor | None
+    ) -> dict[str, Any]:
+        """A block's inputs with this text and image, rotary tables of these tokens, and the attention's number."""
+
+    @abstractmethod
+    def split_block(self, block: Block, output: Any, text_length: int) -> tuple[Tensor, Tensor]:
+        """Text and image tokens of what a block returned: as one tensor (`Block.joint`) or two."""
+
+    @abstractmethod
+    def rotary(self, inputs: Mapping[str, Any]) -> tuple[Tensor, ...]:
+        """The rotary tables `[L, …]` among a block's inputs, text first."""
+
+    @abstractmethod
+    def temb(self, inputs: Mapping[str, Any]) -> Tensor:
+        """The modulation embedding among a block's inputs."""
+
+    # Its attention
+
+    def processor(self, stock: Any, watcher: Watcher | None) -> Any:
+        """The attention processor that stands in for a stock one."""
+        from strata.injection.processor import RegionalAttnProcessor
+
+        return RegionalAttnProcessor(stock, self, watcher)
+
+    @abstractmethod
+    def project(
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None, rotary: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values `[B, L, H, D]`, text first, rotary embedding applied."""
+
+    @abstractmethod
+    def output(self, attn: Any, attended_BLC: Tensor, text_length: int | None) -> Any:
+        """What the attention module returns; `text_length` is None where text and image came as one tensor."""

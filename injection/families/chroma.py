@@ -1,0 +1,80 @@
+"""Chroma: FLUX.1 without CLIP and without distilled guidance; its single blocks take text and image as one tensor.
+
+The padding of a text is masked, but for one token (`prompt_attention_mask`). What is masked takes no part at all, so a
+routed call drops it and needs no mask. Guidance is true guidance: a second call with the negative prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from strata.injection.facts import ModelFacts
+from strata.injection.families.flux import Flux
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GUIDANCE = 5.0
+
+
+class Chroma(Flux):
+    """Chroma; see the module."""
+
+    name = "chroma"
+    title = "Chroma"
+    transformers: ClassVar[tuple[str, ...]] = ("ChromaTransformer2DModel",)
+    pipelines: ClassVar[tuple[str, ...]] = ("ChromaPipeline", "ChromaImg2ImgPipeline")
+    joint_single = True
+
+    def facts(
+        self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, pipeline: str
+    ) -> ModelFacts:
+        """See `Family`."""
+        return ModelFacts(
+            family=self.name,
+            stacks=self._stacks(transformer),
+            token_size=2 ** len(vae["block_out_channels"]),
+            text_length=text_length,
+            guidance=GUIDANCE,
+            negative_scale="guidance_scale",
+        )
+
+    def tokenizer(self, pipe: Any) -> Any:
+        """T5's."""
+        return getattr(pipe, "tokenizer", None)
+
+    def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
+        """T5."""
+        return (getattr(pipe, "text_encoder", None),)
+
+    def encode_prompt(
+        self, pipe: Any, prompt: str, prompt_2: str | None, max_length: int, lora_scale: float | None
+    ) -> dict[str, Tensor]:
+        """T5's embedding and the mask of its tokens."""
+        embeds, _, mask, *_ = pipe.encode_prompt(
+            prompt=prompt,
+            do_classifier_free_guidance=False,
+            max_sequence_length=max_length,
+            lora_scale=lora_scale,
+        )
+        return {"prompt_embeds": embeds, "prompt_attention_mask": mask}
+
+    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, int]:
+        """T5's embedding; the tokens to be seen are those that the mask leaves."""
+        encoded = self.encode_prompt(pipe, text, None, max_length, lora_scale)
+        return encoded["prompt_embeds"], int(encoded["prompt_attention_mask"].sum())
+
+    def text_lengths(self, inputs: Mapping[str, Any]) -> list[int]:
+        """What the mask leaves: the first tokens of each row."""
+        mask = inputs.get("attention_mask")
+        if mask is None:
+            return super().text_lengths(inputs)
+        return [int(n) for n in mask[:, : self.text(inputs).shape[1]].sum(dim=1)]
+
+    def enter(self, inputs: Mapping[str, Any], text_BLC: Tensor, order: Tensor) -> dict[str, Any]:
+        """See `Family`; without a mask, as nothing masked is left."""
+        return {**super().enter(inputs, text_BLC, order), "attention_mask": None}
+
+
+FAMILY = Chroma()

@@ -1,0 +1,93 @@
+"""The protocol of a method: how a program is drawn.
+
+A method's run is asked at every conditional call of the transformer. It may call the stock transformer as often as it
+likes, with other inputs, and stand around every block while a call lasts. What it needs to know of the model, the
+family tells.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from strata.hierarchy.errors import StrataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from strata.injection.attention import AttentionSpec
+    from strata.injection.families.base import Block, Family
+    from strata.injection.intercept import Call
+    from strata.injection.program import Program
+
+
+class UnsupportedError(StrataError):
+    """The pipeline is in a mode that regional prompting cannot work with."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a run is made from.
+
+    Attributes:
+        family: of the model.
+        programs: of the plans that are drawn at once, all of one size.
+        texts: the embedding `[1, L, C]` of every stream's text.
+        steps: tells the number of denoising steps once the pipeline's loop has begun.
+        compile: makes the programs anew for a pipeline that draws another size, or other steps, than was foreseen.
+    """
+
+    family: Family
+    programs: Sequence[Program]
+    texts: Mapping[str, Tensor]
+    steps: Callable[[], int]
+    compile: Callable[[int, int, int], Sequence[Program]]
+
+
+class BlockHooks(Protocol):
+    """What stands around the blocks while a transformer call lasts."""
+
+    def around(self, block: Block, call: Call, inputs: dict[str, Any]) -> Any:
+        """Call a block; returns what it does."""
+
+    def segments(self, block: Block) -> tuple[tuple[str, int], ...]:
+        """What the block's attention sees of the first plan: names and token counts in order.
+
+        A name is `AREA/LEVEL` of a stream, "base", "image", or "padding"; the canvas tokens come first in an image.
+        """
+
+    def spec(self, block: Block) -> AttentionSpec | None:
+        """What its attention computes for the first plan; None: plain attention."""
+
+    @property
+    def inverse(self) -> Tensor:
+        """int64 `[N]`: where each image token of the pipeline stands among the image tokens."""
+
+
+Forward = Callable[..., Any]
+"""Calls the stock transformer: `forward(inputs, hooks=None)`."""
+
+
+class MethodRun(ABC):
+    """One drawing."""
+
+    @abstractmethod
+    def forward(self, step: int, inputs: dict[str, Any], forward: Forward) -> Any:
+        """What the transformer returns at a step, counted from 0, for these inputs."""
+
+
+class Method(ABC):
+    """A way of drawing programs; stateless."""
+
+    name: ClassVar[str]
+    about: ClassVar[str]
+    source: ClassVar[str | None] = None
+
+    def check(self, program: Program) -> None:  # noqa: B027
+        """Raise `InputError` or `UnsupportedError` for what the method cannot draw."""
+
+    @abstractmethod
+    def start(self, drawing: Drawing) -> MethodRun:
+        """Begin a drawing."""

@@ -1,0 +1,356 @@
+"""Our way: all texts ride along, every block attends as the program says, base and regional attention are blended once.
+
+One image stream (`blend: {mode: shared}`): both attentions read the same queries, so image tokens pass each projection
+and MLP once. Image tokens are put in atom order for the call; a stream that is visible in no later block is dropped.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from strata.hierarchy.errors import StrataError
+from strata.injection.attention import AttentionGroup, AttentionSpec, BlockAttention
+from strata.injection.families.base import Block
+from strata.injection.intercept import Call
+from strata.injection.layout import Span, Spans, TokenLayout, merge, shift
+from strata.injection.methods.base import Drawing, Forward, Method, MethodRun, UnsupportedError
+from strata.injection.program import Program, Visibility, joint_grid
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One plan of the batch.
+
+    Attributes:
+        program: what is drawn.
+        rows: of the batch; None: all of it.
+        lengths: text tokens of each stream.
+        base_length: text tokens of the base prompt.
+        layout: the image tokens.
+    """
+
+    program: Program
+    rows: slice | None
+    lengths: tuple[int, ...]
+    base_length: int
+    layout: TokenLayout
+
+    def text_length(self, alive: Sequence[int]) -> int:
+        """Text tokens of these streams and the base prompt."""
+        return sum(self.lengths[i] for i in alive) + self.base_length
+
+
+class TextSpans:
+    """Where a block's text tokens stand: padding, streams alive, base prompt, then whatever else precedes the image."""
+
+    def __init__(self, sample: Sample, alive: Sequence[int], padding: int) -> None:
+        self.own: list[Span] = []
+        at = padding
+        for i in alive:
+            self.own.append((at, at + sample.lengths[i]))
+            at += sample.lengths[i]
+        self.base: Span = (at, at + sample.base_length)
+
+
+class RegionalRun(MethodRun):
+    """One drawing; see the module."""
+
+    def __init__(self, drawing: Drawing) -> None:
+        self.drawing, self.family = drawing, drawing.family
+        self.samples: tuple[Sample, ...] = ()
+        self.order = self.inverse = torch.empty(0, dtype=torch.int64)
+        self.device = torch.device("cpu")
+        self._known: dict[object, BlockAttention | None] = {}
+        """Blocks alike, of all steps so far: most steps only repeat what an earlier one was."""
+
+    def forward(self, step: int, inputs: dict[str, Any], forward: Forward) -> Any:
+        """See `MethodRun`: a routed step gets its streams, any other stays as it is."""
+        if not self.samples:
+            self._begin(inputs)
+        if step >= self.samples[0].program.steps:
+            steps = self.samples[0].program.steps
+            raise StrataError(f"the pipeline called the transformer more often than its {steps} steps")
+        if not any(sample.program.routed(step) for sample in self.samples):
+            return forward(inputs)
+        entered = self.family.enter(inputs, self._text(self.family.text(inputs)), self.order)
+        call = self.call(step, entered)
+        output = forward(entered, call)
+        call.check()
+        return self.family.leave(output, self.inverse)
+
+    def call(self, step: int, inputs: dict[str, Any]) -> RoutedCall:
+        """What stands around the blocks of a routed step."""
+        return RoutedCall(self, step)
+
+    def _begin(self, inputs: dict[str, Any]) -> None:
+        """Settle what the first call tells: the token grid, the lengths of texts."""
+        drawing, canvas, base = self.drawing, self.family.canvas(inputs), self.family.text(inputs)
+        programs, steps = drawing.programs, drawing.steps()
+        if not all(program.fits(canvas.rows, canvas.cols, steps) for program in programs):
+            programs = drawing.compile(canvas.rows, canvas.cols, steps)
+        self.device = base.device
+        count, lengths = len(base) // len(programs), self.family.text_lengths(inputs)
+        grid = programs[0].grid if len(programs) == 1 else joint_grid(programs)
+        layout = TokenLayout.of(grid, canvas.total, base.device)
+        self.order, self.inverse = layout.order, layout.inverse
+        first, samples = 0, []
+        for n, program in enumerate(programs):
+            regions = len(program.grid.names)
+            samples.append(
+                Sample(
+                    program,
+                    None if len(programs) == 1 else slice(n * count, (n + 1) * count),
+                    tuple(drawing.texts[stream.text].shape[1] for stream in program.streams),
+                    lengths[n * count],
+                    layout if len(programs) == 1 else layout.part(program.grid.names, first, first + regions),
+                )
+            )
+            first += regions
+        self.samples = tuple(samples)
+
+    def _text(self, base_BLC: Tensor) -> Tensor:
+        """All streams beside the base prompt, padded at the front to one length."""
+        longest = max(sample.text_length(range(len(sample.lengths))) for sample in self.samples)
+        parts = []
+        for sample in self.samples:
+            base = (base_BLC if sample.rows is None else base_BLC[sample.rows])[:, : sample.base_length]
+            texts = [self.drawing.texts[s.text].to(base).expand(len(base), -1, -1) for s in sample.program.streams]
+            parts.append(_padded(torch.cat([*texts, base], dim=1), longest))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def attention(self, block: int, visible: tuple[Visibility, ...], padding: tuple[int, ...]) -> BlockAttention | None:
+        """What a block's attention computes; None: it is plain, for all samples."""
+        key = self.key(block, visible, padding)
+        if key not in self._known:
+            specs = [self.spec(block, *each) for each in zip(self.samples, visible, padding, strict=True)]
+            found: list[tuple[slice | None, AttentionSpec]] = []
+            for sample, spec, pad in zip(self.samples, specs, padding, strict=True):
+                found.append((sample.rows, plain_spec(sample, pad) if spec is None else spec))
+            self._known[key] = BlockAttention(tuple(found)) if any(spec is not None for spec in specs) else None
+        return self._known[key]
+
+    def key(self, block: int, visible: tuple[Visibility, ...], padding: tuple[int, ...]) -> object:
+        """Blocks with the same key have the same attention."""
+        return visible, padding
+
+    def spec(self, block: int, sample: Sample, visible: Visibility, padding: int) -> AttentionSpec | None:
+        """What a block's attention computes for one plan; None: plain attention."""
+        if not visible.alive:
+            return None
+        texts = TextSpans(sample, visible.alive, padding)
+        text, layout = texts.base[1], sample.layout
+        end, reference = text + layout.total, shift(layout.reference, text)
+        groups = stream_groups(sample, visible, texts, text)
+        if not visible.visible:  # a plain block: the base's output for all but the streams
+            return plain_spec(sample, texts.base[0], tuple(groups))
+        groups += atom_groups(sample, visible, texts, text)
+        everything, spoken = ((texts.base[0], end),), (texts.base,)
+        bias = strengths(visible, texts, groups, end, self.device)
+        ratio = torch.tensor(visible.base_ratio, device=self.device)
+        if visible.base_ratio == 0:
+            if reference:
+                groups.append(AttentionGroup(reference, everything))
+            base = AttentionGroup(spoken, everything)
+            return AttentionSpec(text, tuple(groups), base, spoken, None, text, bias, None, padding)
+        base = AttentionGroup(everything, everything)
+        blended = (text, text + layout.canvas)
+        return AttentionSpec(text, tuple(groups), base, spoken + reference, blended, text, bias, ratio, padding)
+
+
+def plain_spec(sample: Sample, start: int, groups: tuple[AttentionGroup, ...] = ()) -> AttentionSpec:
+    """Base attention for base text and image; the base prompt begins at `start`, streams before it have `groups`."""
+    text = start + sample.base_length
+    everything = ((start, text + sample.layout.total),)
+    padding = start if not groups else min(group.queries[0][0] for group in groups)
+    base = AttentionGroup(everything, everything)
+    return AttentionSpec(text, groups, base, everything, None, text, None, None, padding)
+
+
+def stream_groups(sample: Sample, visible: Visibility, texts: TextSpans, text: int) -> list[AttentionGroup]:
+    """Each stream attends to itself, the image tokens of its area and the reference's."""
+    reference = shift(sample.layout.reference, text)
+    groups = []
+    for own, i in zip(texts.own, visible.alive, strict=True):
+        area = shift(sample.layout.area(sample.program.streams[i].area), text)
+        groups.append(AttentionGroup((own,), merge([own, *area, *reference])))
+    return groups
+
+
+def atom_groups(sample: Sample, visible: Visibility, texts: TextSpans, text: int) -> list[AttentionGroup]:
+    """The canvas tokens' attention: atoms that see the same are one group."""
+    layout, program = sample.layout, sample.program
+    found: dict[tuple[Spans, bool], list[Span]] = {}
+    for members, span in layout.atoms:
+        areas = {"global", *(layout.names[m] for m in members)} | ({"background"} if not members else set())
+        seen = [n for n in visible.visible if program.streams[visible.alive[n]].area in areas]
+        own = [texts.own[n] for n in seen]
+        if not own and program.routing.background == "base":
+            own = [texts.base]
+        image = layout.neighbours(members) if visible.isolate else ((0, layout.canvas),)
+        keys = merge([*own, *shift(image, text), *shift(layout.reference, text)])
+        weighted = any(visible.weights[n] != 1 for n in seen)
+        found.setdefault((keys, weighted), []).append((span[0] + text, span[1] + text))
+    return [AttentionGroup(merge(spans), keys, weighted) for (keys, weighted), spans in found.items()]
+
+
+def strengths(
+    visible: Visibility, texts: TextSpans, groups: Sequence[AttentionGroup], end: int, device: torch.device
+) -> Tensor | None:
+    """float `[end]`, the log strength of every key; None where all are 1."""
+    if not any(group.weighted for group in groups):
+        return None
+    bias = torch.zeros(end, device=device)
+    for n in visible.visible:
+        bias[slice(*texts.own[n])] = float(np.log(visible.weights[n]))
+    return bias
+
+
+class RoutedCall:
+    """Stands around the blocks of one transformer call."""
+
+    def __init__(self, run: RegionalRun, step: int) -> None:
+        self.run, self.family = run, run.family
+        self.visible = [sample.program.blocks(step) for sample in run.samples]
+        self.alive = [tuple(range(len(sample.lengths))) for sample in run.samples]
+        self.text_length = max(s.text_length(alive) for s, alive in zip(run.samples, self.alive, strict=True))
+        self._entered = self.text_length
+        self._tables: dict[object, tuple[Tensor, ...]] = {}
+        self._before = {known: known.calls for known in run._known.values() if known is not None}
+
+    @property
+    def inverse(self) -> Tensor:
+        """See `BlockHooks`."""
+        return self.run.inverse[: self.run.samples[0].layout.canvas]
+
+    def around(self, block: Block, call: Call, inputs: dict[str, Any]) -> Any:
+        """See `BlockHooks`."""
+        family, ballast = self.family, 0
+        if block.joint:
+            # The transformer splits what it gets back at the length of text that entered the first such block.
+            joined = inputs["hidden_states"]
+            ballast = joined.shape[1] - self.text_length - self.run.samples[0].layout.total
+            text, image = joined[:, ballast : ballast + self.text_length], joined[:, ballast + self.text_length :]
+        else:
+            text, image = inputs["encoder_hidden_states"], inputs["hidden_states"]
+        text = self.before(block, text, image)
+        attention = self.attention(block)
+        key = None if attention is None else attention.key
+        output = call(**family.block_inputs(block, inputs, text, image, self.tables(family.rotary(inputs)), key))
+        text, image = family.split_block(block, output, text.shape[1])
+        text = self.after(block, text)
+        if not block.joint:
+            return text, image
+        missing = joined.shape[1] - text.shape[1] - image.shape[1]
+        return torch.cat([joined[:, :missing], text, image], dim=1)
+
+    def before(self, block: Block, text: Tensor, image: Tensor) -> Tensor:
+        """The text tokens that a block gets: streams that no later block sees are dropped."""
+        alive = [visible[block.index].alive for visible in self.visible]
+        if alive != self.alive:
+            samples = zip(self.run.samples, self.alive, alive, strict=True)
+            longest = max(s.text_length(now) for s, now in zip(self.run.samples, alive, strict=True))
+            parts = []
+            for sample, then, now in samples:
+                rows = text if sample.rows is None else text[sample.rows]
+                at = text.shape[1] - sample.text_length(then)
+                kept = []
+                for i in then:
+                    if i in now:
+                        kept.append(rows[:, at : at + sample.lengths[i]])
+                    at += sample.lengths[i]
+                parts.append(_padded(torch.cat([*kept, rows[:, at:]], dim=1), longest))
+            text = parts[0] if len(parts) == 1 else torch.cat(parts)
+            self.alive, self.text_length = alive, longest
+        return text
+
+    def after(self, block: Block, text: Tensor) -> Tensor:
+        """The text tokens that a block returned, without what `before` added."""
+        return text
+
+    def attention(self, block: Block) -> BlockAttention | None:
+        """What the block's attention computes."""
+        samples = zip(self.run.samples, self.visible, strict=True)
+        visible = tuple(each[block.index] for each in self.visible)
+        padding = tuple(self.text_length - s.text_length(each[block.index].alive) for s, each in samples)
+        return self.run.attention(block.index, visible, padding)
+
+    def tables(self, full: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Rotary tables of the text tokens that are left, and of the image."""
+        key = self.tables_key()
+        if key not in self._tables:
+            self._tables[key] = tuple(torch.cat(self.table_parts(table)) for table in full)
+        return self._tables[key]
+
+    def tables_key(self) -> object:
+        """Blocks with the same key have the same tables."""
+        return tuple(self.alive)
+
+    def table_parts(self, table: Tensor) -> list[Tensor]:
+        """One table's rows for the text tokens, then for the image."""
+        image = self.run.samples[0].layout.total
+        if len(self.run.samples) > 1:  # text positions are all alike
+            return [table[self._entered - self.text_length :]]
+        sample, at, parts = self.run.samples[0], 0, []
+        for i, length in enumerate(sample.lengths):
+            if i in self.alive[0]:
+                parts.append(table[at : at + length])
+            at += length
+        return [*parts, table[at : at + sample.base_length], table[-image:]]
+
+    def segments(self, block: Block) -> tuple[tuple[str, int], ...]:
+        """See `BlockHooks`."""
+        sample, alive = self.run.samples[0], self.visible[0][block.index].alive
+        names = sample.program.stream_names
+        padding = self.text_length - sample.text_length(alive)
+        texts = [(names[i], sample.lengths[i]) for i in alive] + [("base", sample.base_length)]
+        return (*([("padding", padding)] if padding else []), *texts, ("image", sample.layout.total))
+
+    def spec(self, block: Block) -> AttentionSpec | None:
+        """See `BlockHooks`."""
+        attention = self.attention(block)
+        return None if attention is None else attention.samples[0][1]
+
+    def check(self) -> None:
+        """Raise `UnsupportedError` unless every attention was computed as often as the program has it."""
+        blocks = self.run.samples[0].program.schedule.blocks
+        expected: Counter[BlockAttention] = Counter()
+        for n in range(blocks):
+            visible = tuple(each[n] for each in self.visible)
+            text = [s.text_length(v.alive) for s, v in zip(self.run.samples, visible, strict=True)]
+            attention = self.run.attention(n, visible, tuple(max(text) - length for length in text))
+            if attention is not None:
+                expected[attention] += 1
+        found = {known: known.calls - self._before.get(known, 0) for known in expected}
+        if found != dict(expected):
+            raise UnsupportedError(
+                f"regional attention was computed {sum(found.values())} times in a step that has it"
+                f" {sum(expected.values())} times: something skips or replaces blocks or attention processors of the"
+                " transformer (a block cache such as cache-dit's?); switch it off"
+            )
+
+
+def _padded(text_BLC: Tensor, length: int) -> Tensor:
+    """Text with zeros before it."""
+    missing = length - text_BLC.shape[1]
+    return torch.nn.functional.pad(text_BLC, (0, 0, missing, 0)) if missing else text_BLC
+
+
+class Regional(Method):
+    """Our way; see the module."""
+
+    name: ClassVar[str] = "regional"
+    about: ClassVar[str] = "texts ride along, each visible in its region, blocks and steps; blended once with the base"
+
+    def start(self, drawing: Drawing) -> MethodRun:
+        """See `Method`."""
+        return RegionalRun(drawing)
+
+
+METHOD = Regional()

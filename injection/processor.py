@@ -1,0 +1,57 @@
+"""The attention processor that stands in for the stock one while something is attached."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from diffusers.models.attention_dispatch import dispatch_attention_fn
+from torch import Tensor
+
+from strata.injection.attention import grouped_attention
+from strata.injection.families.base import Family
+
+
+class Watcher(Protocol):
+    """Whoever wants to see queries, keys and values."""
+
+    def watches(self, attn: Any) -> bool:
+        """Whether it wants to see this attention module's, now."""
+
+    def observe(self, attn: Any, q: Tensor, k: Tensor, v: Tensor, attended: Tensor, backend: Any) -> None:
+        """See them, `[B, L, H, D]` each, and the attention's output before any projection."""
+
+
+class RegionalAttnProcessor:
+    """The stock attention processor, and regional attention where the call has the number of one.
+
+    One instance serves all blocks with one backend; what differs between blocks comes with the call, so that compiled
+    blocks share their graphs.
+    """
+
+    def __init__(self, stock: Any, family: Family, watcher: Watcher | None = None) -> None:
+        self.stock, self.family, self.watcher = stock, family, watcher
+        self._attention_backend = stock._attention_backend
+        self._parallel_config = stock._parallel_config
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        image_rotary_emb: Any = None,
+        regional: Tensor | None = None,
+    ) -> Any:
+        """Attend; takes and returns what the stock processor does."""
+        watcher = self.watcher if self.watcher is not None and self.watcher.watches(attn) else None
+        if regional is None and watcher is None:
+            return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, image_rotary_emb)
+        q, k, v = self.family.project(attn, hidden_states, encoder_hidden_states, image_rotary_emb)
+        if regional is None:
+            attended = dispatch_attention_fn(q, k, v, attn_mask=attention_mask, backend=self._attention_backend)
+        else:
+            attended = grouped_attention(q, k, v, regional, self._attention_backend)
+        if watcher is not None:
+            watcher.observe(attn, q, k, v, attended, self._attention_backend)
+        text = None if encoder_hidden_states is None else encoder_hidden_states.shape[1]
+        return self.family.output(attn, attended.flatten(2, 3).to(q.dtype), text)
