@@ -28,7 +28,7 @@ SURFACES = ("striped", "solid", "dotted", "checkered")
 
 
 def plans(count: int) -> list[ScenePlan]:
-    """Plans of 0 to 6 regions from a fixed seed: overlaps, polygons, strengths, backgrounds, global texts, priorities."""
+    """Plans of 0 to 6 regions from fixed seeds: overlaps, polygons, strengths, backgrounds, global texts."""
     return [_plan(np.random.default_rng(seed), seed) for seed in range(count)]
 
 

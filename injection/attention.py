@@ -22,6 +22,7 @@ import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from torch import Tensor
 
+from strata.injection.errors import UnsupportedError
 from strata.injection.layout import Span, Spans, take, within, without
 from strata.injection.parts import Part, attend_part, can_part, merge_parts
 
@@ -100,6 +101,10 @@ def grouped_attention(q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, key: Tenso
 def _grouped_attention(q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, key: Tensor, backend: Any) -> Tensor:
     attention = BlockAttention.of(key)
     attention.calls += 1
+    return _attend(attention, q_BLHD, k_BLHD, v_BLHD, backend)
+
+
+def _attend(attention: BlockAttention, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, backend: Any) -> Tensor:
     parts = []
     for rows, spec in attention.samples:
         q, k, v = (x if rows is None else x[rows] for x in (q_BLHD, k_BLHD, v_BLHD))
@@ -117,32 +122,11 @@ def _(q: Tensor, k: Tensor, v: Tensor, key: Tensor, backend: str) -> Tensor:
     return torch.empty_like(q)
 
 
-@torch.library.custom_op("strata::grouped_attention_backward", mutates_args=())
-def _op_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, key: Tensor, backend: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    with torch.enable_grad():
-        inputs = [x.detach().requires_grad_() for x in (q, k, v)]
-        out = _grouped_attention(inputs[0], inputs[1], inputs[2], key, backend or None)
-        grads = torch.autograd.grad(out, inputs, grad, allow_unused=True)
-    return tuple(torch.zeros_like(x) if g is None else g for g, x in zip(grads, inputs, strict=True))  # type: ignore[return-value]
-
-
-@_op_backward.register_fake
-def _(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, key: Tensor, backend: str) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-
-
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[:4])
-    ctx.backend = inputs[4]
-
-
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    return (*torch.ops.strata.grouped_attention_backward(grad, *ctx.saved_tensors, ctx.backend), None, None)
+    raise UnsupportedError("gradients do not pass regional attention in compiled blocks; use the transformer uncompiled")
 
 
-_op.register_autograd(_backward, setup_context=_setup)
+_op.register_autograd(_backward)
 
 
 def regional_attention(
@@ -156,7 +140,7 @@ def regional_attention(
     if spec.blended is not None and spec.ratio is not None and tokens.shares_keys():
         # Base and regional attention have image keys in common: attend to those once, then to what only one sees.
         for span in spec.direct:
-            _write(out_BLHD, (span,), tokens.attend(AttentionGroup((span,), spec.base.keys)))
+            _write(out_BLHD, (span,), tokens.attend(spec.base._replace(queries=(span,))))
         for group in spec.groups:
             blended = group.queries[0][0] >= spec.blended[0]
             _write(out_BLHD, group.queries, tokens.blend(group) if blended else tokens.attend(group))
@@ -233,5 +217,5 @@ class _Tokens(NamedTuple):
             regional = merge_parts(common, self.part(group.queries, texts, group.weighted))
         others = without(self.spec.base.keys, own)
         if others:
-            base = merge_parts(common, self.part(group.queries, others))
+            base = merge_parts(common, self.part(group.queries, others, self.spec.base.weighted))
         return torch.lerp(regional.out_BLHD, base.out_BLHD, ratio.to(base.out_BLHD.dtype))

@@ -8,9 +8,9 @@ from typing import Any
 from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
 
 from strata.hierarchy.errors import InputError
+from strata.injection.errors import UnsupportedError
 from strata.injection.families import Family, families, family_of, valid
 from strata.injection.intercept import is_compiled, is_intercepted
-from strata.injection.methods.base import UnsupportedError
 
 __all__ = ["UnsupportedError", "check_pipeline", "check_strengths", "check_transformer"]
 

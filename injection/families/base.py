@@ -14,8 +14,9 @@ It was laid out for these, read in diffusers 0.42:
 - FLUX.3: a `ModularPipeline`; how a pipeline is called is a question of `injection/calling.py`, not of a family. Five
   blocks of each mode's own come first: `blocks` lists the text's as a stack that is not `routed`, and each stream
   attends within itself there. Text stands at timestep 0: modulations are per token, and `block_inputs` shortens them
-  with the text. Its attention takes no keywords, so `block_inputs` leaves the attention's number on the module. Guiders make one
-  transformer call a condition: the unconditional ones are told by their text embedding (`Attachment.conditional`).
+  with the text. Its attention takes no keywords, so `block_inputs` leaves the attention's number on the module.
+  Guiders make one transformer call a condition: the unconditional ones are known by their text embedding
+  (`Attachment.conditional`).
 - Qwen-Image: image rotary tables stand centred and the text's begin behind them, both as one pair of tables, so `enter`
   and `rotary` put text first; every stream begins where the base prompt does. True guidance by a second call.
 - FLUX.2 and Qwen-Image give texts positions of their own, so `text_positions_alike` is False and one call draws one
@@ -64,17 +65,18 @@ class Canvas(NamedTuple):
     total: int
 
 
-@dataclass(frozen=True)
-class EncodedPrompt:
-    """A prompt as the pipeline's call takes it.
+class BaseText(NamedTuple):
+    """The base prompt's tokens in one row of the batch.
 
     Attributes:
-        inputs: keyword arguments of the call, tensors of one row each.
-        negative: of them, the name of the unconditional call's text embedding, or None.
+        length: that take part; what is behind them is masked.
+        faint: of them, how many at the end are weighed otherwise as keys.
+        weight: the logarithm of that weight.
     """
 
-    inputs: Mapping[str, Tensor]
-    negative: str | None = None
+    length: int
+    faint: int = 0
+    weight: float = 0.0
 
 
 class Family(ABC):
@@ -145,8 +147,8 @@ class Family(ABC):
         """The call's text embedding, the very tensor that the pipeline passes."""
 
     @abstractmethod
-    def text_lengths(self, inputs: Mapping[str, Any]) -> list[int]:
-        """How many of the base prompt's tokens each row of the batch sees."""
+    def base_texts(self, inputs: Mapping[str, Any]) -> list[BaseText]:
+        """The base prompt's tokens, of each row of the batch."""
 
     @abstractmethod
     def canvas(self, inputs: Mapping[str, Any]) -> Canvas:

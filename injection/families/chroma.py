@@ -1,7 +1,9 @@
 """Chroma: FLUX.1 without CLIP and without distilled guidance; its single blocks take text and image as one tensor.
 
-The padding of a text is masked, but for one token (`prompt_attention_mask`). What is masked takes no part at all, so a
-routed call drops it and needs no mask. Guidance is true guidance: a second call with the negative prompt.
+Of a text's padding all but one token is masked (`prompt_attention_mask`). diffusers 0.42 makes that mask of numbers, 1
+and 0, and so adds it to the logits: the padding stays visible, at 1/e of its weight (diffusers issue 12116). A routed
+call does as the stock one does; where the mask is boolean, the padding is dropped. Guidance is true guidance: a second
+call with the negative prompt.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from strata.injection.facts import ModelFacts
+from strata.injection.families.base import BaseText
 from strata.injection.families.flux import Flux
 
 if TYPE_CHECKING:
@@ -65,15 +68,18 @@ class Chroma(Flux):
         encoded = self.encode_prompt(pipe, text, None, max_length, lora_scale)
         return encoded["prompt_embeds"], int(encoded["prompt_attention_mask"].sum())
 
-    def text_lengths(self, inputs: Mapping[str, Any]) -> list[int]:
-        """What the mask leaves: the first tokens of each row."""
-        mask = inputs.get("attention_mask")
+    def base_texts(self, inputs: Mapping[str, Any]) -> list[BaseText]:
+        """What a boolean mask leaves; all, but fainter, where the mask is numbers that are added to the logits."""
+        mask, length = inputs.get("attention_mask"), self.text(inputs).shape[1]
         if mask is None:
-            return super().text_lengths(inputs)
-        return [int(n) for n in mask[:, : self.text(inputs).shape[1]].sum(dim=1)]
+            return super().base_texts(inputs)
+        seen = [int(n) for n in (mask[:, :length] > 0).sum(dim=1)]
+        if not mask.is_floating_point():
+            return [BaseText(n) for n in seen]
+        return [BaseText(length, length - n, -1.0 if n < length else 0.0) for n in seen]
 
     def enter(self, inputs: Mapping[str, Any], text_BLC: Tensor, order: Tensor) -> dict[str, Any]:
-        """See `Family`; without a mask, as nothing masked is left."""
+        """See `Family`; the mask is in what attention computes."""
         return {**super().enter(inputs, text_BLC, order), "attention_mask": None}
 
 

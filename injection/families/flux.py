@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from strata.injection.facts import ModelFacts, Stack
-from strata.injection.families.base import Block, Canvas, Family
+from strata.injection.families.base import BaseText, Block, Canvas, Family
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,10 +114,10 @@ class Flux(Family):
         embeds: Tensor = inputs["encoder_hidden_states"]
         return embeds
 
-    def text_lengths(self, inputs: Mapping[str, Any]) -> list[int]:
+    def base_texts(self, inputs: Mapping[str, Any]) -> list[BaseText]:
         """All of them: FLUX.1 sees the padding."""
         batch, length = self.text(inputs).shape[:2]
-        return [length] * batch
+        return [BaseText(length)] * batch
 
     def canvas(self, inputs: Mapping[str, Any]) -> Canvas:
         """Tokens whose first id is the first token's are the canvas; a reference's come behind."""

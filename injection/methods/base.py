@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from strata.hierarchy.errors import StrataError
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -21,10 +19,6 @@ if TYPE_CHECKING:
     from strata.injection.families.base import Block, Family
     from strata.injection.intercept import Call
     from strata.injection.program import Program
-
-
-class UnsupportedError(StrataError):
-    """The pipeline is in a mode that regional prompting cannot work with."""
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from torch import Tensor
 
 from strata.hierarchy.errors import StrataError
 from strata.injection.attention import AttentionGroup, AttentionSpec, BlockAttention
-from strata.injection.families.base import Block
+from strata.injection.errors import UnsupportedError
+from strata.injection.families.base import BaseText, Block
 from strata.injection.intercept import Call
 from strata.injection.layout import Span, Spans, TokenLayout, merge, shift
-from strata.injection.methods.base import Drawing, Forward, Method, MethodRun, UnsupportedError
+from strata.injection.methods.base import Drawing, Forward, Method, MethodRun
 from strata.injection.program import Program, Visibility, joint_grid
 
 
@@ -32,19 +33,19 @@ class Sample:
         program: what is drawn.
         rows: of the batch; None: all of it.
         lengths: text tokens of each stream.
-        base_length: text tokens of the base prompt.
+        base: the base prompt's tokens.
         layout: the image tokens.
     """
 
     program: Program
     rows: slice | None
     lengths: tuple[int, ...]
-    base_length: int
+    base: BaseText
     layout: TokenLayout
 
     def text_length(self, alive: Sequence[int]) -> int:
         """Text tokens of these streams and the base prompt."""
-        return sum(self.lengths[i] for i in alive) + self.base_length
+        return sum(self.lengths[i] for i in alive) + self.base.length
 
 
 class TextSpans:
@@ -56,7 +57,8 @@ class TextSpans:
         for i in alive:
             self.own.append((at, at + sample.lengths[i]))
             at += sample.lengths[i]
-        self.base: Span = (at, at + sample.base_length)
+        self.base: Span = (at, at + sample.base.length)
+        self.faint: Span = (at + sample.base.length - sample.base.faint, at + sample.base.length)
 
 
 class RegionalRun(MethodRun):
@@ -95,21 +97,26 @@ class RegionalRun(MethodRun):
         programs, steps = drawing.programs, drawing.steps()
         if not all(program.fits(canvas.rows, canvas.cols, steps) for program in programs):
             programs = drawing.compile(canvas.rows, canvas.cols, steps)
-        self.device = base.device
-        count, lengths = len(base) // len(programs), self.family.text_lengths(inputs)
-        grid = programs[0].grid if len(programs) == 1 else joint_grid(programs)
-        layout = TokenLayout.of(grid, canvas.total, base.device)
-        self.order, self.inverse = layout.order, layout.inverse
+        rows = len(base) // len(programs)
+        self.settle(programs, self.family.base_texts(inputs)[::rows], rows, canvas.total, base.device)
+
+    def settle(
+        self, programs: Sequence[Program], bases: Sequence[BaseText], rows: int, total: int, device: torch.device
+    ) -> None:
+        """Lay out the programs, each for so many rows of the batch, on `total` image tokens."""
+        alone = len(programs) == 1
+        layout = TokenLayout.of(programs[0].grid if alone else joint_grid(programs), total, device)
+        self.order, self.inverse, self.device = layout.order, layout.inverse, device
         first, samples = 0, []
         for n, program in enumerate(programs):
             regions = len(program.grid.names)
             samples.append(
                 Sample(
                     program,
-                    None if len(programs) == 1 else slice(n * count, (n + 1) * count),
-                    tuple(drawing.texts[stream.text].shape[1] for stream in program.streams),
-                    lengths[n * count],
-                    layout if len(programs) == 1 else layout.part(program.grid.names, first, first + regions),
+                    None if alone else slice(n * rows, (n + 1) * rows),
+                    tuple(self.drawing.texts[stream.text].shape[1] for stream in program.streams),
+                    bases[n],
+                    layout if alone else layout.part(program.grid.names, first, first + regions),
                 )
             )
             first += regions
@@ -120,7 +127,7 @@ class RegionalRun(MethodRun):
         longest = max(sample.text_length(range(len(sample.lengths))) for sample in self.samples)
         parts = []
         for sample in self.samples:
-            base = (base_BLC if sample.rows is None else base_BLC[sample.rows])[:, : sample.base_length]
+            base = (base_BLC if sample.rows is None else base_BLC[sample.rows])[:, : sample.base.length]
             texts = [self.drawing.texts[s.text].to(base).expand(len(base), -1, -1) for s in sample.program.streams]
             parts.append(_padded(torch.cat([*texts, base], dim=1), longest))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -132,7 +139,9 @@ class RegionalRun(MethodRun):
             specs = [self.spec(block, *each) for each in zip(self.samples, visible, padding, strict=True)]
             found: list[tuple[slice | None, AttentionSpec]] = []
             for sample, spec, pad in zip(self.samples, specs, padding, strict=True):
-                found.append((sample.rows, plain_spec(sample, pad) if spec is None else spec))
+                if spec is None:
+                    spec = plain_spec(sample, TextSpans(sample, (), pad), self.device, padding=pad)
+                found.append((sample.rows, spec))
             self._known[key] = BlockAttention(tuple(found)) if any(spec is not None for spec in specs) else None
         return self._known[key]
 
@@ -142,35 +151,49 @@ class RegionalRun(MethodRun):
 
     def spec(self, block: int, sample: Sample, visible: Visibility, padding: int) -> AttentionSpec | None:
         """What a block's attention computes for one plan; None: plain attention."""
-        if not visible.alive:
+        if not visible.alive and not sample.base.faint:
             return None
         texts = TextSpans(sample, visible.alive, padding)
         text, layout = texts.base[1], sample.layout
         end, reference = text + layout.total, shift(layout.reference, text)
         groups = stream_groups(sample, visible, texts, text)
         if not visible.visible:  # a plain block: the base's output for all but the streams
-            return plain_spec(sample, texts.base[0], tuple(groups))
+            return plain_spec(sample, texts, self.device, groups, padding)
         groups += atom_groups(sample, visible, texts, text)
         everything, spoken = ((texts.base[0], end),), (texts.base,)
-        bias = strengths(visible, texts, groups, end, self.device)
+        groups += faint_groups(sample, texts, everything)
+        bias = strengths(sample, visible, texts, groups, end, self.device)
         ratio = torch.tensor(visible.base_ratio, device=self.device)
         if visible.base_ratio == 0:
             if reference:
-                groups.append(AttentionGroup(reference, everything))
-            base = AttentionGroup(spoken, everything)
+                groups.append(AttentionGroup(reference, everything, bool(sample.base.faint)))
+            base = AttentionGroup(spoken, everything, bool(sample.base.faint))
             return AttentionSpec(text, tuple(groups), base, spoken, None, text, bias, None, padding)
-        base = AttentionGroup(everything, everything)
+        base = AttentionGroup(everything, everything, bool(sample.base.faint))
         blended = (text, text + layout.canvas)
         return AttentionSpec(text, tuple(groups), base, spoken + reference, blended, text, bias, ratio, padding)
 
 
-def plain_spec(sample: Sample, start: int, groups: tuple[AttentionGroup, ...] = ()) -> AttentionSpec:
-    """Base attention for base text and image; the base prompt begins at `start`, streams before it have `groups`."""
-    text = start + sample.base_length
-    everything = ((start, text + sample.layout.total),)
-    padding = start if not groups else min(group.queries[0][0] for group in groups)
-    base = AttentionGroup(everything, everything)
-    return AttentionSpec(text, groups, base, everything, None, text, None, None, padding)
+def plain_spec(
+    sample: Sample,
+    texts: TextSpans,
+    device: torch.device,
+    groups: Sequence[AttentionGroup] = (),
+    padding: int = 0,
+) -> AttentionSpec:
+    """Base attention for base text and image; the streams before it have `groups`."""
+    text = texts.base[1]
+    end = text + sample.layout.total
+    everything = ((texts.base[0], end),)
+    base = AttentionGroup(everything, everything, bool(sample.base.faint))
+    groups = (*groups, *faint_groups(sample, texts, everything))
+    bias = strengths(sample, None, texts, groups, end, device)
+    return AttentionSpec(text, groups, base, everything, None, text, bias, None, padding)
+
+
+def faint_groups(sample: Sample, texts: TextSpans, keys: Spans) -> list[AttentionGroup]:
+    """The base prompt's faint tokens attend to all of the base attention's keys alike; others see them faintly."""
+    return [AttentionGroup((texts.faint,), keys)] if sample.base.faint else []
 
 
 def stream_groups(sample: Sample, visible: Visibility, texts: TextSpans, text: int) -> list[AttentionGroup]:
@@ -191,24 +214,31 @@ def atom_groups(sample: Sample, visible: Visibility, texts: TextSpans, text: int
         areas = {"global", *(layout.names[m] for m in members)} | ({"background"} if not members else set())
         seen = [n for n in visible.visible if program.streams[visible.alive[n]].area in areas]
         own = [texts.own[n] for n in seen]
+        weighted = any(visible.weights[n] != 1 for n in seen)
         if not own and program.routing.background == "base":
-            own = [texts.base]
+            own, weighted = [texts.base], bool(sample.base.faint)
         image = layout.neighbours(members) if visible.isolate else ((0, layout.canvas),)
         keys = merge([*own, *shift(image, text), *shift(layout.reference, text)])
-        weighted = any(visible.weights[n] != 1 for n in seen)
         found.setdefault((keys, weighted), []).append((span[0] + text, span[1] + text))
     return [AttentionGroup(merge(spans), keys, weighted) for (keys, weighted), spans in found.items()]
 
 
 def strengths(
-    visible: Visibility, texts: TextSpans, groups: Sequence[AttentionGroup], end: int, device: torch.device
+    sample: Sample,
+    visible: Visibility | None,
+    texts: TextSpans,
+    groups: Sequence[AttentionGroup],
+    end: int,
+    device: torch.device,
 ) -> Tensor | None:
     """float `[end]`, the log strength of every key; None where all are 1."""
-    if not any(group.weighted for group in groups):
+    if not sample.base.faint and not any(group.weighted for group in groups):
         return None
     bias = torch.zeros(end, device=device)
-    for n in visible.visible:
-        bias[slice(*texts.own[n])] = float(np.log(visible.weights[n]))
+    if visible is not None:
+        for n in visible.visible:
+            bias[slice(*texts.own[n])] = float(np.log(visible.weights[n]))
+    bias[slice(*texts.faint)] = sample.base.weight
     return bias
 
 
@@ -302,14 +332,14 @@ class RoutedCall:
             if i in self.alive[0]:
                 parts.append(table[at : at + length])
             at += length
-        return [*parts, table[at : at + sample.base_length], table[-image:]]
+        return [*parts, table[at : at + sample.base.length], table[-image:]]
 
     def segments(self, block: Block) -> tuple[tuple[str, int], ...]:
         """See `BlockHooks`."""
         sample, alive = self.run.samples[0], self.visible[0][block.index].alive
         names = sample.program.stream_names
         padding = self.text_length - sample.text_length(alive)
-        texts = [(names[i], sample.lengths[i]) for i in alive] + [("base", sample.base_length)]
+        texts = [(names[i], sample.lengths[i]) for i in alive] + [("base", sample.base.length)]
         return (*([("padding", padding)] if padding else []), *texts, ("image", sample.layout.total))
 
     def spec(self, block: Block) -> AttentionSpec | None:

@@ -25,6 +25,7 @@ from strata.injection.methods.regional import (
     Sample,
     TextSpans,
     atom_groups,
+    faint_groups,
     stream_groups,
     strengths,
 )
@@ -50,12 +51,10 @@ class PublishedRun(RegionalRun):
     def spec(self, block: int, sample: Sample, visible: Visibility, padding: int) -> AttentionSpec | None:
         """See `RegionalRun`."""
         copied = has_copy(sample.program, block)
-        if not copied and not visible.open:
+        if not copied and not (visible.open and visible.alive):
             return super().spec(block, sample, visible, padding)
-        if not visible.alive and not copied:
-            return None
         texts, layout = TextSpans(sample, visible.alive, padding), sample.layout
-        (base_start, base_stop), ratio = texts.base, visible.base_ratio
+        (base_start, base_stop), ratio, faint = texts.base, visible.base_ratio, bool(sample.base.faint)
         text = base_stop + (layout.total if copied else 0)
         canvas_stop, end = text + layout.canvas, text + layout.total
         reference = shift(layout.reference, text)
@@ -70,11 +69,12 @@ class PublishedRun(RegionalRun):
         direct: Spans = ((base_start, text),)
         has_regional = bool(visible.visible) or visible.open
         if copied:
-            base = AttentionGroup(direct, direct)
+            base = AttentionGroup(direct, direct, faint)
             if reference and not visible.open:
-                groups.append(AttentionGroup(reference, merge([(base_start, base_stop), (text, end)])))
+                groups.append(AttentionGroup(reference, merge([(base_start, base_stop), (text, end)]), faint))
         else:
-            base = AttentionGroup(direct if ratio == 0 else ((base_start, end),), ((base_start, end),))
+            base = AttentionGroup(direct if ratio == 0 else ((base_start, end),), ((base_start, end),), faint)
+        groups += faint_groups(sample, texts, base.keys)
         if has_regional and ratio == 0:
             blended = None
         return AttentionSpec(
@@ -84,7 +84,7 @@ class PublishedRun(RegionalRun):
             direct=direct,
             blended=blended,
             base_queries=base_stop if copied else text,
-            bias=strengths(visible, texts, groups, end, self.device),
+            bias=strengths(sample, visible, texts, groups, end, self.device),
             ratio=torch.tensor(ratio, device=self.device) if blended is not None and has_regional else None,
             padding=padding,
         )

@@ -8,6 +8,9 @@ import pytest
 import torch
 from diffusers import (
     AutoencoderKL,
+    ChromaImg2ImgPipeline,
+    ChromaPipeline,
+    ChromaTransformer2DModel,
     FlowMatchEulerDiscreteScheduler,
     FluxControlNetModel,
     FluxControlNetPipeline,
@@ -111,6 +114,39 @@ def make_controlnet() -> tuple[Any, dict[str, Any]]:
     return quiet(pipe), {"control_image": picture(), "controlnet_conditioning_scale": 0.7}
 
 
+def chroma_parts() -> dict[str, Any]:
+    """Chroma has T5 alone, under the names that FLUX.1 gives CLIP."""
+    parts = tiny_parts()
+    torch.manual_seed(3)
+    size = {key: value for key, value in SIZE.items() if key not in ("pooled_projection_dim", "guidance_embeds")}
+    transformer = ChromaTransformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=2,
+        num_single_layers=3,
+        approximator_hidden_dim=16,
+        approximator_layers=2,
+        **size,
+    )
+    with torch.no_grad():
+        transformer.distilled_guidance_layer.out_proj.weight.mul_(4)  # gates that let something through
+    return {
+        "scheduler": parts["scheduler"],
+        "vae": parts["vae"],
+        "text_encoder": parts["text_encoder_2"],
+        "tokenizer": parts["tokenizer_2"],
+        "transformer": transformer.eval(),
+    }
+
+
+def make_chroma() -> tuple[Any, dict[str, Any]]:
+    return quiet(ChromaPipeline(**chroma_parts())), {}
+
+
+def make_chroma_img2img() -> tuple[Any, dict[str, Any]]:
+    return quiet(ChromaImg2ImgPipeline(**chroma_parts())), {"image": picture(), "strength": 0.75}
+
+
 PIPELINES: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "FluxPipeline": make_text_to_image,
     "FluxImg2ImgPipeline": make_img2img,
@@ -118,6 +154,8 @@ PIPELINES: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "FluxFillPipeline": make_fill,
     "FluxKontextPipeline": make_kontext,
     "FluxControlNetPipeline": make_controlnet,
+    "ChromaPipeline": make_chroma,
+    "ChromaImg2ImgPipeline": make_chroma_img2img,
 }
 
 PLAN = """

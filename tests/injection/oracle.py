@@ -29,6 +29,8 @@ class Scene:
     base_length: int
     reference: int
     schedule: Schedule
+    faint: int = 0
+    """Of the base prompt's last tokens: as keys they weigh 1/e, to all but each other."""
 
     @property
     def canvas(self) -> int:
@@ -80,6 +82,7 @@ class Scene:
                     spoken_to = True
             if not spoken_to and self.schedule.routing.background == "base":
                 weights[row, : self.base_length] = 0
+                weights[row, self.base_length - self.faint : self.base_length] = -1
             mine = self.masks[:, i]
             for j in range(self.canvas):
                 theirs = self.masks[:, j]
@@ -133,7 +136,11 @@ class DenseProcessor:
         text = scene.base_length + sum(scene.lengths)
         first, canvas_stop = text, text + scene.canvas
         plain = torch.tensor([i < scene.base_length or i >= first for i in range(length)])
-        base = softmax_attention(q, k, v, torch.where(plain, 0.0, NEVER)[None].expand(length, -1))
+        base_weights = torch.where(plain, 0.0, NEVER)[None].repeat(length, 1)
+        faint = slice(scene.base_length - scene.faint, scene.base_length)
+        base_weights[:, faint] = -1
+        base_weights[faint, faint] = 0
+        base = softmax_attention(q, k, v, base_weights)
         regional = softmax_attention(q, k, v, scene.log_weights(self.step, self.block))
         out = torch.where(plain[None, :, None, None], base, regional)
         doing = scene.heard(self.step, self.block)

@@ -1,0 +1,117 @@
+"""A program in words: which text is visible where, how many tokens, and what that costs against the plain model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from strata.injection.attention import AttentionSpec
+from strata.injection.families import families
+from strata.injection.families.base import BaseText
+from strata.injection.layout import Spans
+from strata.injection.methods import Method
+from strata.injection.methods.base import Drawing
+from strata.injection.methods.regional import RegionalRun
+from strata.injection.program import Program
+from strata.injection.streams import Stream
+from strata.layers.ranges import compact
+
+
+class Cost(NamedTuple):
+    """What all steps together take, as multiples of the plain model's.
+
+    Attributes:
+        tokens: that pass the blocks; projections and MLPs are proportional to them.
+        attention: products of queries and keys.
+    """
+
+    tokens: float
+    attention: float
+
+
+def cost_of(program: Program, method: Method, count: Callable[[str], int], base_length: int) -> Cost | None:
+    """What a program costs; None where the method does not draw it in one pass with the others.
+
+    Args:
+        program: what is drawn.
+        method: by which.
+        count: tokens of a text.
+        base_length: tokens of the base prompt, as the model gets it.
+    """
+    family = next(family for family in families() if family.name == program.facts.family)
+    texts = {stream.text: torch.empty(1, count(stream.text), 0) for stream in program.streams}
+    run = method.start(Drawing(family, [program], texts, lambda: program.steps, lambda rows, cols, steps: [program]))
+    if not isinstance(run, RegionalRun):
+        return None
+    image = program.grid.rows * program.grid.cols
+    run.settle([program], [BaseText(base_length)], 1, image, torch.device("cpu"))
+    plain = base_length + image
+    tokens = pairs = 0
+    for step in range(program.steps):
+        for block, visible in enumerate(program.blocks(step)):
+            attention = run.attention(block, (visible,), (0,)) if program.routed(step) else None
+            if attention is None:
+                tokens, pairs = tokens + plain, pairs + plain**2
+            else:
+                spec = attention.samples[0][1]
+                tokens, pairs = tokens + spec.text_length + image, pairs + _pairs(spec)
+    blocks = program.steps * program.schedule.blocks
+    return Cost(tokens / (blocks * plain), pairs / (blocks * plain**2))
+
+
+def _pairs(spec: AttentionSpec) -> int:
+    return sum(_length(group.queries) * _length(group.keys) for group in (*spec.groups, spec.base))
+
+
+def _length(spans: Spans) -> int:
+    return sum(stop - start for start, stop in spans)
+
+
+def describe(program: Program, method: Method, count: Callable[[str], int], base_length: int) -> list[str]:
+    """Lines that tell a program; arguments as of `cost_of`."""
+    schedule, plan, grid = program.schedule, program.plan, program.grid
+    routed = sum(program.routed(step) for step in range(program.steps))
+    lines = [
+        f"{plan.width}x{plan.height} pixels, {grid.rows}x{grid.cols} image tokens; {program.facts}",
+        f"routing {program.routing.name}, method {method.name}, {program.steps} steps, {routed} of them routed",
+        "",
+    ]
+    rows = [("text", "tokens", "image tokens", "visible in blocks", "at steps", "strength")]
+    rows.append(("base", str(base_length), str(grid.rows * grid.cols), "all", "all", "1"))
+    for name, stream in zip(program.stream_names, program.streams, strict=True):
+        blocks = _blocks(stream.weight.any(0), schedule.double_blocks)
+        steps = compact(stream.weight.any(1))
+        low, high = stream.weight[stream.weight > 0].min(), stream.weight.max()
+        strength = f"{high:.2g}" if low == high else f"{low:.2g} to {high:.2g}"
+        rows.append((name, str(count(stream.text)), str(_area(program, stream)), blocks, steps, strength))
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    atoms = grid.atoms()
+    lines += ["", f"{len(atoms)} groups of image tokens that share their regions:"]
+    for atom in atoms:
+        regions = " and ".join(grid.names[member] for member in atom.members) or "background"
+        lines.append(f"  {regions}: {len(atom.tokens)}")
+    if schedule.isolate.any():
+        where = _blocks(schedule.isolate.any(0), schedule.double_blocks)
+        lines.append(f"isolated from other regions in {where}, steps {compact(schedule.isolate.any(1))}")
+    if (cost := cost_of(program, method, count, base_length)) is not None:
+        tokens, attention = f"{cost.tokens:.2f}", f"{cost.attention:.2f}"
+        lines += ["", f"cost of the run: {tokens} × the plain model's tokens, {attention} × its attention"]
+    return lines
+
+
+def _blocks(chosen: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], doubles: int) -> str:
+    parts = [("double", chosen[:doubles]), ("single", chosen[doubles:])]
+    return ", ".join(f"{name} {compact(some)}" for name, some in parts if some.any())
+
+
+def _area(program: Program, stream: Stream) -> int:
+    grid = program.grid
+    if stream.area == "global":
+        return grid.rows * grid.cols
+    if stream.area == "background":
+        return int(grid.background.sum())
+    return int(grid.masks[grid.names.index(stream.area)].sum())

@@ -1,0 +1,129 @@
+"""A plan compiled: what it knows before anything is drawn, and how it tells it."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.plan import ScenePlan
+from strata.injection.description import cost_of, describe
+from strata.injection.families import FLUX_DEV
+from strata.injection.methods import method_for
+from strata.injection.observer import Observer
+from strata.injection.pipeline import RegionalPipeline
+from strata.injection.program import Program, compile_program
+from strata.injection.streams import TextOverride
+from strata.layers.routing import Routing
+from tests.injection.conftest import make_kontext, make_text_to_image, picture
+
+PLAN = ScenePlan.from_yaml("""
+width: 128
+height: 64
+prompt: two things
+regions:
+  - {name: left, box: [0, 0, 80, 64], high: a circle, low: red, strength: {low: 0.5}}
+  - {name: right, box: [64, 0, 128, 64], high: a square, low: blue}
+""")
+ROUTING = Routing.from_yaml("""
+name: halves
+about: low early and shallow, high late and deep
+rules:
+  - {level: low, depth: 0%-50%, steps: 0%-50%}
+  - {level: high, depth: 50%-100%, steps: 50%-100%, isolate: true}
+""")
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def test_what_is_visible_in_every_block_at_every_step() -> None:
+    program = compile_program(PLAN, ROUTING, FLUX_DEV, 4)
+    assert (program.grid.rows, program.grid.cols) == (4, 8)
+    assert program.stream_names == ("left/high", "left/low", "right/high", "right/low")
+    assert program.texts == ("two things", "a circle", "red", "a square", "blue")
+    early, late = program.blocks(0), program.blocks(3)
+    assert [early[0].visible, early[56].visible] == [(0, 1), ()]
+    assert early[0].alive == (1, 3)
+    assert early[0].weights == (0.5, 1.0)
+    assert early[27].alive == (1, 3), "the last block of the first half"
+    assert early[28].alive == (), "a text is dropped behind the last block in which it is visible"
+    assert late[0].alive == (0, 2)
+    assert late[0].weights == (0.0, 0.0)
+    assert [late[0].isolate, late[56].isolate] == [False, True]
+    assert program.has_fractional_strengths
+    assert all(program.routed(step) for step in range(4))
+
+
+def test_overrides_are_compiled_in() -> None:
+    program = compile_program(PLAN, ROUTING, FLUX_DEV, 4, overrides=[TextOverride("left", "low", "green")])
+    assert [s.text for s in program.streams] == ["a circle", "green", "a square", "blue"]
+
+
+def test_it_tells_itself_and_its_cost() -> None:
+    program = compile_program(PLAN, ROUTING, FLUX_DEV, 4)
+    method = method_for(ROUTING)
+    lines = describe(program, method, words, 10)
+    text = "\n".join(lines)
+    assert "4x8 image tokens; flux (19 double, 38 single blocks; a token is 16×16 pixels)" in text
+    assert "routing halves, method regional, 4 steps, 4 of them routed" in text
+    row = next(line for line in lines if line.startswith("left/low"))
+    assert row.split() == ["left/low", "1", "20", "double", "0-18,", "single", "0-8", "0-1", "0.5"]
+    assert "  left and right: 4" in lines
+    assert "isolated from other regions in single 9-37, steps 2-3" in text
+    cost = cost_of(program, method, words, 10)
+    assert cost is not None
+    assert 1 < cost.tokens < 1.2
+    assert cost.attention > 1
+    silent = compile_program(PLAN.model_copy(update={"regions": ()}), ROUTING, FLUX_DEV, 4)
+    assert cost_of(silent, method, words, 10) == (1.0, 1.0)
+    assert cost_of(silent, method_for(Routing.load("regional-prompting-flux")), words, 10) == (1.0, 1.0)
+
+
+def test_an_isolated_plan_costs_less_attention_than_an_open_one() -> None:
+    def attention(isolate: str) -> float:
+        routing = Routing.from_yaml(f"{{name: a, about: a, rules: [{{level: high, isolate: {isolate}}}]}}")
+        cost = cost_of(compile_program(PLAN, routing, FLUX_DEV, 2), method_for(routing), words, 2)
+        assert cost is not None
+        return cost.attention
+
+    assert attention("true") < attention("false")
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (PLAN.model_copy(update={"width": 120}), "width: 120: must be a multiple of 16"),
+        (PLAN.model_copy(update={"regions": (PLAN.regions[0].model_copy(update={"box": (0, 0, 1, 1)}),)}), "regions"),
+    ],
+)
+def test_what_cannot_be_compiled(plan: ScenePlan, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        compile_program(plan, ROUTING, FLUX_DEV, 4)
+    only = Routing.from_yaml("{name: a, about: a, rules: [{level: high, regions: [rihgt]}]}")
+    with pytest.raises(InputError, match="right"):
+        compile_program(PLAN, only, FLUX_DEV, 4)
+
+
+def test_a_pipeline_compiles_what_it_draws(plan: ScenePlan) -> None:
+    """Image to image leaves fewer steps; the program has those."""
+    regional = RegionalPipeline(make_text_to_image()[0], ROUTING)
+    assert regional.compile(plan, num_inference_steps=8).steps == 8
+    assert regional.compile(plan, sigmas=[1.0, 0.5, 0.2]).steps == 3
+
+
+def test_a_size_that_the_pipeline_chooses_itself(plan: ScenePlan) -> None:
+    """Kontext fits its canvas to an area: the program is compiled anew for that grid, and observers are told."""
+    pipe, options = make_kontext()
+    seen = []
+
+    class Watch(Observer):
+        def begin(self, programs: Sequence[Program], texts: Mapping[str, int]) -> None:
+            seen.append((programs[0].grid.rows, programs[0].grid.cols))
+
+    regional = RegionalPipeline(pipe, ROUTING)
+    regional.observers.append(Watch())
+    options |= {"max_area": 64 * 96, "image": picture()}
+    image = regional(plan, seed=0, num_inference_steps=2, output_type="np", **options).images[0]
+    assert seen == [(8, 12), (16, 24)]
+    assert image.shape[:2] == (64, 96)
