@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py                    the bundled miniature, four regions with two levels
     python benchmarks/speed.py --size wide        random weights of width 768 at 1024×1024 pixels, 64 tokens a text
+    python benchmarks/speed.py --size wide --compile    the same with compiled blocks beside eager ones
     python benchmarks/speed.py --size flux        random weights at FLUX.1-dev's full size (a GPU with 40 GB or more)
 
 Nothing else should run beside it: the ratios are of medians within one run, but still of wall-clock time.
@@ -125,6 +126,12 @@ def random_model(args: argparse.Namespace) -> None:
     print(f"{args.size}: {million:.0f} M parameters, {rows * rows} image tokens, {device}, {dtype}")
     print(f"base prompt {args.base_tokens} tokens, {args.tokens} tokens a text, two texts a region")
     show("regions, routing", "seconds a step", median_seconds(calls, args.repeats, sync))
+    if args.compile:
+        model.compile_repeated_blocks(fullgraph=True)
+        torch._dynamo.utils.counters.clear()
+        compiled = median_seconds(calls, args.repeats, sync)
+        print(f"compiled by blocks: {torch._dynamo.utils.counters['stats']['unique_graphs']} graphs for all of these")
+        show("regions, routing", "seconds a step", compiled)
     if device.type == "cuda":
         print(f"peak memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
 
@@ -170,6 +177,7 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, default=1024)
     parser.add_argument("--tokens", type=int, default=64, help="tokens of each region's text")
     parser.add_argument("--base-tokens", type=int, default=512)
+    parser.add_argument("--compile", action="store_true", help="measure compiled blocks too, beside a random model")
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     miniature(args) if args.size == "miniature" else random_model(args)

@@ -12,12 +12,15 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.checks import check_transformer
 from strata.injection.families import Family
-from strata.injection.families.base import Block
+from strata.injection.families.base import BaseText, Block
 from strata.injection.intercept import Call, intercepted
+from strata.injection.layout import Spans, merge
 from strata.injection.methods.base import BlockHooks, MethodRun
 from strata.injection.observer import AttentionEvent, Observer
 
@@ -47,6 +50,7 @@ class Attachment:
         self._inputs: dict[str, Any] = {}
         self._conditional = False
         self._image_length = 0
+        self._base_text = BaseText(0)
 
     def begin(self, transformer: Any) -> tuple[Block, ...]:
         """Get to know the transformer; returns its blocks."""
@@ -72,7 +76,9 @@ class Attachment:
         for observer in self.observers:
             observer.begin_step(step, inputs)
         self._conditional = True
-        self._image_length = self.family.canvas(inputs).total if self.observers else 0
+        if self.observers:
+            self._image_length = self.family.canvas(inputs).total
+            self._base_text = self.family.base_texts(inputs)[0]
         try:
             output = self.run.forward(step, inputs, forward)
         finally:
@@ -102,15 +108,16 @@ class Attachment:
         if hooks is None:
             image = self._image_length
             segments: tuple[tuple[str, int], ...] = (("base", q.shape[1] - image), ("image", image))
+            spec = masked_spec(self._base_text, q.shape[1] - image, q.shape[1], q.device)
         else:
-            segments = hooks.segments(block)
+            segments, spec = hooks.segments(block), hooks.spec(block)
         event = AttentionEvent(
             block=block,
             q_BLHD=q,
             k_BLHD=k,
             v_BLHD=v,
             out_BLHD=attended,
-            spec=None if hooks is None else hooks.spec(block),
+            spec=spec,
             segments=segments,
             inverse=None if hooks is None else hooks.inverse,
             temb=self.family.temb(self._inputs),
@@ -119,6 +126,20 @@ class Attachment:
         for observer in self.observers:
             if observer.watches(block.index):
                 observer.attention(event)
+
+
+def masked_spec(base: BaseText, text: int, length: int, device: torch.device) -> AttentionSpec | None:
+    """The stock attention where a mask hides or weighs some of the base prompt; None where all see all."""
+    if base.length == text and not base.faint:
+        return None
+    keys = merge([(0, base.length), (text, length)])
+    faint = (base.length - base.faint, base.length)
+    bias = torch.zeros(length, device=device)
+    bias[slice(*faint)] = base.weight
+    everything: Spans = ((0, length),)
+    groups = (AttentionGroup((faint,), keys),) if base.faint else ()
+    group = AttentionGroup(everything, keys, bool(base.faint))
+    return AttentionSpec(text, groups, group, everything, None, text, bias if base.faint else None, None)
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def _(q: Tensor, k: Tensor, v: Tensor, key: Tensor, backend: str) -> Tensor:
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    raise UnsupportedError("gradients do not pass regional attention in compiled blocks; use the transformer uncompiled")
+    raise UnsupportedError("gradients do not pass regional attention in compiled blocks; use them uncompiled")
 
 
 _op.register_autograd(_backward)

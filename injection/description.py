@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from strata.injection.attention import AttentionSpec
 from strata.injection.families import families
@@ -17,7 +18,7 @@ from strata.injection.methods.base import Drawing
 from strata.injection.methods.regional import RegionalRun
 from strata.injection.program import Program
 from strata.injection.streams import Stream
-from strata.layers.ranges import compact
+from strata.layers.ranges import Mask, compact
 
 
 class Cost(NamedTuple):
@@ -82,8 +83,8 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
     rows = [("text", "tokens", "image tokens", "visible in blocks", "at steps", "strength")]
     rows.append(("base", str(base_length), str(grid.rows * grid.cols), "all", "all", "1"))
     for name, stream in zip(program.stream_names, program.streams, strict=True):
-        blocks = _blocks(stream.weight.any(0), schedule.double_blocks)
-        steps = compact(stream.weight.any(1))
+        blocks = _blocks(stream.weight, schedule.double_blocks)
+        steps = compact(_any(stream.weight, 1))
         low, high = stream.weight[stream.weight > 0].min(), stream.weight.max()
         strength = f"{high:.2g}" if low == high else f"{low:.2g} to {high:.2g}"
         rows.append((name, str(count(stream.text)), str(_area(program, stream)), blocks, steps, strength))
@@ -95,15 +96,21 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
         regions = " and ".join(grid.names[member] for member in atom.members) or "background"
         lines.append(f"  {regions}: {len(atom.tokens)}")
     if schedule.isolate.any():
-        where = _blocks(schedule.isolate.any(0), schedule.double_blocks)
-        lines.append(f"isolated from other regions in {where}, steps {compact(schedule.isolate.any(1))}")
+        where, steps = _blocks(schedule.isolate, schedule.double_blocks), compact(_any(schedule.isolate, 1))
+        lines.append(f"isolated from other regions in {where}, steps {steps}")
     if (cost := cost_of(program, method, count, base_length)) is not None:
         tokens, attention = f"{cost.tokens:.2f}", f"{cost.attention:.2f}"
         lines += ["", f"cost of the run: {tokens} × the plain model's tokens, {attention} × its attention"]
     return lines
 
 
-def _blocks(chosen: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], doubles: int) -> str:
+def _any(values_TB: NDArray[Any], axis: int) -> Mask:
+    found: Mask = np.asarray(values_TB.any(axis), dtype=np.bool_)
+    return found
+
+
+def _blocks(values_TB: NDArray[Any], doubles: int) -> str:
+    chosen = _any(values_TB, 0)
     parts = [("double", chosen[:doubles]), ("single", chosen[doubles:])]
     return ", ".join(f"{name} {compact(some)}" for name, some in parts if some.any())
 

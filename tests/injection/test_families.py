@@ -1,0 +1,112 @@
+"""What a folder holds is told from its JSON files; a model of no family is refused before its weights are read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from strata.hierarchy.errors import InputError
+from strata.injection.families import facts_of, facts_of_folder, families, family_of
+from strata.injection.pipeline import RegionalPipeline
+from strata.layers.routing import Routing
+from strata.miniature import WEIGHTS
+from tests.injection.conftest import PIPELINES, make_chroma, make_fill, make_text_to_image
+
+MAKERS = {"flux": make_text_to_image, "chroma": make_chroma, "fill": make_fill}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_facts_of_a_folder_are_those_of_the_loaded_pipeline(name: str, tmp_path: Path) -> None:
+    pipe, _ = MAKERS[name]()
+    pipe.save_pretrained(tmp_path)
+    for weights in tmp_path.rglob("*.safetensors"):
+        weights.unlink()
+    facts = facts_of_folder(tmp_path)
+    assert facts == facts_of(pipe)
+    assert facts.block_counts == (2, 3)
+    assert facts.token_size == 4
+    assert facts.guidance == {"flux": 3.5, "chroma": 5.0, "fill": 30.0}[name]
+    assert (facts.stacks[1].joint, facts.negative_scale) == {
+        "flux": (False, "true_cfg_scale"),
+        "fill": (False, "true_cfg_scale"),
+        "chroma": (True, "guidance_scale"),
+    }[name]
+
+
+def test_the_miniature() -> None:
+    facts = facts_of_folder(WEIGHTS)
+    assert (facts.family, facts.block_counts, facts.token_size, facts.text_length) == ("flux", (4, 8), 8, 48)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_pipeline_has_its_family(name: str) -> None:
+    pipe, _ = PIPELINES[name]()
+    family = family_of(pipe.transformer)
+    assert family.name == ("chroma" if name.startswith("Chroma") else "flux")
+    blocks = family.blocks(pipe.transformer)
+    assert [block.index for block in blocks] == list(range(5))
+    assert [block.name for block in blocks] == ["double 0", "double 1", "single 0", "single 1", "single 2"]
+    assert RegionalPipeline(pipe).facts.block_counts == (2, 3)
+
+
+def _folder(path: Path, **files: Any) -> Path:
+    for name, content in files.items():
+        target = path / name.replace("__", "/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.with_suffix(".json").write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+INDEX = {"_class_name": "FluxPipeline", "transformer": ["diffusers", "FluxTransformer2DModel"]}
+QWEN = {"_class_name": "QwenImagePipeline", "transformer": ["diffusers", "QwenImageTransformer2DModel"]}
+VAE = {"block_out_channels": [4]}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "has no model_index.json"),
+        ({"model_index": "{"}, "model_index.json: cannot be read"),
+        ({"model_index": "[]"}, "must hold a JSON object"),
+        (
+            {"model_index": QWEN},
+            "is a QwenImagePipeline with a QwenImageTransformer2DModel; must have one of: ChromaTransformer2DModel",
+        ),
+        ({"model_index": {"_class_name": "StableDiffusionPipeline"}}, "is a StableDiffusionPipeline; must have one of"),
+        ({"model_index": INDEX}, "has no config.json"),
+        (
+            {"model_index": INDEX, "transformer__config": {"num_layers": 2}, "vae__config": VAE},
+            "configuration is damaged: KeyError",
+        ),
+        (
+            {
+                "model_index": INDEX,
+                "transformer__config": {"num_layers": "many", "num_single_layers": 3},
+                "vae__config": VAE,
+            },
+            "configuration is damaged: ValueError",
+        ),
+    ],
+)
+def test_folders_that_hold_no_model_of_ours(files: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        facts_of_folder(_folder(tmp_path, **files))
+
+
+def test_nobody_else_names_a_models_classes_or_block_counts() -> None:
+    """A new family is one file: everything else asks the family."""
+    root = Path(__file__).parents[2]
+    names = {name for family in families() for name in family.transformers}
+    for folder in ("injection", "analysis", "strata", "layers", "hierarchy"):
+        for path in (root / folder).rglob("*.py"):
+            if path.parent.name == "families" or any(part.is_symlink() for part in path.parents):
+                continue
+            text = path.read_text(encoding="utf-8")
+            found = [name for name in (*names, "(19, 38)") if name in text]
+            assert not found, f"{path.relative_to(root)} names {found}"
+
+
+def test_a_routing_written_for_flux_rescales_to_a_family_with_other_counts() -> None:
+    schedule = Routing.load("vital-blocks").resolve(*RegionalPipeline(make_chroma()[0]).facts.block_counts, 10)
+    assert schedule.rescaled
