@@ -1,0 +1,56 @@
+"""The library alone draws plans; what only a part needs is in an extra, and its absence is one clear line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+EXTRAS = ("openai", "httpx2", "llguidance", "scipy", "skimage", "matplotlib", "vllm")
+
+BLOCK = f"""
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {EXTRAS!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+sys.path.insert(0, {str(ROOT)!r})
+"""
+
+DRAW = """
+from tests.injection.conftest import PLAN, make_chroma, make_text_to_image
+from strata import RegionalPipeline, Routing, ScenePlan
+
+for make in (make_text_to_image, make_chroma):
+    pipe, _ = make()
+    regional = RegionalPipeline(pipe, Routing.load("isolate-first"))
+    options = {"num_inference_steps": 2, "max_sequence_length": 24, "output_type": "pt"}
+    assert regional(ScenePlan.from_yaml(PLAN), seed=0, **options).images.isfinite().all()
+print("drawn")
+"""
+
+COMMANDS = """
+from strata.cli import main
+
+assert main(["validate", "configs/plans/two_regions.yaml"]) == 0
+assert main(["routing", "show", "uniform"]) == 0
+assert main(["layout", "configs/plans/two_regions.yaml", "-o", OUT]) == 0
+assert main(["plan", "a red circle"]) == 2
+"""
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", BLOCK + code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_plans_are_drawn_without_any_extra() -> None:
+    done = run(DRAW)
+    assert done.stdout.strip() == "drawn", done.stderr
+
+
+def test_commands_without_any_extra(tmp_path: Path) -> None:
+    done = run(f"OUT = {str(tmp_path / 'layout.png')!r}\n{COMMANDS}")
+    assert done.returncode == 0, done.stderr
+    assert "strata-prompting[miniature]" in done.stderr
