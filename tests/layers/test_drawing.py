@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strata.layers import Routing, draw_schedule, presets, schedule_table
 from strata.hierarchy.style import LEVELS
+from strata.layers import Routing, draw_schedule, presets, schedule_table
 from strata.layers.views import tick_stride, views
 
 MIXED = """
