@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +75,8 @@ def legend_below(figure: Figure) -> None:
     """One legend under all panels, an entry for each label that any of them has."""
     entries: dict[str, Any] = {}
     for panel in figure.axes:
-        entries.update({label: handle for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)})
+        handles, labels = panel.get_legend_handles_labels()
+        entries.update(zip(labels, handles, strict=True))
     figure.legend(
         list(entries.values()),
         list(entries),
@@ -87,11 +88,12 @@ def legend_below(figure: Figure) -> None:
     )
 
 
-def colour_bar(figure: Figure, drawn: Any, beside: Sequence[Any], label: str = "", **options: Any) -> None:
+def colour_bar(figure: Figure, drawn: Any, beside: Iterable[Any], label: str = "", **options: Any) -> None:
     """The scale of `drawn` beside some panels; `options` as of `Figure.colorbar`."""
-    bar = figure.colorbar(drawn, ax=list(beside), **options)
+    axes = list(beside)
+    bar = figure.colorbar(drawn, ax=axes, **options)
     bar.ax.tick_params(labelsize=8, color=hex_of(RULE), labelcolor=hex_of(MUTED))
-    bar.ax.locator_params(nbins=4 + 2 * len(beside) if label else 4)
+    bar.ax.locator_params(nbins=4 + 2 * len(axes))
     bar.outline.set_edgecolor(hex_of(RULE))
     bar.set_label(label, fontsize=9, color=hex_of(INK))
 

@@ -74,7 +74,11 @@ def page_data(probe: Probe, image: Image.Image | None) -> dict[str, Any]:
             for (a, b), count in zip(facts.phases, counts, strict=True)
         ],
         "layers": layers,
-        "texts": [n for n, label in enumerate(facts.labels) if label.kind != "word"],
+        "texts": [
+            {"layer": n, "colour": style.hex_of(_colour(label, probe))}
+            for n, label in enumerate(facts.labels)
+            if label.kind != "word"
+        ],
         "kinds": [{"name": MEANINGS[SHARES[n]], "colour": COLOURS[SHARES[n]]} for n in kinds],
         "areas": [
             {"name": area, "shares": np.round(by_phase[:, :, at, kinds].astype(float), 4).tolist()}
@@ -102,18 +106,15 @@ def _layers(probe: Probe) -> tuple[list[dict[str, Any]], list[Values]]:
     layers: list[dict[str, Any]] = []
     maps: list[Values] = []
 
-    def add(
-        group: str, name: str, meaning: str, values: Values, unit: str = "", colour: style.Colour = style.IMAGE
-    ) -> None:
+    def add(group: str, name: str, meaning: str, values: Values, unit: str = "") -> None:
         top = float(values.max(initial=0))
-        named = {"group": group, "name": name, "meaning": meaning}
-        layers.append({**named, "unit": unit, "top": top, "colour": colour})
+        layers.append({"group": group, "name": name, "meaning": meaning, "unit": unit, "top": top})
         maps.append(values)
 
     groups = {"word": "Words (image→text)", "text": "Texts (image→text)", "padding": "Padding"}
     for label, values in zip(facts.labels, probe.maps, strict=True):
         meaning = "Share of each image token's attention that goes to these tokens of the text."
-        add(groups[label.kind], _name(label), meaning, values, colour=style.hex_of(_colour(label, probe)))
+        add(groups[label.kind], _name(label), meaning, values)
     for index, values in zip(facts.words, probe.words_to_image, strict=True):
         meaning = "Attention of the word's tokens to each image token; 1 is an even share over the canvas."
         add("Words (text→image)", _name(facts.labels[index]), meaning, facts.rows * facts.cols * values, "× even")

@@ -130,7 +130,7 @@ def _draw_names(sheet: Sheet, height: int, regions: Sequence[Region], masks: Seq
         x = min(max(spot[0] / _FINER - wide / 2, columns[0] + 4), columns[-1] - wide - 4)  # inside the region, and
         x = max(min(x, sheet.width - wide), 0)  # in any case on the canvas
         y = max(min(spot[1] / _FINER - tall / 2, height - tall), 0)
-        rows = [y + sign * n * tall / 2 for n in range(8) for sign in (1, -1)]
+        rows = [y + sign * n * tall / 2 for n in range(2 * len(masks)) for sign in (1, -1)]
         boxes = [(x, top, x + wide, top + tall) for top in rows if 0 <= top <= height - tall]
         label = next((box for box in boxes if not any(_overlap(box, old) for old in taken)), (x, y, x + wide, y + tall))
         taken.append(label)

@@ -68,9 +68,8 @@ class _Page:
     def _panel(self, view: View) -> None:
         name = f"{view.level}: {MEANING[view.level]}"
         self.sheet.box(_EDGE, self.y + 3, _SWATCH, _SWATCH, LEVELS[view.level])
-        x = _EDGE + _SWATCH + 8
-        self.sheet.text(x, self.y + 11, name, _BODY)
-        x += int(measure(name, _BODY)) + 10
+        self.sheet.text(_EDGE + _SWATCH + 8, self.y + 11, name, _BODY)
+        x = _EDGE + _SWATCH + 18 + measure(name, _BODY)
         self.sheet.paragraph(x, self.y + 2, f"of {view.areas}", _SMALL, MUTED, self.sheet.width - _EDGE - x, most=1)
         self.y += 42
         single_width = self.schedule.single_blocks * self.cell_width - 1

@@ -1,6 +1,7 @@
 """The layout's picture."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from PIL import Image
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.hierarchy.preview import draw_layout, region_colour
+from strata.hierarchy.preview import draw_canvas, draw_layout, draw_legend
+from strata.hierarchy.typeset import Sheet
 
 MARGIN = 24
 
@@ -55,9 +57,30 @@ def test_an_image_shows_through() -> None:
     assert left.tolist() == right.tolist() == [10, 200, 30]
 
 
-def test_colours_differ() -> None:
-    colours = [region_colour(index) for index in range(24)]
-    assert len(set(colours)) == 24
+def test_canvas_and_legend_stand_alone() -> None:
+    plan = plan_of(64, 32)
+    assert draw_canvas(plan, 300).size == (300, 150)
+    one, two = draw_legend(plan, 270), draw_legend(plan, 564, columns=2)
+    assert (one.width, two.width) == (270, 564)
+    assert two.height < one.height
+
+
+def test_labels_lie_apart_and_on_the_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes: list[tuple[float, float, float, float]] = []
+    draw = Sheet.label
+
+    def kept(self: Sheet, x: float, y: float, lines: Any, size: float, fill: Any, wide: float, tall: float, *more: Any):
+        boxes.append((x, y, x + wide, y + tall))
+        draw(self, x, y, lines, size, fill, wide, tall, *more)
+
+    monkeypatch.setattr(Sheet, "label", kept)
+    regions = [{"name": f"a name of some length {n}", "box": (10, 10, 200, 200), "full": "x"} for n in range(8)]
+    draw_canvas(ScenePlan.model_validate({"width": 256, "height": 256, "prompt": "x", "regions": regions}), 640)
+    assert len(boxes) == 8
+    for n, (x1, y1, x2, y2) in enumerate(boxes):
+        assert x1 >= 0 <= y1
+        assert x2 <= 640 >= y2
+        assert all(x2 <= a or c <= x1 or y2 <= b or d <= y1 for a, b, c, d in boxes[:n])
 
 
 def test_a_missing_mask_is_named() -> None:
