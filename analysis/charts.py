@@ -77,15 +77,8 @@ def legend_below(figure: Figure) -> None:
     for panel in figure.axes:
         handles, labels = panel.get_legend_handles_labels()
         entries.update(zip(labels, handles, strict=True))
-    figure.legend(
-        list(entries.values()),
-        list(entries),
-        loc="outside lower center",
-        ncols=max(1, len(entries)),
-        fontsize=10,
-        frameon=False,
-        handlelength=3.5,
-    )
+    look = {"loc": "outside lower center", "fontsize": 10, "frameon": False, "handlelength": 3.5}
+    figure.legend(list(entries.values()), list(entries), ncols=max(1, len(entries)), **look)
 
 
 def colour_bar(figure: Figure, drawn: Any, beside: Iterable[Any], label: str = "", **options: Any) -> None:

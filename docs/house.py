@@ -220,8 +220,8 @@ def _direct(pair: tuple[str, str], graph: Mapping[str, set[str]]) -> bool:
 
 def _draw_package(sheet: Sheet, x: float, middle: float, name: str, house: House, colour: Colour) -> None:
     indent = 26 * name.count("/")
-    sheet.box(x + indent, middle - ROW / 2, WIDTH - indent, ROW, tint(colour, 0.12), tint(colour, 0.5), radius=7)
-    sheet.box(x + indent + 10, middle - 8, 6, 16, colour, radius=3)
+    sheet.box((x + indent, middle - ROW / 2, WIDTH - indent, ROW), tint(colour, 0.12), tint(colour, 0.5), radius=7)
+    sheet.box((x + indent + 10, middle - 8, 6, 16), colour, radius=3)
     sheet.text(x + indent + 26, middle - 9, f"{name}/", 16)
     sheet.text(x + WIDTH - 14, middle - 9, f"{house.packages[name]:,}", 14, MUTED, "rm")
     meaning = house.meanings.get(name) or MEANINGS.get(name, "")

@@ -13,7 +13,7 @@ from strata.hierarchy.areas import pixel_mask
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import LEVELS, Level, Region, ScenePlan
 from strata.hierarchy.style import INK, MUTED, PAPER, RULE, WASH, Colour, region_colour
-from strata.hierarchy.typeset import Sheet, fit, hatching, line_height, measure, resized, wrap
+from strata.hierarchy.typeset import Box, Sheet, fit, hatching, line_height, measure, resized, wrap
 
 _SHORTEST_LONG_SIDE, _LONGEST_SIDE = 640, 1280  # of the canvas as drawn, in pixels
 _FINER = 2  # drawn this much larger, then reduced: smooth edges
@@ -21,8 +21,6 @@ _MARGIN = 24
 _LEGEND_WIDTH = 360
 _MOST_LINES = 6  # of one text in the legend
 _TITLE, _BODY, _SMALL = 18, 15, 12  # font sizes
-
-Box = tuple[float, float, float, float]
 
 
 def draw_layout(plan: ScenePlan, image: Image.Image | None = None) -> Image.Image:
@@ -78,7 +76,7 @@ def draw_canvas(plan: ScenePlan, long_side: int, image: Image.Image | None = Non
     sheet = Sheet(width)
     sheet.paste(reduced, 0, 0)
     _draw_names(sheet, height, plan.regions, masks)
-    sheet.box(0, 0, width, height, None, MUTED)
+    sheet.box((0, 0, width, height), None, MUTED)
     return sheet.picture(height)
 
 
@@ -131,14 +129,14 @@ def _draw_names(sheet: Sheet, height: int, regions: Sequence[Region], masks: Seq
         x = max(min(x, sheet.width - wide), 0)  # in any case on the canvas
         y = max(min(spot[1] / _FINER - tall / 2, height - tall), 0)
         rows = [y + sign * n * tall / 2 for n in range(2 * len(masks)) for sign in (1, -1)]
-        boxes = [(x, top, x + wide, top + tall) for top in rows if 0 <= top <= height - tall]
-        label = next((box for box in boxes if not any(_overlap(box, old) for old in taken)), (x, y, x + wide, y + tall))
-        taken.append(label)
-        sheet.label(x, label[1], lines, size, region_colour(index), wide, tall, PAPER, 0.8 * size)
+        places = [(x, row, wide, tall) for row in rows if 0 <= row <= height - tall]
+        place = next((place for place in places if not any(_overlap(place, old) for old in taken)), (x, y, wide, tall))
+        taken.append(place)
+        sheet.label(place, lines, size, region_colour(index), PAPER)
 
 
 def _overlap(one: Box, two: Box) -> bool:
-    return one[0] < two[2] and two[0] < one[2] and one[1] < two[3] and two[1] < one[3]
+    return all(-two[side + 2] < two[side] - one[side] < one[side + 2] for side in (0, 1))
 
 
 def _deepest_point(mask: NDArray[np.bool_]) -> tuple[float, float] | None:
@@ -232,13 +230,13 @@ def _draw_entry(entry: _Entry, width: int) -> Image.Image:
     if entry.colour is None:
         sheet.paste(_hatched(19, 19, 8), 0, 3)
     outline = MUTED if entry.colour in (None, PAPER) else None
-    sheet.box(0, 3, 19, 19, entry.colour, outline)
+    sheet.box((0, 3, 19, 19), entry.colour, outline)
     sheet.text(indent, 12, fit(entry.title, _TITLE, width - indent), _TITLE)
     y = sheet.paragraph(indent, 28, entry.note, _SMALL, MUTED, width - indent) + 4
     for level, text in entry.texts:
         x = indent
         if level is not None:
-            sheet.label(x, y + 1, level, _SMALL, style.LEVELS[level], chip, 18)
+            sheet.label((x, y + 1, chip, 18), [level], _SMALL, style.LEVELS[level])
             x += chip + 8
         y = sheet.paragraph(x, y, text, _BODY, INK, width - x, _MOST_LINES) + 6
     return sheet.picture(y + 16)

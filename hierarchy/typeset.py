@@ -12,6 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from strata.hierarchy.style import INK, PAPER, Colour, ink_on
 
+Box = tuple[float, float, float, float]
+"""x, y, width, height."""
 SMALL = 256
 """Pictures of up to so many pixels a side are enlarged without smoothing, so that every pixel stays visible."""
 
@@ -57,8 +59,8 @@ def fit(text: str, size: float, width: float) -> str:
     return f"{text.rstrip()}…"
 
 
-def wrap(text: str, size: float, width: float, most: int | None = None) -> list[str]:
-    """Lines no wider than `width`, at most `most` of them, the last one with an ellipsis where more would follow.
+def wrap(text: str, size: float, width: float, most: int = 0) -> list[str]:
+    """Lines no wider than `width`; of more than `most` (if any) the last one stands for the rest, with an ellipsis.
 
     Words longer than a line, and scripts without spaces, are divided anywhere.
     """
@@ -72,7 +74,7 @@ def wrap(text: str, size: float, width: float, most: int | None = None) -> list[
             lines.append(word[:end])
             word = word[end:]
         lines.append(word)
-    if most is not None and len(lines) > most:
+    if 0 < most < len(lines):
         lines = [*lines[: most - 1], fit(f"{lines[most - 1]} {lines[most]}", size, width)]
     return lines
 
@@ -120,55 +122,29 @@ class Sheet:
         self._draw.text((x * self.finer, y * self.finer), text, colour, font(text, scaled), anchor)
 
     def paragraph(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        size: float,
-        colour: Colour = INK,
-        width: float | None = None,
-        most: int | None = None,
+        self, x: float, y: float, text: str, size: float, colour: Colour = INK, width: float = 0, most: int = 0
     ) -> float:
-        """Wrapped lines from `y` downwards, to `width` or the right margin (as wide as `x`); returns where they end."""
-        for line in wrap(text, size, self.width - 2 * x if width is None else width, most):
+        """Lines as of `wrap` from `y` downwards, by default to a right margin like `x`; returns where they end."""
+        for line in wrap(text, size, width or self.width - 2 * x, most):
             self.text(x, y + line_height(size) / 2, line, size, colour)
             y += line_height(size)
         return y
 
-    def box(
-        self,
-        x: float,
-        y: float,
-        width: float,
-        height: float,
-        fill: Colour | None,
-        line: Colour | None = None,
-        radius: float = 0,
-    ) -> None:
-        """A rectangle, with an outline one pixel wide inside it."""
+    def box(self, area: Box, fill: Colour | None, line: Colour | None = None, radius: float = 0) -> None:
+        """A rectangle (x, y, width, height), with an outline one pixel wide inside it."""
+        x, y, width, height = area
         self._reach(y + height)
         left, top, right, bottom = (round(edge * self.finer) for edge in (x, y, x + width, y + height))
         corners = (left, top, max(right - 1, left), max(bottom - 1, top))
         self._draw.rounded_rectangle(corners, radius * self.finer, fill, line, self.finer)
 
-    def label(
-        self,
-        x: float,
-        y: float,
-        lines: str | Sequence[str],
-        size: float,
-        fill: Colour,
-        width: float,
-        height: float,
-        line: Colour | None = None,
-        radius: float = 4,
-    ) -> None:
-        """A filled box with its text in the middle, in the colour that can be read on it."""
-        self.box(x, y, width, height, fill, line, radius)
-        lines = [lines] if isinstance(lines, str) else lines
-        middle = y + height / 2 - line_height(size) * (len(lines) - 1) / 2
-        for n, text in enumerate(lines):
-            self.text(x + width / 2, middle + n * line_height(size), text, size, ink_on(fill), anchor="mm")
+    def label(self, area: Box, text: Sequence[str], size: float, fill: Colour, line: Colour | None = None) -> None:
+        """A filled box with lines of text in its middle, in the colour that can be read on it."""
+        self.box(area, fill, line, 0.8 * size if line else size / 3)
+        x, y, width, height = area
+        y += (height - line_height(size) * (len(text) - 1)) / 2
+        for n, words in enumerate(text):
+            self.text(x + width / 2, y + n * line_height(size), words, size, ink_on(fill), anchor="mm")
 
     def lines(self, points: Sequence[tuple[float, float]], colour: Colour, width: float = 1) -> None:
         """Straight lines from point to point."""

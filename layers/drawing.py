@@ -67,7 +67,7 @@ class _Page:
 
     def _panel(self, view: View) -> None:
         name = f"{view.level}: {MEANING[view.level]}"
-        self.sheet.box(_EDGE, self.y + 3, _SWATCH, _SWATCH, LEVELS[view.level])
+        self.sheet.box((_EDGE, self.y + 3, _SWATCH, _SWATCH), LEVELS[view.level])
         self.sheet.text(_EDGE + _SWATCH + 8, self.y + 11, name, _BODY)
         x = _EDGE + _SWATCH + 18 + measure(name, _BODY)
         self.sheet.paragraph(x, self.y + 2, f"of {view.areas}", _SMALL, MUTED, self.sheet.width - _EDGE - x, most=1)
@@ -100,7 +100,7 @@ class _Page:
         if text is not None:
             self._number(left + width / 2, self.y, text, "md")
         if width > 0:
-            self.sheet.box(left, self.y + 2, width, 1, MUTED)
+            self.sheet.box((left, self.y + 2, width, 1), MUTED)
 
     def _cells(self, view: View) -> Pixels:
         """`uint8[grid_height, grid_width, 3]`: a cell for each step and block."""
@@ -136,28 +136,23 @@ class _Page:
     def _base_ratio(self) -> None:
         """A bar a step, from 0 to 1, with the number wherever it starts or stops."""
         schedule, left = self.schedule, self.ratio_left
-        self.sheet.box(left, self.y, _RATIO_WIDTH, self.grid_height, WASH)
+        self.sheet.box((left, self.y, _RATIO_WIDTH, self.grid_height), WASH)
         line = 1 if self.cell_height >= 5 else 0
         for step in np.flatnonzero(schedule.routed_steps):
             length = 1 + round(float(schedule.base_ratio[step]) * (_RATIO_WIDTH - 1))
             top = self.y + int(step) * self.cell_height
-            self.sheet.box(left, top, length, self.cell_height - line, BASE)
+            self.sheet.box((left, top, length, self.cell_height - line), BASE)
         ends = np.flatnonzero(np.diff(schedule.routed_steps, prepend=False, append=False))
         for start, stop in zip(ends[::2].tolist(), ends[1::2].tolist(), strict=True):
             constant = schedule.base_ratio[start] == schedule.base_ratio[stop - 1]
             room = (stop - start) * self.cell_height >= 40
             for step in [start] if constant or not room else [start, stop - 1]:
-                self._ratio_number(step)
+                ratio = float(schedule.base_ratio[step])
+                middle = step * self.cell_height + (self.cell_height - 1) / 2
+                y = self.y + float(np.clip(middle, 7, max(self.grid_height - 8, 7)))
+                self._number(left + round(ratio * (_RATIO_WIDTH - 1)) + 6, y, f"{ratio:.2g}", "lm", INK)
         self._number(left, self.y + self.grid_height + 3, "0", "la")
         self._number(left + _RATIO_WIDTH, self.y + self.grid_height + 3, "1", "ra")
-
-    def _ratio_number(self, step: int) -> None:
-        """The ratio beside its bar."""
-        ratio = float(self.schedule.base_ratio[step])
-        end = self.ratio_left + round(ratio * (_RATIO_WIDTH - 1))
-        middle = self.y + step * self.cell_height + (self.cell_height - 1) / 2
-        middle = float(np.clip(middle, self.y + 7, max(self.y + self.grid_height - 8, self.y + 7)))
-        self._number(end + 6, middle, f"{ratio:.2g}", "lm", INK)
 
     # Below the panels -------------------------------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ def _height(card: Card) -> int:
 
 def _draw_chip(sheet: Sheet, x: float, y: float, width: float, finding: Finding) -> None:
     ink = RIGHT if finding.right else WRONG
-    sheet.box(x, y, width, _CHIP, tint(ink, 0.13), radius=_CHIP / 2)
+    sheet.box((x, y, width, _CHIP), tint(ink, 0.13), radius=_CHIP / 2)
     cx, cy = x + 12, y + _CHIP / 2
     if finding.right:
         sheet.lines([(cx - 4, cy), (cx - 1, cy + 3), (cx + 4, cy - 4)], ink, 1.6)
@@ -77,7 +77,7 @@ def _draw_chip(sheet: Sheet, x: float, y: float, width: float, finding: Finding)
 
 
 def _draw_card(sheet: Sheet, x: int, top: int, height: int, card: Card) -> None:
-    sheet.box(x, top, _CARD, height, PAPER, RULE, radius=8)
+    sheet.box((x, top, _CARD, height), PAPER, RULE, radius=8)
     width, tall = _picture_size(card)
     left, top = x + _PAD + (_PICTURE - width) // 2, top + _PAD
     sheet.paste(resized(card.image, width * _FINER, tall * _FINER), left, top)

@@ -10,7 +10,7 @@ from PIL import Image
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_canvas, draw_layout, draw_legend
-from strata.hierarchy.typeset import Sheet
+from strata.hierarchy.typeset import Box, Sheet
 
 MARGIN = 24
 
@@ -66,21 +66,21 @@ def test_canvas_and_legend_stand_alone() -> None:
 
 
 def test_labels_lie_apart_and_on_the_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
-    boxes: list[tuple[float, float, float, float]] = []
+    boxes: list[Box] = []
     draw = Sheet.label
 
-    def kept(self: Sheet, x: float, y: float, lines: Any, size: float, fill: Any, wide: float, tall: float, *more: Any):
-        boxes.append((x, y, x + wide, y + tall))
-        draw(self, x, y, lines, size, fill, wide, tall, *more)
+    def kept(self: Sheet, area: Box, *rest: Any) -> None:
+        boxes.append(area)
+        draw(self, area, *rest)
 
     monkeypatch.setattr(Sheet, "label", kept)
     regions = [{"name": f"a name of some length {n}", "box": (10, 10, 200, 200), "full": "x"} for n in range(8)]
     draw_canvas(ScenePlan.model_validate({"width": 256, "height": 256, "prompt": "x", "regions": regions}), 640)
     assert len(boxes) == 8
-    for n, (x1, y1, x2, y2) in enumerate(boxes):
-        assert x1 >= 0 <= y1
-        assert x2 <= 640 >= y2
-        assert all(x2 <= a or c <= x1 or y2 <= b or d <= y1 for a, b, c, d in boxes[:n])
+    for n, (x, y, wide, tall) in enumerate(boxes):
+        assert 0 <= x <= 640 - wide
+        assert 0 <= y <= 640 - tall
+        assert all(x + wide <= a or a + c <= x or y + tall <= b or b + d <= y for a, b, c, d in boxes[:n])
 
 
 def test_a_missing_mask_is_named() -> None:

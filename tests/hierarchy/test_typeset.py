@@ -40,7 +40,7 @@ def test_one_line_is_shortened() -> None:
 @pytest.mark.parametrize("finer", [1, 2])
 def test_a_sheet_grows_downwards_and_is_cut_off(finer: int) -> None:
     sheet = Sheet(100, finer=finer)
-    sheet.box(10, 900, 20, 10, WRONG)
+    sheet.box((10, 900, 20, 10), WRONG)
     bottom = sheet.paragraph(10, 2000, "word " * 20, 15, INK)
     lines = round((bottom - 2000) / line_height(15))
     assert lines == len(wrap("word " * 20, 15, 80))
