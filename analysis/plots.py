@@ -28,19 +28,11 @@ from strata.hierarchy.style import BASE, GLOBAL, IMAGE, OTHERS, OWN, hex_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = {
-    name: hex_of(colour)
-    for name, colour in {"own": OWN, "others": OTHERS, "global": GLOBAL, "base": BASE, "image": IMAGE}.items()
-}
-"""Of `SHARES`."""
-MEANINGS = {
-    "own": "its own texts",
-    "others": "other regions' texts",
-    "global": "global texts",
-    "base": "base prompt",
-    "image": "image",
-}
-MARKERS = {"own": "o", "others": "s", "global": "D", "base": "^", "image": "v"}
+COLOURS = dict(zip(SHARES, map(hex_of, (OWN, OTHERS, GLOBAL, BASE, IMAGE)), strict=True))
+MEANINGS = dict(
+    zip(SHARES, ("its own texts", "other regions' texts", "global texts", "base prompt", "image"), strict=True)
+)
+MARKERS = dict(zip(SHARES, "osD^v", strict=True))
 MOST_ROWS = 12
 """Of overlays that `draw_all` draws."""
 

@@ -13,25 +13,17 @@ Colour = tuple[int, int, int]
 
 PAPER: Colour = (255, 255, 255)
 INK: Colour = (32, 36, 44)
-MUTED: Colour = (104, 110, 122)
-"""Captions, notes, axes."""
-RULE: Colour = (222, 225, 230)
-"""Lines between entries, grids, outlines of cards."""
-WASH: Colour = (244, 245, 247)
-"""Empty cells and panels."""
+MUTED: Colour = (104, 110, 122)  # captions, notes, axes
+RULE: Colour = (222, 225, 230)  # lines between entries, grids, outlines of cards
+WASH: Colour = (244, 245, 247)  # empty cells and panels
 
 LEVELS: dict[Level, Colour] = {"high": (213, 94, 0), "low": (0, 114, 178), "full": (91, 42, 110)}
-BASE: Colour = (0, 158, 115)
-"""The base prompt and its share."""
+BASE: Colour = (0, 158, 115)  # the base prompt and its share
 BACKGROUND: Colour = (181, 185, 194)
-GLOBAL: Colour = (204, 121, 167)
-"""The plan's global texts."""
-IMAGE: Colour = (85, 95, 112)
-"""Image tokens."""
-OWN: Colour = (230, 159, 0)
-"""The texts of an area itself."""
-OTHERS: Colour = (86, 180, 233)
-"""The texts of other regions."""
+GLOBAL: Colour = (204, 121, 167)  # the plan's global texts
+IMAGE: Colour = (85, 95, 112)  # image tokens
+OWN: Colour = (230, 159, 0)  # an area's own texts
+OTHERS: Colour = (86, 180, 233)  # the texts of other regions
 RIGHT: Colour = (22, 112, 66)
 WRONG: Colour = (176, 32, 48)
 

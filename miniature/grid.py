@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from strata.hierarchy.style import INK, PAPER, RIGHT, RULE, WASH, WRONG, tint
-from strata.hierarchy.typeset import Sheet, line_height, measure, resized, wrap
+from strata.hierarchy.style import PAPER, RIGHT, RULE, WASH, WRONG, tint
+from strata.hierarchy.typeset import Sheet, measure, resized
 from strata.miniature.scenes import Box
 
 _FINER = 2  # pixels drawn per pixel of the layout
@@ -53,17 +53,6 @@ def _chip_rows(findings: Sequence[Finding]) -> list[list[tuple[Finding, float]]]
     return rows
 
 
-def _picture_size(card: Card) -> tuple[int, int]:
-    """The picture as large as fits a square of a card's inner width, in layout pixels."""
-    scale = _PICTURE / max(card.image.size)
-    return round(card.image.width * scale), round(card.image.height * scale)
-
-
-def _height(card: Card) -> int:
-    lines, chips = len(wrap(card.prompt, _BODY, _PICTURE)), len(_chip_rows(card.findings))
-    return 2 * _PAD + _picture_size(card)[1] + 8 + lines * line_height(_BODY) + 6 + chips * (_CHIP + 4)
-
-
 def _draw_chip(sheet: Sheet, x: float, y: float, width: float, finding: Finding) -> None:
     ink = RIGHT if finding.right else WRONG
     sheet.box((x, y, width, _CHIP), tint(ink, 0.13), radius=_CHIP / 2)
@@ -76,22 +65,24 @@ def _draw_chip(sheet: Sheet, x: float, y: float, width: float, finding: Finding)
     sheet.text(x + 20, cy, finding.text, _SMALL, ink)
 
 
-def _draw_card(sheet: Sheet, x: int, top: int, height: int, card: Card) -> None:
-    sheet.box((x, top, _CARD, height), PAPER, RULE, radius=8)
-    width, tall = _picture_size(card)
-    left, top = x + _PAD + (_PICTURE - width) // 2, top + _PAD
-    sheet.paste(resized(card.image, width * _FINER, tall * _FINER), left, top)
-    scale = width / card.image.width
+def _draw_card(card: Card) -> Image.Image:
+    """What stands on a card, without its frame."""
+    sheet = Sheet(_PICTURE, PAPER, _FINER)
+    scale = _PICTURE / max(card.image.size)
+    width, height = (round(side * scale) for side in card.image.size)
+    left = (_PICTURE - width) // 2
+    sheet.paste(resized(card.image, width * _FINER, height * _FINER), left, 0)
     for x1, y1, x2, y2 in card.boxes:
         corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)]
-        sheet.lines([(left + a * scale, top + b * scale) for a, b in corners], PAPER)
-    y = sheet.paragraph(x + _PAD, top + tall + 8, card.prompt, _BODY, INK, _PICTURE) + 6
+        sheet.lines([(left + x * scale, y * scale) for x, y in corners], PAPER)
+    y = sheet.paragraph(0, height + 8, card.prompt, _BODY, width=_PICTURE) + 6
     for row in _chip_rows(card.findings):
-        cx: float = x + _PAD
+        x = 0.0
         for finding, wide in row:
-            _draw_chip(sheet, cx, y, wide, finding)
-            cx += wide + 4
+            _draw_chip(sheet, x, y, wide, finding)
+            x += wide + 4
         y += _CHIP + 4
+    return sheet.picture(y)
 
 
 def draw_grid(sections: Sequence[tuple[str, Sequence[Card]]], columns: int = 6) -> Image.Image:
@@ -110,10 +101,12 @@ def draw_grid(sections: Sequence[tuple[str, Sequence[Card]]], columns: int = 6) 
         sheet.text(_MARGIN, y + 10, title, _HEAD)
         y += 38
         for first in range(0, len(cards), columns):
-            row = cards[first : first + columns]
-            tall = max(map(_height, row))
+            row = [_draw_card(card) for card in cards[first : first + columns]]
+            tall = max(card.height for card in row) // _FINER + 2 * _PAD
             for i, card in enumerate(row):
-                _draw_card(sheet, _MARGIN + i * (_CARD + _GAP), y, tall, card)
+                x = _MARGIN + i * (_CARD + _GAP)
+                sheet.box((x, y, _CARD, tall), PAPER, RULE, radius=8)
+                sheet.paste(card, x + _PAD, y + _PAD)
             y += tall + _GAP
         y += 10
     return sheet.picture(y)
