@@ -1,1 +1,1 @@
-"""What each layer attends to and decides, on the model at hand: probes, judges, layer roles, calibration, figures."""
+"""What each layer attends to and decides: probes, judges, layer roles, calibration, figures."""

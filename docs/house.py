@@ -55,11 +55,11 @@ class House:
 
     def between(self) -> dict[tuple[str, str], list[Import]]:
         """The imports by pair of packages, without those inside one and between one and its own sub-packages."""
-        return {pair: found for pair, found in self._pairs().items() if not _kin(*pair)}
+        return {pair: found for pair, found in self.pairs().items() if not _kin(*pair)}
 
     def order(self) -> list[str]:
         """The packages, each above all that it builds on; in a circle, as few imports climb as can be."""
-        pairs = self._pairs()
+        pairs = self.pairs()
         graph = _graph(p for p in pairs if not _kin(*p) or len(pairs[p]) > len(pairs.get(p[::-1], ())))
         placed: list[str] = []
         while left := [name for name in self.packages if name not in placed]:
@@ -67,26 +67,32 @@ class House:
             placed += self._fewest_climb(max(free, key=lambda g: (max(len(_reached(n, graph)) for n in g), sorted(g))))
         return placed
 
-    def circles(self) -> list[str]:
-        """A line for each import that closes a circle of packages, or of modules of several packages; empty if none."""
-        found, between = [], self.between()
-        whole = [g for g in _circles(self.packages, _graph(self._pairs())) if len({_outer(name) for name in g}) > 1]
+    def climbing(self) -> list[tuple[str, str]]:
+        """The pairs of packages whose imports close a circle of packages."""
+        between, found = self.between(), []
+        whole = [g for g in _circles(self.packages, _graph(self.pairs())) if len({_outer(name) for name in g}) > 1]
         for group in whole or [g for g in _circles(self.packages, _graph(between)) if len(g) > 1]:
             order = self._fewest_climb(group)
             pairs = [pair for pair in between if group.issuperset(pair)]
-            for low, high in [p for p in pairs if order.index(p[0]) > order.index(p[1])] or pairs[:1]:
-                one = between[low, high][0]
+            found += [pair for pair in pairs if order.index(pair[0]) > order.index(pair[1])] or pairs[:1]
+        return found
+
+    def circles(self) -> list[str]:
+        """A line for each import that closes a circle of packages, or of modules of several packages; empty if none."""
+        found = []
+        for low, high in self.climbing():
+            for one in self.pairs()[low, high]:
                 found.append(f"{one.place}: {low} imports {one.target}, but {high} builds on {low}")
         eager = [one for one in self.imports if not one.typing]
         for group in _circles(self.modules, _graph((one.source, one.target) for one in eager)):
             if not found and len({self.modules[name] for name in group}) > 1:
                 one = next(one for one in eager if {one.source, one.target} <= group)
-                found.append(
-                    f"{one.place}: {one.source} imports {one.target}, in a circle of {', '.join(sorted(group))}"
-                )
+                circle = ", ".join(sorted(group))
+                found.append(f"{one.place}: {one.source} imports {one.target}, in a circle of {circle}")
         return found
 
-    def _pairs(self) -> dict[tuple[str, str], list[Import]]:
+    def pairs(self) -> dict[tuple[str, str], list[Import]]:
+        """The imports by pair of packages."""
         found: dict[tuple[str, str], list[Import]] = defaultdict(list)
         for one in self.imports:
             found[self.modules[one.source], self.modules[one.target]].append(one)
@@ -94,14 +100,16 @@ class House:
 
     def _fewest_climb(self, group: set[str]) -> list[str]:
         """The packages of a circle in the order in which the fewest imports climb (tried out for up to seven)."""
-        pairs = self._pairs()
+        pairs = self.pairs()
 
         def climbing(order: Sequence[str]) -> int:
             up = [(a, b) for n, a in enumerate(order) for b in order[:n]]
             return sum(len(pairs.get(p, ())) * (100 if _kin(*p) else 1) for p in up)
 
-        orders: Iterable[Sequence[str]] = permutations(sorted(group)) if len(group) < 8 else [sorted(group)]
-        return list(min(orders, key=climbing))
+        if len(group) > 7:
+            return sorted(group)
+        best = min(permutations(sorted(group)), key=climbing)
+        return list(best)
 
 
 def _outer(name: str) -> str:
@@ -116,10 +124,10 @@ def _kin(one: str, other: str) -> bool:
 def measure_house(root: Path) -> House:
     """Reads every Python file of the packages below `root`."""
     house, trees = House(), {}
-    for path in sorted(root.glob("*/**/*.py")):
+    tops = [top for top in root.iterdir() if top.is_dir() and top.name[0] != "." and top.name not in NO_PACKAGES]
+    for path in sorted(path for top in tops for path in top.rglob("*.py")):
         parts = path.relative_to(root).parts
-        folders = [root.joinpath(*parts[: n + 1]) for n in range(len(parts))]
-        if parts[0] in NO_PACKAGES or any(f.is_symlink() or f.name.startswith((".", "__pycache__")) for f in folders):
+        if any(root.joinpath(*parts[:n]).is_symlink() for n in range(1, len(parts))):
             continue
         package = "/".join(parts[:-1])
         name = ".".join([*parts[:-1], path.stem] if path.stem != "__init__" else parts[:-1])
@@ -130,7 +138,7 @@ def measure_house(root: Path) -> House:
         house.packages[package] = house.packages.get(package, 0) + text.count("\n")
         if path.stem == "__init__":
             said = (ast.get_docstring(trees[name][1]) or "").split("\n\n")[0].replace("\n", " ")
-            house.meanings[package] = said.split(". ")[0].rstrip(".")
+            house.meanings[package] = said.split(". ")[0].rstrip(".").replace("`", "")
     for name, (path, tree) in trees.items():
         for node, typing in _statements(tree, False):
             for target in _targets(node, house.modules.keys()) - {name, "strata"}:
@@ -188,28 +196,30 @@ ROW, GAP, WIDTH, MARGIN, ARCS = 46, 18, 640, 32, 300
 
 def draw_house(house: House) -> Image.Image:
     """One row a package, the highest at the top; arrows lead down on the right, those that climb up on the left."""
-    order, between = house.order(), house.between()
-    graph = _graph(between)
+    order = house.order()
+    rank = {name: n for n, name in enumerate(order)}
+    climbing = house.climbing()
+    shown = house.between().keys() | {pair for pair in house.pairs() if rank[pair[0]] < rank[pair[1]]}
+    graph = _graph(shown)
     tops = sorted({_outer(name) for name in order})
     colours = {name: region_colour(tops.index(_outer(name))) for name in order}
-    climbs = any(order.index(a) > order.index(b) for a, b in between)
-    left = MARGIN + (ARCS // 2 if climbs else 0)
+    left = MARGIN + (ARCS // 2 if any(rank[a] > rank[b] for a, b in shown) else 0)
     sheet = Sheet(left + WIDTH + ARCS + MARGIN, finer=2)
     sheet.text(left, MARGIN + 8, "The house", 24)
     note = f"{sum(house.packages.values()):,} lines of Python. An arrow leads from a package to one that it imports"
-    note += ", dark where no other way leads there" + (", red where it climbs, in a circle." if climbs else ".")
+    note += ", dark where no other way leads there" + (", red where it climbs, in a circle." if climbing else ".")
     top = sheet.paragraph(left, MARGIN + 30, note, 13, MUTED, WIDTH + ARCS) + 18
     middle = {name: top + n * (ROW + GAP) + ROW / 2 for n, name in enumerate(order)}
     for name in order:
         _draw_package(sheet, left, middle[name], name, house, colours[name])
-    pairs = sorted(between, key=lambda pair: (_direct(pair, graph), abs(middle[pair[0]] - middle[pair[1]])))
-    for source, target in pairs:  # the dark ones last
-        climbing = middle[source] > middle[target]
-        colour = WRONG if climbing else INK if _direct((source, target), graph) else BACKGROUND
-        spread = abs(order.index(source) - order.index(target)) / max(len(order) - 1, 1)
-        reach = (ARCS / 2 if climbs and climbing else ARCS) * (0.15 + 0.8 * spread)
-        x = left if climbing else left + WIDTH
-        _draw_arrow(sheet, x, -reach if climbing else reach, middle[source] + 7, middle[target] - 7, colour)
+    for pair in sorted(
+        shown, key=lambda pair: (pair in climbing, _direct(pair, graph), pair)
+    ):  # dark and red ones last
+        down = rank[pair[1]] - rank[pair[0]]
+        colour = WRONG if pair in climbing else INK if _direct(pair, graph) else BACKGROUND
+        reach = (ARCS if down > 0 else -ARCS / 2) * (0.15 + 0.8 * abs(down) / len(order))
+        x = left + WIDTH if down > 0 else left
+        _draw_arrow(sheet, x, reach, middle[pair[0]] + 7, middle[pair[1]] - 7, colour)
     return sheet.picture(middle[order[-1]] + ROW / 2 + MARGIN)
 
 
