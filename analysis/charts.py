@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,11 +60,17 @@ def share_axis(panel: Any, label: str) -> None:
     panel.set_ylabel(label, fontsize=10)
 
 
-def block_axis(panel: Any, blocks: Sequence[str], label: str = "block", margin: float = 0.5) -> None:
+def row_label(panel: Any, text: str) -> None:
+    """What a row of panels is of, wrapped, left of its first panel."""
+    lines = [wrapped for line in text.split("\n") for wrapped in textwrap.wrap(line, 20)]
+    panel.set_ylabel("\n".join(lines), fontsize=10, rotation=0, ha="right", va="center")
+
+
+def block_axis(panel: Any, blocks: Sequence[str], label: str = "block", most: int = 12) -> None:
     """The horizontal axis over `blocks` ("double 0", …): ticks "d0", "s0", …, and a line where single blocks begin."""
-    places = range(0, len(blocks), -(-len(blocks) // 12))
+    places = range(0, len(blocks), -(-len(blocks) // most))
     panel.set_xticks(list(places), [blocks[n][0] + blocks[n].split()[-1] for n in places])
-    panel.set_xlim(-margin, len(blocks) - 1 + margin)
+    panel.set_xlim(-0.5, len(blocks) - 0.5)
     panel.set_xlabel(f"{label} (d: double, s: single)", fontsize=9)
     kinds = [block.split()[0] for block in blocks]
     for n in range(1, len(kinds)):
@@ -86,7 +93,7 @@ def colour_bar(figure: Figure, drawn: Any, beside: Iterable[Any], label: str = "
     axes = list(beside)
     bar = figure.colorbar(drawn, ax=axes, **options)
     bar.ax.tick_params(labelsize=8, color=hex_of(RULE), labelcolor=hex_of(MUTED))
-    bar.ax.locator_params(nbins=4 + 2 * len(axes))
+    bar.ax.locator_params(nbins=min(4 + 2 * len(axes), 10) if label else 4)
     bar.outline.set_edgecolor(hex_of(RULE))
     bar.set_label(label, fontsize=9, color=hex_of(INK))
 

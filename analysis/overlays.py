@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from strata.analysis.charts import colour_bar, heat_map, new_figure, panels
+from strata.analysis.charts import colour_bar, heat_map, new_figure, panels, row_label
 from strata.analysis.probe import Probe, Values
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import quote
@@ -140,7 +140,7 @@ def draw_overlays(
     first, last = (facts.phases[0][0], facts.phases[-1][1]) if phase is None else facts.phases[phase]
     title = f"{DIRECTIONS[direction]}\nmean over steps {first}–{last} of {facts.total_steps}"
     wide = max(0.5, min(2.0, facts.cols / facts.rows)) * CELL
-    size = (1.9 + wide * (len(names) + 1), 1.0 + (wide * facts.rows / facts.cols + 0.12) * len(rows))
+    size = (2.6 + wide * (len(names) + 1), 1.0 + (wide * facts.rows / facts.cols + 0.12) * len(rows))
     figure = new_figure(*size, title)
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -164,7 +164,7 @@ def draw_overlays(
             _outlines(panel, probe, coloured=at == 0)
             if row is rows[0]:
                 panel.set_title(names[at - 1] if at else "picture", fontsize=9)
-        line[0].set_ylabel(row.name, fontsize=10)
+        row_label(line[0], row.name)
         colour_bar(figure, scale, line, fraction=0.02, pad=0.005, aspect=12)
     return figure
 

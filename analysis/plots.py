@@ -18,6 +18,7 @@ from strata.analysis.charts import (
     legend_below,
     new_figure,
     panels,
+    row_label,
     save_figure,
     share_axis,
 )
@@ -78,8 +79,8 @@ def draw_steps(probe: Probe) -> Figure:
     """
     facts = probe.facts
     kinds = _kinds(probe)
-    size = (3.3 * (len(kinds) + 1) + 0.4, 2.3 * len(facts.areas) + 1.1)
-    figure = new_figure(*size, "What each area attends to, by step and block")
+    size = (3.3 * (len(kinds) + 1) + 1.4, 2.3 * len(facts.areas) + 1.1)
+    figure = new_figure(*size, "What each area attends to, by step (down) and block (across)")
     grid = panels(figure, len(facts.areas), len(kinds) + 1)
     look = {"fraction": 0.05, "pad": 0.02, "aspect": 15 * len(facts.areas)}
     for column, kind in enumerate(kinds):
@@ -92,7 +93,7 @@ def draw_steps(probe: Probe) -> Figure:
             if at == 0:
                 panel.set_title(_meaning(probe, kind), fontsize=11)
             if column == 0:
-                panel.set_ylabel(f"{_area_title(area)}\nstep", fontsize=10)
+                row_label(panel, _area_title(area))
         colour_bar(figure, drawn, grid[:, column], "share of attention", **look)
     panel = grid[0, -1]
     drawn = _heat(panel, probe, probe.entropy, float(probe.entropy.min()), float(probe.entropy.max()))
@@ -108,7 +109,7 @@ def _heat(panel: Any, probe: Probe, values: Values, low: float, high: float) -> 
     steps = probe.facts.steps
     places = range(0, len(steps), -(-len(steps) // 6))
     panel.set_yticks(list(places), [str(steps[n]) for n in places])
-    block_axis(panel, probe.facts.blocks)
+    block_axis(panel, probe.facts.blocks, most=12 if len(probe.facts.blocks) <= 12 else 8)
     return drawn
 
 
