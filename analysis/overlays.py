@@ -223,18 +223,10 @@ def region_mask(probe: Probe, tokens: Sequence[int]) -> NDArray[np.bool_]:
 
 def edges(mask: NDArray[np.bool_]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """The outline of a mask `[rows, cols]` as straight lines ((x1, y1), (x2, y2)) between token corners."""
-    padded = np.pad(mask, 1)
     lines: list[tuple[tuple[int, int], tuple[int, int]]] = []
-    across = padded[1:] != padded[:-1]  # [rows + 1, cols + 2]: a line above row y
-    for y, row in enumerate(across):
-        lines += [((a - 1, y), (b - 1, y)) for a, b in _stretches(row)]
-    down = padded[:, 1:] != padded[:, :-1]
-    for x, column in enumerate(down.T):
-        lines += [((x, a - 1), (x, b - 1)) for a, b in _stretches(column)]
+    for down, grid in ((False, np.pad(mask, 1)), (True, np.pad(mask, 1).T)):
+        for at, row in enumerate(grid[1:] != grid[:-1]):  # a line above row `at`, from each change to the next
+            ends = np.flatnonzero(row[1:] != row[:-1]).tolist()
+            for start, stop in zip(ends[::2], ends[1::2], strict=True):
+                lines.append(((at, start), (at, stop)) if down else ((start, at), (stop, at)))
     return lines
-
-
-def _stretches(row: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Start and stop of every stretch of true values."""
-    change = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in zip(change[::2], change[1::2], strict=True)]

@@ -2,13 +2,14 @@
 
 import runpy
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from strata.analysis.charts import save_figure
+from strata.analysis.charts import block_axis, new_figure, panels, save_figure
 from strata.analysis.overlays import (
     MOST_COLUMNS,
     _groups,
@@ -88,6 +89,17 @@ def test_curves_and_heat_maps_hold_the_shares() -> None:
     heats = [np.asarray(axis.images[0].get_array()) for axis in draw_steps(probe).axes if axis.images]
     np.testing.assert_allclose(heats[0], probe.shares[:, :, 0, 0], rtol=1e-6)
     assert any(heat.shape == probe.entropy.shape and np.allclose(heat, probe.entropy) for heat in heats)
+
+
+@pytest.mark.parametrize("blocks", [12, 57])
+def test_ticks_of_many_blocks_stay_apart(blocks: int) -> None:
+    figure = new_figure(3, 2, "")
+    panel = panels(figure, 1, 1)[0, 0]
+    names = [f"double {n}" for n in range(blocks // 3)] + [f"single {n}" for n in range(blocks - blocks // 3)]
+    block_axis(panel, names, most=12 if blocks <= 12 else 8)
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in panel.get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_edges_of_a_mask() -> None:
