@@ -1,1 +1,1 @@
-"""The study of what each layer listens to, on the model at hand. Not written yet."""
+"""What each layer attends to and decides: probes, judges, layer roles, calibration, figures."""

@@ -1,4 +1,4 @@
-"""One HTML file to browse a probe: maps over the picture, by block and step, and what any token listens to.
+"""One HTML file to browse a probe: maps over the picture, by block and step, and what any token attends to.
 
 The file needs no network and no server. Maps are 8-bit, each scaled to its largest value, deflated and in base64: about
 a byte a value before compression, so that a probe of FLUX.1 with 20 labels at 1024×1024 stays near 20 MB or below.
@@ -17,12 +17,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from strata.analysis.plots import COLOURS, MEANINGS, edges
+from strata.analysis.overlays import edges, region_mask
+from strata.analysis.plots import COLOURS, MEANINGS
 from strata.analysis.probe import SHARES, Label, Probe, Values
+from strata.hierarchy import style
 from strata.hierarchy.files import write_atomic
+from strata.hierarchy.typeset import SMALL
 
 _TEMPLATE = Path(__file__).with_name("page.html")
-_PLACE = "/*DATA*/"
+_LIGHT = {"paper": style.PAPER, "ink": style.INK, "faint": style.MUTED, "rule": style.RULE, "panel": style.WASH}
 
 
 def write_page(probe: Probe, image: Image.Image | None, path: str | os.PathLike[str]) -> Path:
@@ -44,7 +47,8 @@ def page(probe: Probe, image: Image.Image | None) -> str:
     """The page's HTML."""
     # In JSON a "<" can only stand inside a string, where the escape means the same and closes no tag.
     data = json.dumps(page_data(probe, image), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    return _TEMPLATE.read_text(encoding="utf-8").replace(_PLACE, data)
+    light = " ".join(f"--{name}: {style.hex_of(colour)};" for name, colour in _LIGHT.items())
+    return _TEMPLATE.read_text(encoding="utf-8").replace("/*LIGHT*/", light).replace("/*DATA*/", data)
 
 
 def page_data(probe: Probe, image: Image.Image | None) -> dict[str, Any]:
@@ -60,7 +64,8 @@ def page_data(probe: Probe, image: Image.Image | None) -> dict[str, Any]:
     by_phase = np.stack([probe.shares[phase_of == n].mean(0) for n in range(len(facts.phases))], axis=1)
     return {
         "about": _about(probe),
-        "width": facts.width,
+        "small": max(facts.width, facts.height) <= SMALL,
+        "heat": style.HEAT,
         "rows": facts.rows,
         "cols": facts.cols,
         "blocks": facts.blocks,
@@ -69,13 +74,19 @@ def page_data(probe: Probe, image: Image.Image | None) -> dict[str, Any]:
             for (a, b), count in zip(facts.phases, counts, strict=True)
         ],
         "layers": layers,
-        "texts": [n for n, label in enumerate(facts.labels) if label.kind != "word"],
+        "texts": [
+            {"layer": n, "colour": style.hex_of(_colour(label, probe))}
+            for n, label in enumerate(facts.labels)
+            if label.kind != "word"
+        ],
         "kinds": [{"name": MEANINGS[SHARES[n]], "colour": COLOURS[SHARES[n]]} for n in kinds],
         "areas": [
             {"name": area, "shares": np.round(by_phase[:, :, at, kinds].astype(float), 4).tolist()}
             for at, area in enumerate(facts.areas)
         ],
-        "regions": [{"name": r.name, "tokens": r.tokens, "edges": _edges(probe, r.tokens)} for r in facts.regions],
+        "regions": [
+            {"name": r.name, "tokens": r.tokens, "edges": edges(region_mask(probe, r.tokens))} for r in facts.regions
+        ],
         "picture": _picture(image),
         "maps": base64.b64encode(zlib.compress(b"".join(m.tobytes() for m in packed), 9)).decode(),
     }
@@ -100,23 +111,25 @@ def _layers(probe: Probe) -> tuple[list[dict[str, Any]], list[Values]]:
         layers.append({"group": group, "name": name, "meaning": meaning, "unit": unit, "top": top})
         maps.append(values)
 
+    groups = {"word": "Words (image→text)", "text": "Texts (image→text)", "padding": "Padding"}
     for label, values in zip(facts.labels, probe.maps, strict=True):
         meaning = "Share of each image token's attention that goes to these tokens of the text."
-        add(
-            {"word": "Words heard", "text": "Texts heard", "padding": "Padding"}[label.kind],
-            _name(label),
-            meaning,
-            values,
-        )
+        add(groups[label.kind], _name(label), meaning, values)
     for index, values in zip(facts.words, probe.words_to_image, strict=True):
-        meaning = (
-            "Where the word's tokens look: their attention to each image token; 1 is an even share over the canvas."
-        )
-        add("Where words look", _name(facts.labels[index]), meaning, facts.rows * facts.cols * values, "× even")
+        meaning = "Attention of the word's tokens to each image token; 1 is an even share over the canvas."
+        add("Words (text→image)", _name(facts.labels[index]), meaning, facts.rows * facts.cols * values, "× even")
     for concept, values in zip(facts.concepts, probe.concepts, strict=True):
         meaning = "Where the concept is in the output of attention (ConceptAttention): its share among the concepts."
         add("Concepts", concept, meaning, values)
     return layers, maps
+
+
+def _colour(label: Label, probe: Probe) -> style.Colour:
+    """That of the text's area: whole for content, paler for detail, palest for padding."""
+    areas = {"background": style.BACKGROUND, "global": style.GLOBAL, None: style.BASE}
+    areas |= {region.name: style.region_colour(n) for n, region in enumerate(probe.facts.regions)}
+    share = 0.25 if label.kind == "padding" else 0.55 if label.level == "low" else 1.0
+    return style.tint(areas.get(label.area, style.IMAGE), share)
 
 
 def _name(label: Label) -> str:
@@ -126,12 +139,6 @@ def _name(label: Label) -> str:
         return f"padding of {label.text}"
     quoted = label.quote if len(label.quote) <= 40 else label.quote[:39] + "…"
     return f"{label.text}: {quoted}" if quoted else label.text
-
-
-def _edges(probe: Probe, tokens: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
-    mask = np.zeros(probe.facts.rows * probe.facts.cols, bool)
-    mask[list(tokens)] = True
-    return [(*start, *stop) for start, stop in edges(mask.reshape(probe.facts.rows, probe.facts.cols))]
 
 
 def _picture(image: Image.Image | None) -> str | None:

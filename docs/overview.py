@@ -1,4 +1,4 @@
-"""The picture of the README: every demo plan's layout beside the image drawn from it.
+"""The picture of the README: every demo plan's layout and texts beside the image drawn from it.
 
 python docs/overview.py out/demo [-o overview.png]
 """
@@ -8,9 +8,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-SIDE, GAP = 360, 16
+from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.preview import draw_canvas, draw_legend
+from strata.hierarchy.style import MUTED, RULE
+from strata.hierarchy.typeset import Sheet, resized
+
+SIDE, LEGEND, GAP = 300, 590, 24
 NAMES = ("two_regions", "three_regions", "four_regions")
 
 
@@ -20,24 +25,24 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
-    rows = []
+    sheet = Sheet(2 * SIDE + LEGEND + 4 * GAP)
+    y = GAP
     for name in NAMES:
-        layout = Image.open(args.folder / name / "layout.png").convert("RGB")
-        layout = layout.resize((round(layout.width * SIDE / layout.height), SIDE), Image.Resampling.LANCZOS)
-        image = Image.open(args.folder / name / "image.png").convert("RGB")
-        image = image.resize((SIDE, SIDE), Image.Resampling.NEAREST)
-        rows.append((name, layout, image))
-    left = max(layout.width for _, layout, _ in rows)
-    caption = 30
-    sheet = Image.new("RGB", (left + SIDE + 3 * GAP, GAP + len(rows) * (SIDE + caption + GAP)), "white")
-    draw = ImageDraw.Draw(sheet)
-    for i, (name, layout, image) in enumerate(rows):
-        top = GAP + i * (SIDE + caption + GAP)
-        draw.text((GAP, top), f"configs/plans/{name}.yaml", fill="black", font=ImageFont.load_default(18))
-        sheet.paste(layout, (GAP, top + caption))
-        sheet.paste(image, (left + 2 * GAP, top + caption))
+        plan = ScenePlan.load(args.folder / name / "plan.yaml")
+        legend = draw_legend(plan, LEGEND, columns=2)
+        sheet.text(GAP, y + 8, f"configs/plans/{name}.yaml", 17)
+        sheet.text(3 * GAP + SIDE + LEGEND, y + 8, "drawn from it", 15, MUTED)
+        y += 30
+        sheet.paste(draw_canvas(plan, SIDE), GAP, y)
+        sheet.paste(legend, 2 * GAP + SIDE, y)
+        with Image.open(args.folder / name / "image.png") as image:
+            sheet.paste(resized(image, SIDE, SIDE), 3 * GAP + SIDE + LEGEND, y)
+        y += max(SIDE, legend.height) + GAP
+        if name != NAMES[-1]:
+            sheet.lines([(GAP, y - GAP / 2), (sheet.width - GAP, y - GAP / 2)], RULE)
+            y += GAP // 2
     output = args.output or args.folder / "overview.png"
-    sheet.save(output)
+    sheet.picture(y).save(output, optimize=True)
     print(f"{output}: the three plans and what was drawn from them")
 
 

@@ -2,4 +2,5 @@
 
 `plan.py` is the data model, `files.py` reads and writes YAML and JSON with line numbers, `areas.py` turns a region into
 pixels, `grid.py` pixels into image tokens, `preview.py` draws the layout.
+`style.py` and `typeset.py` are the palette and the pen of all pictures, `compare.py` puts pictures side by side.
 """

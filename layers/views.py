@@ -22,11 +22,11 @@ class View:
 
 
 def views(schedule: Schedule) -> list[View]:
-    """The views of every level in use, in the order of the levels. Areas that are never heard are left out."""
+    """The views of every level in use, in the order of the levels. Areas whose texts are never visible are left out."""
     named = dict.fromkeys(name for resolved in schedule.rules for name in resolved.rule.regions or ())
     found: list[View] = []
     for level in schedule.levels:
-        others = schedule.strength(level, "")  # no area is called "": what is heard by areas that no rule names
+        others = schedule.strength(level, "")  # no area is called "": areas that no rule names
         alike: list[tuple[list[str], npt.NDArray[np.float32]]] = []
         for name in named:
             strength = schedule.strength(level, name)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from strata.console import note
 from strata.generate import Job, Request, check_swaps, draw_all, prepare, ready
+from strata.hierarchy.compare import side_by_side
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import did_you_mean, quote
 from strata.hierarchy.grid import token_grid
@@ -22,7 +23,6 @@ from strata.run import RunFolder, Source, TextSwap, open_source, picture_name, p
 COMPARE = "compare.png"
 _TOKEN = 16
 """Pixels a token of FLUX.1; of models that are not at hand."""
-_SMALLEST, _GAP, _PAPER, _INK = 256, 12, (255, 255, 255), (32, 36, 44)
 
 
 @dataclass(frozen=True)
@@ -176,35 +176,3 @@ def _words(text: str) -> list[str]:
 def _alike(one: Image.Image, other: Image.Image) -> bool:
     """Whether two pictures differ by less than 1 % of the range in the mean."""
     return float(np.abs(np.asarray(one, dtype=np.float32) - np.asarray(other, dtype=np.float32)).mean()) < 2.55
-
-
-def side_by_side(pairs: Sequence[Sequence[Image.Image]], titles: Sequence[str]) -> Image.Image:
-    """Rows of pictures of one size under their columns' titles; small ones are enlarged."""
-    width, height = pairs[0][0].size
-    scale = max(1, -(-_SMALLEST // max(width, height)))
-    width, height = width * scale, height * scale
-    font = ImageFont.load_default(max(13, width // 40))
-    lines = [_wrapped(title, font, width) for title in titles]
-    line = round(1.4 * font.size) if isinstance(font, ImageFont.FreeTypeFont) else 18
-    top = _GAP + line * max(map(len, lines)) + _GAP // 2
-    sheet = Image.new("RGB", (_GAP + len(titles) * (width + _GAP), top + len(pairs) * (height + _GAP)), _PAPER)
-    pen = ImageDraw.Draw(sheet)
-    for column, title in enumerate(lines):
-        x = _GAP + column * (width + _GAP)
-        for row, text in enumerate(title):
-            pen.text((x, _GAP + row * line), text, _INK, font)
-        for row, pair in enumerate(pairs):
-            picture = pair[column].convert("RGB").resize((width, height), Image.Resampling.NEAREST)
-            sheet.paste(picture, (x, top + row * (height + _GAP)))
-    return sheet
-
-
-def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(longer) > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from strata.analysis.plots import concepts, draw_overlays, heard, looks, save_figure
+from strata.analysis.charts import save_figure
+from strata.analysis.overlays import concept_maps, draw_overlays, image_to_text, text_to_image
 from strata.analysis.probe import Probe
 
 
@@ -28,11 +29,11 @@ def main() -> None:
     picture = args.image or args.probe.with_name("image.png")
     image = Image.open(picture) if args.image or picture.exists() else None
     if args.direction == "heard":
-        rows = heard(probe, args.words)
+        rows = image_to_text(probe, args.words)
     elif args.direction == "looks":
-        rows = looks(probe, args.words)
+        rows = text_to_image(probe, args.words)
     else:
-        rows = [row for row in concepts(probe) if args.words is None or row.name in args.words]
+        rows = [row for row in concept_maps(probe) if args.words is None or row.name in args.words]
     print(save_figure(draw_overlays(probe, image, rows, args.direction, args.blocks, args.phase), args.out))
 
 

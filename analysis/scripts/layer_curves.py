@@ -1,4 +1,4 @@
-"""What each area listens to, a curve over the blocks a kind.
+"""What each area attends to, a curve over the blocks a kind.
 
 python analysis/scripts/layer_curves.py out/probe --out layers.png
 """
@@ -6,7 +6,8 @@ python analysis/scripts/layer_curves.py out/probe --out layers.png
 import argparse
 from pathlib import Path
 
-from strata.analysis.plots import draw_curves, save_figure
+from strata.analysis.charts import save_figure
+from strata.analysis.plots import draw_curves
 from strata.analysis.probe import Probe
 
 

@@ -1,4 +1,4 @@
-"""What each area listens to, by step and block, and the entropy of attention.
+"""What each area attends to, by step and block, and the entropy of attention.
 
 python analysis/scripts/step_block.py out/probe --out steps.png
 """
@@ -6,7 +6,8 @@ python analysis/scripts/step_block.py out/probe --out steps.png
 import argparse
 from pathlib import Path
 
-from strata.analysis.plots import draw_steps, save_figure
+from strata.analysis.charts import save_figure
+from strata.analysis.plots import draw_steps
 from strata.analysis.probe import Probe
 
 

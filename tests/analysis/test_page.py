@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from strata.analysis.page import page, write_page
+from strata.hierarchy import style
 from strata.hierarchy.errors import InputError
 from tests.analysis.probes import BLOCKS, COLS, LEFT, made_probe, picture
 
@@ -82,6 +83,7 @@ def test_one_whole_file_without_network(regions: bool, tmp_path: Path) -> None:
     assert reader.open == []
     assert reader.scripts == 2, "a text with </script> in it must not close the data"
     assert reader.links == []
+    assert "/*" not in text, "nothing of the template is left to fill in"
     assert re.findall(r"https?://[^\s\"']+", text) == ["http://www.w3.org/2000/svg"], "a name, never fetched"
     assert text.count("data:image/png;base64,") == regions
 
@@ -116,6 +118,10 @@ def test_the_script_shows_what_the_probe_holds() -> None:
     table = np.array(found["token"]["table"])
     np.testing.assert_allclose(table[:, :-1], own, atol=2e-3)
     np.testing.assert_allclose(table.sum(1), 1, atol=1e-6)
+    colours = [kind["colour"] for kind in found["token"]["kinds"]]
+    assert colours[0] == style.hex_of(style.BASE)
+    assert colours[2] == style.hex_of(style.region_colour(0)), "left/high: the colour of the region in its layout"
+    assert colours[-1] == style.hex_of(style.IMAGE)
     assert 4 not in LEFT
     assert "in right" in found["token"]["title"]
     assert found["left"] is None

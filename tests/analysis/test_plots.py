@@ -2,26 +2,24 @@
 
 import runpy
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from strata.analysis.plots import (
-    COLOURS,
+from strata.analysis.charts import block_axis, new_figure, panels, save_figure
+from strata.analysis.overlays import (
     MOST_COLUMNS,
     _groups,
-    concepts,
-    draw_all,
-    draw_curves,
+    concept_maps,
     draw_overlays,
-    draw_steps,
     edges,
-    heard,
-    looks,
-    save_figure,
+    image_to_text,
+    text_to_image,
 )
+from strata.analysis.plots import COLOURS, draw_all, draw_curves, draw_steps
 from strata.hierarchy.errors import InputError
 from tests.analysis.probes import BLOCKS, made_probe, picture
 
@@ -46,7 +44,9 @@ def test_all_figures_of_a_plain_probe_without_words_or_picture(tmp_path: Path) -
 
 def test_overlays_show_the_maps_asked_for() -> None:
     probe = made_probe()
-    figure = draw_overlays(probe, None, heard(probe, ["red"], ["base"]), blocks=["single 1", "double 0"], phase=1)
+    figure = draw_overlays(
+        probe, None, image_to_text(probe, ["red"], ["base"]), blocks=["single 1", "double 0"], phase=1
+    )
     panels = [axis for axis in figure.axes if axis.get_label() != "<colorbar>"]
     assert [axis.get_title() for axis in panels[:4]] == ["picture", "single 1", "double 0", "mean"]
     assert [axis.get_ylabel().split("\n")[0] for axis in panels if axis.get_ylabel()] == ["red", "base"]
@@ -60,12 +60,12 @@ def test_overlays_show_the_maps_asked_for() -> None:
 
 def test_rows_of_overlays() -> None:
     probe = made_probe()
-    assert [row.name for row in heard(probe)] == ["red", "circle", "square"]
-    assert [row.name for row in concepts(probe)] == ["circle", "square"]
+    assert [row.name for row in image_to_text(probe)] == ["red", "circle", "square"]
+    assert [row.name for row in concept_maps(probe)] == ["circle", "square"]
     np.testing.assert_allclose(
-        heard(probe, ["red"])[0].maps[1, 2], probe.map("red", block="single 0", phase=1), rtol=1e-5
+        image_to_text(probe, ["red"])[0].maps[1, 2], probe.map("red", block="single 0", phase=1), rtol=1e-5
     )
-    square = looks(probe, ["square"])[0].maps[0, 0]
+    square = text_to_image(probe, ["square"])[0].maps[0, 0]
     np.testing.assert_allclose(square, 24 * probe.word_to_image("square", block="double 0", phase=0), rtol=1e-5)
 
 
@@ -91,6 +91,17 @@ def test_curves_and_heat_maps_hold_the_shares() -> None:
     assert any(heat.shape == probe.entropy.shape and np.allclose(heat, probe.entropy) for heat in heats)
 
 
+@pytest.mark.parametrize("blocks", [12, 57])
+def test_ticks_of_many_blocks_stay_apart(blocks: int) -> None:
+    figure = new_figure(3, 2, "")
+    panel = panels(figure, 1, 1)[0, 0]
+    names = [f"double {n}" for n in range(blocks // 3)] + [f"single {n}" for n in range(blocks - blocks // 3)]
+    block_axis(panel, names, most=12 if blocks <= 12 else 8)
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in panel.get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
 def test_edges_of_a_mask() -> None:
     mask = np.zeros((3, 4), bool)
     mask[0:2, 1:3] = True
@@ -102,10 +113,13 @@ def test_edges_of_a_mask() -> None:
 def test_what_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     probe = made_probe()
     for ask, message in (
-        (lambda: heard(probe, ["blue"]), "word 'blue': was not probed; valid: red, circle, square"),
-        (lambda: heard(probe, texts=["top/low"]), "text 'top/low': was not probed; valid: base, left/high"),
-        (lambda: draw_overlays(probe, None, heard(probe), blocks=["double 9"]), "block 'double 9': was not probed"),
-        (lambda: draw_overlays(probe, None, heard(probe), phase=2), "phase 2: there are 2; valid: 0-1"),
+        (lambda: image_to_text(probe, ["blue"]), "word 'blue': was not probed; valid: red, circle, square"),
+        (lambda: image_to_text(probe, texts=["top/low"]), "text 'top/low': was not probed; valid: base, left/high"),
+        (
+            lambda: draw_overlays(probe, None, image_to_text(probe), blocks=["double 9"]),
+            "block 'double 9': was not probed",
+        ),
+        (lambda: draw_overlays(probe, None, image_to_text(probe), phase=2), "phase 2: there are 2; valid: 0-1"),
         (lambda: draw_overlays(probe, None, []), "nothing to draw"),
         (lambda: save_figure(draw_curves(probe), tmp_path / "none" / "a.png"), "cannot be written"),
     ):

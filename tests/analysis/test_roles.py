@@ -1,6 +1,7 @@
 """Role studies: windows, what an intervention changes, resuming, and what comes out, on a model of random weights."""
 
 import itertools
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from strata.analysis.roles import CHANGES, Curve, Intervention, Setup, curves, s
 from strata.analysis.statistics import Estimate
 from strata.analysis.trials import Journal, Judge, trials
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.style import LEVELS, hex_of
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
 from tests.injection.conftest import make_text_to_image
@@ -100,6 +102,17 @@ def test_the_figure_has_a_panel_for_each_kind_and_axis(finished: Any, tmp_path: 
     assert len(figure.axes) == 4
     figure.savefig(tmp_path / "roles.png")
     assert (tmp_path / "roles.png").stat().st_size > 10_000
+    content = {line.get_color() for axis in figure.axes for line in axis.lines if "high" in str(line.get_label())}
+    detail = {line.get_color() for axis in figure.axes for line in axis.lines if "low" in str(line.get_label())}
+    assert content == {hex_of(LEVELS["high"])}
+    assert hex_of(LEVELS["low"]) in detail
+    assert len(figure.legends) == 1, "one for all panels"
+
+
+def test_a_missing_matplotlib_is_named(finished: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(InputError, match=r"figures need matplotlib: pip install 'strata-prompting\[plot\]'"):
+        draw_roles(curves(finished[2], SETUP, BLOCKS, 2), 2, "a title")
 
 
 def test_the_stretch_in_which_texts_act() -> None:

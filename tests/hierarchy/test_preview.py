@@ -1,6 +1,7 @@
 """The layout's picture."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from PIL import Image
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.hierarchy.preview import draw_layout, region_colour
+from strata.hierarchy.preview import draw_canvas, draw_layout, draw_legend
+from strata.hierarchy.typeset import Box, Sheet
 
 MARGIN = 24
 
@@ -55,9 +57,30 @@ def test_an_image_shows_through() -> None:
     assert left.tolist() == right.tolist() == [10, 200, 30]
 
 
-def test_colours_differ() -> None:
-    colours = [region_colour(index) for index in range(24)]
-    assert len(set(colours)) == 24
+def test_canvas_and_legend_stand_alone() -> None:
+    plan = plan_of(64, 32)
+    assert draw_canvas(plan, 300).size == (300, 150)
+    one, two = draw_legend(plan, 270), draw_legend(plan, 564, columns=2)
+    assert (one.width, two.width) == (270, 564)
+    assert two.height < one.height
+
+
+def test_labels_lie_apart_and_on_the_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes: list[Box] = []
+    draw = Sheet.label
+
+    def kept(self: Sheet, area: Box, *rest: Any) -> None:
+        boxes.append(area)
+        draw(self, area, *rest)
+
+    monkeypatch.setattr(Sheet, "label", kept)
+    regions = [{"name": f"a name of some length {n}", "box": (10, 10, 200, 200), "full": "x"} for n in range(8)]
+    draw_canvas(ScenePlan.model_validate({"width": 256, "height": 256, "prompt": "x", "regions": regions}), 640)
+    assert len(boxes) == 8
+    for n, (x, y, wide, tall) in enumerate(boxes):
+        assert 0 <= x <= 640 - wide
+        assert 0 <= y <= 640 - tall
+        assert all(x + wide <= a or a + c <= x or y + tall <= b or b + d <= y for a, b, c, d in boxes[:n])
 
 
 def test_a_missing_mask_is_named() -> None:

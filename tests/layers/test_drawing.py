@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from strata.hierarchy.style import LEVELS
 from strata.layers import Routing, draw_schedule, presets, schedule_table
-from strata.layers.drawing import LEVEL_COLOUR
 from strata.layers.views import tick_stride, views
 
 MIXED = """
@@ -28,7 +28,7 @@ def test_the_picture_has_a_coloured_cell_for_every_strength_and_nothing_else() -
     pixels = np.asarray(draw_schedule(schedule))
     cell = 43 * 11  # px of a cell without its lines, at this size
     for level, cells in (("high", 6 * 5), ("low", 6 * 20)):
-        coloured = int(np.equal(pixels, LEVEL_COLOUR[level]).all(axis=2).sum())  # type: ignore[index]
+        coloured = int(np.equal(pixels, LEVELS[level]).all(axis=2).sum())  # type: ignore[index]
         swatches = 2 * 16 * 16
         assert coloured == cells * cell + swatches
 

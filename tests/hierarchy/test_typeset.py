@@ -1,0 +1,72 @@
+"""Text fits where it is set, nothing of it is lost unnoticed, and sheets grow with what stands on them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from strata.hierarchy.compare import side_by_side
+from strata.hierarchy.style import INK, PAPER, WRONG
+from strata.hierarchy.typeset import Sheet, fit, hatching, line_height, measure, resized, wrap
+
+TEXTS = st.text(st.sampled_from("abc wide WIDE,äß中 "), max_size=120)
+
+
+@settings(deadline=None)
+@given(TEXTS, st.integers(40, 300), st.sampled_from([11, 15, 24]))
+def test_lines_are_no_wider_than_asked_and_hold_the_whole_text(text: str, width: int, size: int) -> None:
+    lines = wrap(text, size, width)
+    assert all(measure(line, size) <= width for line in lines)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+
+
+@settings(deadline=None)
+@given(TEXTS, st.integers(1, 4))
+def test_what_does_not_fit_ends_with_an_ellipsis(text: str, most: int) -> None:
+    whole, cut = wrap(text, 15, 80), wrap(text, 15, 80, most)
+    assert len(cut) <= most
+    assert all(measure(line, 15) <= 80 for line in cut)
+    assert cut[-1].endswith("…") if len(whole) > most else cut == whole
+
+
+def test_one_line_is_shortened() -> None:
+    assert fit("short", 15, 200) == "short"
+    cut = fit("a rather long name of a region", 15, 100)
+    assert cut.endswith("…")
+    assert measure(cut, 15) <= 100
+
+
+@pytest.mark.parametrize("finer", [1, 2])
+def test_a_sheet_grows_downwards_and_is_cut_off(finer: int) -> None:
+    sheet = Sheet(100, finer=finer)
+    sheet.box((10, 900, 20, 10), WRONG)
+    bottom = sheet.paragraph(10, 2000, "word " * 20, 15, INK)
+    lines = round((bottom - 2000) / line_height(15))
+    assert lines == len(wrap("word " * 20, 15, 80))
+    picture = sheet.picture(bottom)
+    assert picture.size == (100 * finer, round(bottom) * finer)
+    pixels = np.asarray(picture)
+    assert int(np.equal(pixels, WRONG).all(axis=2).sum()) == 200 * finer**2
+    assert (pixels[: 900 * finer] == PAPER).all()
+
+
+def test_small_pictures_stay_sharp() -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    assert np.array_equal(np.asarray(resized(noise, 256, 256))[2::4, 2::4], np.asarray(noise))
+    large = noise.resize((300, 300))
+    assert not np.array_equal(np.asarray(resized(large, 600, 600))[::2, ::2], np.asarray(large)), "smoothed"
+
+
+def test_hatching_covers_a_quarter() -> None:
+    assert hatching(16, 24, 8).shape == (16, 24)
+    assert hatching(16, 24, 8).mean() == 0.25
+
+
+def test_pictures_side_by_side_are_whole_and_titled() -> None:
+    pictures = [Image.new("RGB", (64, 32), colour) for colour in ("red", "blue", "lime", "black")]
+    sheet = side_by_side([pictures[:2], pictures[2:]], ["one", "a title that takes several lines " * 3])
+    pixels = np.asarray(sheet)
+    assert sheet.width == 2 * 256 + 3 * 12
+    for colour in ((255, 0, 0), (0, 0, 255), (0, 255, 0), (0, 0, 0)):
+        assert int(np.equal(pixels, colour).all(axis=2).sum()) == 256 * 128
