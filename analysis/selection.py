@@ -17,11 +17,6 @@ Selection = str | int | Sequence[int] | None
 _FAMILY = re.compile(r"(double|single)\s+([\d\s,-]*\d|all)")
 
 
-def block_names(double: int, single: int) -> list[str]:
-    """`double 0`, …, then `single 0`, …."""
-    return [f"double {n}" for n in range(double)] + [f"single {n}" for n in range(single)]
-
-
 def chosen_blocks(blocks: str | Sequence[str] | None, double: int, single: int) -> tuple[int, ...]:
     """Indices in execution order of blocks, written as `"double 0-3"`, `"double 0,1, single all"` or `"0%-50%"`.
 

@@ -21,6 +21,8 @@ from strata.injection.intercept import Call, intercepted
 from strata.injection.methods.base import BlockHooks, MethodRun
 from strata.injection.observer import AttentionEvent, Observer
 
+DRAWING = "regions are attached to this transformer already, by a call that is still running"
+
 
 class Attachment:
     """What stands between a pipeline call and the transformer.
@@ -96,7 +98,9 @@ class Attachment:
         index = self._by_attn[id(attn)].index
         return any(observer.watches(index) for observer in self.observers)
 
-    def observe(self, attn: Any, q: Tensor, k: Tensor, v: Tensor, attended: Tensor, backend: Any) -> None:
+    def observe(
+        self, attn: Any, q: Tensor, k: Tensor, v: Tensor, attended: Tensor, mask: Tensor | None, backend: Any
+    ) -> None:
         """Tell the observers of an attention."""
         block, hooks = self._by_attn[id(attn)], self.hooks
         if hooks is None:
@@ -111,6 +115,7 @@ class Attachment:
             v_BLHD=v,
             out_BLHD=attended,
             spec=None if hooks is None else hooks.spec(block),
+            mask=mask,
             segments=segments,
             inverse=None if hooks is None else hooks.inverse,
             temb=self.family.temb(self._inputs),
@@ -122,8 +127,8 @@ class Attachment:
 
 
 @contextmanager
-def attached(transformer: Any, attachment: Attachment) -> Iterator[Attachment]:
-    """Attach to a transformer while the context lasts.
+def attached(transformer: Any, attachment: Attachment, busy: str = DRAWING) -> Iterator[Attachment]:
+    """Attach to a transformer while the context lasts; `busy`: the error for whoever tries to attach meanwhile.
 
     Raises:
         UnsupportedError: something is attached already, or the transformer is in a mode that cannot work.
@@ -140,5 +145,5 @@ def attached(transformer: Any, attachment: Attachment) -> Iterator[Attachment]:
                 shared[stock._attention_backend] = attachment.family.processor(stock, watcher)
             block.attn.processor = shared[stock._attention_backend]
             undo.enter_context(intercepted(block.module, partial(attachment.around_block, block)))
-        undo.enter_context(intercepted(transformer, attachment.around_transformer))
+        undo.enter_context(intercepted(transformer, attachment.around_transformer, busy))
         yield attachment

@@ -26,6 +26,7 @@ class AttentionEvent:
         q_BLHD, k_BLHD, v_BLHD: queries, keys and values as attention sees them, rotary embedding applied.
         out_BLHD: its output, before any projection.
         spec: what was computed for the first row of the batch; None: plain attention among all tokens.
+        mask: of plain attention, `[B, 1, 1 or L, L]`, bool or added to the logits; None: without a mask.
         segments: what the tokens are, in order: name and count. A name is `AREA/LEVEL` of a stream, "base", "image" or
             "padding"; there are two images where the base prompt carries a copy of its own, which comes first. Canvas
             tokens come first in an image, a reference's behind.
@@ -40,6 +41,7 @@ class AttentionEvent:
     v_BLHD: Tensor
     out_BLHD: Tensor
     spec: AttentionSpec | None
+    mask: Tensor | None
     segments: tuple[tuple[str, int], ...]
     inverse: Tensor | None
     temb: Tensor

@@ -17,8 +17,10 @@ class Watcher(Protocol):
     def watches(self, attn: Any) -> bool:
         """Whether it wants to see this attention module's, now."""
 
-    def observe(self, attn: Any, q: Tensor, k: Tensor, v: Tensor, attended: Tensor, backend: Any) -> None:
-        """See them, `[B, L, H, D]` each, and the attention's output before any projection."""
+    def observe(
+        self, attn: Any, q: Tensor, k: Tensor, v: Tensor, attended: Tensor, mask: Tensor | None, backend: Any
+    ) -> None:
+        """See them, `[B, L, H, D]` each, the attention's output before any projection, and plain attention's mask."""
 
 
 class RegionalAttnProcessor:
@@ -52,6 +54,7 @@ class RegionalAttnProcessor:
         else:
             attended = grouped_attention(q, k, v, regional, self._attention_backend)
         if watcher is not None:
-            watcher.observe(attn, q, k, v, attended, self._attention_backend)
+            mask = attention_mask if regional is None else None
+            watcher.observe(attn, q, k, v, attended, mask, self._attention_backend)
         text = None if encoder_hidden_states is None else encoder_hidden_states.shape[1]
         return self.family.output(attn, attended.flatten(2, 3).to(q.dtype), text)

@@ -16,6 +16,7 @@ from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import ScenePlan
 from strata.injection import attention
 from strata.injection.checks import UnsupportedError
+from strata.injection.intercept import is_intercepted
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
 from tests.injection.conftest import PIPELINES, PLAN, make_kontext, make_text_to_image
@@ -56,6 +57,7 @@ class Naive:
 
         def plain(q: Tensor, k: Tensor, v: Tensor, **kwargs: Any) -> Tensor:
             logits = torch.einsum("bqhd,bkhd->bhqk", q.double(), k.double()) * q.shape[-1] ** -0.5
+            logits = logits if kwargs["attn_mask"] is None else logits + kwargs["attn_mask"]
             self.maps.append(logits.softmax(-1)[0])
             self.regional.append(None)
             out: Tensor = dispatch(q, k, v, **kwargs)
@@ -255,14 +257,11 @@ def test_concepts_ride_as_text_would(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(attention, "regional_attention", heard)
     with probing(regional, concepts=("red", "circle"), steps=0) as recorder:
-        tokens = recorder._tokens
+        tokens = recorder._concepts
         assert tokens is not None
         monkeypatch.setattr(regional._texts, "stream", lambda *_: tokens.embeds_1KC)
-        for name in ("double", "single"):
-            through = getattr(tokens, name)
-            monkeypatch.setattr(
-                tokens, name, lambda *args, through=through: beside.append(through(*args)) or beside[-1]
-            )
+        step = tokens.step
+        monkeypatch.setattr(tokens, "step", lambda *args: beside.append(step(*args)) or beside[-1])
         drawn_plan(regional, scene, 1)
     assert len(beside) == len(inside) == 5
     for concepts, everything in zip(beside, inside, strict=True):
@@ -297,6 +296,9 @@ def test_everything_is_restored() -> None:
         assert [dict(m._forward_hooks) | dict(m._forward_pre_hooks) for m in pipe.transformer.modules()] == hooks
         assert "check" not in vars(regional)
         assert "encode_prompt" not in vars(pipe)
+        assert regional.observers == []
+        assert not any(is_intercepted(m) for part in (pipe.transformer, pipe.text_encoder_2) for m in part.modules())
+        assert {type(p).__name__ for p in pipe.transformer.attn_processors.values()} == {"FluxAttnProcessor"}
         with pytest.raises(StrataError, match="1 of 3 probed steps were drawn"):
             recorder.result()
     with probing(pipe):
