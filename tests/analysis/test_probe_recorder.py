@@ -353,3 +353,46 @@ def test_a_probe_of_a_run_is_saved_and_loaded(tmp_path: Any) -> None:
     assert again.facts.plan is not None
     assert ScenePlan.model_validate(again.facts.plan) == scene
     np.testing.assert_allclose(again.maps, probe.maps, atol=1e-3)
+
+
+def test_what_a_plain_pipeline_draws_is_learnt_from_its_encoder() -> None:
+    pipe, _ = make_text_to_image()
+    embeds, pooled, _ = pipe.encode_prompt(prompt=PROMPT, prompt_2=None, max_sequence_length=24)
+    given = {"prompt": None, "prompt_embeds": embeds, "pooled_prompt_embeds": pooled}
+    call = {**CALL, "num_inference_steps": 1, "output_type": "latent"}
+    with probing(pipe) as recorder:
+        pipe(**call, **given)
+    assert recorder.result().facts.prompt is None
+    guided = {"negative_prompt": "a square", "true_cfg_scale": 3.0}
+    with pytest.raises(InputError, match="where prompt_embeds stand in for the prompt"), probing(pipe, words=("red",)):
+        pipe(**call, **given, **guided)
+    with probing(pipe, words=("red",), prompt=PROMPT) as recorder:
+        pipe(**call, **given)
+    assert recorder.result().facts.prompt == PROMPT
+    with probing(pipe, words=("square",)) as recorder:  # T5 has the second one
+        pipe("a circle", prompt_2="a square", **call)
+    assert recorder.result().facts.prompt == "a square"
+    with pytest.raises(InputError, match="prompt: 'a star': is not what is drawn; that is 'a square'"):  # noqa: SIM117
+        with probing(pipe, prompt="a star"):
+            pipe("a square", **call)
+    odd = "a red circle\tand\u4e16 more"
+    with pytest.raises(InputError, match="is not quite the prompt"), probing(pipe, words=("red",)):
+        pipe(odd, **call)
+    with probing(pipe, words=("red",), prompt=odd) as recorder:
+        pipe(odd, **call)
+    assert recorder.result().facts.prompt == odd
+    with pytest.raises(InputError, match="prompt: comes from the plan"), probing(RegionalPipeline(pipe), prompt="a"):
+        pass
+
+
+def test_plans_that_another_size_is_drawn_for() -> None:
+    """Kontext chooses its own size: the program is compiled anew in the first step, and probed as drawn."""
+    pipe, options = make_kontext()
+    regional = RegionalPipeline(pipe)
+    wanted = {**options, "max_area": 64 * 96}
+    before = drawn_plan(regional, plan(), **wanted)
+    with probing(regional, words=("red",)) as recorder:
+        assert np.array_equal(drawn_plan(regional, plan(), **wanted), before)
+        with pytest.raises(UnsupportedError, match="open another"):
+            drawn_plan(regional, plan(), **wanted)
+    assert recorder.result().maps.shape[-2:] == (64 // 4, 96 // 4)
