@@ -43,8 +43,9 @@ class ConceptTokens:
         texts, tokenizer = TextCache(pipe, family), family.tokenizer(pipe)
         embeds = []
         for concept in concepts:
-            count = len(tokenizer(concept, max_length=text_length, truncation=True).input_ids) - 1  # less the end's
-            embeds.append(texts.stream(concept, text_length, True, None)[:, :count].mean(1))
+            embed_1LC = texts.stream(concept, text_length, True, None)
+            count = len(tokenizer(concept, max_length=text_length, truncation=True).input_ids)
+            embeds.append(embed_1LC[:, : count - 1].mean(1))  # without the end's token
         self.embeds_1KC = torch.stack(embeds, dim=1)
         self._hidden_1KC: Tensor | None = None
 

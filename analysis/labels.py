@@ -58,7 +58,7 @@ class Labels:
 
     @classmethod
     def of(cls, texts: Sequence[TextTokens], words: Sequence[str], tokenizer: Any) -> Labels:
-        """Label the tokens of `texts`.
+        """Label the tokens of `texts`; without a tokenizer, padding counts as text.
 
         Raises:
             InputError: a word is in none of the texts, or only in what was cut off.
@@ -139,5 +139,7 @@ def _occurrences(text: str, word: str) -> list[tuple[int, int]]:
 
 
 def _real(text: TextTokens, tokenizer: Any) -> int:
-    """How many of a text's tokens are no padding."""
-    return text.length if text.text is None else min(text.length, len(tokenizer(text.text).input_ids))
+    """How many of a text's tokens are no padding; all, where there is no telling."""
+    if text.text is None or tokenizer is None:
+        return text.length
+    return min(text.length, len(tokenizer(text.text).input_ids))

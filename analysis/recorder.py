@@ -22,15 +22,15 @@ from strata.analysis.labels import Labels, TextTokens, check_words
 from strata.analysis.plain_prompt import PlainPrompt
 from strata.analysis.probe import BASE, Facts, Probe
 from strata.analysis.questions import Questions
-from strata.analysis.selection import Selection, chosen_blocks, chosen_heads, chosen_steps
+from strata.analysis.selection import Asked, Selection, chosen_steps
 from strata.analysis.sums import AreaShares, Sums
 from strata.hierarchy.errors import InputError, StrataError
-from strata.hierarchy.files import quote
 from strata.hierarchy.grid import token_grid
 from strata.injection.attach import Attachment, attached
 from strata.injection.checks import UnsupportedError, check_pipeline, check_transformer
+from strata.injection.facts import ModelFacts
 from strata.injection.families import facts_of
-from strata.injection.families.base import Canvas
+from strata.injection.families.base import Canvas, Family
 from strata.injection.intercept import is_compiled
 from strata.injection.methods.plain import PlainRun
 from strata.injection.observer import AttentionEvent, Observer
@@ -85,67 +85,60 @@ def probing(
     """
     regional = target if isinstance(target, RegionalPipeline) else None
     pipe = target if regional is None else regional.pipe
-    recorder = Recorder(pipe, words, concepts, blocks, steps, heads, phases, prompt)
+    family = _check(pipe)
+    if regional is not None and prompt is not None:
+        raise InputError("prompt: comes from the plan; leave it out")
+    facts, head_count = facts_of(pipe), pipe.transformer.config.num_attention_heads
+    asked = Asked.of(words, concepts, blocks, steps, heads, phases, facts.block_counts, head_count)
+    plain = PlainPrompt(pipe, family, prompt)
+    recorder = Recorder(pipe, family, facts, asked, plain)
     with ExitStack() as undo:
         undo.callback(recorder.forget)
         if regional is None:
-            undo.enter_context(recorder.plain_prompt.watching())
-            attachment = Attachment(recorder.family, PlainRun(), (recorder,), recorder.is_conditional)
+            undo.enter_context(plain.watching())
+            attachment = Attachment(family, PlainRun(), (recorder,), recorder.is_conditional)
             undo.enter_context(attached(pipe.transformer, attachment, _PROBED))
-        elif prompt is not None:
-            raise InputError("prompt: comes from the plan; leave it out")
         else:
             regional.observers.append(recorder)
             undo.callback(regional.observers.remove, recorder)
         yield recorder
 
 
-class Recorder(Observer):
-    """Records one picture; `probing` makes it."""
+def _check(pipe: Any) -> Family:
+    """The pipeline's family; raises for what cannot be probed."""
+    family = check_pipeline(pipe)
+    blocks = (block.module for block in family.blocks(pipe.transformer))
+    if any(is_compiled(module) for module in (pipe.transformer, *blocks)):
+        raise UnsupportedError(
+            "the transformer is compiled, and compiled code ignores the hooks that probe it; load it anew, uncompiled"
+        )
+    check_transformer(pipe.transformer, family)
+    return family
 
-    def __init__(
-        self,
-        pipe: Any,
-        words: Sequence[str],
-        concepts: Sequence[str],
-        blocks: str | Sequence[str] | None,
-        steps: Selection,
-        heads: Selection,
-        phases: int,
-        prompt: str | None,
-    ) -> None:
-        self.pipe, self.family = pipe, check_pipeline(pipe)
-        self.all_blocks = self.family.blocks(pipe.transformer)
-        if any(is_compiled(module) for module in (pipe.transformer, *(block.module for block in self.all_blocks))):
-            raise UnsupportedError(
-                "the transformer is compiled, and compiled code ignores the hooks that probe it;"
-                " load it anew, uncompiled"
-            )
-        check_transformer(pipe.transformer, self.family)
-        for name, given in (("words", words), ("concepts", concepts)):
-            if isinstance(given, str):
-                raise InputError(f"{name}: {quote(given)}: must be several texts, such as [{quote(given)}]")
-        if type(phases) is not int or phases < 1:
-            raise InputError(f"phases: {phases!r}: must be a whole number of at least 1")
-        for index, concept in enumerate(concepts):
-            if not concept.strip() or concept in concepts[:index]:
-                raise InputError(f"concepts: {quote(concept)}: must be different texts that are not empty")
-        self.tokenizer = self.family.tokenizer(pipe)
-        if words and not getattr(self.tokenizer, "is_fast", False):
+
+class Recorder(Observer):
+    """Records one picture; `probing` makes it.
+
+    Args:
+        pipe: the pipeline that draws.
+        family: of its transformer.
+        model: its facts.
+        asked: what is to be recorded.
+        plain: tells the prompt where no program is drawn.
+    """
+
+    def __init__(self, pipe: Any, family: Family, model: ModelFacts, asked: Asked, plain: PlainPrompt) -> None:
+        self.pipe, self.family, self.model, self.asked, self.plain = pipe, family, model, asked, plain
+        self.tokenizer = family.tokenizer(pipe)
+        if asked.words and not getattr(self.tokenizer, "is_fast", False):
             kind = type(self.tokenizer).__name__
             raise UnsupportedError(f"words: {kind} does not tell where its tokens stand; use a fast tokenizer")
-        self.words, self.concepts, self.phases = tuple(words), tuple(concepts), phases
-        self.model = facts_of(pipe)
-        self.blocks = chosen_blocks(blocks, *self.model.block_counts)
-        self.heads = chosen_heads(heads, pipe.transformer.config.num_attention_heads)
-        self.plain_prompt = PlainPrompt(pipe, self.family, prompt)
-        if prompt is not None:
-            check_words({BASE: prompt}, self.words)
-        self._asked_steps = steps
+        if plain.given is not None:
+            check_words({BASE: plain.given}, asked.words)
         self._concepts: ConceptTokens | None = None
-        if concepts:
+        if asked.concepts:
             with torch.no_grad():
-                self._concepts = ConceptTokens(pipe, self.family, self.concepts, self.model.text_length)
+                self._concepts = ConceptTokens(pipe, family, asked.concepts, model.text_length)
         self._program: Program | None = None
         self._lengths: Mapping[str, int] = {}
         self._prompt: str | None = None
@@ -180,7 +173,7 @@ class Recorder(Observer):
             self._refuse_second()
         program = programs[0]
         streams = {name: stream.text for name, stream in zip(program.stream_names, program.streams, strict=True)}
-        check_words({BASE: program.plan.prompt, **streams}, self.words)
+        check_words({BASE: program.plan.prompt, **streams}, self.asked.words)
         self._program, self._lengths, self._prompt = program, texts, program.plan.prompt
 
     def begin_step(self, step: int, inputs: Mapping[str, Any]) -> None:
@@ -205,13 +198,13 @@ class Recorder(Observer):
     def _begin(self, inputs: Mapping[str, Any]) -> None:
         text = self.family.text(inputs)
         if self._program is None:
-            self._prompt = self.plain_prompt.of(text, exact=bool(self.words))
-            if self._prompt is None and self.words:
+            self._prompt = self.plain.of(text, exact=bool(self.asked.words))
+            if self._prompt is None and self.asked.words:
                 raise InputError("words: cannot be found where prompt_embeds stand in for the prompt")
-            check_words({BASE: self._prompt or ""}, self.words)
+            check_words({BASE: self._prompt or ""}, self.asked.words)
         self._total = int(self.pipe.num_timesteps)
-        self._chosen = chosen_steps(self._asked_steps, self._total)
-        parts = np.array_split(np.arange(len(self._chosen)), min(self.phases, len(self._chosen)))
+        self._chosen = chosen_steps(self.asked.steps, self._total)
+        parts = np.array_split(np.arange(len(self._chosen)), min(self.asked.phases, len(self._chosen)))
         self._phase_of = [phase for phase, part in enumerate(parts) for _ in part]
         self._canvas, self._base_length = self.family.canvas(inputs), text.shape[1]
 
@@ -225,14 +218,14 @@ class Recorder(Observer):
         """See `Observer`; concepts pass every block up to the last that is probed."""
         if self._step not in self._chosen:
             return False
-        return block in self.blocks or (self._concepts is not None and block < max(self.blocks))
+        return block in self.asked.blocks or (self._concepts is not None and block < max(self.asked.blocks))
 
     def attention(self, event: AttentionEvent) -> None:
         """See `Observer`."""
         begin = time.perf_counter()
         questions, sums = self._questions_and_sums(event.q_BLHD.device)
         at, index = self._chosen.index(self._step), event.block.index
-        block = self.blocks.index(index) if index in self.blocks else None
+        block = self.asked.blocks.index(index) if index in self.asked.blocks else None
         if block is not None:
             q, k = self._picked(event.q_BLHD[:1]), self._picked(event.k_BLHD[:1])
             sums.add(at, block, questions.ask(event, q, k))
@@ -249,7 +242,7 @@ class Recorder(Observer):
 
     def _picked(self, x_BLHD: Tensor) -> Tensor:
         """The chosen heads."""
-        return x_BLHD if self.heads is None else x_BLHD[:, :, list(self.heads)]
+        return x_BLHD if self.asked.heads is None else x_BLHD[:, :, list(self.asked.heads)]
 
     def _questions_and_sums(self, device: torch.device) -> tuple[Questions, Sums]:
         """What can be known once the first probed block is reached."""
@@ -260,10 +253,11 @@ class Recorder(Observer):
                 grid = token_grid(self._program.plan, rows, cols)
                 for name, stream in zip(self._program.stream_names, self._program.streams, strict=True):
                     texts.append(TextTokens(name, stream.area, stream.level, stream.text, self._lengths[stream.text]))
-            labels, tokens = Labels.of(texts, self.words, self.tokenizer), rows * cols
+            labels, tokens = Labels.of(texts, self.asked.words, self.tokenizer), rows * cols
             areas = AreaShares(grid, tokens, texts, labels, device)
             self._questions = Questions(labels, tokens, SAMPLED, device)
-            self._sums = Sums(self._phase_of, len(self.blocks), tokens, labels, len(self.concepts), areas, device)
+            blocks, concepts = len(self.asked.blocks), len(self.asked.concepts)
+            self._sums = Sums(self._phase_of, blocks, tokens, labels, concepts, areas, device)
         return self._questions, self._sums
 
     # The result -------------------------------------------------------------------------------------------------------
@@ -296,13 +290,13 @@ class Recorder(Observer):
             steps=self._chosen,
             total_steps=self._total,
             phases=tuple((int(first), int(last)) for first, last in ends),
-            blocks=tuple(self.all_blocks[index].name for index in self.blocks),
+            blocks=tuple(self.family.blocks(self.pipe.transformer)[index].name for index in self.asked.blocks),
             labels=sums.labels.labels,
             words=sums.labels.words,
             areas=sums.areas.names,
             regions=sums.areas.regions,
-            concepts=self.concepts,
-            heads=self.heads,
+            concepts=self.asked.concepts,
+            heads=self.asked.heads,
             seed=seed,
             prompt=self._prompt,
             plan=None if self._program is None else json.loads(self._program.plan.to_json()),

@@ -49,7 +49,7 @@ def make_chroma() -> Any:
 
 
 @pytest.mark.parametrize("sampled", [1000, 10])
-def test_a_plain_run_is_told_as_it_is(sampled: int) -> None:
+def test_a_plain_run_agrees_with_a_dense_softmax(sampled: int) -> None:
     """By rows and through labels as values; every other call is the negative prompt's."""
     pipe = make_chroma()
     before = drawn(pipe, **GUIDANCE)
@@ -81,7 +81,7 @@ def test_a_plain_run_is_told_as_it_is(sampled: int) -> None:
 
 @pytest.mark.parametrize("mode", ["shared", "split"])
 @pytest.mark.parametrize("sampled", [1000, 10])
-def test_a_regional_run_is_told_as_it_is(mode: str, sampled: int) -> None:
+def test_a_regional_run_agrees_with_a_dense_softmax(mode: str, sampled: int) -> None:
     pipe = make_chroma()
     levels = LEVELS.replace("isolate: true", "isolate: true, steps: 0-1")  # the last step is plain
     routing = Routing.from_yaml(levels.replace("{base_ratio", f"{{mode: {mode}, base_ratio"))

@@ -1,4 +1,4 @@
-"""Probing whole pipelines: what is told is what attention did, and the picture does not change."""
+"""Probing whole pipelines: what is recorded is what attention did, and the picture does not change."""
 
 from typing import Any
 
@@ -77,7 +77,7 @@ class Naive:
 
 
 @pytest.mark.parametrize("sampled", [1000, 10])
-def test_a_plain_pipeline_is_told_as_it_is(sampled: int) -> None:
+def test_a_plain_pipeline_agrees_with_a_dense_softmax(sampled: int) -> None:
     """By rows, and through labels as values, as for many tokens."""
     pipe, _ = make_text_to_image()
     before = drawn(pipe)
@@ -120,7 +120,7 @@ def test_a_plain_pipeline_is_told_as_it_is(sampled: int) -> None:
 
 @pytest.mark.parametrize("mode", ["shared", "split"])
 @pytest.mark.parametrize("sampled", [1000, 10])
-def test_a_regional_pipeline_is_told_as_it_is(mode: str, sampled: int) -> None:
+def test_a_regional_pipeline_agrees_with_a_dense_softmax(mode: str, sampled: int) -> None:
     pipe, _ = make_text_to_image()
     routing = Routing.from_yaml(LEVELS.replace("{base_ratio", f"{{mode: {mode}, base_ratio"))
     regional, scene = RegionalPipeline(pipe, routing), plan()
@@ -167,7 +167,7 @@ def test_a_regional_pipeline_is_told_as_it_is(mode: str, sampled: int) -> None:
     expected = np.zeros((ROWS * COLS,))
     for step, full in enumerate(last):
         rows = full.numpy().mean(0)[-ROWS * COLS :]
-        if step < 2:  # low texts are heard here, and nothing else still rides
+        if step < 2:  # low texts are visible here, and all others are dropped
             low = [n for n, known in enumerate(texts[1:]) if known.level == "low"]
             at = np.cumsum([0, *(lengths[n] for n in low)])
             place = [texts[1:][n].text for n in low].index("left/low")
@@ -242,8 +242,8 @@ def test_of_a_batch_the_first_picture_is_probed() -> None:
     np.testing.assert_allclose(of_two.maps, recorder.result().maps, atol=1e-5)
 
 
-def test_concepts_ride_as_text_would(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text of the same tokens that hears only itself and the image comes to the same attention outputs."""
+def test_concepts_pass_blocks_as_text_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text of the same tokens that attends only to itself and the image comes to the same attention outputs."""
     pipe, _ = make_text_to_image()
     regional = RegionalPipeline(pipe, Routing.from_yaml("name: n\nrules: [{level: high}]\nblend: {base_ratio: 0}"))
     scene = ScenePlan(width=48, height=32, prompt="", high="a red circle")
@@ -251,11 +251,11 @@ def test_concepts_ride_as_text_would(monkeypatch: pytest.MonkeyPatch) -> None:
     inside: list[Tensor] = []
     regions = attention.regional_attention
 
-    def heard(*args: Any) -> Tensor:
+    def recorded(*args: Any) -> Tensor:
         inside.append(regions(*args))
         return inside[-1]
 
-    monkeypatch.setattr(attention, "regional_attention", heard)
+    monkeypatch.setattr(attention, "regional_attention", recorded)
     with probing(regional, concepts=("red", "circle"), steps=0) as recorder:
         tokens = recorder._concepts
         assert tokens is not None
@@ -396,3 +396,21 @@ def test_plans_that_another_size_is_drawn_for() -> None:
         with pytest.raises(UnsupportedError, match="open another"):
             drawn_plan(regional, plan(), **wanted)
     assert recorder.result().maps.shape[-2:] == (64 // 4, 96 // 4)
+
+
+def test_texts_encoded_elsewhere() -> None:
+    pipe, _ = make_text_to_image()
+    scene, routing = plan(), Routing.from_yaml(LEVELS)
+    encoded = RegionalPipeline(pipe, routing).encode(scene, num_inference_steps=3)
+    bare = RegionalPipeline(make_text_to_image()[0], routing)
+    for name in ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"):
+        setattr(bare.pipe, name, None)
+    with probing(bare) as recorder:
+        drawn_plan(bare, scene, encoded=encoded)
+    found = recorder.result()
+    assert {label.kind for label in found.facts.labels} == {"text"}
+    np.testing.assert_allclose(found.shares.sum(-1), 1, atol=1e-5)
+    with pytest.raises(UnsupportedError, match="does not tell where its tokens stand"), probing(bare, words=("red",)):
+        pass
+    with pytest.raises(InputError, match="text encoders are not loaded"), probing(bare, concepts=("red",)):
+        pass
