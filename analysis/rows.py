@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from strata.injection.attention import AttentionSpec
+from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.layout import Spans
 
 _LARGEST = 2**23
@@ -48,18 +48,21 @@ def rows_of(spec: AttentionSpec | None, tokens: Tensor, length: int) -> Rows:
     if spec is None:
         return Rows(tokens, tokens, None, None, None)
     at = tokens.cpu()
-    bias = torch.full((len(at), length), -math.inf)
-    base = torch.full((length,), -math.inf)
-    weight, base_queries = torch.zeros(len(at)), at.clone()
-    for group in spec.groups:
-        keys = torch.full((length,), -math.inf)
+    strengths = torch.zeros(length) if spec.bias is None else spec.bias.float().cpu()
+
+    def seen(group: AttentionGroup) -> Tensor:
+        """float32 `[L]`: what a group adds to the logits of all keys."""
+        added = torch.full((length,), -math.inf)
         for start, stop in group.keys:
-            weighted = group.weighted and spec.bias is not None
-            keys[start:stop] = spec.bias[start:stop].float().cpu() if weighted else 0.0  # type: ignore[index]
-        bias[_among(at, group.queries)] = keys
-    for start, stop in spec.base.keys:
-        base[start:stop] = 0.0
-    weight[_among(at, spec.direct)] = 1.0
+            added[start:stop] = strengths[start:stop] if group.weighted else 0.0
+        return added
+
+    base = seen(spec.base)
+    bias = torch.full((len(at), length), -math.inf)
+    weight, base_queries = _among(at, spec.direct).float(), at.clone()
+    for group in spec.groups:
+        members = _among(at, group.queries)
+        bias[members], weight[members] = seen(group), 0.0
     if spec.blended is not None:
         blended = _among(at, (spec.blended,))
         weight[blended] = 1.0 if spec.ratio is None else float(spec.ratio)
