@@ -20,12 +20,12 @@ from strata.hierarchy.files import quote
 
 @dataclass(frozen=True)
 class TextTokens:
-    """A text as it rides through the transformer.
+    """A text as the transformer gets it.
 
     Attributes:
         name: "base", "left/low", …
         area, level: as in `Label`.
-        text: what it says; None where only its embedding is known.
+        text: its words; None where only its embedding is known.
         length: its tokens, padding included.
     """
 
@@ -58,7 +58,7 @@ class Labels:
 
     @classmethod
     def of(cls, texts: Sequence[TextTokens], words: Sequence[str], tokenizer: Any) -> Labels:
-        """Label the tokens of `texts`.
+        """Label the tokens of `texts`; without a tokenizer, padding counts as text.
 
         Raises:
             InputError: a word is in none of the texts, or only in what was cut off.
@@ -83,10 +83,10 @@ class Labels:
         for word in dict.fromkeys(words):
             found = False
             for text in texts:
-                at, said = word_tokens(text.text or "", word, tokenizer, text.length)
+                at, raw = word_tokens(text.text or "", word, tokenizer, text.length)
                 if at:
                     found = True
-                    label = Label(kind="word", text=text.name, area=text.area, level=text.level, word=word, quote=said)
+                    label = Label(kind="word", text=text.name, area=text.area, level=text.level, word=word, quote=raw)
                     add(label, at)
             if not found:
                 raise no_such_word(word, [(text.name, text.text or "") for text in texts])
@@ -101,18 +101,6 @@ class Labels:
             member[list(sign), column] = True
         chosen = tuple(range(first_word, len(labels)))
         return cls(tuple(labels), len(known), column_of, member, chosen, tuple(tuple(tokens[n]) for n in chosen))
-
-
-def stream_names(areas_and_levels: Iterable[tuple[str, str]]) -> list[str]:
-    """Names of texts: AREA/LEVEL, and AREA/LEVEL 2, … where one replaces another for a time."""
-    names: list[str] = []
-    for area, level in areas_and_levels:
-        name, number = f"{area}/{level}", 1
-        while name in names:
-            number += 1
-            name = f"{area}/{level} {number}"
-        names.append(name)
-    return names
 
 
 def check_words(texts: Mapping[str, str], words: Sequence[str]) -> None:
@@ -133,7 +121,7 @@ def no_such_word(word: str, texts: Sequence[tuple[str, str]]) -> InputError:
 
 
 def word_tokens(text: str, word: str, tokenizer: Any, length: int) -> tuple[list[int], str]:
-    """Which of a text's first `length` T5 tokens are a word's or phrase's, wherever it stands; how it is written there.
+    """Which of a text's first `length` tokens are a word's or phrase's, wherever it stands; how it is written there.
 
     Case does not count; parts of longer words do not. Tokens are found by the tokenizer's offsets.
     """
@@ -151,5 +139,7 @@ def _occurrences(text: str, word: str) -> list[tuple[int, int]]:
 
 
 def _real(text: TextTokens, tokenizer: Any) -> int:
-    """How many of a text's tokens are no padding."""
-    return text.length if text.text is None else min(text.length, len(tokenizer(text.text).input_ids))
+    """How many of a text's tokens are no padding; all, where there is no telling."""
+    if text.text is None or tokenizer is None:
+        return text.length
+    return min(text.length, len(tokenizer(text.text).input_ids))

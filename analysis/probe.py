@@ -1,4 +1,4 @@
-"""What a probe of a run found: where each text and word acts, and what each area listens to, by block and step.
+"""What a probe of a run found: where each text and word acts, and what each area attends to, by block and step.
 
 A `Probe` is two files: `probe.safetensors` holds the arrays, `probe.json` the facts that say what their axes mean.
 `strata.analysis.recorder` makes one; `Probe.load("out/probe")` reads one back.

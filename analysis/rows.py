@@ -1,4 +1,4 @@
-"""The attention of a few tokens, row by row: a float32 softmax over all keys, for what no share of groups can tell.
+"""The attention of a few tokens, row by row: a float32 softmax over all keys, where shares of groups do not suffice.
 
 Shapes: L tokens, H heads, D head width, R rows.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from strata.injection.attention import Regional
+from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.layout import Spans
 
 _LARGEST = 2**23
@@ -20,48 +20,52 @@ _LARGEST = 2**23
 
 
 class Rows(NamedTuple):
-    """Some tokens, and whom they hear: `(1 - weight) * softmax over heard + weight * softmax over base`.
+    """Some tokens, and what they attend to: `(1 - base_weight) * regional attention + base_weight * base attention`.
 
     Attributes:
-        heard: int64 `[R]`, the tokens whose queries they are.
-        lent: int64 `[R]`, the queries of their base attention.
-        heard_bias, base_bias: float32 `[R, L]`, added to the logits; None where all keys are heard alike.
-        weight: float32 `[R]`, or None where there is no base attention.
+        queries: int64 `[R]`, where in the sequence the queries of their regional attention are.
+        base_queries: int64 `[R]`, likewise of their base attention.
+        bias, base_bias: float32 `[R, L]`, added to the logits; None: zero.
+        base_weight: float32 `[R]`; None: there is no base attention.
     """
 
-    heard: Tensor
-    lent: Tensor
-    heard_bias: Tensor | None
+    queries: Tensor
+    base_queries: Tensor
+    bias: Tensor | None
     base_bias: Tensor | None
-    weight: Tensor | None
+    base_weight: Tensor | None
 
 
-def rows_of(regional: Regional | None, rows: Tensor, length: int) -> Rows:
-    """Resolve the attention of the tokens `rows` (int64 `[R]`) in a sequence of `length` tokens."""
-    if regional is None:
-        return Rows(rows, rows, None, None, None)
-    tokens = rows.cpu()
-    heard = torch.full((len(tokens), length), -math.inf)
-    base = torch.full((length,), -math.inf)
-    weight, lent = torch.zeros(len(tokens)), tokens.clone()
-    for audience in regional.groups:
-        bias = torch.full((length,), -math.inf)
-        for start, stop in audience.keys:
-            weighted = audience.weighted and regional.bias is not None
-            bias[start:stop] = regional.bias[start:stop].float().cpu() if weighted else 0.0  # type: ignore[index]
-        heard[_among(tokens, audience.queries)] = bias
-    for start, stop in regional.base.keys:
-        base[start:stop] = 0.0
-    weight[_among(tokens, regional.direct)] = 1.0
-    if regional.blended is not None:
-        blended = _among(tokens, (regional.blended,))
-        weight[blended] = 1.0 if regional.ratio is None else float(regional.ratio)
-        lent[blended] += regional.lent - regional.blended[0]
-    heard[weight == 1] = base
-    device = rows.device
+def rows_of(spec: AttentionSpec | None, tokens: Tensor, length: int) -> Rows:
+    """Resolve the attention of some tokens (int64 `[R]`) in a sequence of `length`; `spec` None: plain attention."""
+    if spec is None:
+        return Rows(tokens, tokens, None, None, None)
+    at = tokens.cpu()
+    strengths = torch.zeros(length) if spec.bias is None else spec.bias.float().cpu()
+
+    def seen(group: AttentionGroup) -> Tensor:
+        """float32 `[L]`: what a group adds to the logits of all keys."""
+        added = torch.full((length,), -math.inf)
+        for start, stop in group.keys:
+            added[start:stop] = strengths[start:stop] if group.weighted else 0.0
+        return added
+
+    base = seen(spec.base)
+    bias = torch.full((len(at), length), -math.inf)
+    weight, base_queries = _among(at, spec.direct).float(), at.clone()
+    for group in spec.groups:
+        members = _among(at, group.queries)
+        bias[members], weight[members] = seen(group), 0.0
+    if spec.blended is not None:
+        blended = _among(at, (spec.blended,))
+        weight[blended] = 1.0 if spec.ratio is None else float(spec.ratio)
+        base_queries[blended] += spec.base_queries - spec.blended[0]
+    bias[weight == 1] = base
+    device = tokens.device
     if not weight.any():
-        return Rows(rows, rows, heard.to(device), None, None)
-    return Rows(rows, lent.to(device), heard.to(device), base.expand(len(tokens), -1).to(device), weight.to(device))
+        return Rows(tokens, tokens, bias.to(device), None, None)
+    base_bias = base.expand(len(at), -1).to(device)
+    return Rows(tokens, base_queries.to(device), bias.to(device), base_bias, weight.to(device))
 
 
 def _among(tokens: Tensor, spans: Spans) -> Tensor:
@@ -80,11 +84,11 @@ def attention_rows(q_LHD: Tensor, k_LHD: Tensor, rows: Rows) -> Tensor:
         rows: as `rows_of` gives them.
     """
     k_HDL = k_LHD.float().permute(1, 2, 0)
-    heard_HRL = _softmax(q_LHD, k_HDL, rows.heard, rows.heard_bias)
-    if rows.weight is None:
-        return heard_HRL
-    base_HRL = _softmax(q_LHD, k_HDL, rows.lent, rows.base_bias)
-    return torch.lerp(heard_HRL, base_HRL, rows.weight[None, :, None])
+    regional_HRL = _softmax(q_LHD, k_HDL, rows.queries, rows.bias)
+    if rows.base_weight is None:
+        return regional_HRL
+    base_HRL = _softmax(q_LHD, k_HDL, rows.base_queries, rows.base_bias)
+    return torch.lerp(regional_HRL, base_HRL, rows.base_weight[None, :, None])
 
 
 def _softmax(q_LHD: Tensor, k_HDL: Tensor, tokens: Tensor, bias: Tensor | None) -> Tensor:
@@ -96,10 +100,10 @@ def _softmax(q_LHD: Tensor, k_HDL: Tensor, tokens: Tensor, bias: Tensor | None) 
 def chunks(rows: Rows, heads: int, length: int) -> Iterator[tuple[slice, Rows]]:
     """The rows in pieces whose attention fits a bounded buffer."""
     size = max(1, _LARGEST // (heads * length))
-    for start in range(0, len(rows.heard), size):
+    for start in range(0, len(rows.queries), size):
         piece = slice(start, start + size)
-        heard_bias, base_bias, weight = (None if part is None else part[piece] for part in rows[2:])
-        yield piece, Rows(rows.heard[piece], rows.lent[piece], heard_bias, base_bias, weight)
+        biases = (None if x is None else x[piece] for x in rows[2:])
+        yield piece, Rows(rows.queries[piece], rows.base_queries[piece], *biases)
 
 
 def entropy(attention_HRL: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
-"""Which blocks, steps and heads a study looks at, as a person writes them."""
+"""What a probe is asked: which blocks, steps and heads it looks at, as a person writes them, and which words."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -14,12 +16,52 @@ from strata.layers.ranges import Indices, Percent
 Selection = str | int | Sequence[int] | None
 """`"0-9"`, `"0,4,8"`, `"50%-100%"`, a number, several; None for all."""
 
-_FAMILY = re.compile(r"(double|single)\s+([\d\s,-]*\d|all)")
+_STACK = re.compile(r"(double|single)\s+([\d\s,-]*\d|all)")
 
 
-def block_names(double: int, single: int) -> list[str]:
-    """`double 0`, …, then `single 0`, …."""
-    return [f"double {n}" for n in range(double)] + [f"single {n}" for n in range(single)]
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a run.
+
+    Attributes:
+        words: words or phrases of the texts.
+        concepts: free words.
+        blocks: indices in execution order.
+        steps: as they were written; `chosen_steps` reads them once the run's number of steps is known.
+        heads: indices; None: all.
+        phases: into how many parts the steps are divided, at most.
+    """
+
+    words: tuple[str, ...]
+    concepts: tuple[str, ...]
+    blocks: tuple[int, ...]
+    steps: Selection
+    heads: tuple[int, ...] | None
+    phases: int
+
+    @classmethod
+    def of(
+        cls,
+        words: Sequence[str],
+        concepts: Sequence[str],
+        blocks: str | Sequence[str] | None,
+        steps: Selection,
+        heads: Selection,
+        phases: int,
+        counts: tuple[int, int],
+        head_count: int,
+    ) -> Self:
+        """Read it, for a model of so many double and single blocks, and heads. Raises `InputError`."""
+        for name, given in (("words", words), ("concepts", concepts)):
+            if isinstance(given, str):
+                raise InputError(f"{name}: {quote(given)}: must be several texts, such as [{quote(given)}]")
+        if type(phases) is not int or phases < 1:
+            raise InputError(f"phases: {phases!r}: must be a whole number of at least 1")
+        for index, concept in enumerate(concepts):
+            if not concept.strip() or concept in concepts[:index]:
+                raise InputError(f"concepts: {quote(concept)}: must be different texts that are not empty")
+        chosen = chosen_blocks(blocks, *counts)
+        return cls(tuple(words), tuple(concepts), chosen, steps, chosen_heads(heads, head_count), phases)
 
 
 def chosen_blocks(blocks: str | Sequence[str] | None, double: int, single: int) -> tuple[int, ...]:
@@ -34,11 +76,11 @@ def chosen_blocks(blocks: str | Sequence[str] | None, double: int, single: int) 
     if "%" in text:
         return _indices("blocks", text, double + single)
     chosen: set[int] = set()
-    for match in _FAMILY.finditer(text):
+    for match in _STACK.finditer(text):
         first, count = (0, double) if match[1] == "double" else (double, single)
         indices = _indices("blocks", match[2], count, f"{match[1]} ")
         chosen.update(first + index for index in indices)
-    if not chosen or _FAMILY.sub("", text).strip(" ,;"):
+    if not chosen or _STACK.sub("", text).strip(" ,;"):
         raise InputError(
             f'blocks: {quote(text)}: must be such as "double 0-3", "double 0,1, single all" or "0%-50%" (of depth);'
             f" the model has double 0-{double - 1} and single 0-{single - 1}"

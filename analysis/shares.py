@@ -16,7 +16,7 @@ import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor
 
-from strata.injection.attention import Regional, regional_attention
+from strata.injection.attention import AttentionSpec, regional_attention
 from strata.injection.layout import Span, within
 
 
@@ -36,7 +36,7 @@ def label_shares(
     values: list[Tensor],
     columns: int,
     canvas: Span,
-    regional: Regional | None,
+    spec: AttentionSpec | None,
     backend: Any = None,
 ) -> Tensor:
     """The share of each canvas token's attention that goes to each column, `[N, C]` float32, mean over batch and heads.
@@ -46,29 +46,31 @@ def label_shares(
         values: as `indicators` gives them; the columns partition the keys, so that rows sum to one.
         columns: C.
         canvas: where the canvas tokens stand in the sequence.
-        regional: as the block's attention has it, cut by `canvas_only` or not; None: plain attention.
+        spec: of the block's attention, cut by `canvas_only` or not; None: plain attention.
         backend: of diffusers' `dispatch_attention_fn`.
     """
+    rows = slice(*canvas)
     parts = []
     for v_BLHD in values:
-        if regional is None:
-            out_BNHD = dispatch_attention_fn(q_BLHD[:, slice(*canvas)], k_BLHD, v_BLHD, backend=backend)
+        if spec is None:
+            out_BNHD = dispatch_attention_fn(q_BLHD[:, rows], k_BLHD, v_BLHD, backend=backend)
         else:
-            out_BNHD = regional_attention(q_BLHD, k_BLHD, v_BLHD, regional, backend)[:, slice(*canvas)]
+            out_BNHD = regional_attention(q_BLHD, k_BLHD, v_BLHD, spec, backend)[:, rows]
         parts.append(out_BNHD.mean((0, 2), dtype=torch.float32))
     return (parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))[:, :columns]
 
 
-def canvas_only(regional: Regional, canvas: Span) -> Regional:
+def canvas_only(spec: AttentionSpec, canvas: Span) -> AttentionSpec:
     """The same attention with the canvas tokens' queries alone; what it writes for other tokens means nothing."""
     start, stop = canvas
-    cut = [group._replace(queries=within(group.queries, start, stop)) for group in regional.groups]
-    groups = tuple(group for group in cut if group.queries)
-    direct = within(regional.direct, start, stop)
-    blended = None if regional.blended is None else (start, stop)
-    asks: Span = (start, stop) if direct else (start, start + 1)
-    if blended is not None:
-        asks = (regional.lent, regional.lent + stop - start)
-    return regional._replace(
-        groups=groups, direct=direct, blended=blended, base=regional.base._replace(queries=(asks,))
+    cut = [group._replace(queries=within(group.queries, start, stop)) for group in spec.groups]
+    direct = within(spec.direct, start, stop)
+    queries: Span = (start, stop) if direct else (start, start + 1)
+    if spec.blended is not None:
+        queries = (spec.base_queries, spec.base_queries + stop - start)
+    return spec._replace(
+        groups=tuple(group for group in cut if group.queries),
+        direct=direct,
+        blended=None if spec.blended is None else (start, stop),
+        base=spec.base._replace(queries=(queries,)),
     )

@@ -60,7 +60,7 @@ def calls(pipe: Any, pixels: int, steps: int) -> dict[str, tuple[Any, Callable[[
     """What is drawn: plain and regional, each with what is to be probed."""
     regional, plan = RegionalPipeline(pipe), PLAN.resized(pixels, pixels)
     options: dict[str, Any] = {"num_inference_steps": steps}
-    longest = pipe.tokenizer_2.model_max_length
+    longest = regional.facts.text_length
 
     def plain() -> Any:
         generator = torch.Generator().manual_seed(1)

@@ -24,6 +24,8 @@ from strata.injection.layout import Spans, merge
 from strata.injection.methods.base import BlockHooks, MethodRun
 from strata.injection.observer import AttentionEvent, Observer
 
+DRAWING = "regions are attached to this transformer already, by a call that is still running"
+
 
 class Attachment:
     """What stands between a pipeline call and the transformer.
@@ -51,6 +53,7 @@ class Attachment:
         self._conditional = False
         self._image_length = 0
         self._base_text = BaseText(0)
+        self._plain_specs: dict[tuple[BaseText, int, int], AttentionSpec | None] = {}
 
     def begin(self, transformer: Any) -> tuple[Block, ...]:
         """Get to know the transformer; returns its blocks."""
@@ -106,9 +109,12 @@ class Attachment:
         """Tell the observers of an attention."""
         block, hooks = self._by_attn[id(attn)], self.hooks
         if hooks is None:
-            image = self._image_length
-            segments: tuple[tuple[str, int], ...] = (("base", q.shape[1] - image), ("image", image))
-            spec = masked_spec(self._base_text, q.shape[1] - image, q.shape[1], q.device)
+            image, length = self._image_length, q.shape[1]
+            segments: tuple[tuple[str, int], ...] = (("base", length - image), ("image", image))
+            key = (self._base_text, length - image, length)
+            if key not in self._plain_specs:
+                self._plain_specs[key] = masked_spec(*key, q.device)
+            spec = self._plain_specs[key]
         else:
             segments, spec = hooks.segments(block), hooks.spec(block)
         event = AttentionEvent(
@@ -143,8 +149,8 @@ def masked_spec(base: BaseText, text: int, length: int, device: torch.device) ->
 
 
 @contextmanager
-def attached(transformer: Any, attachment: Attachment) -> Iterator[Attachment]:
-    """Attach to a transformer while the context lasts.
+def attached(transformer: Any, attachment: Attachment, busy: str = DRAWING) -> Iterator[Attachment]:
+    """Attach to a transformer while the context lasts; `busy`: the error for whoever tries to attach meanwhile.
 
     Raises:
         UnsupportedError: something is attached already, or the transformer is in a mode that cannot work.
@@ -161,5 +167,5 @@ def attached(transformer: Any, attachment: Attachment) -> Iterator[Attachment]:
                 shared[stock._attention_backend] = attachment.family.processor(stock, watcher)
             block.attn.processor = shared[stock._attention_backend]
             undo.enter_context(intercepted(block.module, partial(attachment.around_block, block)))
-        undo.enter_context(intercepted(transformer, attachment.around_transformer))
+        undo.enter_context(intercepted(transformer, attachment.around_transformer, busy))
         yield attachment

@@ -10,7 +10,7 @@ from diffusers.models.attention_dispatch import AttentionBackendName, _Attention
 from strata.hierarchy.errors import InputError
 from strata.injection.errors import UnsupportedError
 from strata.injection.families import Family, families, family_of, valid
-from strata.injection.intercept import is_compiled, is_intercepted
+from strata.injection.intercept import is_compiled, is_intercepted, why_busy
 
 __all__ = ["UnsupportedError", "check_pipeline", "check_strengths", "check_transformer"]
 
@@ -41,7 +41,7 @@ def check_transformer(transformer: Any, family: Family) -> None:
             " use pipe.transformer.compile_repeated_blocks() instead"
         )
     if is_intercepted(transformer):
-        raise UnsupportedError("regions are attached to this transformer already, by a call that is still running")
+        raise UnsupportedError(why_busy(transformer))
     if getattr(transformer, "_parallel_config", None) is not None:
         raise UnsupportedError("context parallelism splits the tokens of a region over devices; disable it")
     if transformer.is_cache_enabled:

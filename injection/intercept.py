@@ -14,25 +14,27 @@ from typing import Any
 from torch import nn
 
 Call = Callable[..., Any]
+Around = Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
 
 
 class _Intercepted:
     """The call of a module, and what stands around it."""
 
-    def __init__(self, stock: Call | None, call: Call, around: Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]):
-        self.stock, self.call, self.around = stock, call, around
+    def __init__(self, stock: Call | None, call: Call, around: Around, busy: str):
+        self.stock, self.call, self.around, self.busy = stock, call, around, busy
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.around(self.call, args, kwargs)
 
 
 @contextmanager
-def intercepted(
-    module: nn.Module, around: Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
-) -> Iterator[None]:
-    """While the context lasts, `module(*args, **kwargs)` is `around(call, args, kwargs)`, `call` being the module's."""
+def intercepted(module: nn.Module, around: Around, busy: str = "") -> Iterator[None]:
+    """While the context lasts, `module(*args, **kwargs)` is `around(call, args, kwargs)`, `call` being the module's.
+
+    `busy` is for people: why nothing else may stand there meanwhile.
+    """
     stock = module._compiled_call_impl
-    module._compiled_call_impl = _Intercepted(stock, stock or module._call_impl, around)
+    module._compiled_call_impl = _Intercepted(stock, stock or module._call_impl, around, busy)
     try:
         yield
     finally:
@@ -42,6 +44,12 @@ def intercepted(
 def is_intercepted(module: nn.Module) -> bool:
     """Whether a context of `intercepted` lasts."""
     return isinstance(module._compiled_call_impl, _Intercepted)
+
+
+def why_busy(module: nn.Module) -> str:
+    """What such a context gives as `busy`."""
+    call = module._compiled_call_impl
+    return call.busy if isinstance(call, _Intercepted) else ""
 
 
 def is_compiled(module: nn.Module) -> bool:

@@ -114,7 +114,7 @@ class Family(ABC):
 
     @abstractmethod
     def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
-        """The pipeline's text encoders; None for those that are not loaded."""
+        """The pipeline's text encoders, that of the text tokens last; None for those that are not loaded."""
 
     @abstractmethod
     def encode_prompt(
@@ -207,3 +207,25 @@ class Family(ABC):
     @abstractmethod
     def output(self, attn: Any, attended_BLC: Tensor, text_length: int | None) -> Any:
         """What the attention module returns; `text_length` is None where text and image came as one tensor."""
+
+    # Text beside a run (ConceptAttention)
+
+    def embed_text(self, transformer: Any, text_BLC: Tensor) -> Tensor:
+        """A text's embedding as the hidden states `[B, L, C]` that enter the first block."""
+        raise NotImplementedError
+
+    def text_step(
+        self, block: Block, hidden_BLC: Tensor, temb: Tensor, k_BNHD: Tensor, v_BNHD: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Pass text tokens through a block beside a run: they attend to each other and to given tokens.
+
+        Args:
+            block: which.
+            hidden_BLC: the text tokens' hidden states, all at the text's first position.
+            temb: the block's modulation embedding.
+            k_BNHD, v_BNHD: keys, rotary embedding applied, and values of the tokens attended to.
+
+        Returns:
+            Their attention's output `[B, L, H, D]`, before any projection, and their hidden states behind the block.
+        """
+        raise NotImplementedError

@@ -82,5 +82,9 @@ class Chroma(Flux):
         """See `Family`; the mask is in what attention computes."""
         return {**super().enter(inputs, text_BLC, order), "attention_mask": None}
 
+    def text_modulation(self, temb: Tensor) -> Tensor:
+        """See `Flux`: six rows for the image, then six for the text."""
+        return temb[:, 6:]
+
 
 FAMILY = Chroma()

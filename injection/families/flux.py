@@ -217,6 +217,48 @@ class Flux(Family):
         image = attn.to_out[1](attn.to_out[0](image.contiguous()))
         return image, attn.to_add_out(text.contiguous())
 
+    def embed_text(self, transformer: Any, text_BLC: Tensor) -> Tensor:
+        """See `Family`."""
+        embedded: Tensor = transformer.context_embedder(text_BLC)
+        return embedded
+
+    def text_step(
+        self, block: Block, hidden_BLC: Tensor, temb: Tensor, k_BNHD: Tensor, v_BNHD: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See `Family`; text positions are all zero, so no rotary embedding is needed."""
+        import torch
+
+        module: Any = block.module
+        attn = block.attn
+        double = attn.added_kv_proj_dim is not None
+        if double:
+            normed, gate, shift, scale, mlp_gate = module.norm1_context(hidden_BLC, emb=self.text_modulation(temb))
+            fused, split = "to_added_qkv", ("add_q_proj", "add_k_proj", "add_v_proj")
+            norm_q, norm_k = attn.norm_added_q, attn.norm_added_k
+        else:
+            normed, gate = module.norm(hidden_BLC, emb=temb)
+            fused, split = "to_qkv", ("to_q", "to_k", "to_v")
+            norm_q, norm_k = attn.norm_q, attn.norm_k
+        if attn.fused_projections:
+            q, k, v = getattr(attn, fused)(normed).chunk(3, dim=-1)
+        else:
+            q, k, v = (getattr(attn, name)(normed) for name in split)
+        q, k, v = (x.unflatten(-1, (-1, attn.head_dim)) for x in (q, k, v))
+        k, v = torch.cat([norm_k(k), k_BNHD], dim=1), torch.cat([v, v_BNHD], dim=1)
+        q, k, v = (x.transpose(1, 2) for x in (norm_q(q), k, v))
+        out_BLHD = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+        out_BLC = out_BLHD.flatten(2)
+        if not double:
+            both = torch.cat([out_BLC, module.act_mlp(module.proj_mlp(normed))], dim=2)
+            return out_BLHD, hidden_BLC + gate.unsqueeze(1) * module.proj_out(both)
+        hidden_BLC = hidden_BLC + gate.unsqueeze(1) * attn.to_add_out(out_BLC)
+        normed = module.norm2_context(hidden_BLC) * (1 + scale[:, None]) + shift[:, None]
+        return out_BLHD, hidden_BLC + mlp_gate.unsqueeze(1) * module.ff_context(normed)
+
+    def text_modulation(self, temb: Tensor) -> Tensor:
+        """What of a double block's modulation embedding its text norm takes."""
+        return temb
+
 
 def _flat(ids: Tensor) -> Tensor:
     """Position ids without the batch dimension that older pipelines give them."""

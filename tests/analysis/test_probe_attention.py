@@ -13,9 +13,12 @@ from strata.analysis.rows import attention_rows, chunks, entropy, rows_of
 from strata.analysis.shares import canvas_only, indicators, label_shares
 from strata.hierarchy.grid import TokenGrid
 from strata.injection import parts
-from strata.injection.attention import regional_attention
+from strata.injection.attention import AttentionSpec, regional_attention
+from strata.injection.methods.regional import RegionalRun
+from strata.injection.program import Program
+from tests.injection.drawings import program_of, start
 from tests.injection.oracle import NEVER, Scene
-from tests.injection.test_oracle import DOUBLE, SINGLE, STEPS, planner_of, scenes
+from tests.injection.test_oracle import DOUBLE, SINGLE, STEPS, TRANSFORMERS, scenes
 
 HEADS, WIDTH = 2, 8
 
@@ -49,32 +52,51 @@ def definition(scene: Scene, step: int, block: int, q: Tensor, k: Tensor) -> Ten
     return out
 
 
+def begun(scene: Scene, grid: TokenGrid) -> tuple[Program, RegionalRun]:
+    """The scene's program, and a run of it that has met its first transformer call."""
+    program = program_of(grid, scene.schedule, scene.streams)
+    texts = {s.text: torch.zeros(1, n, 12) for s, n in zip(scene.streams, scene.lengths, strict=True)}
+    run = start(TRANSFORMERS["flux"], [program], texts)
+    assert isinstance(run, RegionalRun)
+    ids = torch.zeros(scene.canvas + scene.reference, 3)
+    ids[: scene.canvas, 1] = torch.arange(scene.canvas) // grid.cols
+    ids[: scene.canvas, 2] = torch.arange(scene.canvas) % grid.cols
+    ids[scene.canvas :, 0] = 1
+    run._begin({"encoder_hidden_states": torch.zeros(1, scene.base_length, 12), "img_ids": ids})
+    return program, run
+
+
+def spec_of(program: Program, run: RegionalRun, step: int, block: int) -> AttentionSpec | None:
+    return run.spec(block, run.samples[0], program.blocks(step)[block], 0)
+
+
 @settings(max_examples=100)
 @given(scenes(), st.booleans(), st.integers(0, 2**31), st.integers(1, 20))
 def test_regional_shares_and_rows_are_the_naive_softmax(
     drawn: tuple[Scene, TokenGrid], in_parts: bool, seed: int, columns: int
 ) -> None:
     scene, grid = drawn
-    planner = planner_of(scene, grid)
+    program, run = begun(scene, grid)
     rng = np.random.default_rng(seed)
     starts = np.cumsum([scene.base_length, *scene.lengths])
     text, image = int(starts[-1]), scene.canvas + scene.reference
     for step in range(STEPS):
-        if not planner.routed(step):
+        if not program.routed(step):
             continue
-        for block, does in enumerate(planner.blocks(step)):
+        for block, does in enumerate(program.blocks(step)):
+            spec = spec_of(program, run, step, block)
             q, k = random_qk(text + image, seed + block)
             expected = definition(scene, step, block, q, k)
             # The implementation's tokens: streams still riding, the base, the image in atom order.
             riding = [t for i in does.alive for t in range(int(starts[i]), int(starts[i + 1]))]
-            order = [*riding, *range(scene.base_length), *(text + planner.layout.order).tolist()]
+            order = [*riding, *range(scene.base_length), *(text + run.order).tolist()]
             expected = expected[:, order][:, :, order]
             q, k = q[order], k[order]
             canvas = (len(order) - image, len(order) - image + scene.canvas)
             column_of = torch.from_numpy(rng.integers(0, columns, len(order)))
             naive = torch.zeros(scene.canvas, columns, dtype=torch.float64)
             naive.index_add_(1, column_of, expected.mean(0)[slice(*canvas)])
-            cut = None if does.regional is None else canvas_only(does.regional, canvas)
+            cut = None if spec is None else canvas_only(spec, canvas)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(parts, "SMALLEST", 0 if in_parts else 10**6)
                 values = indicators(column_of, columns, HEADS, WIDTH, torch.float32)
@@ -82,7 +104,7 @@ def test_regional_shares_and_rows_are_the_naive_softmax(
             assert (shares - naive).abs().max() <= 1e-5
             assert (shares.sum(1) - 1).abs().max() <= 1e-5
             asked = torch.from_numpy(rng.permutation(len(order))[:7])
-            found = attention_rows(q, k, rows_of(does.regional, asked, len(order)))
+            found = attention_rows(q, k, rows_of(spec, asked, len(order)))
             assert (found - expected[:, asked]).abs().max() <= 1e-5
             assert (found.sum(-1) - 1).abs().max() <= 1e-5
 
@@ -92,27 +114,26 @@ def test_regional_shares_and_rows_are_the_naive_softmax(
 def test_split_blending_too(drawn: tuple[Scene, TokenGrid], seed: int) -> None:
     """Against the block's own attention over one-hot values, one for every key."""
     scene, grid = drawn
-    planner = planner_of(scene, grid)
+    program, run = begun(scene, grid)
     for step in range(STEPS):
-        if not planner.routed(step):
+        if not program.routed(step):
             continue
         for block in (0, DOUBLE, DOUBLE + SINGLE - 1):
-            does = planner.blocks(step)[block]
-            if does.regional is None:
+            spec = spec_of(program, run, step, block)
+            if spec is None:
                 continue
-            text, image = does.regional.text, scene.canvas + scene.reference
+            text, image = spec.text_length, scene.canvas + scene.reference
             q, k = random_qk(text + image, seed)
             eye = torch.eye(text + image)[None, :, None].expand(1, -1, HEADS, -1).contiguous()
             wide = [torch.nn.functional.pad(x, (0, text + image - WIDTH)) for x in (q, k)]
             wide[0] *= (wide[0].shape[-1] / WIDTH) ** 0.5  # the logits' scale goes by the width
-            expected = regional_attention(wide[0][None], wide[1][None], eye, does.regional)[0].transpose(0, 1)
+            expected = regional_attention(wide[0][None], wide[1][None], eye, spec)[0].transpose(0, 1)
             canvas = (text, text + scene.canvas)
             values = indicators(torch.arange(text + image), text + image, HEADS, WIDTH, torch.float32)
-            cut = canvas_only(does.regional, canvas)
-            shares = label_shares(q[None], k[None], values, text + image, canvas, cut)
+            shares = label_shares(q[None], k[None], values, text + image, canvas, canvas_only(spec, canvas))
             assert (shares - expected.mean(0)[slice(*canvas)]).abs().max() <= 1e-5
             asked = torch.arange(text + image)
-            found = attention_rows(q, k, rows_of(does.regional, asked, text + image))
+            found = attention_rows(q, k, rows_of(spec, asked, text + image))
             assert (found - expected).abs().max() <= 1e-5
 
 

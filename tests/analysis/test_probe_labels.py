@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 
-from strata.analysis.labels import Labels, TextTokens, check_words, stream_names, word_tokens
+from strata.analysis.labels import Labels, TextTokens, check_words, word_tokens
 from strata.analysis.selection import chosen_blocks, chosen_heads, chosen_steps
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.grid import TokenGrid
+from strata.injection.streams import Stream
+from strata.layers.routing import Routing
 from strata.miniature.text import t5_tokenizer
+from tests.injection.drawings import program_of
 
 TOKENIZER = t5_tokenizer()
 
@@ -58,7 +62,11 @@ def test_words_that_no_text_has() -> None:
 
 
 def test_a_second_text_of_an_area_has_a_name_of_its_own() -> None:
-    assert stream_names([("a", "low"), ("a", "low"), ("b", "low")]) == ["a/low", "a/low 2", "b/low"]
+    nowhere = np.zeros((1, 1, 1), dtype=np.bool_)
+    streams = [Stream(area, "low", "", np.ones((1, 2), dtype=np.float32)) for area in "aab"]
+    schedule = Routing.from_yaml("name: n\nrules: [{level: low}]").resolve(1, 1, 1)
+    program = program_of(TokenGrid(1, 1, ("a",), nowhere, ~nowhere[0]), schedule, streams)
+    assert program.stream_names == ("a/low", "a/low 2", "b/low")
 
 
 def test_selections() -> None:

@@ -1,4 +1,4 @@
-"""Probing whole pipelines: what is told is what attention did, and the picture does not change."""
+"""Probing whole pipelines: what is recorded is what attention did, and the picture does not change."""
 
 from typing import Any
 
@@ -16,6 +16,7 @@ from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import ScenePlan
 from strata.injection import attention
 from strata.injection.checks import UnsupportedError
+from strata.injection.intercept import is_intercepted
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
 from tests.injection.conftest import PIPELINES, PLAN, make_kontext, make_text_to_image
@@ -56,6 +57,7 @@ class Naive:
 
         def plain(q: Tensor, k: Tensor, v: Tensor, **kwargs: Any) -> Tensor:
             logits = torch.einsum("bqhd,bkhd->bhqk", q.double(), k.double()) * q.shape[-1] ** -0.5
+            logits = logits if kwargs["attn_mask"] is None else logits + kwargs["attn_mask"]
             self.maps.append(logits.softmax(-1)[0])
             self.regional.append(None)
             out: Tensor = dispatch(q, k, v, **kwargs)
@@ -75,7 +77,7 @@ class Naive:
 
 
 @pytest.mark.parametrize("sampled", [1000, 10])
-def test_a_plain_pipeline_is_told_as_it_is(sampled: int) -> None:
+def test_a_plain_pipeline_agrees_with_a_dense_softmax(sampled: int) -> None:
     """By rows, and through labels as values, as for many tokens."""
     pipe, _ = make_text_to_image()
     before = drawn(pipe)
@@ -118,7 +120,7 @@ def test_a_plain_pipeline_is_told_as_it_is(sampled: int) -> None:
 
 @pytest.mark.parametrize("mode", ["shared", "split"])
 @pytest.mark.parametrize("sampled", [1000, 10])
-def test_a_regional_pipeline_is_told_as_it_is(mode: str, sampled: int) -> None:
+def test_a_regional_pipeline_agrees_with_a_dense_softmax(mode: str, sampled: int) -> None:
     pipe, _ = make_text_to_image()
     routing = Routing.from_yaml(LEVELS.replace("{base_ratio", f"{{mode: {mode}, base_ratio"))
     regional, scene = RegionalPipeline(pipe, routing), plan()
@@ -165,7 +167,7 @@ def test_a_regional_pipeline_is_told_as_it_is(mode: str, sampled: int) -> None:
     expected = np.zeros((ROWS * COLS,))
     for step, full in enumerate(last):
         rows = full.numpy().mean(0)[-ROWS * COLS :]
-        if step < 2:  # low texts are heard here, and nothing else still rides
+        if step < 2:  # low texts are visible here, and all others are dropped
             low = [n for n, known in enumerate(texts[1:]) if known.level == "low"]
             at = np.cumsum([0, *(lengths[n] for n in low)])
             place = [texts[1:][n].text for n in low].index("left/low")
@@ -240,8 +242,8 @@ def test_of_a_batch_the_first_picture_is_probed() -> None:
     np.testing.assert_allclose(of_two.maps, recorder.result().maps, atol=1e-5)
 
 
-def test_concepts_ride_as_text_would(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text of the same tokens that hears only itself and the image comes to the same attention outputs."""
+def test_concepts_pass_blocks_as_text_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text of the same tokens that attends only to itself and the image comes to the same attention outputs."""
     pipe, _ = make_text_to_image()
     regional = RegionalPipeline(pipe, Routing.from_yaml("name: n\nrules: [{level: high}]\nblend: {base_ratio: 0}"))
     scene = ScenePlan(width=48, height=32, prompt="", high="a red circle")
@@ -249,20 +251,17 @@ def test_concepts_ride_as_text_would(monkeypatch: pytest.MonkeyPatch) -> None:
     inside: list[Tensor] = []
     regions = attention.regional_attention
 
-    def heard(*args: Any) -> Tensor:
+    def recorded(*args: Any) -> Tensor:
         inside.append(regions(*args))
         return inside[-1]
 
-    monkeypatch.setattr(attention, "regional_attention", heard)
+    monkeypatch.setattr(attention, "regional_attention", recorded)
     with probing(regional, concepts=("red", "circle"), steps=0) as recorder:
-        tokens = recorder._tokens
+        tokens = recorder._concepts
         assert tokens is not None
         monkeypatch.setattr(regional._texts, "stream", lambda *_: tokens.embeds_1KC)
-        for name in ("double", "single"):
-            through = getattr(tokens, name)
-            monkeypatch.setattr(
-                tokens, name, lambda *args, through=through: beside.append(through(*args)) or beside[-1]
-            )
+        step = tokens.step
+        monkeypatch.setattr(tokens, "step", lambda *args: beside.append(step(*args)) or beside[-1])
         drawn_plan(regional, scene, 1)
     assert len(beside) == len(inside) == 5
     for concepts, everything in zip(beside, inside, strict=True):
@@ -297,6 +296,9 @@ def test_everything_is_restored() -> None:
         assert [dict(m._forward_hooks) | dict(m._forward_pre_hooks) for m in pipe.transformer.modules()] == hooks
         assert "check" not in vars(regional)
         assert "encode_prompt" not in vars(pipe)
+        assert regional.observers == []
+        assert not any(is_intercepted(m) for part in (pipe.transformer, pipe.text_encoder_2) for m in part.modules())
+        assert {type(p).__name__ for p in pipe.transformer.attn_processors.values()} == {"FluxAttnProcessor"}
         with pytest.raises(StrataError, match="1 of 3 probed steps were drawn"):
             recorder.result()
     with probing(pipe):
@@ -351,3 +353,64 @@ def test_a_probe_of_a_run_is_saved_and_loaded(tmp_path: Any) -> None:
     assert again.facts.plan is not None
     assert ScenePlan.model_validate(again.facts.plan) == scene
     np.testing.assert_allclose(again.maps, probe.maps, atol=1e-3)
+
+
+def test_what_a_plain_pipeline_draws_is_learnt_from_its_encoder() -> None:
+    pipe, _ = make_text_to_image()
+    embeds, pooled, _ = pipe.encode_prompt(prompt=PROMPT, prompt_2=None, max_sequence_length=24)
+    given = {"prompt": None, "prompt_embeds": embeds, "pooled_prompt_embeds": pooled}
+    call = {**CALL, "num_inference_steps": 1, "output_type": "latent"}
+    with probing(pipe) as recorder:
+        pipe(**call, **given)
+    assert recorder.result().facts.prompt is None
+    guided = {"negative_prompt": "a square", "true_cfg_scale": 3.0}
+    with pytest.raises(InputError, match="where prompt_embeds stand in for the prompt"), probing(pipe, words=("red",)):
+        pipe(**call, **given, **guided)
+    with probing(pipe, words=("red",), prompt=PROMPT) as recorder:
+        pipe(**call, **given)
+    assert recorder.result().facts.prompt == PROMPT
+    with probing(pipe, words=("square",)) as recorder:  # T5 has the second one
+        pipe("a circle", prompt_2="a square", **call)
+    assert recorder.result().facts.prompt == "a square"
+    with pytest.raises(InputError, match="prompt: 'a star': is not what is drawn; that is 'a square'"):  # noqa: SIM117
+        with probing(pipe, prompt="a star"):
+            pipe("a square", **call)
+    odd = "a red circle\tand\u4e16 more"
+    with pytest.raises(InputError, match="is not quite the prompt"), probing(pipe, words=("red",)):
+        pipe(odd, **call)
+    with probing(pipe, words=("red",), prompt=odd) as recorder:
+        pipe(odd, **call)
+    assert recorder.result().facts.prompt == odd
+    with pytest.raises(InputError, match="prompt: comes from the plan"), probing(RegionalPipeline(pipe), prompt="a"):
+        pass
+
+
+def test_plans_that_another_size_is_drawn_for() -> None:
+    """Kontext chooses its own size: the program is compiled anew in the first step, and probed as drawn."""
+    pipe, options = make_kontext()
+    regional = RegionalPipeline(pipe)
+    wanted = {**options, "max_area": 64 * 96}
+    before = drawn_plan(regional, plan(), **wanted)
+    with probing(regional, words=("red",)) as recorder:
+        assert np.array_equal(drawn_plan(regional, plan(), **wanted), before)
+        with pytest.raises(UnsupportedError, match="open another"):
+            drawn_plan(regional, plan(), **wanted)
+    assert recorder.result().maps.shape[-2:] == (64 // 4, 96 // 4)
+
+
+def test_texts_encoded_elsewhere() -> None:
+    pipe, _ = make_text_to_image()
+    scene, routing = plan(), Routing.from_yaml(LEVELS)
+    encoded = RegionalPipeline(pipe, routing).encode(scene, num_inference_steps=3)
+    bare = RegionalPipeline(make_text_to_image()[0], routing)
+    for name in ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"):
+        setattr(bare.pipe, name, None)
+    with probing(bare) as recorder:
+        drawn_plan(bare, scene, encoded=encoded)
+    found = recorder.result()
+    assert {label.kind for label in found.facts.labels} == {"text"}
+    np.testing.assert_allclose(found.shares.sum(-1), 1, atol=1e-5)
+    with pytest.raises(UnsupportedError, match="does not tell where its tokens stand"), probing(bare, words=("red",)):
+        pass
+    with pytest.raises(InputError, match="text encoders are not loaded"), probing(bare, concepts=("red",)):
+        pass
