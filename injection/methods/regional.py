@@ -142,7 +142,8 @@ class RegionalRun(MethodRun):
                 if spec is None:
                     spec = plain_spec(sample, TextSpans(sample, (), pad), self.device, padding=pad)
                 found.append((sample.rows, spec))
-            self._known[key] = BlockAttention(tuple(found)) if any(spec is not None for spec in specs) else None
+            plain = all(spec is None for spec in specs) and not any(padding)
+            self._known[key] = None if plain else BlockAttention(tuple(found))
         return self._known[key]
 
     def key(self, block: int, visible: tuple[Visibility, ...], padding: tuple[int, ...]) -> object:

@@ -16,6 +16,7 @@ from strata.hierarchy.plan import ScenePlan
 from strata.injection.checks import UnsupportedError
 from strata.injection.encoding import EncodedPlan
 from strata.injection.pipeline import RegionalPipeline
+from strata.layers.routing import Routing
 from tests.injection.conftest import (
     PLAN,
     chroma_parts,
@@ -175,6 +176,23 @@ class TestSeveralPlans:
         regional(plans, seed=seeds, **options)
         hook.remove()
         assert len(calls) == 12 * (2 if family == "chroma" else 1), "one forward a step"
+
+    def test_prompts_of_different_lengths_under_a_boolean_mask(self) -> None:
+        """Padding that is dropped leaves base prompts of different lengths, also where no stream is left."""
+        pipe, _ = make_chroma()
+        routing = Routing.from_yaml("{name: a, about: a, rules: [{level: high, double: 0}, {level: full, double: 0}]}")
+        regional = RegionalPipeline(pipe, routing)
+        plans = [ScenePlan.from_yaml(text) for text in self.PLANS]
+        options = STEPS | {"output_type": "latent"}
+        encoded = []
+        for plan in plans:
+            found = regional.encode(plan, **options)
+            masks = {name: value.bool() if name.endswith("mask") else value for name, value in found.inputs.items()}
+            encoded.append(EncodedPlan(found.family, found.prompt, masks, found.texts))
+        images = regional(plans, seed=[1, 2, 3], encoded=encoded, **options).images
+        for n, (plan, image) in enumerate(zip(plans, images, strict=True)):
+            alone = regional(plan, seed=n + 1, encoded=encoded[n], **options).images[0]
+            assert (image - alone).abs().max() < 1e-4 * max(1.0, float(alone.abs().max()))
 
     def test_with_negative_prompts(self) -> None:
         plans = [ScenePlan.from_yaml(text).model_copy(update={"negative_prompt": "dotted"}) for text in self.PLANS[:2]]
