@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from strata.miniature.scenes import Box
+from strata.miniature.world.scenes import Box
 
 _FINER = 2  # pixels drawn per pixel of the layout
 _CARD, _PAD, _GAP, _MARGIN = 208, 8, 14, 28

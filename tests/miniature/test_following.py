@@ -27,12 +27,12 @@ def examiner() -> Examiner:
 )
 def test_following(examiner: Examiner, kind: str, attribute: str, least: float) -> None:
     scores = count(list(examiner.draw(kind, 40, seed=11)))
-    assert scores[attribute].share >= least, scores
+    assert scores[attribute].value >= least, scores
 
 
 @pytest.mark.slow
 def test_isolated_regions_follow_better_than_open_ones(examiner: Examiner) -> None:
     """Regions that never stand on their own run into each other: what the default routing is for."""
-    alone = count(list(examiner.draw("alone-2", 40, seed=12)))[ALL].share
+    alone = count(list(examiner.draw("alone-2", 40, seed=12)))[ALL].value
     together = Examiner(examiner.pipe, routing="uniform")
-    assert alone > count(list(together.draw("alone-2", 40, seed=12)))[ALL].share + 0.2
+    assert alone > count(list(together.draw("alone-2", 40, seed=12)))[ALL].value + 0.2

@@ -14,15 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
+from strata.hierarchy.extras import needs_extra
 from strata.llm.answer import answer_form, json_schema
-from strata.llm.errors import LlmError, PlanError
-from strata.llm.places import place_of
-from strata.llm.protocol import Message, Question
-from strata.llm.wording import Brief, Known
-from strata.miniature.language import Backdrop, parse_backdrop, parse_thing
-from strata.miniature.planning_language import (
+from strata.llm.backends.bundled import MINIATURE, WEIGHTS
+from strata.llm.backends.bundled.answers import right_answer, settle
+from strata.llm.backends.bundled.checks import (
+    CONNECT,
     UNDERSTOOD,
-    Told,
+    check_prompt,
     counted,
     difference,
     lost,
@@ -31,15 +32,15 @@ from strata.miniature.planning_language import (
     tells_places,
     unknown,
 )
-from strata.miniature.planning_tasks import answer as right_answer
-from strata.miniature.planning_tasks import settle
+from strata.llm.backends.bundled.phrasing import ScenePrompt
+from strata.llm.errors import LlmError
+from strata.llm.places import place_of
+from strata.llm.protocol import Message, Question
+from strata.llm.wording import Brief, Known
+from strata.miniature.world.language import Backdrop, parse_backdrop, parse_thing
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
-
-WEIGHTS = Path(__file__).resolve().parents[1] / "miniature" / "weights_planner"
-"""A `save_pretrained` folder of a LlamaForCausalLM and its tokenizer; vLLM serves it as it is."""
-CONNECT = "for other prompts connect a real LLM: --llm http://host:port/v1 (strata serve-llm MODEL starts one)"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class BundledBackend:
     """
 
     def __init__(self, folder: Path = WEIGHTS) -> None:
-        self.name, self.model = "miniature", "strata-miniature-planner"
+        self.name, self.model = MINIATURE, "strata-miniature-planner"
         self.concurrency, self.batched = 16, True
         self.base: Literal["prompt", "topic"] = "topic"
         self.folder = folder
@@ -93,8 +94,7 @@ class BundledBackend:
 
     def check(self, prompt: str) -> None:
         """Raises `PlanError` for a prompt outside the language; says what it does not know and what it does."""
-        if reason := refusal(prompt):
-            raise PlanError(prompt, f"{reason}; it understands {UNDERSTOOD}; {CONNECT}")
+        check_prompt(prompt)
 
     def ask(self, question: Question) -> str:
         """The answer's text. Raises `LlmError`."""
@@ -125,9 +125,9 @@ class BundledBackend:
         """Answers about regions that are known already.
 
         The model reads the prompt as if nothing were known, and what it finds is dealt out to the regions by the rule
-        of `planning_tasks.settle`: by shape, colour, surface and side.
+        of `answers.settle`: by shape, colour, surface and side.
         """
-        told: list[Told | LlmError] = []
+        told: list[ScenePrompt | LlmError] = []
         layouts = self._plainly([Brief("layout", a.prompt, *a.size) for a in asked])
         briefs = []
         for about, layout in zip(asked, layouts, strict=True):
@@ -162,15 +162,16 @@ class BundledBackend:
         self._loaded = None
 
     def load(self) -> None:
-        """Reads the model, if it is not read yet. Raises `LlmError`."""
+        """Reads the model, if it is not read yet. Raises `LlmError`, and `InputError` where a library is missing."""
         if self._loaded is not None:
             return
         if not (self.folder / "config.json").is_file():
             raise LlmError(f"{self.folder}: the planner's weights are missing; reinstall strata, or {CONNECT}")
-        import llguidance.hf
-        import torch
-        from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-        from transformers.utils import logging
+        with needs_extra("miniature"):
+            import llguidance.hf
+            import torch
+            from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+            from transformers.utils import logging
 
         tokenizer = PreTrainedTokenizerFast.from_pretrained(self.folder)
         progress = logging.is_progress_bar_enabled()
@@ -185,7 +186,7 @@ class BundledBackend:
 
     def _write(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """Greedy decoding of all questions at once, each under its own grammar."""
-        import numpy as np
+        self.load()
         import torch
         from llguidance.numpy import (
             allocate_token_bitmask,
@@ -193,7 +194,6 @@ class BundledBackend:
             fill_next_token_bitmask,
         )
 
-        self.load()
         assert self._loaded is not None
         model, tokenizer = self._loaded.model, self._loaded.tokenizer
         matchers = [self._matcher(question) for question in questions]
@@ -255,7 +255,7 @@ class BundledBackend:
 _REGION = re.compile(r"Region \d+(?:: [a-z ]+ \[([\d, ]+)\])?(?:: (.*))?")
 
 
-def _told(prompt: str, layout: Any, looks: Any) -> Told:
+def _told(prompt: str, layout: Any, looks: Any) -> ScenePrompt:
     """What the model's answers say that a prompt tells."""
     sided = tells_places(prompt)
     things = []
@@ -264,10 +264,10 @@ def _told(prompt: str, layout: Any, looks: Any) -> Told:
         side = place_of(tuple(item["box"])) if sided else None
         things.append(replace(thing, side=None if side == "everywhere" else side))
     pattern = parse_backdrop(layout["background"]).pattern
-    return Told(prompt, tuple(things), Backdrop(pattern, looks["background"] or None))
+    return ScenePrompt(prompt, tuple(things), Backdrop(pattern, looks["background"] or None))
 
 
-def _dealt(asked: _Asked, told: Told) -> str:
+def _dealt(asked: _Asked, told: ScenePrompt) -> str:
     """The answer to a question with known regions, of what its prompt tells."""
     truth = settle(told, *asked.size, asked.known)
     box, content = (any(getattr(k, name) is None for k in asked.known) for name in ("box", "content"))
