@@ -9,13 +9,13 @@ from torch import nn
 from strata.miniature.text import CLIP_WIDTH, T5_WIDTH
 
 
-def new_transformer() -> FluxTransformer2DModel:
-    """An untrained FLUX: 4 double and 8 single blocks, 4 heads × 48, guidance embedding; gates opened a little."""
+def new_transformer(double_blocks: int = 4, single_blocks: int = 8) -> FluxTransformer2DModel:
+    """An untrained FLUX with 4 heads of width 48 and a guidance embedding; its blocks' gates start a little open."""
     model = FluxTransformer2DModel(
         patch_size=1,
         in_channels=32,
-        num_layers=4,
-        num_single_layers=8,
+        num_layers=double_blocks,
+        num_single_layers=single_blocks,
         attention_head_dim=48,
         num_attention_heads=4,
         joint_attention_dim=T5_WIDTH,
