@@ -13,6 +13,6 @@ def needs_extra(extra: str) -> Iterator[None]:
     """Around imports: raises `InputError` where a library is missing, in a line that names the extra to install."""
     try:
         yield
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         library = (error.name or str(error)).split(".")[0]
         raise InputError(f"{library} is not installed; pip install 'strata-prompting[{extra}]'") from error

@@ -35,7 +35,7 @@ from strata.miniature.world.shares import Share
 from strata.miniature.world.tensors import random_images
 
 ALL = "all told"
-"""Every attribute that the text told of an object is right."""
+"""Every attribute that the text names of an object is right."""
 BACKGROUND = "background"
 WHOLE = "whole picture"
 """All objects of a picture are right."""
@@ -75,9 +75,9 @@ class Drawing:
             (self.case.backdrop, self.whole),
         ]
         findings = [
-            Finding(getattr(told, name), ok, getattr(verdict, name))
-            for told, verdict in asked
-            for name, ok in verdict.right(told).items()
+            Finding(getattr(wanted, name), ok, getattr(verdict, name))
+            for wanted, verdict in asked
+            for name, ok in verdict.right(wanted).items()
         ]
         boxes = tuple(q.box for q in self.case.expected if q.box and self.case.plan)
         return Card(self.image, self.case.prompt, tuple(findings), boxes)
@@ -212,7 +212,7 @@ def run(args: argparse.Namespace) -> None:
             raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least 1")
     kinds = args.only.split(",") if args.only else list(CASE_KINDS)
     for kind in kinds:
-        cases(kind, 1)  # an unknown kind is told before anything is drawn
+        cases(kind, 1)  # an unknown kind is refused before anything is drawn
     guidance = args.guidance if args.guidance is not None else 1.0 if args.true_cfg > 1 else 3.5
     pipe = load_pipeline(args.model)
     examiner = Examiner(

@@ -42,7 +42,7 @@ class ServerBackend:
 
     Raises:
         InputError: `address` is none.
-        LlmError: no model is given, and the server cannot tell its only one.
+        LlmError: no model is given, and the server does not have exactly one.
     """
 
     batched = False

@@ -40,8 +40,8 @@ class Pool:
 
 
 WIDER = 0.55
-"""Share of the samples after which the larger canvases join: they cost more a picture, and what the small ones teach
-carries over."""
+"""Share of the samples after which the larger canvases join: they cost more a picture, and what is learnt on
+the small ones carries over."""
 POOLS = (
     Pool(64, 64, (1,), 16, 0.34, 0.22, 96, 18_000),
     Pool(32, 64, (1,), 16, 0.11, 0.06, 128, 5_000),

@@ -114,7 +114,7 @@ def train_flow(
 ) -> dict[str, Tensor]:
     """Train the flow until it has seen `samples` pictures, counting earlier runs in `out`; returns the EMA weights.
 
-    An auxiliary head on the image tokens after single block 1 tells each token's object; its weight falls to zero.
+    An auxiliary head on the image tokens after single block 1 classifies each token's object; its weight falls to zero.
     Goes on from `flow.pt`. Losses every 50 steps and, every `score_every` samples, what `score` says of the EMA
     weights go to `log.csv`.
     """

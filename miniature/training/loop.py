@@ -235,9 +235,9 @@ class Log:
         where = f"{self.stage},{trainer.step},{trainer.samples},{trainer.seconds:.0f}"
         with self.path.open("a") as file:
             file.write("".join(f"{where},{what},{value:.5g}\n" for what, value in values.items()))
-        told = ", ".join(f"{what} {value:.4g}" for what, value in values.items())
+        shown = ", ".join(f"{what} {value:.4g}" for what, value in values.items())
         logger.info(
-            "%s step %d, %d samples, %.0f s: %s", self.stage, trainer.step, trainer.samples, trainer.seconds, told
+            "%s step %d, %d samples, %.0f s: %s", self.stage, trainer.step, trainer.samples, trainer.seconds, shown
         )
 
 

@@ -31,9 +31,9 @@ def _augment(views: Tensor) -> Tensor:
 def _loss(logits: dict[str, Tensor], labels: Tensor) -> Tensor:
     total = torch.zeros(())
     for column, x in enumerate(logits.values()):
-        taught = labels[:, column] != IGNORED
-        if taught.any():
-            total = total + nn.functional.cross_entropy(x[taught], labels[taught, column])
+        known = labels[:, column] != IGNORED
+        if known.any():
+            total = total + nn.functional.cross_entropy(x[known], labels[known, column])
     return total
 
 
@@ -77,8 +77,8 @@ def train_scorer(
     train(trainer, learn, run, "scorer", Schedule(warm_up=50), samples=samples, seconds=seconds, log_every=100)
     before = start_from.facts.get("taught", []) if start_from else []
     spent = round(trainer.seconds if seconds is None else seconds)
-    taught = {"views": trainer.samples, "steps": trainer.step, "seconds": spent, "seed": seed, "lr": lr}
-    return Scorer(net.to("cpu", memory_format=torch.contiguous_format), {"taught": [*before, taught]})
+    training = {"views": trainer.samples, "steps": trainer.step, "seconds": spent, "seed": seed, "lr": lr}
+    return Scorer(net.to("cpu", memory_format=torch.contiguous_format), {"taught": [*before, training]})
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,7 +1,7 @@
 """Training the text encoders, before FLUX, on captions of random scenes.
 
 T5 learns to tag every word with what the phrase around it says of its object (shape, colour, surface, side) or of the
-background; CLIP learns to say from its pooled vector which words a caption holds. Both are then frozen, as in FLUX.
+background; CLIP's pooled vector learns which words a caption holds. Both are then frozen, as in FLUX.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def train_t5(
 def train_clip(
     out: Path, steps: int, seed: int = 0, device: str | torch.device = "cpu"
 ) -> tuple[CLIPTokenizer, CLIPTextModel, float]:
-    """Train CLIP's pooled vector to tell a caption's words; returns tokenizer, encoder, share of words told right.
+    """Train CLIP's pooled vector to hold a caption's words; returns tokenizer, encoder, share of words found right.
 
     Goes on from `clip.pt` in `out`, where there is one. The encoder is on the CPU.
     """

@@ -1,4 +1,4 @@
-"""The scorer: a small CNN that looks at a picture, or a part of one, and tells what object and background it holds.
+"""The scorer: a small CNN that looks at a picture, or a part of one, and says what object and background it holds.
 
 It judges what the miniature drew. Its truth is the renderer's, and its own accuracy on scenes it never saw, rendered
 and passed through the autoencoder, stands beside its weights: `python -m strata.miniature.training.scorer` trains it.
@@ -39,7 +39,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
 }
 OBJECT_HEADS = ("shape", "colour", "surface")
 IGNORED = -100
-"""Label of a head that a view does not teach."""
+"""Label of a head that a view says nothing about."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Verdict:
     tone: str | None
     probabilities: Mapping[str, Mapping[str, float]]
 
-    def right(self, told: Thing | Backdrop) -> dict[str, bool]:
-        """Whether the attributes that a text told are what was found; attributes it left out are not asked."""
-        values = {name: getattr(told, name, None) for name in HEADS}
+    def right(self, wanted: Thing | Backdrop) -> dict[str, bool]:
+        """Whether the attributes that a text names are what was found; attributes it leaves out are not judged."""
+        values = {name: getattr(wanted, name, None) for name in HEADS}
         return {name: getattr(self, name) == value for name, value in values.items() if value is not None}
 
 
@@ -111,7 +111,7 @@ def view(image: Tensor, box: Box | None = None) -> Tensor:
 
 
 class Scorer:
-    """Tells what pictures hold.
+    """Says what pictures hold.
 
     Example:
         >>> Scorer.load().score(image, box=(0, 0, 32, 64)).right(Thing("circle", "red", "striped"))
@@ -175,8 +175,8 @@ class Scorer:
             odds = {name: x.softmax(-1).tolist() for name, x in logits.items()}
             for row in range(len(odds["shape"])):
                 asked = HEADS if boxes[start + row] is None else OBJECT_HEADS
-                told = {name: dict(zip(HEADS[name], odds[name][row], strict=True)) for name in asked}
+                odds_of = {name: dict(zip(HEADS[name], odds[name][row], strict=True)) for name in asked}
                 best: dict[str, Any] = dict.fromkeys(HEADS)
-                best |= {name: max(values, key=values.__getitem__) for name, values in told.items()}
-                verdicts.append(Verdict(**best, probabilities=told))
+                best |= {name: max(values, key=values.__getitem__) for name, values in odds_of.items()}
+                verdicts.append(Verdict(**best, probabilities=odds_of))
         return verdicts

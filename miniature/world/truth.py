@@ -37,8 +37,8 @@ def region_thing(region: Region) -> Thing:
 def plan_backdrop(plan: ScenePlan) -> Backdrop:
     """The background that a plan's background texts (else its base prompt) name."""
     texts = plan.background or Texts()
-    told = [t for t in (texts.full, texts.high, texts.low) if t]
-    found = [parse_backdrop(t) for t in told] or [parse_backdrop(plan.prompt)]
+    described = [t for t in (texts.full, texts.high, texts.low) if t]
+    found = [parse_backdrop(t) for t in described] or [parse_backdrop(plan.prompt)]
     return Backdrop(
         pattern=next((b.pattern for b in found if b.pattern), None), tone=next((b.tone for b in found if b.tone), None)
     )
@@ -61,8 +61,8 @@ def render(plan: ScenePlan) -> Image.Image:
 
 def scene_text(areas: Areas, things: Sequence[Thing], backdrop: Backdrop) -> str:
     """ "a red striped circle on the left and a blue dotted square on the right, plain grey background"."""
-    told = [f"{full_text(thing)} {where(side)}" for (side, _), thing in zip(areas, things, strict=True)]
-    text = " and ".join([", ".join(told[:-1]), told[-1]])
+    phrases = [f"{full_text(thing)} {where(side)}" for (side, _), thing in zip(areas, things, strict=True)]
+    text = " and ".join([", ".join(phrases[:-1]), phrases[-1]])
     return f"{text}, {backdrop_text(backdrop)}" if backdrop.tone else text
 
 
@@ -76,7 +76,7 @@ def scene_plan(
 ) -> ScenePlan:
     """A plan with one region an area, each with one `full` text, or (`levels`) with a `high` and a `low` one.
 
-    The base prompt names every object with its side, or (not `named`) only tells how many there are, up to four.
+    The base prompt names every object with its side, or (not `named`) only says how many there are, up to four.
     """
     if levels:
         texts: list[dict[str, Any]] = [{"high": high_text(thing), "low": low_text(thing)} for thing in things]
@@ -84,7 +84,7 @@ def scene_plan(
     else:
         texts = [{"full": full_text(thing)} for thing in things]
         ground = Texts(full=backdrop_text(backdrop))
-    regions = tuple(Region(name=side, box=box, **told) for (side, box), told in zip(areas, texts, strict=True))
+    regions = tuple(Region(name=side, box=box, **text) for (side, box), text in zip(areas, texts, strict=True))
     number = f"{NUMBERS[len(things)]} " if len(things) < len(NUMBERS) else ""
     counted = f"{number}object{'s' if len(things) > 1 else ''}, {backdrop_text(backdrop)}"
     prompt = scene_text(areas, things, backdrop) if named else counted

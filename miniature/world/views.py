@@ -13,7 +13,7 @@ from strata.miniature.world.scorer import HEADS, IGNORED, NONE, OBJECT_HEADS, Sc
 from strata.miniature.world.tensors import to_tensor
 
 VIEWED_CANVASES = ((64, 64),) * 5 + ((32, 64), (64, 32), (32, 32), (96, 64), (64, 96), (128, 64))
-"""(width, height) in pixels of the scenes taught, squares of 64 more often."""
+"""(width, height) in pixels of the scenes, squares of 64 more often."""
 
 
 def _seen(placed: Placed, box: Box) -> float:
@@ -28,7 +28,7 @@ def view_labels(scene: Scene, box: Box | None) -> list[int]:
     """The truth of a view, one class per head.
 
     One object at least 88 % in view, of the others at most 35 %: that object. No object more than 55 % in view, or
-    several whole ones: "none". In between nothing is taught of objects. Backgrounds are taught on whole canvases.
+    several whole ones: "none". In between objects have no label. Backgrounds have labels on whole canvases alone.
     """
     shares = sorted(((_seen(p, box) if box else 1.0, i) for i, p in enumerate(scene.things)), reverse=True)
     whole = [i for share, i in shares if share >= 0.88]
@@ -97,13 +97,13 @@ def random_views(rng: random.Random, scenes: int, crops: int, vae: Any = None) -
 
 
 def accuracy(scorer: Scorer, vae: Any = None, views: int = 4000, seed: int = 99) -> dict[str, float]:
-    """The share of fresh views told right, per attribute; with `vae`, of views of its reconstructions."""
+    """The share of fresh views judged right, per attribute; with `vae`, of views of its reconstructions."""
     rng = random.Random(seed)
     hits, asked = torch.zeros(len(HEADS)), torch.zeros(len(HEADS))
     for _ in range(max(1, views // 64)):
         seen, labels = random_views(rng, 16, 3, vae)
         with torch.no_grad():
-            told = torch.stack([x.argmax(-1) for x in scorer.net(seen).values()], dim=1)
-        hits += ((told == labels) & (labels != IGNORED)).sum(0)
+            found = torch.stack([x.argmax(-1) for x in scorer.net(seen).values()], dim=1)
+        hits += ((found == labels) & (labels != IGNORED)).sum(0)
         asked += (labels != IGNORED).sum(0)
     return {name: round(float(h / a), 4) for name, h, a in zip(HEADS, hits, asked, strict=True)}

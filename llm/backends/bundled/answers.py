@@ -35,7 +35,7 @@ class Truth:
     topic: str
 
 
-def settle(told: ScenePrompt, width: int, height: int, known: Sequence[Known] = ()) -> Truth:
+def settle(scene: ScenePrompt, width: int, height: int, known: Sequence[Known] = ()) -> Truth:
     """The right plan of a prompt on a canvas.
 
     Without `known` there is a region for every thing, in the order of the prompt, placed by `arrange`. With `known`,
@@ -44,10 +44,10 @@ def settle(told: ScenePrompt, width: int, height: int, known: Sequence[Known] = 
     side of its thing.
     """
     form = canvas_form(width, height)
-    things = list(told.things)
+    things = list(scene.things)
     if not known:
         places = arrange([thing.side for thing in things], form)
-        return Truth(tuple(things), places, told.backdrop, _topic(things, places, told.backdrop))
+        return Truth(tuple(things), places, scene.backdrop, _topic(things, places, scene.backdrop))
     order: list[int] = []
     for region in known:
         left = [i for i in range(len(things)) if i not in order]
@@ -58,8 +58,8 @@ def settle(told: ScenePrompt, width: int, height: int, known: Sequence[Known] = 
         sides = [p.side or thing.side for p, thing in zip(places, taken, strict=True)]
         places = arrange([None if side == "everywhere" else side for side in sides], form)
     in_prompt = sorted(zip(order, taken, places, strict=True))
-    topic = _topic([thing for _, thing, _ in in_prompt], [place for _, _, place in in_prompt], told.backdrop)
-    return Truth(tuple(taken), places, told.backdrop, topic)
+    topic = _topic([thing for _, thing, _ in in_prompt], [place for _, _, place in in_prompt], scene.backdrop)
+    return Truth(tuple(taken), places, scene.backdrop, topic)
 
 
 def _suits(thing: Thing, region: Known) -> int:
@@ -113,8 +113,8 @@ def right_answer(task: Task, truth: Truth, *, box: bool = True, content: bool = 
 
 def caption(things: Sequence[Thing], backdrop: Backdrop) -> str:
     """The scene in the drawing model's own language; things have the sides they stand on, or none."""
-    told = [f"{full_text(thing)} {where(thing.side)}" if thing.side else full_text(thing) for thing in things]
-    text = " and ".join([*([", ".join(told[:-1])] if len(told) > 1 else []), told[-1]])
+    phrases = [f"{full_text(thing)} {where(thing.side)}" if thing.side else full_text(thing) for thing in things]
+    text = " and ".join([*([", ".join(phrases[:-1])] if len(phrases) > 1 else []), phrases[-1]])
     ground = backdrop_text(backdrop)
     return f"{text}, {ground}" if ground else text
 

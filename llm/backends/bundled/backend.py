@@ -28,8 +28,8 @@ from strata.llm.backends.bundled.checks import (
     difference,
     lost,
     named_shapes,
+    names_places,
     refusal,
-    tells_places,
     unknown,
 )
 from strata.llm.backends.bundled.phrasing import ScenePrompt
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a question's user turn tells."""
+    """What a question's user turn says."""
 
     task: str
     prompt: str
@@ -63,9 +63,9 @@ class _Asked:
 
         The details of regions that the model itself laid out are asked for in the prompt's order.
         """
-        told = [named_shapes(content or "") for content in self.contents]
+        shapes = [named_shapes(content or "") for content in self.contents]
         own = named_shapes(self.prompt)
-        in_order = len(set(own)) == len(own) and told == [[shape] for shape in own]
+        in_order = len(set(own)) == len(own) and shapes == [[shape] for shape in own]
         return bool(self.known) and not (self.task == "details" and in_order)
 
 
@@ -127,7 +127,7 @@ class BundledBackend:
         The model reads the prompt as if nothing were known, and what it finds is dealt out to the regions by the rule
         of `answers.settle`: by shape, colour, surface and side.
         """
-        told: list[ScenePrompt | LlmError] = []
+        scenes: list[ScenePrompt | LlmError] = []
         layouts = self._plainly([Brief("layout", a.prompt, *a.size) for a in asked])
         briefs = []
         for about, layout in zip(asked, layouts, strict=True):
@@ -137,8 +137,8 @@ class BundledBackend:
         looks = self._plainly([b for b in briefs if b.regions])
         for about, layout in zip(asked, layouts, strict=True):
             found = layout if isinstance(layout, LlmError) else looks.pop(0)
-            told.append(found if isinstance(found, LlmError) else _told(about.prompt, layout, found))
-        return [t if isinstance(t, LlmError) else _dealt(about, t) for about, t in zip(asked, told, strict=True)]
+            scenes.append(found if isinstance(found, LlmError) else _scene(about.prompt, layout, found))
+        return [s if isinstance(s, LlmError) else _dealt(about, s) for about, s in zip(asked, scenes, strict=True)]
 
     def _plainly(self, briefs: Sequence[Brief]) -> list[Any]:
         """The checked answers to questions of the planner's own making, as data; or why there is none."""
@@ -255,9 +255,9 @@ class BundledBackend:
 _REGION = re.compile(r"Region \d+(?:: [a-z ]+ \[([\d, ]+)\])?(?:: (.*))?")
 
 
-def _told(prompt: str, layout: Any, looks: Any) -> ScenePrompt:
-    """What the model's answers say that a prompt tells."""
-    sided = tells_places(prompt)
+def _scene(prompt: str, layout: Any, looks: Any) -> ScenePrompt:
+    """What the model's answers say that a prompt asks for."""
+    sided = names_places(prompt)
     things = []
     for item, look in zip(layout["objects"], looks["objects"], strict=True):
         thing = parse_thing(f"{item['content']}, {look['colour']}, {look['texture']}")
@@ -267,9 +267,9 @@ def _told(prompt: str, layout: Any, looks: Any) -> ScenePrompt:
     return ScenePrompt(prompt, tuple(things), Backdrop(pattern, looks["background"] or None))
 
 
-def _dealt(asked: _Asked, told: ScenePrompt) -> str:
-    """The answer to a question with known regions, of what its prompt tells."""
-    truth = settle(told, *asked.size, asked.known)
+def _dealt(asked: _Asked, scene: ScenePrompt) -> str:
+    """The answer to a question with known regions, of what its prompt asks for."""
+    truth = settle(scene, *asked.size, asked.known)
     box, content = (any(getattr(k, name) is None for k in asked.known) for name in ("box", "content"))
     data = right_answer(asked.task, truth, box=box, content=content)  # type: ignore[arg-type]
     return json.dumps(data, separators=(",", ":"))
@@ -279,9 +279,9 @@ def _read(question: Question) -> _Asked | LlmError:
     """What is asked, or why it cannot be answered."""
     turns = [m.content for m in question.messages if m.role == "user" and m.content.startswith("Task:")]
     lines = turns[-1].splitlines() if turns else []
-    told = [line for line in lines if line.startswith("Prompt: ")]
+    prompts = [line for line in lines if line.startswith("Prompt: ")]
     try:
-        prompt = json.loads(told[-1].removeprefix("Prompt: "))
+        prompt = json.loads(prompts[-1].removeprefix("Prompt: "))
     except (IndexError, ValueError):
         return _refused("the bundled planner answers questions of the planner's own form only")
     counts = [int(line.split()[1]) for line in lines if re.fullmatch(r"Regions: \d+", line)]

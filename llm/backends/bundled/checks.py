@@ -23,10 +23,10 @@ _MEANT: dict[str, str] = {
     **{"spotted": "dotted", "dots": "dotted", "dot": "dotted", "checked": "checkered", "chequered": "checkered"},
     **{"checks": "checkered", "checkerboard": "checkered", "filled": "solid", "object": "shape", "thing": "shape"},
 }
-"""What a word tells of a thing or a background."""
+"""What a word says of a thing or a background."""
 _PLURALS = {f"{word}es" if word == "cross" else f"{word}s": word for word in (*SHAPES, "disc", "disk")}
 _PLURALS |= {f"{word}s": word for word in ("shape", "object", "thing")}
-_SMALL_WORDS = """
+_OTHER_WORDS = """
 a above against all an and are at backdrop background below beneath beside both bottom by can canvas center centre
 color colour corner create draw drawing each four front generate give half hand i image in is it its left like lower
 make me middle next of on one other over paint part pattern picture please polka right scene see show side surface
@@ -38,7 +38,7 @@ _PLACE_WORDS = frozenset(
         *("over", "right", "side", "top", "under", "underneath", "upper"),
     )
 )
-VOCABULARY: frozenset[str] = frozenset(_SMALL_WORDS.split()) | frozenset(_MEANT) | frozenset(_PLURALS)
+VOCABULARY: frozenset[str] = frozenset(_OTHER_WORDS.split()) | frozenset(_MEANT) | frozenset(_PLURALS)
 """Every word that the planner knows, lower case; hyphens part words."""
 UNDERSTOOD = (
     f"one to four of {', '.join(SHAPES)}; {', '.join(COLOURS)}; {', '.join(SURFACES)}; positions such as left, top"
@@ -47,11 +47,11 @@ UNDERSTOOD = (
 """What the planner understands, in a line."""
 _WORD = re.compile(r"\w+|[^\w\s]")
 _MARKS = frozenset(",.;:!?-")
-_GROUND_WORD = rf"(?:{'|'.join(w for w, m in _MEANT.items() if m in (*PATTERNS, *TONES))}|and|,)"
-_TINTED = re.compile(rf"\b({'|'.join(COLOURS)}) (?:(?!, ){_GROUND_WORD} )*?(?:background|backdrop) ")
-_GROUND = re.compile(
-    rf"(?:{_GROUND_WORD} )*(?:background|backdrop) (?:(?:is|:) (?:a )?(?:{_GROUND_WORD} )*)?"
-    rf"|(?:{_GROUND_WORD} )*(?:background|backdrop) "
+_BACKDROP_WORD = rf"(?:{'|'.join(w for w, m in _MEANT.items() if m in (*PATTERNS, *TONES))}|and|,)"
+_TINTED = re.compile(rf"\b({'|'.join(COLOURS)}) (?:(?!, ){_BACKDROP_WORD} )*?(?:background|backdrop) ")
+_BACKDROP_PHRASE = re.compile(
+    rf"(?:{_BACKDROP_WORD} )*(?:background|backdrop) (?:(?:is|:) (?:a )?(?:{_BACKDROP_WORD} )*)?"
+    rf"|(?:{_BACKDROP_WORD} )*(?:background|backdrop) "
 )
 _GROUP = re.compile(
     rf"(?:^| )({'|'.join(NUMBER_WORDS)}) ((?:[a-z-]+ |, )*?)({'|'.join(sorted(_PLURALS, key=len, reverse=True))}) "
@@ -73,7 +73,7 @@ _VALUES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Counted:
-    """How often a text tells each shape ("shape" where it names none), colour, surface or pattern, and tone."""
+    """How often a text names each shape ("shape" where it names none), colour, surface or pattern, and tone."""
 
     words: Counter[str]
     ground: bool
@@ -90,14 +90,14 @@ class Counted:
 
 
 def counted(text: str) -> Counted:
-    """Counts the words of a text that tell what is seen; "two red circles" counts twice."""
+    """Counts the words of a text that say what is seen; "two red circles" counts twice."""
     flat = " ".join(_WORD.findall(text.lower().replace("-", " "))) + " "
     flat = _INTRODUCED.sub(" ", flat)
     words: Counter[str] = Counter()
 
     def take(group: re.Match[str]) -> str:
-        told = [*group[2].split(), _PLURALS[group[3]]]
-        for word in told:
+        found = [*group[2].split(), _PLURALS[group[3]]]
+        for word in found:
             if word in _MEANT:
                 words[_MEANT[word]] += NUMBER_WORDS[group[1]]
         return " "
@@ -118,7 +118,7 @@ def named_shapes(text: str) -> list[str]:
     return found
 
 
-def tells_places(text: str) -> bool:
+def names_places(text: str) -> bool:
     """Whether a text says where anything stands."""
     return bool(_PLACE_WORDS & set(_WORD.findall(text.lower())))
 
@@ -134,11 +134,11 @@ def refusal(prompt: str) -> str | None:
     if words := unknown(prompt):
         shown = ", ".join(f'"{word}"' for word in words[:6]) + (", …" if len(words) > 6 else "")
         return f"the bundled planner does not know {shown}"
-    told = counted(prompt)
-    if told.things == 0:
+    asked = counted(prompt)
+    if asked.things == 0:
         return "names no object that the bundled planner knows"
-    if told.things > MOST_THINGS:
-        return f"names {told.things} objects; the bundled planner places at most {MOST_THINGS}"
+    if asked.things > MOST_THINGS:
+        return f"names {asked.things} objects; the bundled planner places at most {MOST_THINGS}"
     flat = " ".join(_WORD.findall(prompt.lower().replace("-", " "))) + " "
     flat = _INTRODUCED.sub(" ", flat)
     if back := _refers_back(flat):
@@ -152,7 +152,7 @@ def refusal(prompt: str) -> str | None:
         return f'does not say how many "{uncounted[0]}"'
     if tinted := _TINTED.search(flat):
         return f"asks for a background in {tinted[1]}; the bundled planner knows {', '.join(TONES)}"
-    rest = _GROUND.sub(" ", flat).split()
+    rest = _BACKDROP_PHRASE.sub(" ", flat).split()
     if stray := [word for word in rest if _MEANT.get(word, "") in (*TONES, "plain", "gradient")]:
         return f'the bundled planner knows "{stray[0]}" of backgrounds only'
     return None
@@ -169,19 +169,19 @@ def _refers_back(flat: str) -> str | None:
     seen: list[tuple[str, set[str]]] = []
     for article, adjectives, noun in _MENTION.findall(flat):
         shape = _MEANT.get(noun, noun)
-        told = {_MEANT[word] for word in adjectives.split() if word in _MEANT}
-        if article == "the" and any(shape == known and told <= words for known, words in seen):
+        look = {_MEANT[word] for word in adjectives.split() if word in _MEANT}
+        if article == "the" and any(shape == known and look <= words for known, words in seen):
             return f"the {adjectives}{noun}".strip()
-        seen.append((shape, told))
+        seen.append((shape, look))
     return None
 
 
-def difference(asked: Counter[str], told: Counter[str]) -> str | None:
-    """What `told` leaves out or invents, in words; None if the two agree."""
-    if asked == told:
+def difference(asked: Counter[str], answered: Counter[str]) -> str | None:
+    """What `answered` leaves out or invents, in words; None if the two agree."""
+    if asked == answered:
         return None
     parts = []
-    for verb, words in (("leaves out", asked - told), ("invents", told - asked)):
+    for verb, words in (("leaves out", asked - answered), ("invents", answered - asked)):
         if words:
             parts.append(f"{verb} {', '.join(sorted(words.elements()))}")
     return " and ".join(parts)
@@ -193,14 +193,14 @@ def lost(prompt: str, contents: Sequence[str], looks: Sequence[tuple[str, str]] 
     Args:
         prompt: what was asked.
         contents: each object's content, in which shapes are looked for.
-        looks: each object's colour and texture; None where they are not told yet. One pattern may be missing where
-            the prompt tells of a background: it can be the background's.
+        looks: each object's colour and texture; None where they are not known yet. One pattern may be missing where
+            the prompt speaks of a background: it can be the background's.
     """
     asked = counted(prompt)
-    told = {"shape": _all(contents)}
+    answered = {"shape": _all(contents)}
     if looks is not None:
-        told |= {"colour": _all(colour for colour, _ in looks), "surface": _all(texture for _, texture in looks)}
-    for kind, words in told.items():
+        answered |= {"colour": _all(colour for colour, _ in looks), "surface": _all(texture for _, texture in looks)}
+    for kind, words in answered.items():
         wanted, found = asked.of(kind), Counter({w: n for w, n in words.items() if w in _VALUES[kind]})
         missing = wanted - found
         if kind == "surface" and asked.ground and missing.total() == 1 and set(missing) <= set(PATTERNS):

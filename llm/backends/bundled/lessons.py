@@ -30,10 +30,10 @@ class Lesson:
 
 def random_lesson(rng: random.Random, draw: Draw = seen_thing) -> Lesson:
     """One question of any kind; those with a rule to learn come more often than in a mixture of prompts."""
-    told = random_prompt(rng, draw, rng.choices(("any", "some placed", "related", "alike"), (72, 13, 10, 5))[0])
+    scene = random_prompt(rng, draw, rng.choices(("any", "some placed", "related", "alike"), (72, 13, 10, 5))[0])
     width, height = rng.choice(CANVASES)
-    drafted = random_known(rng, told, width, height) if rng.random() < 0.15 else []
-    truth = settle(told, width, height, drafted)
+    drafted = random_known(rng, scene, width, height) if rng.random() < 0.15 else []
+    truth = settle(scene, width, height, drafted)
     task: Task = rng.choices(("layout", "details", "whole"), (40, 45, 15))[0]
     box = not drafted or any(k.box is None for k in drafted)
     content = not drafted or any(k.content is None for k in drafted)
@@ -41,14 +41,14 @@ def random_lesson(rng: random.Random, draw: Draw = seen_thing) -> Lesson:
     if task == "details":
         settled = zip(drafted or [Known()] * len(truth.things), truth.things, truth.places, strict=True)
         known = [Known(k.box or place.box, k.content or high_text(thing)) for k, thing, place in settled]
-        truth = settle(told, width, height, known)
-    brief = Brief(task, told.prompt, width, height, None, known)
+        truth = settle(scene, width, height, known)
+    brief = Brief(task, scene.prompt, width, height, None, known)
     return Lesson(brief, right_answer(task, truth, box=box, content=content))
 
 
-def random_known(rng: random.Random, told: ScenePrompt, width: int, height: int) -> list[Known]:
+def random_known(rng: random.Random, scene: ScenePrompt, width: int, height: int) -> list[Known]:
     """A draft of a prompt's regions: boxes alone, contents alone, or some of both, in an order of its own."""
-    things = list(told.things)
+    things = list(scene.things)
     boxes: list[Box] = [place.box for place in arrange([thing.side for thing in things], canvas_form(width, height))]
     if rng.random() < 0.4:
         boxes = [place.box for place in arrange([None] * len(things), rng.choice(("tall", "wide", "even")))]
@@ -85,18 +85,18 @@ class Exercise:
 
 def _kind(name: str, count: int | None = None) -> Callable[[random.Random], Exercise]:
     def make(rng: random.Random) -> Exercise:
-        told = random_prompt(rng, unseen_thing, name, count)
+        scene = random_prompt(rng, unseen_thing, name, count)
         width, height = rng.choice(CANVASES)
-        return Exercise(told.prompt, width, height, settle(told, width, height))
+        return Exercise(scene.prompt, width, height, settle(scene, width, height))
 
     return make
 
 
 def _drafted(boxes: bool) -> Callable[[random.Random], Exercise]:
     def make(rng: random.Random) -> Exercise:
-        told = random_prompt(rng, unseen_thing, rng.choice(("placed", "unplaced", "related")), rng.choice((2, 3)))
+        scene = random_prompt(rng, unseen_thing, rng.choice(("placed", "unplaced", "related")), rng.choice((2, 3)))
         width, height = rng.choice(CANVASES)
-        pairs = list(zip(told.things, settle(told, width, height).places, strict=True))
+        pairs = list(zip(scene.things, settle(scene, width, height).places, strict=True))
         rng.shuffle(pairs)
         if boxes:
             drawn = [to_pixels(place.box, width, height) for _, place in pairs]
@@ -105,7 +105,7 @@ def _drafted(boxes: bool) -> Callable[[random.Random], Exercise]:
         else:
             known = [Known(content=high_text(thing)) for thing, _ in pairs]
             draft = Draft(regions=tuple(DraftRegion(high=k.content) for k in known))
-        return Exercise(told.prompt, width, height, settle(told, width, height, known), draft)
+        return Exercise(scene.prompt, width, height, settle(scene, width, height, known), draft)
 
     return make
 
@@ -130,7 +130,7 @@ EXERCISES: dict[str, tuple[str, Callable[[random.Random], Exercise]]] = {
     "boxes drafted": ("two or three boxes known, in an order of their own", _drafted(boxes=True)),
     "contents drafted": ("two or three contents known, in an order of their own", _drafted(boxes=False)),
 }
-"""Kinds of exercises; every object that is fully told is of a combination kept out of training."""
+"""Kinds of exercises; every object that is fully described is of a combination kept out of training."""
 
 
 def exercises(kind: str, n: int, seed: int = 0) -> list[Exercise]:

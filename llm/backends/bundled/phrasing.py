@@ -14,7 +14,7 @@ from strata.miniature.world.language import COLOURS, HELD_OUT, PATTERNS, SHAPES,
 
 @dataclass(frozen=True)
 class ScenePrompt:
-    """A prompt and what it tells: things in its order, with the sides it names, and the background."""
+    """A prompt and what it asks for: things in its order, with the sides it names, and the background."""
 
     prompt: str
     things: tuple[Thing, ...]
@@ -57,7 +57,7 @@ class _Phrasing:
         self.rng = rng
         self.articles = rng.random() < 0.9
         self.plain = rng.random() < 0.55
-        """Whether things are told as adjectives before a noun only."""
+        """Whether things are said as adjectives before a noun only."""
         self.backdrop_word = "background" if rng.random() < 0.85 else "backdrop"
 
     def chance(self, p: float) -> bool:
@@ -264,7 +264,7 @@ def unseen_thing(rng: random.Random) -> Thing:
 
 
 def partly(thing: Thing, rng: random.Random) -> Thing:
-    """The thing with one or two of its attributes untold."""
+    """The thing with one or two of its attributes left out."""
     keep = rng.choice([("shape",), ("shape", "colour"), ("shape", "surface"), ("colour",), ("colour", "surface")])
     return Thing(**{name: getattr(thing, name) for name in keep})
 
@@ -277,8 +277,8 @@ _THREE = (
 )
 
 
-def _told_sides(rng: random.Random, count: int) -> list[str | None]:
-    """Sides for `count` things, all told, that go together; in random order."""
+def _named_sides(rng: random.Random, count: int) -> list[str | None]:
+    """Sides for `count` things, that go together; in random order."""
     if count == 1:
         return [rng.choice(SIDES)]
     chance = rng.random()
@@ -296,14 +296,14 @@ def _told_sides(rng: random.Random, count: int) -> list[str | None]:
 
 
 PROMPT_KINDS = ("placed", "unplaced", "related", "some placed", "alike", "partly told", "any")
-"""Kinds of prompts: every thing's side told; none; one thing told beside, above or below another; some sides told;
-some things alike and counted; attributes left out; a mixture."""
+"""Kinds of prompts: every thing's side named; none; one thing beside, above or below another; some sides named; some
+things alike and counted; attributes left out; a mixture."""
 
 
 def random_prompt(
     rng: random.Random, draw: Draw = seen_thing, kind: str = "any", count: int | None = None
 ) -> ScenePrompt:
-    """A scene told in a random way.
+    """A scene said in a random way.
 
     Args:
         rng: the source of chance.
@@ -314,10 +314,10 @@ def random_prompt(
     Prompts that read as if they named an object twice, or put two in one place, are not part of the language.
     """
     while True:
-        told = _random_prompt(rng, draw, kind, count)
-        places = [arrange([thing.side for thing in told.things], form) for form in ("tall", "wide", "even")]
-        if refusal(told.prompt) is None and all(len({p.box for p in way}) == len(way) for way in places):
-            return told
+        scene = _random_prompt(rng, draw, kind, count)
+        places = [arrange([thing.side for thing in scene.things], form) for form in ("tall", "wide", "even")]
+        if refusal(scene.prompt) is None and all(len({p.box for p in way}) == len(way) for way in places):
+            return scene
 
 
 def _random_prompt(rng: random.Random, draw: Draw, kind: str, count: int | None) -> ScenePrompt:
@@ -332,9 +332,9 @@ def _random_prompt(rng: random.Random, draw: Draw, kind: str, count: int | None)
     things = [draw(rng) for _ in range(count)]
     sides: list[str | None] = [None] * count
     if kind == "placed" or (kind == "partly told" and rng.random() < 0.6):
-        sides = _told_sides(rng, count)
+        sides = _named_sides(rng, count)
     elif kind == "some placed":
-        sides = _told_sides(rng, count)
+        sides = _named_sides(rng, count)
         for i in rng.sample(range(count), rng.randint(1, count - 1)):
             sides[i] = None
     elif kind == "alike":
@@ -343,7 +343,7 @@ def _random_prompt(rng: random.Random, draw: Draw, kind: str, count: int | None)
         if rng.random() < 0.12:
             sides = [rng.choice(HALVES)] * count if len(set(things)) == 1 else sides
         elif rng.random() < 0.15:
-            sides = _told_sides(rng, count)
+            sides = _named_sides(rng, count)
     if kind == "partly told" or (kind != "placed" and rng.random() < 0.08):
         things = [partly(thing, rng) if kind != "alike" and rng.random() < 0.7 else thing for thing in things]
     things = [replace(thing, side=side) for thing, side in zip(things, sides, strict=True)]

@@ -40,19 +40,19 @@ def canvas_form(width: int, height: int) -> str:
     return "tall" if height > width else "wide" if 5 * width >= 7 * height else "even"
 
 
-def arrange(told: Sequence[str | None], form: str) -> tuple[Place, ...]:
-    """Places of one to four things on a canvas of a form, of which some have their side told.
+def arrange(wanted: Sequence[str | None], form: str) -> tuple[Place, ...]:
+    """Places of one to four things on a canvas of a form, of which some have their side named.
 
-    1. Nothing told: one thing in the middle; two side by side (one above the other on a tall canvas); three as top,
+    1. No side named: one thing in the middle; two side by side (one above the other on a tall canvas); three as top,
        bottom left, bottom right (in a row on a wide canvas); four in the corners, in reading order.
-    2. The center told, and beside it only left and right (or only top and bottom), for at most three things: a row (a
+    2. The center named, and beside it only left and right (or only top and bottom), for at most three things: a row (a
        column) of thirds, whose free thirds the others take in order.
-    3. Four things, or told sides that overlap: those told left, right, top or bottom move into corners of their
+    3. Four things, or named sides that overlap: those at the left, right, top or bottom move into corners of their
        side, the first way in reading order that gives each its own.
     4. Whoever is left takes the first of left, right, top, bottom that nobody's box overlaps (if only one is left),
        else the corners in reading order, free ones first.
     """
-    count, known = len(told), [side for side in told if side]
+    count, known = len(wanted), [side for side in wanted if side]
     if not known:
         if count == 1:
             sides = ["whole"]
@@ -66,7 +66,7 @@ def arrange(told: Sequence[str | None], form: str) -> tuple[Place, ...]:
     for thirds in (_ROW, _COLUMN):
         if 1 < count <= 3 and "center" in known and len(set(known)) == len(known) and set(known) <= set(thirds):
             free = [side for side in thirds if side not in known]
-            return tuple(Place(s, thirds[s]) for s in (side or free.pop(0) for side in told))
+            return tuple(Place(s, thirds[s]) for s in (side or free.pop(0) for side in wanted))
     sides = _into_corners(known) if count == MOST_THINGS or _overlap(known) else known
     taken, free_sides = list(sides), []
     for left in range(count - len(known), 0, -1):
@@ -74,8 +74,8 @@ def arrange(told: Sequence[str | None], form: str) -> tuple[Place, ...]:
         apart = [side for side in candidates if not _overlap([side], taken)]
         free_sides.append((apart or [side for side in CORNERS if side not in taken])[0])
         taken.append(free_sides[-1])
-    told_sides = iter(sides)
-    return tuple(Place(s, _BOXES[s]) for s in (next(told_sides) if side else free_sides.pop(0) for side in told))
+    named_sides = iter(sides)
+    return tuple(Place(s, _BOXES[s]) for s in (next(named_sides) if side else free_sides.pop(0) for side in wanted))
 
 
 def _overlap(sides: Sequence[str], others: Sequence[str] | None = None) -> bool:
