@@ -189,7 +189,7 @@ class Trainer:
         Raises:
             InputError: the checkpoint is of another model or seed.
         """
-        state = torch.load(path, weights_only=True, map_location=self.device)
+        state = torch.load(path, weights_only=True, map_location="cpu")
         if set(state.get("master", ())) != set(self.master) or "rng" not in state or state["seed"] != self.seed:
             raise InputError(f"{path}: is a checkpoint of another model or seed; remove it or name another folder")
         self.set_weights(state["master"])
@@ -206,9 +206,9 @@ class Trainer:
         self.sums, self.summed = state["log"]
         ours, torchs, devices = state["rng"]
         self.rng.setstate(ours)
-        torch.set_rng_state(torchs.cpu())
+        torch.set_rng_state(torchs)
         if devices is not None:
-            torch.cuda.set_rng_state(devices.cpu(), self.device)
+            torch.cuda.set_rng_state(devices, self.device)
 
     def _buffers(self) -> dict[str, Tensor]:
         kept = self.model.state_dict().keys()

@@ -12,12 +12,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
 from strata.hierarchy.extras import needs_extra
-from strata.llm.answer import answer_form, json_schema
+from strata.llm.answer import Task, answer_form, json_schema
 from strata.llm.backends.bundled import MINIATURE, WEIGHTS
 from strata.llm.backends.bundled.answers import right_answer, settle
 from strata.llm.backends.bundled.checks import (
@@ -41,32 +41,6 @@ from strata.miniature.world.language import Backdrop, parse_backdrop, parse_thin
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What a question's user turn says."""
-
-    task: str
-    prompt: str
-    size: tuple[int, int]
-    known: tuple[Known, ...]
-
-    @property
-    def contents(self) -> tuple[str | None, ...]:
-        """Of the known regions."""
-        return tuple(known.content for known in self.known)
-
-    @property
-    def matched(self) -> bool:
-        """Whether regions are known that may stand in another order than the prompt's objects.
-
-        The details of regions that the model itself laid out are asked for in the prompt's order.
-        """
-        shapes = [named_shapes(content or "") for content in self.contents]
-        own = named_shapes(self.prompt)
-        in_order = len(set(own)) == len(own) and shapes == [[shape] for shape in own]
-        return bool(self.known) and not (self.task == "details" and in_order)
 
 
 @dataclass(frozen=True)
@@ -105,42 +79,33 @@ class BundledBackend:
 
     def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The answers, in order, written side by side."""
-        asked = [_read(question) for question in questions]
-        answers: list[str | LlmError] = [a if isinstance(a, LlmError) else "" for a in asked]
-        direct = [i for i, a in enumerate(asked) if isinstance(a, _Asked) and not a.matched]
-        matched = [i for i, a in enumerate(asked) if isinstance(a, _Asked) and a.matched]
-        written = self._answers([questions[i] for i in direct]) if direct else []
-        filled = self._filled([a for a in asked if isinstance(a, _Asked) and a.matched]) if matched else []
-        for i, text in zip([*direct, *matched], [*written, *filled], strict=True):
-            about = asked[i]
-            assert isinstance(about, _Asked)
-            answers[i] = text if isinstance(text, LlmError) else _checked(questions[i], about, text)
-        return answers
+        briefs = [_read(question) for question in questions]
+        known = {i: brief for i, brief in enumerate(briefs) if isinstance(brief, Brief) and _in_another_order(brief)}
+        direct = [i for i, brief in enumerate(briefs) if isinstance(brief, Brief) and i not in known]
+        answers = dict(zip(direct, self._write([questions[i] for i in direct]), strict=True))
+        answers |= zip(known, self._match(list(known.values())), strict=True)
+        return [brief if isinstance(brief, LlmError) else _checked(brief, answers[i]) for i, brief in enumerate(briefs)]
 
-    def _answers(self, questions: Sequence[Question]) -> list[str | LlmError]:
-        with self._lock:
-            return self._write(questions)
-
-    def _filled(self, asked: Sequence[_Asked]) -> list[str | LlmError]:
+    def _match(self, briefs: Sequence[Brief]) -> list[str | LlmError]:
         """Answers about regions that are known already.
 
         The model reads the prompt as if nothing were known, and what it finds is dealt out to the regions by the rule
         of `answers.settle`: by shape, colour, surface and side.
         """
-        scenes: list[ScenePrompt | LlmError] = []
-        layouts = self._plainly([Brief("layout", a.prompt, *a.size) for a in asked])
-        briefs = []
-        for about, layout in zip(asked, layouts, strict=True):
+        layouts = self._ask_anew([Brief("layout", b.prompt, b.width, b.height) for b in briefs])
+        finer = []
+        for brief, layout in zip(briefs, layouts, strict=True):
             objects = [] if isinstance(layout, LlmError) else layout["objects"]
             regions = [Known(tuple(item["box"]), item["content"]) for item in objects]
-            briefs.append(Brief("details", about.prompt, *about.size, None, regions))
-        looks = self._plainly([b for b in briefs if b.regions])
-        for about, layout in zip(asked, layouts, strict=True):
+            finer.append(replace(brief, task="details", count=None, regions=regions))
+        looks = self._ask_anew([brief for brief in finer if brief.regions])
+        answers: list[str | LlmError] = []
+        for brief, layout in zip(briefs, layouts, strict=True):
             found = layout if isinstance(layout, LlmError) else looks.pop(0)
-            scenes.append(found if isinstance(found, LlmError) else _scene(about.prompt, layout, found))
-        return [s if isinstance(s, LlmError) else _dealt(about, s) for about, s in zip(asked, scenes, strict=True)]
+            answers.append(found if isinstance(found, LlmError) else _dealt(brief, _scene(brief.prompt, layout, found)))
+        return answers
 
-    def _plainly(self, briefs: Sequence[Brief]) -> list[Any]:
+    def _ask_anew(self, briefs: Sequence[Brief]) -> list[Any]:
         """The checked answers to questions of the planner's own making, as data; or why there is none."""
         questions = [
             Question(
@@ -150,12 +115,8 @@ class BundledBackend:
             )
             for brief in briefs
         ]
-        found: list[Any] = []
-        for question, brief, text in zip(questions, briefs, self._answers(questions) if questions else [], strict=True):
-            about = _Asked(brief.task, brief.prompt, (brief.width, brief.height), tuple(brief.regions))
-            checked = text if isinstance(text, LlmError) else _checked(question, about, text)
-            found.append(checked if isinstance(checked, LlmError) else json.loads(checked))
-        return found
+        texts = map(_checked, briefs, self._write(questions))
+        return [text if isinstance(text, LlmError) else json.loads(text) for text in texts]
 
     def close(self) -> None:
         """Frees memory."""
@@ -185,6 +146,11 @@ class BundledBackend:
         self._loaded = _Loaded(model, tokenizer, grammar)
 
     def _write(self, questions: Sequence[Question]) -> list[str | LlmError]:
+        """The model's answers, one caller at a time."""
+        with self._lock:
+            return self._decode(questions) if questions else []
+
+    def _decode(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """Greedy decoding of all questions at once, each under its own grammar."""
         self.load()
         import torch
@@ -252,6 +218,17 @@ class BundledBackend:
         return LLMatcher(self._loaded.grammar, grammar)
 
 
+def _in_another_order(brief: Brief) -> bool:
+    """Whether regions are known that may stand in another order than the prompt's objects.
+
+    The details of regions that the model itself laid out are asked for in the prompt's order.
+    """
+    shapes = [named_shapes(region.content or "") for region in brief.regions]
+    own = named_shapes(brief.prompt)
+    in_order = len(set(own)) == len(own) and shapes == [[shape] for shape in own]
+    return bool(brief.regions) and not (brief.task == "details" and in_order)
+
+
 _REGION = re.compile(r"Region \d+(?:: [a-z ]+ \[([\d, ]+)\])?(?:: (.*))?")
 
 
@@ -267,15 +244,15 @@ def _scene(prompt: str, layout: Any, looks: Any) -> ScenePrompt:
     return ScenePrompt(prompt, tuple(things), Backdrop(pattern, looks["background"] or None))
 
 
-def _dealt(asked: _Asked, scene: ScenePrompt) -> str:
+def _dealt(brief: Brief, scene: ScenePrompt) -> str:
     """The answer to a question with known regions, of what its prompt asks for."""
-    truth = settle(scene, *asked.size, asked.known)
-    box, content = (any(getattr(k, name) is None for k in asked.known) for name in ("box", "content"))
-    data = right_answer(asked.task, truth, box=box, content=content)  # type: ignore[arg-type]
+    truth = settle(scene, brief.width, brief.height, brief.regions)
+    box, content = (any(getattr(k, name) is None for k in brief.regions) for name in ("box", "content"))
+    data = right_answer(brief.task, truth, box=box, content=content)
     return json.dumps(data, separators=(",", ":"))
 
 
-def _read(question: Question) -> _Asked | LlmError:
+def _read(question: Question) -> Brief | LlmError:
     """What is asked, or why it cannot be answered."""
     turns = [m.content for m in question.messages if m.role == "user" and m.content.startswith("Task:")]
     lines = turns[-1].splitlines() if turns else []
@@ -299,7 +276,8 @@ def _read(question: Question) -> _Asked | LlmError:
     things = counted(prompt).things
     if count is not None and count != things:
         return _refused(f"{count} regions are asked for, but the prompt names {things} objects; {CONNECT}")
-    return _Asked(lines[0].removeprefix("Task: "), prompt, (int(width), int(height)), known)
+    task = cast(Task, lines[0].removeprefix("Task: "))
+    return Brief(task, prompt, int(width), int(height), count, known)
 
 
 def _known(match: re.Match[str]) -> Known:
@@ -307,11 +285,13 @@ def _known(match: re.Match[str]) -> Known:
     return Known((corners[0], corners[1], corners[2], corners[3]) if corners else None, match[2])
 
 
-def _checked(question: Question, asked: _Asked, text: str) -> str | LlmError:
+def _checked(brief: Brief, text: str | LlmError) -> str | LlmError:
     """The answer, or why it is not to be trusted."""
+    if isinstance(text, LlmError):
+        return text
     data = json.loads(text)
-    objects, words = data["objects"], counted(asked.prompt)
-    known = asked.contents or (None,) * len(objects)
+    objects, words = data["objects"], counted(brief.prompt)
+    known = [region.content for region in brief.regions] or [None] * len(objects)
     fault = None
     if len(objects) != words.things or len(known) != len(objects):
         fault = f"tells {len(objects)} objects of {words.things}"
@@ -320,7 +300,7 @@ def _checked(question: Question, asked: _Asked, text: str) -> str | LlmError:
     if not fault:
         contents = [item.get("content") or content or "" for item, content in zip(objects, known, strict=True)]
         looks = [(item.get("colour"), item.get("texture")) for item in objects]
-        fault = lost(asked.prompt, contents, looks if "light" in data else None)
+        fault = lost(brief.prompt, contents, looks if "light" in data else None)
     if not fault and "light" in data:
         tone = counted(data.get("background_detail", data["background"]))
         fault = difference(words.of("tone"), tone.of("tone"))
