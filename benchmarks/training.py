@@ -18,9 +18,9 @@ import torch
 from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 from torch import Tensor
 
-from strata.miniature.text import CLIP_WIDTH, T5_WIDTH
+from strata.miniature.model.text import CLIP_WIDTH, T5_WIDTH
+from strata.miniature.model.transformer import new_transformer
 from strata.miniature.training.flow import ExplicitAttention, compile_blocks, flow_trainer
-from strata.miniature.transformer import new_transformer
 
 IMAGE, TEXT = 64, 16
 

@@ -24,11 +24,11 @@ from strata.hierarchy.errors import InputError, StrataError
 from strata.hierarchy.files import write_atomic
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import DEFAULT_ROUTING
-from strata.miniature.autoencoder import psnr
 from strata.miniature.cases import CASE_KINDS, SIZE, Case, cases
 from strata.miniature.checkpoint import load_pipeline
 from strata.miniature.grid import Card, Finding, draw_grid
-from strata.miniature.text import MAX_LENGTH
+from strata.miniature.model.autoencoder import psnr
+from strata.miniature.model.text import MAX_LENGTH
 from strata.miniature.world.language import Backdrop, Thing
 from strata.miniature.world.scorer import Scorer, Verdict
 from strata.miniature.world.shares import Share

@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from strata.miniature.autoencoder import new_autoencoder, psnr
+from strata.miniature.model.autoencoder import new_autoencoder, psnr
 from strata.miniature.training.loop import Schedule, Trainer, adamw, train
 from strata.miniature.world.tensors import random_images
 

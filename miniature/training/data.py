@@ -13,7 +13,7 @@ import torch
 from diffusers import AutoencoderKL, FluxPipeline
 from torch import Tensor
 
-from strata.miniature.text import MAX_LENGTH
+from strata.miniature.model.text import MAX_LENGTH
 from strata.miniature.world.language import caption_segments, join
 from strata.miniature.world.scenes import Scene, random_scene, token_labels
 from strata.miniature.world.tensors import to_tensor

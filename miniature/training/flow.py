@@ -11,10 +11,10 @@ from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_flux import _get_qkv_projections
 from torch import Tensor, nn
 
-from strata.miniature.text import MAX_LENGTH
+from strata.miniature.model.text import MAX_LENGTH
+from strata.miniature.model.transformer import new_transformer
 from strata.miniature.training.data import Data
 from strata.miniature.training.loop import Schedule, Score, Trainer, muon, train
-from strata.miniature.transformer import new_transformer
 
 
 class ExplicitAttention:

@@ -68,7 +68,7 @@ def adamw(named: Named, lr: float, betas: tuple[float, float] = (0.9, 0.999), we
 def muon(named: Named, is_matrix: Callable[[str], bool], lr: float, weight_decay: float = 0.0) -> list[Optimizer]:
     """Muon for the 2-D parameters whose names are chosen, AdamW at half its learning rate for the rest.
 
-    Muon's step is scaled to the size of AdamW's (Jordan et al. 2024; Liu et al., arXiv 2502.16982, eq. 4).
+    Muon's step is scaled to the size of AdamW's (Jordan et al. 2024; Liu et al., arXiv 2502.16982).
     """
     matrices = [name for name, p in named.items() if p.ndim == 2 and is_matrix(name)]
     rest = {name: p for name, p in named.items() if name not in set(matrices)}

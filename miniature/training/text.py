@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
-from strata.miniature.text import CLIP_WIDTH, MAX_LENGTH, T5_WIDTH, clip_tokenizer, new_clip, new_t5, t5_tokenizer
+from strata.miniature.model.text import CLIP_WIDTH, MAX_LENGTH, T5_WIDTH, clip_tokenizer, new_clip, new_t5, t5_tokenizer
 from strata.miniature.training.loop import Schedule, Trainer, adamw, train
 from strata.miniature.world.language import (
     COLOURS,

@@ -6,7 +6,7 @@ import pytest
 from strata.analysis.labels import Labels, TextTokens, check_words, stream_names, word_tokens
 from strata.analysis.selection import chosen_blocks, chosen_heads, chosen_steps
 from strata.hierarchy.errors import InputError
-from strata.miniature.text import t5_tokenizer
+from strata.miniature.model.text import t5_tokenizer
 
 TOKENIZER = t5_tokenizer()
 

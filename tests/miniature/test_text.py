@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
-from strata.miniature.text import (
+from strata.miniature.model.text import (
     CLIP_WIDTH,
     MAX_LENGTH,
     T5_WIDTH,

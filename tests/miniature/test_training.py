@@ -23,8 +23,10 @@ from strata.llm.backends.bundled import WEIGHTS
 from strata.llm.backends.bundled import train as planner
 from strata.llm.backends.bundled.train import train_planner
 from strata.miniature import train as recipe
-from strata.miniature.autoencoder import new_autoencoder
-from strata.miniature.text import clip_tokenizer, new_clip, new_t5, t5_tokenizer
+from strata.miniature.checkpoint import load_pipeline
+from strata.miniature.model.autoencoder import new_autoencoder
+from strata.miniature.model.text import clip_tokenizer, new_clip, new_t5, t5_tokenizer
+from strata.miniature.model.transformer import new_transformer
 from strata.miniature.training import data, loop
 from strata.miniature.training.autoencoder import train_autoencoder
 from strata.miniature.training.data import Data, Pool
@@ -32,7 +34,6 @@ from strata.miniature.training.flow import distil_guidance, train_flow
 from strata.miniature.training.loop import Log, Schedule, Trainer, adamw, train, write_whole
 from strata.miniature.training.scorer import train_scorer
 from strata.miniature.training.text import train_clip, train_t5
-from strata.miniature.transformer import new_transformer
 
 POOLS = (
     Pool(32, 32, (1,), 8, 0.5, 0.4, 2, 4),
@@ -278,6 +279,7 @@ def test_the_whole_recipe_at_tiny_size(tmp_path: Path, monkeypatch: pytest.Monke
         "--device=cpu",
     ]
     recipe.main(command)
+    assert load_pipeline(tmp_path).transformer.config.num_layers == 1, "the flow as it stands can be drawn with"
     index = tmp_path / "pipeline" / "model_index.json"
     assert json.loads(index.read_text())["_class_name"] == "FluxPipeline"
     assert set(json.loads((tmp_path / "record.json").read_text())) == {"t5_words_tagged_right", "clip_words_told_right"}

@@ -6,7 +6,7 @@ import torch
 from diffusers import FluxTransformer2DModel
 from torch import nn
 
-from strata.miniature.text import CLIP_WIDTH, T5_WIDTH
+from strata.miniature.model.text import CLIP_WIDTH, T5_WIDTH
 
 
 def new_transformer(double_blocks: int = 4, single_blocks: int = 8) -> FluxTransformer2DModel:
