@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from strata.miniature.world.shares import Share
+from strata.miniature.world.shares import wilson_interval
 
 RESAMPLES = 2000
 
@@ -69,7 +69,7 @@ def bootstrap(values: ArrayLike, of: Callable[[NDArray[Any]], Any] | None = None
 
 def wilson(share: float, count: int) -> Estimate:
     """A share of `count` with its 95 % Wilson score interval."""
-    return Estimate(share, *Share(round(share * count), count).interval())
+    return Estimate(share, *wilson_interval(share, count))
 
 
 def rank_correlation(curve: NDArray[Any]) -> float:

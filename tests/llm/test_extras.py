@@ -51,13 +51,9 @@ def test_the_bundled_planner_needs_the_extra_miniature(library: str) -> None:
     assert run(code, library) == f"{library} is not installed; pip install 'strata-prompting[miniature]'"
 
 
-def test_rendering_and_intervals_need_the_extra_miniature() -> None:
-    render = (
-        "from strata.miniature.world.scenes import *; import random; random_scene(random.Random(0), 64, 64, 1).paint()"
-    )
-    interval = "from strata.miniature.world.shares import Share; Share(1, 2).interval()"
-    for code in (render, interval):
-        assert run(code, "scipy") == "scipy is not installed; pip install 'strata-prompting[miniature]'"
+def test_rendering_needs_the_extra_miniature() -> None:
+    code = "import random; from strata.miniature.world import scenes; scenes.random_scene(random.Random(0), 64, 64, 1)"
+    assert run(f"{code}.paint()", "scipy") == "scipy is not installed; pip install 'strata-prompting[miniature]'"
 
 
 def test_the_world_is_a_leaf() -> None:
