@@ -90,7 +90,7 @@ def count(drawings: Sequence[Drawing]) -> dict[str, Share]:
     return {name: Share(sum(oks), len(oks)) for name, oks in rows.items() if oks}
 
 
-class Examiner:
+class Evaluator:
     """Draws cases with a pipeline and has them judged.
 
     Args:
@@ -215,15 +215,15 @@ def run(args: argparse.Namespace) -> None:
         cases(kind, 1)  # an unknown kind is refused before anything is drawn
     guidance = args.guidance if args.guidance is not None else 1.0 if args.true_cfg > 1 else 3.5
     pipe = load_pipeline(args.model)
-    examiner = Examiner(
+    evaluator = Evaluator(
         pipe, steps=args.steps, guidance=guidance, true_cfg=args.true_cfg, routing=args.routing, batch=args.batch
     )
     report: dict[str, Any] = {
         **{name: getattr(args, name) for name in ("model", "n", "seed", "steps", "true_cfg", "routing")},
         "guidance": guidance,
-        "scorer": examiner.scorer.facts,
+        "scorer": evaluator.scorer.facts,
         "autoencoder_db": psnr(pipe.vae, random_images(random.Random(f"autoencoder {args.seed}"), 200)),
-        "seconds_per_image": examiner.seconds_per_image(),
+        "seconds_per_image": evaluator.seconds_per_image(),
         "threads": torch.get_num_threads(),
         "kinds": {},
     }
@@ -234,12 +234,12 @@ def run(args: argparse.Namespace) -> None:
         f"{report['seconds_per_image']:.2f} s for one {SIZE}×{SIZE} picture on {report['threads']} threads"
     )
     for name, where in (("accuracy_on_renders", "renders"), ("accuracy_on_reconstructions", "reconstructions")):
-        if known := examiner.scorer.facts.get(name):
+        if known := evaluator.scorer.facts.get(name):
             print(f"scorer on {where}: " + ", ".join(f"{head} {100 * share:.1f} %" for head, share in known.items()))
     sheet: list[tuple[str, list[Card]]] = []
     for kind in kinds:
         total = sum(case.images for case in cases(kind, args.n, args.seed))
-        progress = tqdm(examiner.draw(kind, args.n, args.seed), desc=kind, total=total, disable=None, leave=False)
+        progress = tqdm(evaluator.draw(kind, args.n, args.seed), desc=kind, total=total, disable=None, leave=False)
         drawings = list(progress)
         scores = count(drawings)
         title = f"{kind}: {CASE_KINDS[kind].title}"

@@ -20,7 +20,7 @@ from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5Tokeniz
 
 from strata.hierarchy.files import write_atomic
 from strata.miniature.checkpoint import assemble
-from strata.miniature.report import ALL, Examiner, count
+from strata.miniature.report import ALL, Evaluator, count
 from strata.miniature.training.autoencoder import train_autoencoder
 from strata.miniature.training.data import Data
 from strata.miniature.training.flow import distil_guidance, train_flow
@@ -69,9 +69,9 @@ def score(out: Path, weights: dict[str, torch.Tensor]) -> dict[str, float]:
     Drawn with true classifier-free guidance 3 in 20 steps: before its distillation the flow has no other.
     """
     pipe = assemble(out, {name: x.cpu() for name, x in weights.items()})
-    examiner = Examiner(pipe, guidance=1.0, true_cfg=3.0, batch=14)
+    evaluator = Evaluator(pipe, guidance=1.0, true_cfg=3.0, batch=14)
     kinds = ("single", "two-named", "128x64")
-    return {kind: count(list(examiner.draw(kind, 28)))[ALL].value for kind in kinds}
+    return {kind: count(list(evaluator.draw(kind, 28)))[ALL].value for kind in kinds}
 
 
 def main(argv: list[str] | None = None) -> None:

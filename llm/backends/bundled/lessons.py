@@ -83,7 +83,7 @@ class Exercise:
     regions: int | None = None
 
 
-def _kind(name: str, count: int | None = None) -> Callable[[random.Random], Exercise]:
+def _exercise(name: str, count: int | None = None) -> Callable[[random.Random], Exercise]:
     def make(rng: random.Random) -> Exercise:
         scene = random_prompt(rng, unseen_thing, name, count)
         width, height = rng.choice(CANVASES)
@@ -111,21 +111,21 @@ def _drafted(boxes: bool) -> Callable[[random.Random], Exercise]:
 
 
 def _counted(rng: random.Random) -> Exercise:
-    found = _kind("any")(rng)
+    found = _exercise("any")(rng)
     return replace(found, regions=len(found.truth.things))
 
 
 EXERCISES: dict[str, tuple[str, Callable[[random.Random], Exercise]]] = {
-    "any": ("a mixture of all below, without drafts", _kind("any")),
-    "one": ("one object, its side told", _kind("placed", 1)),
-    "two": ("two objects, their sides told", _kind("placed", 2)),
-    "three": ("three objects, their sides told", _kind("placed", 3)),
-    "four": ("four objects, their sides told", _kind("placed", 4)),
-    "unplaced": ("one to four objects, no side told", _kind("unplaced")),
-    "related": ("two objects, one beside, above or below the other", _kind("related")),
-    "some placed": ("two to four objects, some sides told", _kind("some placed")),
-    "alike": ("two to four objects, some alike and counted", _kind("alike")),
-    "partly told": ("shape, colour or surface left out", _kind("partly told")),
+    "any": ("a mixture of all below, without drafts", _exercise("any")),
+    "one": ("one object, its side told", _exercise("placed", 1)),
+    "two": ("two objects, their sides told", _exercise("placed", 2)),
+    "three": ("three objects, their sides told", _exercise("placed", 3)),
+    "four": ("four objects, their sides told", _exercise("placed", 4)),
+    "unplaced": ("one to four objects, no side told", _exercise("unplaced")),
+    "related": ("two objects, one beside, above or below the other", _exercise("related")),
+    "some placed": ("two to four objects, some sides told", _exercise("some placed")),
+    "alike": ("two to four objects, some alike and counted", _exercise("alike")),
+    "partly told": ("shape, colour or surface left out", _exercise("partly told")),
     "regions": ("a mixture, the number of regions fixed", _counted),
     "boxes drafted": ("two or three boxes known, in an order of their own", _drafted(boxes=True)),
     "contents drafted": ("two or three contents known, in an order of their own", _drafted(boxes=False)),
