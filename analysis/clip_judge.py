@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from strata.analysis.following_clip import load_clip
-from strata.miniature.language import COLOURS, PATTERNS, SHAPES, SURFACES, TONES
-from strata.miniature.scenes import Box
-from strata.miniature.scorer import Verdict
+from strata.miniature.world.language import COLOURS, PATTERNS, SHAPES, SURFACES, TONES
+from strata.miniature.world.scenes import Box
+from strata.miniature.world.scorer import Verdict
 
 ASKED = {
     "shape": {shape: f"a {shape}" for shape in SHAPES},

@@ -10,8 +10,8 @@ from PIL import Image
 from strata.analysis.following import RegionFollowing, region_text
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.miniature.language import Backdrop, Thing, parse_backdrop, parse_thing
-from strata.miniature.scorer import Scorer
+from strata.miniature.world.language import Backdrop, Thing, parse_backdrop, parse_thing
+from strata.miniature.world.scorer import Scorer
 
 
 def told(plan: ScenePlan) -> list[Thing]:

@@ -40,9 +40,9 @@ from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
 from strata.layers.ranges import Percent
 from strata.layers.routing import DEFAULT_ROUTING, Routing
-from strata.miniature.exam import scene_plan
-from strata.miniature.language import HELD_OUT, Thing, full_text, low_text
-from strata.miniature.scenes import Box, random_backdrop
+from strata.miniature.world.language import HELD_OUT, Thing, full_text, low_text
+from strata.miniature.world.scenes import Box, random_backdrop
+from strata.miniature.world.truth import scene_plan
 
 Way = Literal["high + low", "anchored", "full"]
 WAYS: tuple[Way, ...] = ("high + low", "anchored", "full")

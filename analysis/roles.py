@@ -31,7 +31,7 @@ from strata.analysis.trials import Journal, Judge, Trial, part
 from strata.hierarchy.errors import InputError
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
-from strata.miniature.language import high_text, low_text
+from strata.miniature.world.language import high_text, low_text
 
 Level = Literal["high", "low"]
 Axis = Literal["blocks", "steps"]

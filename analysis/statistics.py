@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
+from strata.miniature.world.shares import wilson_interval
+
 RESAMPLES = 2000
 
 
@@ -66,11 +68,8 @@ def bootstrap(values: ArrayLike, of: Callable[[NDArray[Any]], Any] | None = None
 
 
 def wilson(share: float, count: int) -> Estimate:
-    """The 95 % Wilson score interval of a share of `count` (Wilson 1927, as in Brown, Cai & DasGupta 2001, eq. 4)."""
-    z = 1.959964
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
-    return Estimate(share, float(max(0.0, middle - half)), float(min(1.0, middle + half)))
+    """A share of `count` with its 95 % Wilson score interval."""
+    return Estimate(share, *wilson_interval(share, count))
 
 
 def rank_correlation(curve: NDArray[Any]) -> float:

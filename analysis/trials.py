@@ -21,10 +21,10 @@ from strata.analysis.measures import Pixels
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import quote
 from strata.hierarchy.plan import ScenePlan
-from strata.miniature.exam import scene_plan
-from strata.miniature.language import COLOURS, SHAPES, SURFACES, Backdrop, Thing
-from strata.miniature.scenes import Box, halves, quarters, random_backdrop
-from strata.miniature.scorer import Scorer, Verdict
+from strata.miniature.world.language import COLOURS, SHAPES, SURFACES, Backdrop, Thing
+from strata.miniature.world.scenes import Box, halves, quarters, random_backdrop
+from strata.miniature.world.scorer import Scorer, Verdict
+from strata.miniature.world.truth import scene_plan
 
 CELL = 32
 """Pixels a side of a region in grids of more than four."""

@@ -22,12 +22,12 @@ import httpx2
 
 from strata.hierarchy.errors import StrataError
 from strata.llm.backends import open_backend
+from strata.llm.backends.bundled.lessons import exercises
+from strata.llm.backends.server import ServerBackend
 from strata.llm.errors import PlanError
 from strata.llm.many import plan_many
 from strata.llm.planner import Planner, Request
 from strata.llm.protocol import Backend, Question
-from strata.llm.server import ServerBackend
-from strata.miniature.planning_tasks import exercises
 
 
 def planned(bundled: Backend, count: int) -> list[Request]:

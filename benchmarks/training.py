@@ -18,8 +18,9 @@ import torch
 from diffusers.models.transformers.transformer_flux import FluxAttnProcessor
 from torch import Tensor
 
-from strata.miniature.flow import ExplicitAttention, Trainer, new_transformer
-from strata.miniature.text import CLIP_WIDTH, T5_WIDTH
+from strata.miniature.model.text import CLIP_WIDTH, T5_WIDTH
+from strata.miniature.model.transformer import new_transformer
+from strata.miniature.training.flow import ExplicitAttention, compile_blocks, flow_trainer
 
 IMAGE, TEXT = 64, 16
 
@@ -64,12 +65,10 @@ def inputs(batch: int, dtype: torch.dtype) -> dict[str, Any]:
 def step(way: Way) -> Callable[[], None]:
     """Forward and backward of one batch."""
     torch._dynamo.reset()
-    torch._dynamo.config.recompile_limit = 64
     model = new_transformer().to(way.dtype)
     model.set_attn_processor(ExplicitAttention() if way.explicit else FluxAttnProcessor())
     if way.compiled:
-        for block in [*model.transformer_blocks, *model.single_transformer_blocks]:
-            block.forward = torch.compile(block.forward, dynamic=False)
+        compile_blocks(model)
     batch = inputs(way.batch, way.dtype)
 
     def run() -> None:
@@ -93,11 +92,11 @@ def seconds(run: Callable[[], None], rounds: int) -> float:
 
 def optimizer_seconds(rounds: int) -> list[tuple[str, float]]:
     """Of one update: the recipe's Muon and AdamW, and AdamW for everything."""
-    trainer = Trainer(new_transformer())
+    trainer = flow_trainer(new_transformer())
     for p in trainer.master.values():
         p.grad = torch.randn_like(p)
     adam = torch.optim.AdamW(trainer.master.values(), lr=1e-3)
-    ours = seconds(lambda: [o.step() for o in trainer.optimizers[:2]] and None, rounds)
+    ours = seconds(lambda: [o.step() for o in trainer.optimizers] and None, rounds)
     return [
         ("its optimizers: Muon for matrices, AdamW for the rest", ours),
         ("AdamW alone", seconds(adam.step, rounds)),

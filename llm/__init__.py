@@ -1,1 +1,1 @@
-"""The decomposition of a prompt into a plan by a language model. Not written yet."""
+"""From a prompt to a plan: what a language model is asked, and what is made of its answers."""

@@ -166,7 +166,7 @@ class Draft(StrictModel):
         return plan if (plan.width, plan.height) == (width, height) else plan.resized(width, height)
 
     def known(self, width: int, height: int) -> list[Known]:
-        """What the language model is told of each region: the box around it, and its content."""
+        """What the question says of each region: the box around it, and its content."""
         plan = self.canvas(width, height)
         placed = {region.name: region for region in plan.regions}
         found = []

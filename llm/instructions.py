@@ -1,4 +1,4 @@
-"""What a language model is told before a prompt: files that a user can read, copy and replace.
+"""The system texts and worked examples that come before a prompt: files that a user can read, copy and replace.
 
 A folder of instructions holds `layout.md`, `details.md` and `whole.md` (the system text of each task) and
 `examples.yaml` (worked examples, with the folder's name and version). The bundled ones are in `default_instructions/`.
@@ -28,7 +28,7 @@ DEFAULT = Path(__file__).with_name("default_instructions")
 TASKS: tuple[Task, ...] = get_args(Task)
 
 
-class _Known(StrictModel):
+class _KnownRegion(StrictModel):
     box: Corners | None = None
     content: Text | None = None
 
@@ -38,7 +38,7 @@ class _Example(StrictModel):
     canvas: Annotated[str, Field(pattern=r"^[0-9]{1,4}x[0-9]{1,4}$")]
     prompt: Text
     regions: Int | None = None
-    known: tuple[_Known, ...] = ()
+    known: tuple[_KnownRegion, ...] = ()
     style: Text | None = None
     background: Text | None = None
     answer: dict[str, JsonValue]

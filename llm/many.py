@@ -38,7 +38,7 @@ class Tally:
 
 
 @dataclass
-class _Task:
+class _Job:
     """One dialogue, and what it came to."""
 
     key: str
@@ -57,7 +57,7 @@ class _Task:
 
 
 @dataclass
-class _Progress:
+class _Results:
     """Hands results over, and notices when the model is gone."""
 
     on_plan: Callable[[int, ScenePlan], None]
@@ -67,28 +67,28 @@ class _Progress:
     planned: int = 0
     failed: int = 0
     answered: bool = False
-    unanswered: list[_Task] = field(default_factory=list)
-    """The latest tasks, in a row, that failed because no answer came."""
+    unanswered: list[_Job] = field(default_factory=list)
+    """The latest jobs, in a row, that failed because no answer came."""
 
-    def take(self, task: _Task) -> None:
-        """Takes a finished task. Raises `LlmError` when the model is taken for gone."""
-        if task.crash is not None:
-            raise task.crash
-        self.answered |= task.answered
-        if task.error is not None and task.silence is not None:
-            self.unanswered.append(task)
-            nobody_there = task.silence.again and not self.answered
+    def take(self, job: _Job) -> None:
+        """Takes a finished job. Raises `LlmError` when the model is taken for gone."""
+        if job.crash is not None:
+            raise job.crash
+        self.answered |= job.answered
+        if job.error is not None and job.silence is not None:
+            self.unanswered.append(job)
+            nobody_there = job.silence.again and not self.answered
             if nobody_there or len(self.unanswered) >= self.give_up_after:
-                raise task.silence
+                raise job.silence
             return
-        self.fail_unanswered(before=task.moment)
-        if task.plan is not None:
+        self.fail_unanswered(before=job.moment)
+        if job.plan is not None:
             if self.cache is not None:
-                self.cache.put(task.key, task.plan)
-            for index in task.indices:
-                self.hand_over(index, task.plan)
+                self.cache.put(job.key, job.plan)
+            for index in job.indices:
+                self.hand_over(index, job.plan)
         else:
-            self._fail(task)
+            self._fail(job)
 
     def hand_over(self, index: int, plan: ScenePlan) -> None:
         self.planned += 1
@@ -96,16 +96,16 @@ class _Progress:
 
     def fail_unanswered(self, before: float = math.inf) -> None:
         """The model still answered at that moment: what got no answer earlier failed on its own account."""
-        for task in self.unanswered:
-            if task.moment < before:
-                self._fail(task)
-        self.unanswered = [task for task in self.unanswered if task.moment >= before]
+        for job in self.unanswered:
+            if job.moment < before:
+                self._fail(job)
+        self.unanswered = [job for job in self.unanswered if job.moment >= before]
 
-    def _fail(self, task: _Task) -> None:
-        assert task.error is not None
-        for index in task.indices:
+    def _fail(self, job: _Job) -> None:
+        assert job.error is not None
+        for index in job.indices:
             self.failed += 1
-            self.on_failure(index, task.error)
+            self.on_failure(index, job.error)
 
 
 def plan_many(
@@ -134,68 +134,68 @@ def plan_many(
         LlmError: the model cannot be reached from the start, or is gone. What was handed over stays so; the requests
             without a result are those not planned.
     """
-    progress = _Progress(on_plan, on_failure, cache, give_up_after)
-    tasks: dict[str, _Task] = {}
+    results = _Results(on_plan, on_failure, cache, give_up_after)
+    jobs: dict[str, _Job] = {}
     for index, request in enumerate(requests):
         key = planner.key(request)
-        if key in tasks:
-            tasks[key].indices.append(index)
+        if key in jobs:
+            jobs[key].indices.append(index)
         elif cache is not None and (plan := cache.get(key)) is not None:
-            progress.hand_over(index, plan)
+            results.hand_over(index, plan)
         else:
-            tasks[key] = _Task(key, [index], request)
-    cached = progress.planned
+            jobs[key] = _Job(key, [index], request)
+    cached = results.planned
     backend = planner.backend
     drive = _in_lockstep if backend.batched else _in_threads
-    with closing(drive(planner, backend, tasks.values())) as finished:
-        for task in finished:
-            progress.take(task)
-    progress.fail_unanswered()
-    return Tally(progress.planned, cached, progress.failed)
+    with closing(drive(planner, backend, jobs.values())) as finished:
+        for job in finished:
+            results.take(job)
+    results.fail_unanswered()
+    return Tally(results.planned, cached, results.failed)
 
 
-def _in_threads(planner: Planner, backend: Backend, tasks: Iterable[_Task]) -> Generator[_Task, None, None]:
-    """Finished tasks as they come. Threads that still wait for an answer when the caller leaves are left behind."""
-    waiting = deque(tasks)
+def _in_threads(planner: Planner, backend: Backend, jobs: Iterable[_Job]) -> Generator[_Job, None, None]:
+    """Finished jobs as they come. Threads that still wait for an answer when the caller leaves are left behind."""
+    waiting = deque(jobs)
     count, threads = len(waiting), min(backend.concurrency, len(waiting))
-    finished: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+    finished: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
     room = threading.Semaphore(threads)  # nobody runs ahead of what the caller has taken
     stopped = threading.Event()
 
     def work() -> None:
         while room.acquire() and not stopped.is_set():
             try:
-                task = waiting.popleft()
+                job = waiting.popleft()
             except IndexError:
                 return
             try:
-                dialogue = planner.dialogue(task.request)
-                question = _advance(task, dialogue, None)
+                dialogue = planner.dialogue(job.request)
+                question = _advance(job, dialogue, None)
                 while question is not None and not stopped.is_set():
-                    question = _advance(task, dialogue, _ask(backend, question))
+                    question = _advance(job, dialogue, _ask(backend, question))
             except BaseException as error:
-                task.crash = error
-            finished.put(task)
+                job.crash = error
+            finished.put(job)
 
     with on_interrupt(lambda: finished.put(None)):
         for number in range(threads):
             threading.Thread(target=work, name=f"strata-plan-{number}", daemon=True).start()
         try:
             for _ in range(count):
-                task = finished.get()
-                if task is None:
+                job = finished.get()
+                if job is None:
                     raise KeyboardInterrupt
-                yield task
+                yield job
                 room.release()
         finally:
             stopped.set()
             room.release(threads or 1)
 
 
-def _in_lockstep(planner: Planner, backend: Backend, tasks: Iterable[_Task]) -> Generator[_Task, None, None]:
-    """Finished tasks, batch by batch; a dialogue that ends makes room for the next one."""
-    waiting = deque(tasks)
-    under_way: list[tuple[_Task, Dialogue, Question]] = []
+def _in_lockstep(planner: Planner, backend: Backend, jobs: Iterable[_Job]) -> Generator[_Job, None, None]:
+    """Finished jobs, batch by batch; a dialogue that ends makes room for the next one."""
+    waiting = deque(jobs)
+    under_way: list[tuple[_Job, Dialogue, Question]] = []
     asking = interrupted = False
 
     def interrupt() -> None:
@@ -204,27 +204,27 @@ def _in_lockstep(planner: Planner, backend: Backend, tasks: Iterable[_Task]) -> 
         if asking:
             raise KeyboardInterrupt
 
-    def advance(task: _Task, dialogue: Dialogue, answer: str | LlmError | None) -> Iterator[_Task]:
-        """Yields the task if it is finished, else puts it among those under way."""
-        question = _advance(task, dialogue, answer)
+    def advance(job: _Job, dialogue: Dialogue, answer: str | LlmError | None) -> Iterator[_Job]:
+        """Yields the job if it is finished, else puts it among those under way."""
+        question = _advance(job, dialogue, answer)
         if question is None:
-            yield task
+            yield job
         else:
-            under_way.append((task, dialogue, question))
+            under_way.append((job, dialogue, question))
 
     with on_interrupt(interrupt):
         while waiting or under_way:
             while waiting and len(under_way) < backend.concurrency:
-                task = waiting.popleft()
-                yield from advance(task, planner.dialogue(task.request), None)
+                job = waiting.popleft()
+                yield from advance(job, planner.dialogue(job.request), None)
             if interrupted:
                 raise KeyboardInterrupt
             asked, under_way = under_way, []
             asking = True
             answers = backend.ask_many([question for _, _, question in asked]) if asked else []
             asking = False
-            for (task, dialogue, _), answer in zip(asked, answers, strict=True):
-                yield from advance(task, dialogue, answer)
+            for (job, dialogue, _), answer in zip(asked, answers, strict=True):
+                yield from advance(job, dialogue, answer)
 
 
 def _ask(backend: Backend, question: Question) -> str | LlmError:
@@ -234,16 +234,16 @@ def _ask(backend: Backend, question: Question) -> str | LlmError:
         return error
 
 
-def _advance(task: _Task, dialogue: Dialogue, answer: str | LlmError | None) -> Question | None:
+def _advance(job: _Job, dialogue: Dialogue, answer: str | LlmError | None) -> Question | None:
     """Brings an answer (None at the start) into a dialogue; returns its next question, or None when it is over."""
     silent = isinstance(answer, LlmError) and not answer.answered
-    task.silence = answer if isinstance(answer, LlmError) and silent else None
-    task.answered |= answer is not None and not silent
-    task.moment = time.monotonic()
+    job.silence = answer if isinstance(answer, LlmError) and silent else None
+    job.answered |= answer is not None and not silent
+    job.moment = time.monotonic()
     try:
         return next(dialogue) if answer is None else dialogue.send(answer)
     except StopIteration as stop:
-        task.plan = stop.value
+        job.plan = stop.value
     except StrataError as error:
-        task.error = error
+        job.error = error
     return None

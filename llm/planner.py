@@ -82,8 +82,8 @@ class Request:
 
 
 @dataclass
-class _Progress:
-    """What happened so far in one dialogue."""
+class _Record:
+    """What one dialogue took: for the plan's provenance."""
 
     attempts: int = 0
     repairs: list[str] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Planner:
 
     Args:
         backend: the way to the model; `strata.llm.backends.open_backend` makes one from a name.
-        instructions: what the model is told; the bundled ones where nothing is given.
+        instructions: system texts and worked examples; the bundled ones where nothing is given.
         one_call: ask for both levels at once.
         attempts: how often a question is asked before the prompt is given up.
     """
@@ -128,7 +128,7 @@ class Planner:
     ) -> ScenePlan:
         """The plan of one prompt on a canvas of `width` × `height` pixels.
 
-        Its `provenance` tells the prompt, the model, the instructions, the repairs made, the words that descriptions
+        Its `provenance` holds the prompt, the model, the instructions, the repairs made, the words that descriptions
         invent (`invented`) and the words of the prompt that no description carries (`missing`).
 
         Raises:
@@ -171,26 +171,26 @@ class Planner:
         draft = request.draft or _SETTLED
         known = draft.known(request.width, request.height)
         known += [Known()] * ((request.count or 0) - len(known))
-        progress = _Progress()
+        record = _Record()
         style = request.style or draft.style
         ground = draft.background
         background = (ground.high or ground.full) if ground else None
         brief = Brief("layout", prompt, request.width, request.height, request.count, (), style, background)
-        told = known if any(k.box or k.content for k in known) else []
+        given = known if any(k.box or k.content for k in known) else []
 
         if self.one_call:
-            brief = _with(brief, task="whole", regions=told)
-            answer = yield from self._ask(brief, known, progress)
+            brief = _with(brief, task="whole", regions=given)
+            answer = yield from self._ask(brief, known, record)
             details = answer.objects
             ground_detail, look = answer.background_detail, answer.style
         else:
-            answer = yield from self._ask(_with(brief, regions=told), known, progress)
+            answer = yield from self._ask(_with(brief, regions=given), known, record)
             seen = _settled(answer, known)
             details, ground_detail, look = (), "", {}
             if seen or answer.background or background:
                 behind = background or answer.background or None
                 finer = _with(brief, task="details", count=None, regions=seen, background=behind)
-                fine = yield from self._ask(finer, seen, progress)
+                fine = yield from self._ask(finer, seen, record)
                 details, ground_detail, look = fine.objects, fine.background, fine.style
         base = prompt if self.backend.base == "prompt" or not answer.topic else answer.topic
         contents = _regions(answer, details, draft, request)
@@ -211,7 +211,7 @@ class Planner:
             texts.setdefault("low", ground_detail)
         if texts := {level: text for level, text in texts.items() if text}:
             plan["background"] = texts
-        plan["provenance"] = self._provenance(request, plan, answer.topic, look, progress)
+        plan["provenance"] = self._provenance(request, plan, answer.topic, look, record)
         try:
             made = ScenePlan.model_validate(plan)
         except ValidationError as error:  # what the reading lets through is a plan; a draft may still contradict it
@@ -221,9 +221,7 @@ class Planner:
         made._root = draft.root
         return made
 
-    def _ask(
-        self, brief: Brief, known: list[Known], progress: _Progress
-    ) -> Generator[Question, str | LlmError, Answer]:
+    def _ask(self, brief: Brief, known: list[Known], record: _Record) -> Generator[Question, str | LlmError, Answer]:
         """Asks until an answer can be used."""
         count = len(known) if brief.task == "details" else brief.count
         box = not known or any(k.box is None for k in known)
@@ -232,7 +230,7 @@ class Planner:
         asked = self.instructions.messages(brief)
         messages, last = asked, ""
         for attempt in range(self.attempts):
-            progress.attempts += 1
+            record.attempts += 1
             reply = yield Question(brief.task, messages, schema, temperature=0.7 if attempt else 0.0)
             if isinstance(reply, LlmError):
                 if not reply.again or attempt == self.attempts - 1:
@@ -246,13 +244,13 @@ class Planner:
                 complaint = f"That answer cannot be used: {last}. Do the task again and answer with the JSON alone."
                 messages = (*asked, Message("assistant", reply[:2000]), Message("user", complaint))
                 continue
-            progress.repairs += answer.repairs
+            record.repairs += answer.repairs
             return answer
         times = "one attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         raise PlanError(brief.prompt, f"no usable answer ({brief.task}) in {times}; the last error: {last}")
 
     def _provenance(
-        self, request: Request, plan: dict[str, Any], topic: str, look: dict[str, str], progress: _Progress
+        self, request: Request, plan: dict[str, Any], topic: str, look: dict[str, str], record: _Record
     ) -> dict[str, Any]:
         draft = request.draft or _SETTLED
         own = [request.prompt, request.style, draft.style, _texts(draft.background), *map(_texts, draft.regions)]
@@ -273,9 +271,9 @@ class Planner:
                 "model": self.backend.model,
                 "instructions": self.instructions.as_data(),
                 "calls": "one" if self.one_call else "two",
-                "attempts": progress.attempts,
+                "attempts": record.attempts,
                 "topic": topic,
-                "repairs": progress.repairs,
+                "repairs": record.repairs,
                 "invented": invented,
                 "missing": lacking(content_words(request.prompt), described),
             },
@@ -315,8 +313,8 @@ def _refuse_unrelated(answer: Answer, brief: Brief) -> None:
     if not re.search(r"\b(?:a|an|the|of|with|and|on|in)\b", brief.prompt.lower()) or brief.task == "details":
         return
     asked = content_words(brief.prompt)
-    told = content_words(" ".join([answer.topic, answer.background, *(o.content or "" for o in answer.objects)]))
-    if len(asked) > 1 and len(told) > 1 and len(lacking(told, asked)) == len(set(told)):
+    answered = content_words(" ".join([answer.topic, answer.background, *(o.content or "" for o in answer.objects)]))
+    if len(asked) > 1 and len(answered) > 1 and len(lacking(answered, asked)) == len(set(answered)):
         raise AnswerError("the answer has nothing to do with the prompt")
 
 
@@ -333,12 +331,12 @@ def _regions(answer: Answer, details: tuple[Found, ...], draft: Draft, request: 
         else:
             assert found.box is not None
             made["box"] = to_pixels(found.box, request.width, request.height)
-        told = {level: getattr(region, level) for level in LEVELS}
-        if told["full"] is None:
-            told["high"] = told["high"] or found.content
-            if told["low"] is None and i < len(details):
-                told["low"] = ", ".join(dict.fromkeys(filter(None, details[i].detail.values()))) or None
-        made |= {level: text for level, text in told.items() if text}
+        texts = {level: getattr(region, level) for level in LEVELS}
+        if texts["full"] is None:
+            texts["high"] = texts["high"] or found.content
+            if texts["low"] is None and i < len(details):
+                texts["low"] = ", ".join(dict.fromkeys(filter(None, details[i].detail.values()))) or None
+        made |= {level: text for level, text in texts.items() if text}
         made["name"] = region.name or ""
         regions.append(made)
     taken = {region["name"] for region in regions}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -17,13 +18,12 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-import httpx2
-
 from strata.hierarchy.errors import InputError
-from strata.llm.backends import INSTALL_VLLM, KV_CACHE_ON_CPU, STRUCTURED_OUTPUTS, model_folder
+from strata.hierarchy.extras import needs_extra
+from strata.llm.backends.bundled import model_folder
+from strata.llm.backends.vllm import INSTALL_VLLM, KV_CACHE_ON_CPU, STRUCTURED_OUTPUTS
 from strata.llm.cache import cache_folder
 from strata.llm.errors import LlmError
-from strata.llm.server import ServerBackend
 
 PYTHON_VARIABLE = "STRATA_VLLM_PYTHON"
 """Environment variable that names the Python of the environment that has vLLM."""
@@ -66,11 +66,13 @@ def serve_llm(
         extra: further flags of vLLM's server, which win over the ones here.
 
     Raises:
-        InputError: a port that is taken, or a Python that is none.
+        InputError: a port that is taken, a Python that is none, or openai and httpx2 are not installed.
         LlmError: vLLM is not there, or ended; gives the reason from its log.
     """
     if extra and not extra[0].startswith("-"):
         raise InputError(f"{extra[0]!r}: what follows -- must be flags of vLLM's server")
+    with needs_extra("llm"):
+        importlib.import_module("strata.llm.backends.server")  # what waits for the server's first answer
     interpreter = python or os.environ.get(PYTHON_VARIABLE) or sys.executable
     on_cpu = find_vllm(interpreter)
     refuse_taken_port(host, port)
@@ -185,6 +187,8 @@ def refuse_taken_port(host: str, port: int) -> None:
 
 def wait_until_ready(server: subprocess.Popen[bytes], host: str, port: int, log: Path) -> str:
     """Waits until the server answers; returns the address of its API. Raises `LlmError` if it ends before."""
+    import httpx2
+
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     root = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
     address = f"{root}/v1"
@@ -216,6 +220,8 @@ def _signal_group(server: subprocess.Popen[bytes], number: signal.Signals) -> No
 
 
 def _models(address: str) -> list[str]:
+    from strata.llm.backends.server import ServerBackend
+
     backend = ServerBackend(address, "any", timeout=5, concurrency=1, retries=0)
     try:
         return backend.models()

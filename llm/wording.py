@@ -35,7 +35,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Brief:
-    """What one question tells."""
+    """What one question says."""
 
     task: Task
     prompt: str

@@ -10,8 +10,8 @@ from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5Tokeniz
 
 from strata.hierarchy.errors import InputError
 from strata.miniature import WEIGHTS
-from strata.miniature.flow import new_transformer
-from strata.miniature.text import MAX_LENGTH
+from strata.miniature.model.text import MAX_LENGTH
+from strata.miniature.model.transformer import new_transformer
 
 
 def scheduler() -> FlowMatchEulerDiscreteScheduler:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from strata.hierarchy.style import PAPER, RIGHT, RULE, WASH, WRONG, tint
 from strata.hierarchy.typeset import Sheet, measure, resized
-from strata.miniature.scenes import Box
+from strata.miniature.world.scenes import Box
 
 _FINER = 2  # pixels drawn per pixel of the layout
 _CARD, _PAD, _GAP, _MARGIN = 208, 8, 14, 28

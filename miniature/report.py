@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 import sys
 import time
@@ -25,16 +24,18 @@ from strata.hierarchy.errors import InputError, StrataError
 from strata.hierarchy.files import write_atomic
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import DEFAULT_ROUTING
-from strata.miniature.autoencoder import psnr, random_images
+from strata.miniature.cases import CASE_KINDS, SIZE, Case, cases
 from strata.miniature.checkpoint import load_pipeline
-from strata.miniature.exam import KINDS, SIZE, Task, tasks
 from strata.miniature.grid import Card, Finding, draw_grid
-from strata.miniature.language import Backdrop, Thing
-from strata.miniature.scorer import Scorer, Verdict
-from strata.miniature.text import MAX_LENGTH
+from strata.miniature.model.autoencoder import psnr
+from strata.miniature.model.text import MAX_LENGTH
+from strata.miniature.world.language import Backdrop, Thing
+from strata.miniature.world.scorer import Scorer, Verdict
+from strata.miniature.world.shares import Share
+from strata.miniature.world.tensors import random_images
 
 ALL = "all told"
-"""Every attribute that the text told of an object is right."""
+"""Every attribute that the text names of an object is right."""
 BACKGROUND = "background"
 WHOLE = "whole picture"
 """All objects of a picture are right."""
@@ -43,23 +44,23 @@ ORDER = ("shape", "colour", "surface", ALL, WHOLE, BACKGROUND)
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawn task, and what the scorer found in it: per question, and in the whole."""
+    """A drawn case, and what the scorer found in it: per question, and in the whole."""
 
-    task: Task
+    case: Case
     image: Image.Image
     found: tuple[Verdict, ...]
     whole: Verdict
 
     def marks(self) -> Iterator[tuple[str, bool]]:
         """What was asked and whether it is right, one entry per count of the score table."""
-        objects = [v.right(q.thing) for q, v in zip(self.task.questions, self.found, strict=True)]
+        objects = [v.right(q.thing) for q, v in zip(self.case.expected, self.found, strict=True)]
         for right in objects:
             yield from right.items()
             if len(right) > 1:
                 yield ALL, all(right.values())
         if len(objects) > 1:
             yield WHOLE, all(all(right.values()) for right in objects)
-        if ground := self.whole.right(self.task.backdrop):
+        if ground := self.whole.right(self.case.backdrop):
             yield BACKGROUND, all(ground.values())
 
     @property
@@ -70,51 +71,27 @@ class Drawing:
     def card(self) -> Card:
         """For a contact sheet."""
         asked: list[tuple[Thing | Backdrop, Verdict]] = [
-            *((q.thing, verdict) for q, verdict in zip(self.task.questions, self.found, strict=True)),
-            (self.task.backdrop, self.whole),
+            *((q.thing, verdict) for q, verdict in zip(self.case.expected, self.found, strict=True)),
+            (self.case.backdrop, self.whole),
         ]
         findings = [
-            Finding(getattr(told, name), ok, getattr(verdict, name))
-            for told, verdict in asked
-            for name, ok in verdict.right(told).items()
+            Finding(getattr(wanted, name), ok, getattr(verdict, name))
+            for wanted, verdict in asked
+            for name, ok in verdict.right(wanted).items()
         ]
-        boxes = tuple(q.box for q in self.task.questions if q.box and self.task.plan)
-        return Card(self.image, self.task.prompt, tuple(findings), boxes)
+        boxes = tuple(q.box for q in self.case.expected if q.box and self.case.plan)
+        return Card(self.image, self.case.prompt, tuple(findings), boxes)
 
 
-@dataclass(frozen=True)
-class Score:
-    """How many of how many."""
-
-    right: int
-    asked: int
-
-    @property
-    def share(self) -> float:
-        """Right of asked, 0 to 1."""
-        return self.right / self.asked
-
-    def interval(self) -> tuple[float, float]:
-        """The 95 % Wilson score interval of the share (Wilson 1927, as in Brown, Cai & DasGupta 2001, eq. 4)."""
-        z, n, p = 1.959964, self.asked, self.share
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-        return max(0.0, middle - half), min(1.0, middle + half)
-
-    def as_data(self) -> dict[str, Any]:
-        """For the JSON report."""
-        return {"right": self.right, "asked": self.asked, "share": self.share, "interval_95": self.interval()}
-
-
-def count(drawings: Sequence[Drawing]) -> dict[str, Score]:
-    """The scores of a kind of task, by what was asked."""
+def count(drawings: Sequence[Drawing]) -> dict[str, Share]:
+    """The scores of a kind of case, by what was asked."""
     marks = [mark for drawing in drawings for mark in drawing.marks()]
     rows = {name: [ok for asked, ok in marks if asked == name] for name in ORDER}
-    return {name: Score(sum(oks), len(oks)) for name, oks in rows.items() if oks}
+    return {name: Share(sum(oks), len(oks)) for name, oks in rows.items() if oks}
 
 
-class Examiner:
-    """Draws tasks with a pipeline and has them judged.
+class Evaluator:
+    """Draws cases with a pipeline and has them judged.
 
     Args:
         pipe: a FluxPipeline of the miniature's kind.
@@ -160,31 +137,31 @@ class Examiner:
         ).images
         return images
 
-    def planned(self, task: Task) -> list[Image.Image]:
+    def planned(self, case: Case) -> list[Image.Image]:
         """The pictures of one plan."""
-        assert task.plan is not None
-        plan = task.plan.model_copy(update={"negative_prompt": ""}) if self.true_cfg > 1 else task.plan
-        options = dict(self.options, num_images_per_prompt=task.images)
-        images: list[Image.Image] = self.regional(plan, seed=task.seed, **options).images
+        assert case.plan is not None
+        plan = case.plan.model_copy(update={"negative_prompt": ""}) if self.true_cfg > 1 else case.plan
+        options = dict(self.options, num_images_per_prompt=case.images)
+        images: list[Image.Image] = self.regional(plan, seed=case.seed, **options).images
         return images
 
     def draw(self, kind: str, n: int, seed: int = 0) -> Iterator[Drawing]:
         """All drawings of a kind, judged."""
-        todo = tasks(kind, n, seed)
+        todo = cases(kind, n, seed)
         if todo and todo[0].plan is None:
             for start in range(0, len(todo), self.batch):
                 part = todo[start : start + self.batch]
                 yield from self.judge(part, self.plain([t.prompt for t in part], [t.seed for t in part], part[0].size))
         else:
-            for task in todo:
-                yield from self.judge([task] * task.images, self.planned(task))
+            for case in todo:
+                yield from self.judge([case] * case.images, self.planned(case))
 
-    def judge(self, drawn: Sequence[Task], images: Sequence[Image.Image]) -> Iterator[Drawing]:
-        """Drawings of tasks and their pictures."""
-        for task, image in zip(drawn, images, strict=True):
-            boxes = [*(question.box for question in task.questions), None]
+    def judge(self, drawn: Sequence[Case], images: Sequence[Image.Image]) -> Iterator[Drawing]:
+        """Drawings of cases and their pictures."""
+        for case, image in zip(drawn, images, strict=True):
+            boxes = [*(expected.box for expected in case.expected), None]
             *found, whole = self.scorer.score_batch([image] * len(boxes), boxes)
-            yield Drawing(task, image, tuple(found), whole)
+            yield Drawing(case, image, tuple(found), whole)
 
     def seconds_per_image(self, repeats: int = 3) -> float:
         """The median time of drawing one plain picture."""
@@ -196,14 +173,14 @@ class Examiner:
         return sorted(spent)[repeats // 2]
 
 
-def table(title: str, scores: Mapping[str, Score], images: int) -> str:
+def table(title: str, scores: Mapping[str, Share], images: int) -> str:
     """A kind's scores as text: right/asked, percent, interval and a bar."""
     lines = [f"{title} ({images} pictures)"]
     for name, score in scores.items():
         low, high = (100 * x for x in score.interval())
-        full = round(20 * score.share)
+        full = round(20 * score.value)
         lines.append(
-            f"  {name:<14}{f'{score.right}/{score.asked}':>9}{100 * score.share:8.1f} %   "
+            f"  {name:<14}{f'{score.right}/{score.asked}':>9}{100 * score.value:8.1f} %   "
             f"[{low:5.1f}, {high:5.1f}]  {'█' * full}{'·' * (20 - full)}"
         )
     return "\n".join(lines)
@@ -212,7 +189,7 @@ def table(title: str, scores: Mapping[str, Score], images: int) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m strata.miniature.report", description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="miniature", help="miniature, a pipeline's folder, or a training run's")
-    parser.add_argument("--only", metavar="KIND,...", help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--only", metavar="KIND,...", help=f"of {', '.join(CASE_KINDS)}")
     parser.add_argument("--n", type=int, default=200, help="objects of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=20)
@@ -233,20 +210,20 @@ def run(args: argparse.Namespace) -> None:
     for name in ("n", "steps", "batch", "grid_count"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least 1")
-    kinds = args.only.split(",") if args.only else list(KINDS)
+    kinds = args.only.split(",") if args.only else list(CASE_KINDS)
     for kind in kinds:
-        tasks(kind, 1)  # an unknown kind is told before anything is drawn
+        cases(kind, 1)  # an unknown kind is refused before anything is drawn
     guidance = args.guidance if args.guidance is not None else 1.0 if args.true_cfg > 1 else 3.5
     pipe = load_pipeline(args.model)
-    examiner = Examiner(
+    evaluator = Evaluator(
         pipe, steps=args.steps, guidance=guidance, true_cfg=args.true_cfg, routing=args.routing, batch=args.batch
     )
     report: dict[str, Any] = {
         **{name: getattr(args, name) for name in ("model", "n", "seed", "steps", "true_cfg", "routing")},
         "guidance": guidance,
-        "scorer": examiner.scorer.facts,
+        "scorer": evaluator.scorer.facts,
         "autoencoder_db": psnr(pipe.vae, random_images(random.Random(f"autoencoder {args.seed}"), 200)),
-        "seconds_per_image": examiner.seconds_per_image(),
+        "seconds_per_image": evaluator.seconds_per_image(),
         "threads": torch.get_num_threads(),
         "kinds": {},
     }
@@ -257,18 +234,18 @@ def run(args: argparse.Namespace) -> None:
         f"{report['seconds_per_image']:.2f} s for one {SIZE}×{SIZE} picture on {report['threads']} threads"
     )
     for name, where in (("accuracy_on_renders", "renders"), ("accuracy_on_reconstructions", "reconstructions")):
-        if known := examiner.scorer.facts.get(name):
+        if known := evaluator.scorer.facts.get(name):
             print(f"scorer on {where}: " + ", ".join(f"{head} {100 * share:.1f} %" for head, share in known.items()))
     sheet: list[tuple[str, list[Card]]] = []
     for kind in kinds:
-        total = sum(task.images for task in tasks(kind, args.n, args.seed))
-        progress = tqdm(examiner.draw(kind, args.n, args.seed), desc=kind, total=total, disable=None, leave=False)
+        total = sum(case.images for case in cases(kind, args.n, args.seed))
+        progress = tqdm(evaluator.draw(kind, args.n, args.seed), desc=kind, total=total, disable=None, leave=False)
         drawings = list(progress)
         scores = count(drawings)
-        title = f"{kind}: {KINDS[kind].title}"
+        title = f"{kind}: {CASE_KINDS[kind].title}"
         print(f"\n{table(title, scores, len(drawings))}", flush=True)
         report["kinds"][kind] = {
-            "title": KINDS[kind].title,
+            "title": CASE_KINDS[kind].title,
             "pictures": len(drawings),
             "scores": {name: score.as_data() for name, score in scores.items()},
         }

@@ -1,6 +1,6 @@
 """The recipe of the miniature: `python -m strata.miniature.train --out runs/miniature`.
 
-Stages, each skipped where its result is in the folder already; flow and guidance go on from their last checkpoint:
+Stages, each skipped where its result is in the folder already, and each going on from its last checkpoint:
 autoencoder → T5 → CLIP → flow (rectified flow, EMA) → guidance (distillation) → pipeline (stock diffusers format).
 """
 
@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
-import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,14 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
-from strata.miniature.autoencoder import teach_autoencoder
+from strata.hierarchy.files import write_atomic
 from strata.miniature.checkpoint import assemble
-from strata.miniature.flow import Data, distil_guidance, teach_flow
-from strata.miniature.report import ALL, Examiner, count
-from strata.miniature.text import teach_clip, teach_t5
+from strata.miniature.report import ALL, Evaluator, count
+from strata.miniature.training.autoencoder import train_autoencoder
+from strata.miniature.training.data import Data
+from strata.miniature.training.flow import distil_guidance, train_flow
+from strata.miniature.training.loop import write_whole, write_whole_folder
+from strata.miniature.training.text import train_clip, train_t5
 
 logger = logging.getLogger(__name__)
 
@@ -34,38 +35,20 @@ def note(out: Path, **facts: Any) -> None:
     path = out / "record.json"
     record = json.loads(path.read_text()) if path.exists() else {}
     record.update(facts)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=1) + "\n")
-    part.replace(path)
+    write_atomic(path, json.dumps(record, indent=1) + "\n")
 
 
-def save_folder(saver: Any, folder: Path) -> None:
-    """`saver(folder)` all or nothing: into a neighbour first, then renamed."""
-    part = folder.with_name(folder.name + ".part")
-    saver(str(part))
-    if folder.exists():  # of a stage that was interrupted between its folders
-        shutil.rmtree(folder)
-    os.replace(part, folder)
-
-
-def save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
-    """One safetensors file, all or nothing."""
-    part = path.with_suffix(".part")
-    save_file(weights, part)
-    part.replace(path)
-
-
-def texts(out: Path, t5_steps: int, clip_steps: int) -> tuple[Any, Any, Any, Any]:
-    """The taught text encoders with their tokenizers: T5 tokenizer, T5, CLIP tokenizer, CLIP."""
+def texts(out: Path, t5_steps: int, clip_steps: int, device: str) -> tuple[Any, Any, Any, Any]:
+    """The trained text encoders with their tokenizers: T5 tokenizer, T5, CLIP tokenizer, CLIP."""
     if not (out / "text_encoder_2").exists():
-        t5_tokenizer, t5, score = teach_t5(t5_steps)
-        save_folder(t5_tokenizer.save_pretrained, out / "tokenizer_2")
-        save_folder(t5.save_pretrained, out / "text_encoder_2")
+        t5_tokenizer, t5, score = train_t5(out, t5_steps, device=device)
+        write_whole_folder(out / "tokenizer_2", t5_tokenizer.save_pretrained)
+        write_whole_folder(out / "text_encoder_2", t5.save_pretrained)
         note(out, t5_words_tagged_right=score)
     if not (out / "text_encoder").exists():
-        clip_tokenizer, clip, score = teach_clip(clip_steps)
-        save_folder(clip_tokenizer.save_pretrained, out / "tokenizer")
-        save_folder(clip.save_pretrained, out / "text_encoder")
+        clip_tokenizer, clip, score = train_clip(out, clip_steps, device=device)
+        write_whole_folder(out / "tokenizer", clip_tokenizer.save_pretrained)
+        write_whole_folder(out / "text_encoder", clip.save_pretrained)
         note(out, clip_words_told_right=score)
     return (
         T5TokenizerFast.from_pretrained(out / "tokenizer_2"),
@@ -86,9 +69,9 @@ def score(out: Path, weights: dict[str, torch.Tensor]) -> dict[str, float]:
     Drawn with true classifier-free guidance 3 in 20 steps: before its distillation the flow has no other.
     """
     pipe = assemble(out, {name: x.cpu() for name, x in weights.items()})
-    examiner = Examiner(pipe, guidance=1.0, true_cfg=3.0, batch=14)
+    evaluator = Evaluator(pipe, guidance=1.0, true_cfg=3.0, batch=14)
     kinds = ("single", "two-named", "128x64")
-    return {kind: count(list(examiner.draw(kind, 28)))[ALL].share for kind in kinds}
+    return {kind: count(list(evaluator.draw(kind, 28)))[ALL].value for kind in kinds}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -102,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--guidance-samples", type=int, default=24_000)
     parser.add_argument("--score-every", type=int, default=40_000, help="samples between scores of the flow")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="of flow and guidance")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args(argv)
     for name, value in vars(args).items():
         if isinstance(value, int) and value < 1:
@@ -113,17 +96,19 @@ def main(argv: list[str] | None = None) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
     if not (out / "vae").exists():
-        save_folder(teach_autoencoder(args.vae_steps).save_pretrained, out / "vae")
-    t5_tokenizer, t5, clip_tokenizer, clip = texts(out, args.t5_steps, args.clip_steps)
+        vae = train_autoencoder(out, args.vae_steps, device=args.device)
+        write_whole_folder(out / "vae", vae.save_pretrained)
+    t5_tokenizer, t5, clip_tokenizer, clip = texts(out, args.t5_steps, args.clip_steps, args.device)
     if not (out / "guidance.safetensors").exists():
         data = Data(autoencoder(out), t5, clip, (t5_tokenizer, clip_tokenizer), torch.device(args.device))
         if not (out / "flow.safetensors").exists():
-            weights = teach_flow(data, out, args.flow_samples, partial(score, out), args.score_every)
-            save_weights(weights, out / "flow.safetensors")
+            weights = train_flow(data, out, args.flow_samples, partial(score, out), args.score_every)
+            write_whole(out / "flow.safetensors", partial(save_file, weights))
         teacher = load_file(out / "flow.safetensors", device=args.device)
-        save_weights(distil_guidance(data, teacher, out, args.guidance_samples), out / "guidance.safetensors")
+        weights = distil_guidance(data, teacher, out, args.guidance_samples)
+        write_whole(out / "guidance.safetensors", partial(save_file, weights))
     pipe = assemble(out, load_file(out / "guidance.safetensors"))
-    save_folder(lambda folder: pipe.to(torch.float16).save_pretrained(folder), out / "pipeline")
+    write_whole_folder(out / "pipeline", pipe.to(torch.float16).save_pretrained)
     logger.info("done: %s", out / "pipeline")
 
 

@@ -13,8 +13,8 @@ from strata.analysis.following import Acting, following
 from strata.analysis.probe import Probe
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.miniature.language import Backdrop, Thing
-from strata.miniature.scenes import Placed, Scene
+from strata.miniature.world.language import Backdrop, Thing
+from strata.miniature.world.scenes import Placed, Scene
 from tests.analysis.probes import COLS, LEFT, PLAN, RIGHT, ROWS, made_probe, make_clip, picture
 
 

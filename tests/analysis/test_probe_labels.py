@@ -9,7 +9,7 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.grid import TokenGrid
 from strata.injection.streams import Stream
 from strata.layers.routing import Routing
-from strata.miniature.text import t5_tokenizer
+from strata.miniature.model.text import t5_tokenizer
 from tests.injection.drawings import program_of
 
 TOKENIZER = t5_tokenizer()

@@ -11,8 +11,8 @@ from strata.analysis.restyle import WAYS, Setup, compared, edge_similarity, hull
 from strata.analysis.statistics import wilson
 from strata.analysis.trials import Journal, Judge
 from strata.hierarchy.errors import InputError
-from strata.miniature.language import HELD_OUT
-from strata.miniature.truth import render
+from strata.miniature.world.language import HELD_OUT
+from strata.miniature.world.truth import render
 
 
 def test_scenes_are_held_out_and_change_colour_and_surface_alone() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from strata.analysis.trials import Journal, trials
 from strata.hierarchy.errors import InputError
-from strata.miniature.truth import region_thing
+from strata.miniature.world.truth import region_thing
 
 
 @pytest.mark.parametrize("regions", [1, 2, 3, 4, 6, 8])

@@ -24,7 +24,7 @@ from diffusers import (
 from PIL import Image
 
 from strata.hierarchy.plan import ScenePlan
-from strata.miniature.text import clip_tokenizer, new_clip, new_t5, t5_tokenizer
+from strata.miniature.model.text import clip_tokenizer, new_clip, new_t5, t5_tokenizer
 
 SIZE: dict[str, Any] = {
     "num_attention_heads": 2,

@@ -9,14 +9,16 @@ import pytest
 
 from strata.hierarchy.plan import ScenePlan
 from strata.llm.answer import answer_form, json_schema
-from strata.llm.bundled import WEIGHTS, BundledBackend
+from strata.llm.backends.bundled import WEIGHTS
+from strata.llm.backends.bundled.answers import truth_matches
+from strata.llm.backends.bundled.backend import BundledBackend
+from strata.llm.backends.bundled.lessons import EXERCISES, exercises
 from strata.llm.draft import Draft
 from strata.llm.errors import LlmError, PlanError
 from strata.llm.instructions import Instructions
 from strata.llm.planner import Planner
 from strata.llm.protocol import Message, Question
 from strata.llm.wording import Brief, Known
-from strata.miniature.planning_tasks import EXERCISES, exercises, truth_matches
 from tests.llm.scripted import details, layout
 
 PROMPT = "a red striped circle on the left and a blue dotted square on the right"

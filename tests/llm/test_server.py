@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from strata.hierarchy.errors import InputError
+from strata.llm.backends.server import LARGEST_BODY, ServerBackend
 from strata.llm.errors import LlmError
-from strata.llm.server import LARGEST_BODY, ServerBackend
 from tests.llm.hostile import ANSWER, QUESTION, Asked, Book, Handler, completion, free_port, hostile_server
 
 KEY = "sk-secret-0123456789"

@@ -21,12 +21,13 @@ import pytest
 from strata.hierarchy.errors import StrataError
 from strata.hierarchy.plan import ScenePlan
 from strata.llm.answer import MOST_REGIONS, Form, Task, answer_form, json_schema
+from strata.llm.backends.bundled.answers import truth_matches
+from strata.llm.backends.bundled.lessons import Exercise, exercises
+from strata.llm.backends.server import ServerBackend
 from strata.llm.errors import LlmError
 from strata.llm.many import plan_many
 from strata.llm.planner import Planner, Request
 from strata.llm.protocol import Message, Question
-from strata.llm.server import ServerBackend
-from strata.miniature.planning_tasks import Exercise, exercises, truth_matches
 from tests.llm.hostile import free_port
 
 ROOT = Path(__file__).parents[2]

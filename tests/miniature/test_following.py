@@ -3,12 +3,12 @@
 import pytest
 
 from strata.miniature.checkpoint import load_pipeline
-from strata.miniature.report import ALL, Examiner, count
+from strata.miniature.report import ALL, Evaluator, count
 
 
 @pytest.fixture(scope="module")
-def examiner() -> Examiner:
-    return Examiner(load_pipeline())
+def evaluator() -> Evaluator:
+    return Evaluator(load_pipeline())
 
 
 @pytest.mark.slow
@@ -25,14 +25,14 @@ def examiner() -> Examiner:
         ("levels-2", ALL, 0.85),
     ],
 )
-def test_following(examiner: Examiner, kind: str, attribute: str, least: float) -> None:
-    scores = count(list(examiner.draw(kind, 40, seed=11)))
-    assert scores[attribute].share >= least, scores
+def test_following(evaluator: Evaluator, kind: str, attribute: str, least: float) -> None:
+    scores = count(list(evaluator.draw(kind, 40, seed=11)))
+    assert scores[attribute].value >= least, scores
 
 
 @pytest.mark.slow
-def test_isolated_regions_follow_better_than_open_ones(examiner: Examiner) -> None:
+def test_isolated_regions_follow_better_than_open_ones(evaluator: Evaluator) -> None:
     """Regions that never stand on their own run into each other: what the default routing is for."""
-    alone = count(list(examiner.draw("alone-2", 40, seed=12)))[ALL].share
-    together = Examiner(examiner.pipe, routing="uniform")
-    assert alone > count(list(together.draw("alone-2", 40, seed=12)))[ALL].share + 0.2
+    alone = count(list(evaluator.draw("alone-2", 40, seed=12)))[ALL].value
+    together = Evaluator(evaluator.pipe, routing="uniform")
+    assert alone > count(list(together.draw("alone-2", 40, seed=12)))[ALL].value + 0.2

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strata.hierarchy.errors import InputError
-from strata.miniature.language import (
+from strata.miniature.world.language import (
     COLOURS,
     HELD_OUT,
     PATTERNS,

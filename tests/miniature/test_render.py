@@ -7,9 +7,9 @@ import pytest
 import strata.configs
 from strata.hierarchy.areas import pixel_mask
 from strata.hierarchy.plan import Region, ScenePlan, Texts
-from strata.miniature.language import COLOURS, PATTERNS, SHAPES, SURFACES, TONES, Backdrop, Thing
-from strata.miniature.render import PERIOD, RGB, TONE, Pixels, fit, paint_backdrop, paint_thing
-from strata.miniature.truth import plan_backdrop, region_thing, render
+from strata.miniature.world.language import COLOURS, PATTERNS, SHAPES, SURFACES, TONES, Backdrop, Thing
+from strata.miniature.world.render import PERIOD, RGB, TONE, Pixels, fit, paint_backdrop, paint_thing
+from strata.miniature.world.truth import plan_backdrop, region_thing, render
 
 PLANS = sorted((Path(strata.configs.__path__[0]) / "plans").glob("*.yaml"))
 

@@ -3,8 +3,8 @@ import random
 import numpy as np
 import pytest
 
-from strata.miniature.language import HELD_OUT, SHAPES, SURFACES
-from strata.miniature.scenes import Scene, halves, quarters, random_scene, token_labels
+from strata.miniature.world.language import HELD_OUT, SHAPES, SURFACES
+from strata.miniature.world.scenes import Scene, halves, quarters, random_scene, token_labels
 
 CANVASES = [(64, 64), (32, 64), (64, 32), (32, 32), (96, 64), (128, 64)]
 

@@ -6,11 +6,13 @@ import torch
 from PIL import Image
 
 from strata.hierarchy.errors import InputError
-from strata.miniature.autoencoder import to_tensor
-from strata.miniature.language import Backdrop, Thing
-from strata.miniature.render import paint_backdrop, paint_thing
-from strata.miniature.scenes import Placed, Scene, halves, quarters, random_scene
-from strata.miniature.scorer import HEADS, IGNORED, SIDE, WEIGHTS, Scorer, accuracy, teach_scorer, view, view_labels
+from strata.miniature.training.scorer import train_scorer
+from strata.miniature.world.language import Backdrop, Thing
+from strata.miniature.world.render import paint_backdrop, paint_thing
+from strata.miniature.world.scenes import Placed, Scene, halves, quarters, random_scene
+from strata.miniature.world.scorer import HEADS, IGNORED, SIDE, WEIGHTS, Scorer, view
+from strata.miniature.world.tensors import to_tensor
+from strata.miniature.world.views import accuracy, view_labels
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,7 @@ def test_labels_of_views() -> None:
 
 def test_teaching_saving_and_loading(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("scorer")
-    taught = teach_scorer(1.0, seed=3)
+    taught = train_scorer(folder / "run", seconds=1.0, seed=3)
     assert taught.facts["taught"][0]["views"] > 0
     taught.save(folder)
     loaded = Scorer.load(folder)

@@ -5,9 +5,7 @@ import pytest
 import torch
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
-from strata.miniature.language import WORDS, caption_segments, join
-from strata.miniature.scenes import random_scene
-from strata.miniature.text import (
+from strata.miniature.model.text import (
     CLIP_WIDTH,
     MAX_LENGTH,
     T5_WIDTH,
@@ -16,6 +14,8 @@ from strata.miniature.text import (
     new_t5,
     t5_tokenizer,
 )
+from strata.miniature.world.language import WORDS, caption_segments, join
+from strata.miniature.world.scenes import random_scene
 
 
 @pytest.fixture(scope="module")

@@ -12,60 +12,35 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from strata.llm.answer import answer_form, json_schema
-from strata.llm.errors import LlmError, PlanError
-from strata.llm.places import place_of
-from strata.llm.protocol import Message, Question
-from strata.llm.wording import Brief, Known
-from strata.miniature.language import Backdrop, parse_backdrop, parse_thing
-from strata.miniature.planning_language import (
+import numpy as np
+
+from strata.hierarchy.extras import needs_extra
+from strata.llm.answer import Task, answer_form, json_schema
+from strata.llm.backends.bundled import MINIATURE, WEIGHTS
+from strata.llm.backends.bundled.answers import right_answer, settle
+from strata.llm.backends.bundled.checks import (
+    CONNECT,
     UNDERSTOOD,
-    Told,
+    check_prompt,
     counted,
     difference,
     lost,
     named_shapes,
+    names_places,
     refusal,
-    tells_places,
     unknown,
 )
-from strata.miniature.planning_tasks import answer as right_answer
-from strata.miniature.planning_tasks import settle
+from strata.llm.backends.bundled.phrasing import ScenePrompt
+from strata.llm.errors import LlmError
+from strata.llm.places import place_of
+from strata.llm.protocol import Message, Question
+from strata.llm.wording import Brief, Known
+from strata.miniature.world.language import Backdrop, parse_backdrop, parse_thing
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
-
-WEIGHTS = Path(__file__).resolve().parents[1] / "miniature" / "weights_planner"
-"""A `save_pretrained` folder of a LlamaForCausalLM and its tokenizer; vLLM serves it as it is."""
-CONNECT = "for other prompts connect a real LLM: --llm http://host:port/v1 (strata serve-llm MODEL starts one)"
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What a question's user turn tells."""
-
-    task: str
-    prompt: str
-    size: tuple[int, int]
-    known: tuple[Known, ...]
-
-    @property
-    def contents(self) -> tuple[str | None, ...]:
-        """Of the known regions."""
-        return tuple(known.content for known in self.known)
-
-    @property
-    def matched(self) -> bool:
-        """Whether regions are known that may stand in another order than the prompt's objects.
-
-        The details of regions that the model itself laid out are asked for in the prompt's order.
-        """
-        told = [named_shapes(content or "") for content in self.contents]
-        own = named_shapes(self.prompt)
-        in_order = len(set(own)) == len(own) and told == [[shape] for shape in own]
-        return bool(self.known) and not (self.task == "details" and in_order)
 
 
 @dataclass(frozen=True)
@@ -84,7 +59,7 @@ class BundledBackend:
     """
 
     def __init__(self, folder: Path = WEIGHTS) -> None:
-        self.name, self.model = "miniature", "strata-miniature-planner"
+        self.name, self.model = MINIATURE, "strata-miniature-planner"
         self.concurrency, self.batched = 16, True
         self.base: Literal["prompt", "topic"] = "topic"
         self.folder = folder
@@ -93,8 +68,7 @@ class BundledBackend:
 
     def check(self, prompt: str) -> None:
         """Raises `PlanError` for a prompt outside the language; says what it does not know and what it does."""
-        if reason := refusal(prompt):
-            raise PlanError(prompt, f"{reason}; it understands {UNDERSTOOD}; {CONNECT}")
+        check_prompt(prompt)
 
     def ask(self, question: Question) -> str:
         """The answer's text. Raises `LlmError`."""
@@ -105,42 +79,33 @@ class BundledBackend:
 
     def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The answers, in order, written side by side."""
-        asked = [_read(question) for question in questions]
-        answers: list[str | LlmError] = [a if isinstance(a, LlmError) else "" for a in asked]
-        direct = [i for i, a in enumerate(asked) if isinstance(a, _Asked) and not a.matched]
-        matched = [i for i, a in enumerate(asked) if isinstance(a, _Asked) and a.matched]
-        written = self._answers([questions[i] for i in direct]) if direct else []
-        filled = self._filled([a for a in asked if isinstance(a, _Asked) and a.matched]) if matched else []
-        for i, text in zip([*direct, *matched], [*written, *filled], strict=True):
-            about = asked[i]
-            assert isinstance(about, _Asked)
-            answers[i] = text if isinstance(text, LlmError) else _checked(questions[i], about, text)
-        return answers
+        briefs = [_read(question) for question in questions]
+        known = {i: brief for i, brief in enumerate(briefs) if isinstance(brief, Brief) and _in_another_order(brief)}
+        direct = [i for i, brief in enumerate(briefs) if isinstance(brief, Brief) and i not in known]
+        answers = dict(zip(direct, self._write([questions[i] for i in direct]), strict=True))
+        answers |= zip(known, self._match(list(known.values())), strict=True)
+        return [brief if isinstance(brief, LlmError) else _checked(brief, answers[i]) for i, brief in enumerate(briefs)]
 
-    def _answers(self, questions: Sequence[Question]) -> list[str | LlmError]:
-        with self._lock:
-            return self._write(questions)
-
-    def _filled(self, asked: Sequence[_Asked]) -> list[str | LlmError]:
+    def _match(self, briefs: Sequence[Brief]) -> list[str | LlmError]:
         """Answers about regions that are known already.
 
         The model reads the prompt as if nothing were known, and what it finds is dealt out to the regions by the rule
-        of `planning_tasks.settle`: by shape, colour, surface and side.
+        of `answers.settle`: by shape, colour, surface and side.
         """
-        told: list[Told | LlmError] = []
-        layouts = self._plainly([Brief("layout", a.prompt, *a.size) for a in asked])
-        briefs = []
-        for about, layout in zip(asked, layouts, strict=True):
+        layouts = self._ask_anew([Brief("layout", b.prompt, b.width, b.height) for b in briefs])
+        finer = []
+        for brief, layout in zip(briefs, layouts, strict=True):
             objects = [] if isinstance(layout, LlmError) else layout["objects"]
             regions = [Known(tuple(item["box"]), item["content"]) for item in objects]
-            briefs.append(Brief("details", about.prompt, *about.size, None, regions))
-        looks = self._plainly([b for b in briefs if b.regions])
-        for about, layout in zip(asked, layouts, strict=True):
+            finer.append(replace(brief, task="details", count=None, regions=regions))
+        looks = self._ask_anew([brief for brief in finer if brief.regions])
+        answers: list[str | LlmError] = []
+        for brief, layout in zip(briefs, layouts, strict=True):
             found = layout if isinstance(layout, LlmError) else looks.pop(0)
-            told.append(found if isinstance(found, LlmError) else _told(about.prompt, layout, found))
-        return [t if isinstance(t, LlmError) else _dealt(about, t) for about, t in zip(asked, told, strict=True)]
+            answers.append(found if isinstance(found, LlmError) else _dealt(brief, _scene(brief.prompt, layout, found)))
+        return answers
 
-    def _plainly(self, briefs: Sequence[Brief]) -> list[Any]:
+    def _ask_anew(self, briefs: Sequence[Brief]) -> list[Any]:
         """The checked answers to questions of the planner's own making, as data; or why there is none."""
         questions = [
             Question(
@@ -150,27 +115,24 @@ class BundledBackend:
             )
             for brief in briefs
         ]
-        found: list[Any] = []
-        for question, brief, text in zip(questions, briefs, self._answers(questions) if questions else [], strict=True):
-            about = _Asked(brief.task, brief.prompt, (brief.width, brief.height), tuple(brief.regions))
-            checked = text if isinstance(text, LlmError) else _checked(question, about, text)
-            found.append(checked if isinstance(checked, LlmError) else json.loads(checked))
-        return found
+        texts = map(_checked, briefs, self._write(questions))
+        return [text if isinstance(text, LlmError) else json.loads(text) for text in texts]
 
     def close(self) -> None:
         """Frees memory."""
         self._loaded = None
 
     def load(self) -> None:
-        """Reads the model, if it is not read yet. Raises `LlmError`."""
+        """Reads the model, if it is not read yet. Raises `LlmError`, and `InputError` where a library is missing."""
         if self._loaded is not None:
             return
         if not (self.folder / "config.json").is_file():
             raise LlmError(f"{self.folder}: the planner's weights are missing; reinstall strata, or {CONNECT}")
-        import llguidance.hf
-        import torch
-        from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
-        from transformers.utils import logging
+        with needs_extra("miniature"):
+            import llguidance.hf
+            import torch
+            from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+            from transformers.utils import logging
 
         tokenizer = PreTrainedTokenizerFast.from_pretrained(self.folder)
         progress = logging.is_progress_bar_enabled()
@@ -184,8 +146,13 @@ class BundledBackend:
         self._loaded = _Loaded(model, tokenizer, grammar)
 
     def _write(self, questions: Sequence[Question]) -> list[str | LlmError]:
+        """The model's answers, one caller at a time."""
+        with self._lock:
+            return self._decode(questions) if questions else []
+
+    def _decode(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """Greedy decoding of all questions at once, each under its own grammar."""
-        import numpy as np
+        self.load()
         import torch
         from llguidance.numpy import (
             allocate_token_bitmask,
@@ -193,7 +160,6 @@ class BundledBackend:
             fill_next_token_bitmask,
         )
 
-        self.load()
         assert self._loaded is not None
         model, tokenizer = self._loaded.model, self._loaded.tokenizer
         matchers = [self._matcher(question) for question in questions]
@@ -252,36 +218,47 @@ class BundledBackend:
         return LLMatcher(self._loaded.grammar, grammar)
 
 
+def _in_another_order(brief: Brief) -> bool:
+    """Whether regions are known that may stand in another order than the prompt's objects.
+
+    The details of regions that the model itself laid out are asked for in the prompt's order.
+    """
+    shapes = [named_shapes(region.content or "") for region in brief.regions]
+    own = named_shapes(brief.prompt)
+    in_order = len(set(own)) == len(own) and shapes == [[shape] for shape in own]
+    return bool(brief.regions) and not (brief.task == "details" and in_order)
+
+
 _REGION = re.compile(r"Region \d+(?:: [a-z ]+ \[([\d, ]+)\])?(?:: (.*))?")
 
 
-def _told(prompt: str, layout: Any, looks: Any) -> Told:
-    """What the model's answers say that a prompt tells."""
-    sided = tells_places(prompt)
+def _scene(prompt: str, layout: Any, looks: Any) -> ScenePrompt:
+    """What the model's answers say that a prompt asks for."""
+    sided = names_places(prompt)
     things = []
     for item, look in zip(layout["objects"], looks["objects"], strict=True):
         thing = parse_thing(f"{item['content']}, {look['colour']}, {look['texture']}")
         side = place_of(tuple(item["box"])) if sided else None
         things.append(replace(thing, side=None if side == "everywhere" else side))
     pattern = parse_backdrop(layout["background"]).pattern
-    return Told(prompt, tuple(things), Backdrop(pattern, looks["background"] or None))
+    return ScenePrompt(prompt, tuple(things), Backdrop(pattern, looks["background"] or None))
 
 
-def _dealt(asked: _Asked, told: Told) -> str:
-    """The answer to a question with known regions, of what its prompt tells."""
-    truth = settle(told, *asked.size, asked.known)
-    box, content = (any(getattr(k, name) is None for k in asked.known) for name in ("box", "content"))
-    data = right_answer(asked.task, truth, box=box, content=content)  # type: ignore[arg-type]
+def _dealt(brief: Brief, scene: ScenePrompt) -> str:
+    """The answer to a question with known regions, of what its prompt asks for."""
+    truth = settle(scene, brief.width, brief.height, brief.regions)
+    box, content = (any(getattr(k, name) is None for k in brief.regions) for name in ("box", "content"))
+    data = right_answer(brief.task, truth, box=box, content=content)
     return json.dumps(data, separators=(",", ":"))
 
 
-def _read(question: Question) -> _Asked | LlmError:
+def _read(question: Question) -> Brief | LlmError:
     """What is asked, or why it cannot be answered."""
     turns = [m.content for m in question.messages if m.role == "user" and m.content.startswith("Task:")]
     lines = turns[-1].splitlines() if turns else []
-    told = [line for line in lines if line.startswith("Prompt: ")]
+    prompts = [line for line in lines if line.startswith("Prompt: ")]
     try:
-        prompt = json.loads(told[-1].removeprefix("Prompt: "))
+        prompt = json.loads(prompts[-1].removeprefix("Prompt: "))
     except (IndexError, ValueError):
         return _refused("the bundled planner answers questions of the planner's own form only")
     counts = [int(line.split()[1]) for line in lines if re.fullmatch(r"Regions: \d+", line)]
@@ -299,7 +276,8 @@ def _read(question: Question) -> _Asked | LlmError:
     things = counted(prompt).things
     if count is not None and count != things:
         return _refused(f"{count} regions are asked for, but the prompt names {things} objects; {CONNECT}")
-    return _Asked(lines[0].removeprefix("Task: "), prompt, (int(width), int(height)), known)
+    task = cast(Task, lines[0].removeprefix("Task: "))
+    return Brief(task, prompt, int(width), int(height), count, known)
 
 
 def _known(match: re.Match[str]) -> Known:
@@ -307,11 +285,13 @@ def _known(match: re.Match[str]) -> Known:
     return Known((corners[0], corners[1], corners[2], corners[3]) if corners else None, match[2])
 
 
-def _checked(question: Question, asked: _Asked, text: str) -> str | LlmError:
+def _checked(brief: Brief, text: str | LlmError) -> str | LlmError:
     """The answer, or why it is not to be trusted."""
+    if isinstance(text, LlmError):
+        return text
     data = json.loads(text)
-    objects, words = data["objects"], counted(asked.prompt)
-    known = asked.contents or (None,) * len(objects)
+    objects, words = data["objects"], counted(brief.prompt)
+    known = [region.content for region in brief.regions] or [None] * len(objects)
     fault = None
     if len(objects) != words.things or len(known) != len(objects):
         fault = f"tells {len(objects)} objects of {words.things}"
@@ -320,7 +300,7 @@ def _checked(question: Question, asked: _Asked, text: str) -> str | LlmError:
     if not fault:
         contents = [item.get("content") or content or "" for item, content in zip(objects, known, strict=True)]
         looks = [(item.get("colour"), item.get("texture")) for item in objects]
-        fault = lost(asked.prompt, contents, looks if "light" in data else None)
+        fault = lost(brief.prompt, contents, looks if "light" in data else None)
     if not fault and "light" in data:
         tone = counted(data.get("background_detail", data["background"]))
         fault = difference(words.of("tone"), tone.of("tone"))

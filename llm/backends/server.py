@@ -14,7 +14,8 @@ import httpx2
 import openai
 
 from strata.hierarchy.errors import InputError
-from strata.llm.backends import MINIATURE, check_miniature
+from strata.llm.backends.bundled import MINIATURE
+from strata.llm.backends.bundled.checks import check_prompt
 from strata.llm.errors import LlmError
 from strata.llm.protocol import Question
 
@@ -41,7 +42,7 @@ class ServerBackend:
 
     Raises:
         InputError: `address` is none.
-        LlmError: no model is given, and the server cannot tell its only one.
+        LlmError: no model is given, and the server does not have exactly one.
     """
 
     batched = False
@@ -84,7 +85,7 @@ class ServerBackend:
     def check(self, prompt: str) -> None:
         """Takes every prompt; where the model is the bundled planner, those that it understands."""
         if self.model == MINIATURE:
-            check_miniature(prompt)
+            check_prompt(prompt)
 
     def ask(self, question: Question) -> str:
         """The answer's text, as it came. Raises `LlmError`."""
