@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,9 +23,9 @@ from strata.analysis.clip_judge import ClipJudge
 from strata.analysis.roles import Curve
 from strata.analysis.statistics import Estimate, bootstrap
 from strata.analysis.trials import Journal, Judge, Trial, trials
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, SettingError
 from strata.injection.pipeline import RegionalPipeline
-from strata.layers.routing import Routing
+from strata.layers.routing import Routing, presets
 
 Layout = tuple[int, bool]
 SEARCHED: tuple[Layout, ...] = ((1, True), (2, True), (3, True), (4, True))
@@ -365,7 +366,7 @@ class Budget:
                 balance = grid * weighing[0] + (-(-grid // 3) + 1) * (weighing[1] - weighing[0])
                 if search * len(SEARCHED) + balance * len(LAYOUTS) <= scenes:
                     return cls(size, rungs, weighing)
-        raise InputError(f"--budget {pictures}: too few pictures to compare anything; at least {1000 * images}")
+        raise SettingError(f"<budget> {pictures}: too few pictures to compare anything; at least {1000 * images}")
 
 
 def calibrated(name: str, best: Candidate, balances: Sequence[Balance], model: str) -> Routing:
@@ -376,3 +377,73 @@ def calibrated(name: str, best: Candidate, balances: Sequence[Balance], model: s
     )
     data = best.routing(name).model_dump(mode="json", exclude_defaults=True)
     return Routing.model_validate({**data, "about": about, "balance": rule(balances)})
+
+
+def acting(curves: Sequence[Curve], blocks: int) -> dict[str, tuple[float, float]]:
+    """The stretches of blocks in which high and low texts act by themselves, from a study of roles.
+
+    Raises:
+        InputError: the study has no exact scores of texts alone.
+    """
+    found: dict[str, tuple[float, float]] = {}
+    for level, name in (("high", "shape as told"), ("low", "surface as told")):
+        for curve in curves:
+            if (curve.kind, curve.level, curve.axis, curve.name) == ("alone", level, "blocks", name):
+                found[level] = stretch(curve, blocks)
+    if len(found) < 2:
+        raise InputError("has no exact scores of texts heard alone; run `strata roles` without --kinds")
+    return found
+
+
+def calibrate(
+    examiner: Examiner,
+    name: str,
+    model: str,
+    budget: Budget,
+    acting: Mapping[str, tuple[float, float]],
+    *,
+    seed: int,
+    scale: int,
+    report_scenes: int,
+    facts: Mapping[str, Any],
+) -> tuple[Routing, list[Row]]:
+    """Searches, balances and reports.
+
+    Args:
+        examiner: draws and judges, and keeps what it found.
+        name: of the routing.
+        model: what its description calls the model.
+        budget: of the search.
+        acting: as the function of that name returns it; empty: unknown.
+        seed: of the candidates.
+        scale: canvases are so many times 64 pixels high.
+        report_scenes: of the report, for each of its layouts.
+        facts: what else goes into the evidence.
+
+    Returns:
+        The routing with its evidence, and its row and those of all presets, best first.
+    """
+    ranked = halve(examiner, candidates(budget.candidates, acting, seed), budget.rungs, SEARCHED, scale)
+    best = ranked[0][0]
+    balances = [weigh(examiner, best, layout, budget.weighing, scale) for layout in LAYOUTS]
+    routing = calibrated(name, best, balances, model)
+    rows = report(examiner, routing, [Routing.load(preset) for preset in presets()], report_scenes, scale)
+    searched = [{"candidate": asdict(candidate), "score": round(score, 4)} for candidate, score in ranked]
+    found = {"roles": acting, "searched": searched, "report_scenes": report_scenes * len(LAYOUTS)}
+    evidence = json.loads(json.dumps(evidence_of(best, balances, rows, {**facts, **found})))
+    return routing.model_copy(update={"evidence": evidence}), rows
+
+
+def report_table(rows: Sequence[Row]) -> str:
+    """The rows as text: score, objects, background, objects by number of regions."""
+    names = list(rows[0].by_regions)
+    width = max(len(row.routing) for row in rows) + 2
+    head = f"{'routing':{width}}{'score':>14}{'behind':>16}{'objects':>14}{'background':>14}"
+    lines = [head + "".join(f"{name:>9}" for name in names)]
+    for row in rows:
+        line = f"{row.routing:{width}}{row.score.text():>14}{row.behind.text():>16}"
+        line += f"{row.objects.text():>14}{row.background.text():>14}"
+        lines.append(line + "".join(f"{100 * row.by_regions[name].value:9.0f}" for name in names))
+    return "\n".join(
+        [*lines, "", "% right on scenes that took no part in the search, 95 % intervals; right: by regions"]
+    )

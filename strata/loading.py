@@ -3,21 +3,20 @@
 import json
 import logging
 import re
-import sys
-import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import quote
 from strata.miniature import WEIGHTS
 
 logger = logging.getLogger(__name__)
 
 MINIATURE = "miniature"
+FLUX_BLOCKS = (19, 38)
+"""Double and single blocks of FLUX.1."""
 MINIATURE_TOKEN = 8
 """Pixels a token of the miniature and of models trained by its recipe, whose pictures the exact scorer can judge."""
 
@@ -40,25 +39,25 @@ class ModelSource:
 
     def block_counts(self) -> tuple[int, int] | None:
         """How many double and single blocks the transformer has, where its configuration is at hand."""
-        folder = self.folder()
-        if folder is None:
-            return None
+        config = self._config("transformer")
         try:
-            config = json.loads((folder / "transformer" / "config.json").read_text(encoding="utf-8"))
             return int(config["num_layers"]), int(config["num_single_layers"])
-        except (OSError, ValueError, LookupError, TypeError):
-            return None  # loading will tell what is wrong
+        except (LookupError, ValueError, TypeError):
+            return None
 
     def token_size(self) -> int | None:
         """Pixels that one image token covers, along each side, where the model's configuration is at hand."""
-        folder = self.folder()
-        if folder is None:
-            return None
         try:
-            config = json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))
-            return int(2 ** len(config["block_out_channels"]))
-        except (OSError, ValueError, LookupError, TypeError):
-            return None  # loading will tell what is wrong
+            return int(2 ** len(self._config("vae")["block_out_channels"]))
+        except (LookupError, TypeError):
+            return None
+
+    def _config(self, part: str) -> Any:
+        folder = self.folder()
+        try:
+            return json.loads((folder / part / "config.json").read_text(encoding="utf-8")) if folder else {}
+        except (OSError, ValueError):
+            return {}  # loading will tell what is wrong
 
     def is_judged_exactly(self) -> bool:
         """Whether the miniature's exact scorer can judge the model's pictures."""
@@ -122,14 +121,23 @@ def choose_dtype(name: str, device: str) -> str:
     return "float32" if device == "cpu" else "bfloat16"
 
 
-def load_pipeline(source: ModelSource, dtype: str) -> Any:
-    """The pipeline with its weights as `dtype`, a name as `choose_dtype` returns it; `place` brings it to a device.
+def check_offload(offload: bool, device: str) -> None:
+    """Raises `SettingError` for offloading on a CPU, where it saves nothing."""
+    if offload and device == "cpu":
+        raise SettingError("<offload>: is for accelerators; on the CPU there is nowhere to offload to")
+
+
+def load_pipeline(source: ModelSource, dtype: str, device: str, offload: bool = False) -> Any:
+    """The pipeline with its weights as `dtype` on `device`, names as `choose_dtype` and `choose_device` return them.
+
+    With `offload` each of its models is there only while it is at work, which takes less memory.
 
     Raises:
         InputError: it cannot be had or read; says what to do.
     """
     import torch
 
+    check_offload(offload, device)
     try:
         if source.kind == "miniature":
             from strata import miniature
@@ -143,38 +151,24 @@ def load_pipeline(source: ModelSource, dtype: str) -> Any:
             pipe = DiffusionPipeline.from_pretrained(
                 str(source.folder() or source.name), torch_dtype=getattr(torch, dtype)
             )
-        return pipe
     except (MemoryError, torch.OutOfMemoryError, InputError):
         raise
     except Exception as error:  # what libraries raise for damaged or missing files is of many types
         logger.debug("loading %s failed", source.name, exc_info=True)
         reason = _hub_reason(error) if source.kind == "hub" else f"cannot be loaded: {_first_line(error)}"
-        raise InputError(f"model {quote(source.name)}: {reason}") from error
-
-
-def place(pipe: Any, device: str, offload: bool) -> None:
-    """Brings a pipeline to `device`; with `offload`, each of its models only while it is at work (less memory).
-
-    Raises:
-        InputError: `offload` on a CPU, where it saves nothing.
-    """
-    check_offload(offload, device)
+        raise SettingError(f"model {quote(source.name)}: {reason}") from error
     if offload:
         pipe.enable_model_cpu_offload(device=device)
     else:
         pipe.to(device)
-
-
-def check_offload(offload: bool, device: str) -> None:
-    """Raises `InputError` for offloading on a CPU, where it saves nothing."""
-    if offload and device == "cpu":
-        raise InputError("--offload: is for accelerators; on the CPU there is nowhere to offload to")
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
 
 
 def _hub_reason(error: BaseException) -> str:
     from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
 
-    elsewhere = "or download it elsewhere (hf download OWNER/NAME --local-dir FOLDER) and give the folder as --model"
+    elsewhere = "or download it elsewhere (hf download OWNER/NAME --local-dir FOLDER) and give the folder as <model>"
     chain = list(_causes(error))
     if any(isinstance(cause, GatedRepoError) for cause in chain):
         return "is gated: accept its licence on its page at huggingface.co, then log in here (hf auth login)"
@@ -201,26 +195,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """While the context lasts, diffusers and transformers tell errors only, and progress only to a terminal."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_before = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # before diffusers is imported, which makes transformers complain
-    from diffusers.utils import logging as diffusers_logging
-
-    diffusers_before = diffusers_logging.get_verbosity()
-    diffusers_logging.set_verbosity_error()
-    with ExitStack() as undo, warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is deprecated, but `dtype` is too new
-        undo.callback(transformers_logging.set_verbosity, transformers_before)
-        undo.callback(diffusers_logging.set_verbosity, diffusers_before)
-        if not sys.stderr.isatty():
-            for library in (transformers_logging, diffusers_logging):
-                if library.is_progress_bar_enabled():
-                    library.disable_progress_bar()
-                    undo.callback(library.enable_progress_bar)
-        yield

@@ -1,0 +1,387 @@
+"""The engine: settings in, events and pictures out. Prints nothing, writes nothing, can be cancelled.
+
+    job = prepare(DrawSettings(seed=1), source)      # everything that can be checked without weights
+    with Engine.open(job) as engine:                 # loads the model
+        for event in engine.draw(job):               # Started, Step, Step, …, Picture
+            ...
+
+Engines share nothing; several can be open in one process. (The number of threads that torch uses on a CPU belongs to
+the process: pictures that two engines draw at the same time on a CPU may round differently from their records.)
+"""
+
+import contextvars
+import inspect
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from strata.hierarchy.errors import InputError, SettingError
+from strata.job import Job
+from strata.layers.schedule import Schedule
+from strata.loading import load_pipeline
+from strata.record import Record, RunSettings
+from strata.source import decode_picture
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from strata.injection.pipeline import RegionalPipeline
+    from strata.injection.streams import Swap
+
+GUIDANCE, FILL_GUIDANCE = 3.5, 30.0
+IMAGE_STRENGTH = 0.6
+
+
+@dataclass(frozen=True)
+class Started:
+    """The job fits the model, and drawing begins. `settings` has all defaults filled in and the first seed."""
+
+    settings: RunSettings
+    schedule: Schedule | None
+    """The routing as it is applied; None for a plain job."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Step `number` of `total` of the picture with this index is done."""
+
+    index: int
+    number: int
+    total: int
+    preview: Callable[[], "Image.Image"]
+    """Decodes the latents of this step. Call it before asking for the next event: the run waits meanwhile."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture."""
+
+    index: int
+    image: "Image.Image"
+    seed: int
+    seconds: float
+    record: Record
+    """Draws it again, beside the job's plan, routing and files."""
+
+
+Event = Started | Step | Picture
+
+
+class _Cancelled(Exception):
+    """Ends the run of a pipeline from within."""
+
+
+class Engine:
+    """A loaded model that draws jobs, one at a time.
+
+    Args:
+        pipe: a loaded diffusers FLUX pipeline; the engine places it.
+        job: names its model, device and data type.
+
+    Raises:
+        InputError: the job does not fit the pipeline.
+        UnsupportedError: the pipeline is in a mode that regional prompting cannot work with.
+    """
+
+    def __init__(self, pipe: Any, job: Job) -> None:
+        self.pipe = pipe
+        self._loaded = type(pipe)
+        self._model, self._device, self._dtype, self._offload = job.model, job.device, job.dtype, job.given.offload
+        self._regional: RegionalPipeline | None = None
+        self._cancel = threading.Event()
+        self.check(job)
+
+    @classmethod
+    def open(cls, job: Job) -> Self:
+        """Loads the model of a job and checks the job with it.
+
+        Raises:
+            StrataError: the model cannot be had or read, there is too little memory, or as the constructor.
+        """
+        with _out_of_memory():
+            return cls(load_pipeline(job.model, job.dtype, job.device, job.given.offload), job)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the model."""
+        self.pipe = self._regional = None
+
+    def cancel(self) -> None:
+        """Ends what is being drawn after the current step, from any thread; `draw` then ends without a picture."""
+        self._cancel.set()
+
+    def check(self, job: Job) -> None:
+        """Raises `StrataError` for what can be known about a job only of the loaded pipeline."""
+        if (job.model, job.device, job.dtype) != (self._model, self._device, self._dtype):
+            raise InputError(
+                f"job {job.name}: is for model {job.model.name} on {job.device} in {job.dtype}, not this one"
+            )
+        target, options = self.target(job), self._options(job, self.settings(job))
+        if not job.plain:
+            target.check(job.plan, swaps=_swaps(job), **options)
+
+    def settings(self, job: Job) -> RunSettings:
+        """What a job uses on this model, defaults filled in."""
+        import torch
+
+        self._choose_pipeline(job)
+        kind, takes = type(self.pipe).__name__, self.parameters
+        given, settings = job.given, job.settings
+        guidance, strength = settings.guidance, settings.image_strength
+        guided = bool(self.pipe.transformer.config.guidance_embeds) and "guidance_scale" in takes
+        if not guided and given.guidance is not None:
+            message = f"model {job.model.name} has no guidance and would ignore it; leave it out"
+            raise SettingError(f"<guidance> {given.guidance:g}: {message}")
+        if guided and guidance is None:
+            guidance = FILL_GUIDANCE if kind == "FluxFillPipeline" else GUIDANCE
+        if "strength" in takes:
+            strength = IMAGE_STRENGTH if strength is None else strength
+            if int(job.steps * strength) < 1:
+                raise SettingError(
+                    f"<image_strength> {strength:g}: leaves none of {job.steps} steps; raise one of them"
+                )
+        elif given.image_strength is not None:
+            message = "needs <image> too" if kind == "FluxPipeline" else f"{kind} takes none; leave it out"
+            raise SettingError(f"<image_strength> {given.image_strength:g}: {message}")
+        true_cfg = settings.true_cfg if job.plan.negative_prompt is not None else None
+        if true_cfg is not None and "true_cfg_scale" not in takes:
+            raise job.plan.error(("negative_prompt",), f"{kind} takes no negative prompt")
+        threads = job.threads or 0
+        return RunSettings(
+            model=job.model.name,
+            seed=job.seed,
+            steps=job.steps,
+            guidance=guidance if guided else None,
+            true_cfg=true_cfg,
+            image_strength=strength if "strength" in takes else None,
+            device=self._device,
+            dtype=self._dtype,
+            threads=threads if 1 <= threads <= (os.cpu_count() or 1) else torch.get_num_threads(),
+        )
+
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        """What the pipeline's call takes."""
+        return inspect.signature(self.pipe.__call__).parameters
+
+    def target(self, job: Job) -> Any:
+        """What draws the job: a `RegionalPipeline`, or for a plain job the stock pipeline. Observers attach to it."""
+        from strata.injection.pipeline import RegionalPipeline
+
+        self._choose_pipeline(job)
+        if job.plain:
+            return self.pipe
+        known = self._regional
+        if known is None or known.pipe is not self.pipe or known.routing != job.routing:
+            self._regional = known = RegionalPipeline(self.pipe, job.routing)
+        return known
+
+    def draw(self, job: Job, count: int = 1) -> Iterator[Event]:
+        """Draws `count` pictures of a job, of the seeds SEED, SEED+1, ….
+
+        The pipeline runs in a thread of its own, and only while the caller waits for the next event. A caller that
+        stops iterating ends the run after the current step, as `cancel` does.
+
+        Yields:
+            `Started`, then for every picture a `Step` after each denoising step and the `Picture`.
+
+        Raises:
+            StrataError: the job does not fit the model, or there is too little memory.
+        """
+        self._cancel.clear()
+        self.check(job)
+        settings, swaps = self.settings(job), _swaps(job)
+        options, target = self._options(job, settings), self.target(job)
+        yield Started(settings, None if job.plain else target.schedule(_steps_run(settings), job.plan))
+        for index in range(count):
+            if self._cancel.is_set():
+                return
+            own = settings.model_copy(update={"seed": settings.seed + index})
+            begin = time.perf_counter()
+
+            def call(seed: int = own.seed, **more: Any) -> Any:
+                if not job.plain:
+                    return target(job.plan, seed=seed, swaps=swaps, **options, **more).images[0]
+                return target(**_plain_options(target, job, seed), **options, **more).images[0]
+
+            with _out_of_memory():
+                image = yield from self._steps(call, index, own, job)
+            if image is None:
+                return
+            yield Picture(index, image, own.seed, time.perf_counter() - begin, job.record(own))
+
+    def _steps(
+        self, call: Callable[..., Any], index: int, settings: RunSettings, job: Job
+    ) -> Generator[Step, None, Any]:
+        """Calls the pipeline in a thread that waits after each step; returns its picture, or None where cancelled."""
+        steps: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
+        go_on, ended = threading.Semaphore(0), threading.Event()
+        images: list[Any] = []
+        errors: list[BaseException] = []
+
+        def after_step(pipe: Any, number: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            latents = tensors["latents"]
+            preview = lambda: self._decoded(latents, job)  # noqa: E731
+            steps.put(Step(index, number + 1, int(pipe.num_timesteps), preview))
+            go_on.acquire()
+            if ended.is_set() or self._cancel.is_set():
+                raise _Cancelled
+            return {}
+
+        def run() -> None:
+            pipe = self.pipe
+            try:
+                with _threads(settings):
+                    images.append(call(callback_on_step_end=after_step))
+            except BaseException as error:  # every error is the caller's, who waits in another thread
+                pipe.maybe_free_model_hooks()
+                errors.append(error)
+            finally:
+                steps.put(None)
+
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
+        thread.start()
+        try:
+            while (step := steps.get()) is not None:
+                yield step
+                go_on.release()
+        finally:
+            ended.set()
+            go_on.release()
+            thread.join()
+        if errors and not isinstance(errors[0], _Cancelled):
+            raise errors[0]
+        return images[0] if images and not self._cancel.is_set() else None
+
+    def _decoded(self, latents: Any, job: Job) -> "Image.Image":
+        """Latents as a picture, decoded as the pipeline itself does at the end."""
+        import torch
+
+        pipe, vae = self.pipe, self.pipe.vae
+        with torch.no_grad():
+            unpacked = pipe._unpack_latents(latents, job.plan.height, job.plan.width, pipe.vae_scale_factor)
+            scaled = unpacked / vae.config.scaling_factor + vae.config.shift_factor
+            pixels = vae.decode(scaled.to(vae.dtype), return_dict=False)[0]
+            image: Image.Image = pipe.image_processor.postprocess(pixels, output_type="pil")[0]
+            return image
+
+    def _choose_pipeline(self, job: Job) -> None:
+        """Makes `pipe` the pipeline that takes the job's input pictures, of the same parts.
+
+        Raises:
+            SettingError: the pipeline takes no such picture, or needs one that is not given.
+        """
+        if self._loaded.__name__ == "FluxPipeline":
+            from diffusers import FluxImg2ImgPipeline, FluxInpaintPipeline, FluxPipeline
+
+            wanted = FluxPipeline
+            if job.image is not None:
+                wanted = FluxImg2ImgPipeline if job.mask_image is None else FluxInpaintPipeline
+            if type(self.pipe) is not wanted:
+                if self._offload:
+                    self.pipe.remove_all_hooks()
+                self.pipe = wanted(**self.pipe.components)
+                self.pipe.set_progress_bar_config(disable=True)
+                if self._offload:
+                    self.pipe.enable_model_cpu_offload(device=self._device)
+            return
+        kind, takes = self._loaded.__name__, self.parameters
+        if "image" in takes and "control_image" in takes:
+            raise InputError(f"model {job.model.name}: {kind} takes two input pictures; use it from Python")
+        needs = {"image": "image" in takes or "control_image" in takes, "mask_image": "mask_image" in takes}
+        for field, name in (("image", job.image), ("mask_image", job.mask_image)):
+            if needs[field] and name is None and not (kind == "FluxKontextPipeline" and field == "image"):
+                raise SettingError(f"model {job.model.name}: {kind} draws from a picture; give one with <{field}>")
+            if name is not None and not needs[field]:
+                raise SettingError(f"<{field}>: {kind} of model {job.model.name} takes no such picture; leave it out")
+
+    def _options(self, job: Job, settings: RunSettings) -> dict[str, Any]:
+        """The settings as the pipeline's own call names them."""
+        takes = self.parameters
+        options: dict[str, Any] = {"num_inference_steps": settings.steps}
+        if settings.guidance is not None:
+            options["guidance_scale"] = settings.guidance
+        if settings.true_cfg is not None:
+            options["true_cfg_scale"] = settings.true_cfg
+        if settings.image_strength is not None:
+            options["strength"] = settings.image_strength
+        if job.image is not None:
+            name = "image" if "image" in takes else "control_image"
+            options[name] = decode_picture(job.files[job.image], job.image, "RGB")
+        if job.mask_image is not None:
+            options["mask_image"] = decode_picture(job.files[job.mask_image], job.mask_image, "L")
+        if "max_area" in takes:  # else Kontext picks a size of its own
+            options["max_area"] = job.plan.width * job.plan.height
+        return options
+
+
+def _swaps(job: Job) -> "list[Swap]":
+    """The job's changes of texts, at the steps of its run."""
+    from strata.injection.streams import Swap
+
+    return [Swap(s.area, s.level, s.text, s.steps.select(job.steps)[:, None]) for s in job.swaps]
+
+
+def _plain_options(pipe: Any, job: Job, seed: int) -> dict[str, Any]:
+    """What the stock pipeline is called with beside the settings."""
+    import torch
+
+    longest = inspect.signature(pipe.__call__).parameters["max_sequence_length"].default
+    return {
+        "prompt": job.plan.prompt,
+        "width": job.plan.width,
+        "height": job.plan.height,
+        "generator": torch.Generator("cpu").manual_seed(seed),
+        "max_sequence_length": min(longest, pipe.tokenizer_2.model_max_length),
+    }
+
+
+def _steps_run(settings: RunSettings) -> int:
+    """The steps that image to image leaves of `steps`, counted as diffusers' `get_timesteps` does."""
+    if settings.image_strength is None:
+        return settings.steps
+    return settings.steps - int(max(settings.steps - min(settings.steps * settings.image_strength, settings.steps), 0))
+
+
+@contextmanager
+def _threads(settings: RunSettings) -> Iterator[None]:
+    """While the context lasts, torch uses the recorded number of threads on a CPU: another may round differently."""
+    import torch
+
+    before = torch.get_num_threads()
+    if settings.device != "cpu" or settings.threads == before:
+        yield
+        return
+    torch.set_num_threads(settings.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _out_of_memory() -> Iterator[None]:
+    """Turns running out of memory into a `SettingError` that says what to try."""
+    import torch
+
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise SettingError(
+                "out of memory: try <offload>, <dtype> bfloat16, a smaller <width> and <height>, or <device> cpu"
+            ) from error
+        raise
