@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from pydantic import Field
 
 from strata.hierarchy.errors import InputError, SettingError, StrataError
-from strata.hierarchy.plan import ScenePlan, StrictModel
+from strata.hierarchy.plan import ScenePlan
 from strata.llm.backends import MINIATURE as BUNDLED
 from strata.llm.backends import open_backend
 from strata.llm.cache import PlanCache
@@ -21,7 +21,7 @@ from strata.llm.many import plan_many
 from strata.llm.planner import Planner, Request
 from strata.llm.protocol import Backend
 from strata.loading import MINIATURE
-from strata.settings import LARGEST_SCALE, PLANNING, Count
+from strata.settings import LARGEST_SCALE, PLANNING, Count, File, Settings
 
 CANVAS, MINIATURE_CANVAS = 1024, 64
 """Pixels of each side where nothing else is said."""
@@ -29,48 +29,31 @@ TIMEOUT, ATTEMPTS = 120.0, 3
 _LONGEST_SLUG = 40
 
 
-@Parameter(name="*", group=PLANNING)
-class PlannerSettings(StrictModel):
+class PlannerSettings(Settings):
     """How prompts are planned; None means the default."""
 
-    llm: Annotated[
-        str | None,
-        Parameter(metavar="LLM"),
-        Field(
-            description="miniature (bundled; knows the shapes and colours of the miniature, nothing else), the address"
-            " of an OpenAI-compatible server such as http://localhost:8000/v1 (its key is taken from STRATA_LLM_KEY or"
-            " OPENAI_API_KEY), or vllm:MODEL (vLLM in this process) (default: miniature)"
-        ),
-    ] = None
-    llm_model: Annotated[
-        str | None,
-        Parameter(metavar="NAME"),
-        Field(description="which of the server's models (default: its only one)"),
-    ] = None
-    llm_timeout: Annotated[
-        float | None,
-        Parameter(metavar="S"),
-        Field(gt=0, le=LARGEST_SCALE, description="seconds to wait for a server's answer (default: 120)"),
-    ] = None
-    regions: Annotated[Count | None, Field(description="exactly so many (default: as the prompt needs)")] = None
-    style: Annotated[
-        str | None,
-        Parameter(metavar="TEXT"),
-        Field(description="of the whole image; not left to the model then"),
-    ] = None
-    draft: Annotated[
-        str | None,
-        Parameter(metavar="FILE"),
-        Field(description="what is known already: regions without texts, texts without a place, …"),
-    ] = None
-    one_call: Annotated[bool, Field(description="ask for both levels in one question instead of two")] = False
-    attempts: Annotated[Count | None, Field(description="at each question (default: 3)")] = None
-    instructions: Annotated[
-        str | None,
-        Parameter(metavar="DIR"),
-        Field(description="what the model is told, in place of the bundled files"),
-    ] = None
-    no_cache: Annotated[bool, Field(description="ask even where the same was planned before")] = False
+    llm: Annotated[str | None, Parameter(metavar="LLM"), PLANNING] = None
+    """miniature (bundled; knows the shapes and colours of the miniature, nothing else), the address of an
+    OpenAI-compatible server such as http://localhost:8000/v1 (its key is taken from STRATA_LLM_KEY or OPENAI_API_KEY),
+    or vllm:MODEL (vLLM in this process) (default: miniature)"""
+    llm_model: Annotated[str | None, Parameter(metavar="NAME"), PLANNING] = None
+    """which of the server's models (default: its only one)"""
+    llm_timeout: Annotated[float | None, Field(gt=0, le=LARGEST_SCALE), Parameter(metavar="S"), PLANNING] = None
+    """seconds to wait for a server's answer (default: 120)"""
+    regions: Annotated[Count | None, PLANNING] = None
+    """exactly so many (default: as the prompt needs)"""
+    style: Annotated[str | None, Parameter(metavar="TEXT"), PLANNING] = None
+    """of the whole image; not left to the model then"""
+    draft: Annotated[File | None, PLANNING] = None
+    """what is known already: regions without texts, texts without a place, …"""
+    one_call: Annotated[bool, PLANNING] = False
+    """ask for both levels in one question instead of two"""
+    attempts: Annotated[Count | None, PLANNING] = None
+    """at each question (default: 3)"""
+    instructions: Annotated[str | None, Parameter(metavar="DIR"), PLANNING] = None
+    """what the model is told, in place of the bundled files"""
+    no_cache: Annotated[bool, PLANNING] = False
+    """ask even where the same was planned before"""
 
     def given(self) -> list[str]:
         """The settings that differ from their defaults."""

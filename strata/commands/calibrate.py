@@ -4,43 +4,41 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
-from pydantic import Field
 
 from strata.commands.studies import StudySettings
 from strata.console import note, quiet
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import quote
-from strata.hierarchy.plan import StrictModel
 from strata.record import now, versions
 from strata.run_folder import make_folder
-from strata.settings import WHERE_TO, Count, Seed
+from strata.settings import WHERE_TO, Count, Seed, Settings
+
+SEARCH = Parameter(group=Group("how it searches", sort_key=3))
 
 
-@Parameter(name="*", group=Group("how it searches", sort_key=3))
-class CalibrateSettings(StrictModel):
+class CalibrateSettings(Settings):
     """How it searches, and where to."""
 
-    roles: Annotated[
-        str | None,
-        Parameter(metavar="DIR"),
-        Field(description="of `strata roles`: tries the depths where it found texts to act"),
-    ] = None
-    budget: Annotated[Count, Field(description="pictures of the search, at most (default: 3000)")] = 3000
-    scenes: Annotated[Count, Field(description="a layout of the report, of eight (default: 12)")] = 12
-    seed: Annotated[Seed, Field(description="of the candidates (default: 0)")] = 0
-    out: Annotated[
-        str,
-        Parameter(name=("--out", "-o"), metavar="FILE.yaml", group=WHERE_TO),
-        Field(description="the routing file"),
-    ]
-    force: Annotated[bool, Parameter(group=WHERE_TO), Field(description="replace the file")] = False
+    roles: Annotated[str | None, Parameter(metavar="DIR"), SEARCH] = None
+    """of `strata roles`: tries the depths where it found texts to act"""
+    budget: Annotated[Count, SEARCH] = 3000
+    """pictures of the search, at most (default: 3000)"""
+    scenes: Annotated[Count, SEARCH] = 12
+    """a layout of the report, of eight (default: 12)"""
+    seed: Annotated[Seed, SEARCH] = 0
+    """of the candidates (default: 0)"""
+    out: Annotated[str, Parameter(name=("--out", "-o"), metavar="FILE.yaml"), WHERE_TO]
+    """the routing file"""
+    force: Annotated[bool, WHERE_TO] = False
+    """replace the file"""
 
 
 def calibrate(*, model: StudySettings = StudySettings(), settings: CalibrateSettings) -> None:
     """Searches where each level should be heard, for how long and beside how much base.
 
-    For plans of one to eight regions; then compares the result with every preset on scenes that took no part. Writes
-    a routing file with the evidence in it; an interrupted search goes on.
+    For plans of one to eight regions; then compares the result with every
+    preset on scenes that took no part. Writes a routing file with the evidence
+    in it; an interrupted search goes on.
     """
     from tqdm import tqdm
 

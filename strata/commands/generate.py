@@ -37,13 +37,15 @@ def generate(
 
     Writes a folder that explains and repeats the run:
 
-      image.png      the picture; plan, masks, routing, seed, model and versions are inside it
-      layout.png     the regions of the plan
-      schedule.png   which level is heard in which block at which step
+      image.png     the picture, which holds plan, masks, routing, seed, model
+                    and versions
+      layout.png    the regions of the plan
+      schedule.png  which level is heard in which block at which step
       plan.yaml, routing.yaml, run.json
 
-    Given a picture that strata drew, it draws that picture again, bit for bit on the same machine; options change
-    what they name and leave the rest as it was.
+    Given a picture that strata drew, it draws that picture again, bit for bit
+    on the same machine; options change what they name and leave the rest as it
+    was.
     """
     command = shlex.join(["strata", *argv])
     if not is_file(source):

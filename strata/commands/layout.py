@@ -3,49 +3,34 @@
 from typing import Annotated
 
 from cyclopts import Parameter
-from pydantic import Field
 
 from strata.console import check_png, write_png
 from strata.hierarchy.errors import SettingError
-from strata.hierarchy.plan import ScenePlan, StrictModel
+from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_layout
 from strata.job import MINIATURE_STEPS, STEPS
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import FLUX_BLOCKS, MINIATURE, ModelSource, locate
 from strata.record import png_bytes
-from strata.settings import Steps
+from strata.settings import ModelName, OutFile, RoutingName, Settings, Steps
 from strata.source import Source, decode_picture, open_source, read_file
 
 
-@Parameter(name="*")
-class LayoutSettings(StrictModel):
+class LayoutSettings(Settings):
     """What is shown of a plan."""
 
-    out: Annotated[
-        str,
-        Parameter(name=("--out", "-o"), metavar="FILE"),
-        Field(description="default: layout.png"),
-    ] = "layout.png"
-    image: Annotated[str | None, Parameter(metavar="IMG"), Field(description="picture to show under the regions")] = (
-        None
-    )
-    program: Annotated[
-        bool, Field(description="print instead what attends to what in which blocks, at which steps")
-    ] = False
-    routing: Annotated[
-        str | None,
-        Parameter(name=("--routing", "-r"), metavar="NAME|FILE"),
-        Field(description=f"of the program (default: the picture's, or {DEFAULT_ROUTING})"),
-    ] = None
-    model: Annotated[
-        str | None,
-        Parameter(name=("--model", "-m"), metavar="MODEL"),
-        Field(description="of the program (default: the picture's, or miniature)"),
-    ] = None
-    steps: Annotated[
-        Steps | None,
-        Field(description="of the program (default: the picture's, or 28; 20 for the miniature)"),
-    ] = None
+    out: OutFile = "layout.png"
+    """default: layout.png"""
+    image: Annotated[str | None, Parameter(metavar="IMG")] = None
+    """picture to show under the regions"""
+    program: bool = False
+    """print instead what attends to what in which blocks, at which steps"""
+    routing: RoutingName | None = None
+    """of the program (default: the picture's, or the default preset)"""
+    model: ModelName | None = None
+    """of the program (default: the picture's, or miniature)"""
+    steps: Steps | None = None
+    """of the program (default: the picture's, or 28; 20 for the miniature)"""
 
 
 def layout(

@@ -3,10 +3,8 @@
 from typing import Annotated
 
 from cyclopts import Parameter
-from pydantic import Field
 
-from strata.hierarchy.plan import StrictModel
-from strata.settings import HOW_IT_DRAWS, WHERE_TO, Count
+from strata.settings import HOW, WHERE_TO, Count, OutFolder, Settings
 
 BAD_INPUT = 2
 """Exit code."""
@@ -14,21 +12,17 @@ Argv = Annotated[list[str], Parameter(parse=False)]
 """The whole command line, without the program's name; not an option."""
 
 
-@Parameter(name="*", group=WHERE_TO)
-class RunOutput(StrictModel):
+class RunOutput(Settings):
     """Where a run goes."""
 
-    out: Annotated[
-        str | None,
-        Parameter(name=("--out", "-o"), metavar="DIR"),
-        Field(description="folder (default: a new one below out/, named by the plan)"),
-    ] = None
-    force: Annotated[bool, Field(description="overwrite the run in the folder")] = False
+    out: Annotated[OutFolder | None, WHERE_TO] = None
+    """folder (default: a new one below out/, named by the plan)"""
+    force: Annotated[bool, WHERE_TO] = False
+    """overwrite the run in the folder"""
 
 
 class PicturesOutput(RunOutput):
     """And how many pictures are drawn."""
 
-    count: Annotated[
-        Count, Parameter(group=HOW_IT_DRAWS), Field(description="pictures, of seeds SEED, SEED+1, … (default: 1)")
-    ] = 1
+    count: Annotated[Count, HOW] = 1
+    """pictures, of seeds SEED, SEED+1, … (default: 1)"""

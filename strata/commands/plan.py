@@ -29,7 +29,7 @@ from strata.llm.planner import Planner, Request
 from strata.plan_table import Remark, announce, planner_remarks, print_plan
 from strata.planning import PlannerSettings, canvas, check_prompt, is_file, slug
 from strata.run_folder import make_folder
-from strata.settings import WHERE_TO, Count
+from strata.settings import PLANNING, WHERE_TO, Count, OutFolder
 
 CONCURRENCY = 16
 OUT = Path("out", "plans")
@@ -40,22 +40,18 @@ LIST_SUFFIXES = (".txt", ".jsonl")
 class PlanSettings(PlannerSettings):
     """The planner's settings, the canvas, and where the plans go."""
 
-    width: Annotated[Count | None, Field(description="pixels (default: 1024; 64 for --llm miniature)")] = None
-    height: Annotated[Count | None, Field(description="likewise")] = None
-    concurrency: Annotated[
-        Count | None, Field(description="prompts that a server works on at the same time (default: 16)")
-    ] = None
-    out: Annotated[
-        str | None,
-        Parameter(name=("--out", "-o"), metavar="DIR", group=WHERE_TO),
-        Field(description="folder of the plans; for one prompt also a .yaml or .json file"),
-    ] = None
-    resume: Annotated[
-        bool,
-        Parameter(group=WHERE_TO),
-        Field(description="keep the plans that are there and would come out the same; plan the rest"),
-    ] = False
-    force: Annotated[bool, Parameter(group=WHERE_TO), Field(description="replace the plans that are there")] = False
+    width: Annotated[Count | None, PLANNING] = None
+    """pixels (default: 1024; 64 for --llm miniature)"""
+    height: Annotated[Count | None, PLANNING] = None
+    """likewise"""
+    concurrency: Annotated[Count | None, PLANNING] = None
+    """prompts that a server works on at the same time (default: 16)"""
+    out: Annotated[OutFolder | None, WHERE_TO] = None
+    """folder of the plans; for one prompt also a .yaml or .json file"""
+    resume: Annotated[bool, WHERE_TO] = False
+    """keep the plans that are there and would come out the same; plan the rest"""
+    force: Annotated[bool, WHERE_TO] = False
+    """replace the plans that are there"""
 
 
 def plan(
@@ -68,12 +64,14 @@ def plan(
 ) -> int:
     """Makes plans of prompts with a language model.
 
-    First what stands where (high level), then what it looks like (low level). One prompt is shown as a table and
-    written to out/plans/PROMPT.yaml; the prompts of FILE, all to out/plans/FILE/:
+    First what stands where (high level), then what it looks like (low level).
+    One prompt is shown as a table and written to out/plans/PROMPT.yaml; the
+    prompts of FILE, all to out/plans/FILE/:
 
-      FILE.txt    a prompt a line; empty lines and lines that begin with # are skipped
-      FILE.jsonl  a JSON mapping a line: {"prompt": …} and, where wanted, "name" (of the plan's file), "width",
-                  "height", "regions", "style"
+      FILE.txt    a prompt a line; empty lines and lines that begin with # are
+                  skipped
+      FILE.jsonl  a JSON mapping a line: {"prompt": …} and, where wanted, "name"
+                  (of the plan's file), "width", "height", "regions", "style"
 
     examples:
       strata plan "a lighthouse on a cliff, a small boat below" --llm http://localhost:8000/v1
@@ -179,7 +177,7 @@ def _read_list(path: str, settings: PlanSettings, draft: Draft | None) -> tuple[
         raise InputError(f"{source}: {kind}; must be a prompt of several words, or a .txt or .jsonl file of prompts")
     folder = OUT / source.stem if settings.out is None else Path(settings.out)
     if _names_a_plan(folder):
-        raise InputError(f"-o {folder}: must be a folder, as {source} is a file of prompts")
+        raise SettingError(f"<out> {folder}: must be a folder, as {source} is a file of prompts")
     rows = list(_rows_of_json(source) if suffix == ".jsonl" else _rows_of_text(source))
     if not rows:
         raise InputError(f"{source}: holds no prompt")

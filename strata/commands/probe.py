@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
-from pydantic import Field
 
 from strata.commands.options import Argv, RunOutput
 from strata.commands.runs import StepBar
 from strata.console import note, quiet
 from strata.engine import Engine, Picture, Started, Step
 from strata.hierarchy.errors import InputError, SettingError
-from strata.hierarchy.plan import ScenePlan, StrictModel
+from strata.hierarchy.plan import ScenePlan
 from strata.job import Job, check_canvas, prepare
 from strata.loading import MINIATURE
 from strata.planning import canvas, check_prompt, is_file, slug
 from strata.record import picture_bytes, png_bytes
 from strata.run_folder import RunFolder
-from strata.settings import HOW_IT_DRAWS, WHERE_TO, CanvasSettings, Count, DrawSettings, Steps, Words
+from strata.settings import HOW, WHERE_TO, CanvasSettings, ClipName, Count, DrawSettings, Settings, Steps, Words
 from strata.source import Source, open_source
 
 if TYPE_CHECKING:
@@ -31,60 +30,42 @@ FILES = ("probe.safetensors", "probe.json")
 FIGURES = ("words", "texts", "words_to_image", "concepts", "layers", "steps")
 BESIDE = (*(f"{name}.png" for name in FIGURES), "probe.html", "following.json")
 """What may stand beside `FILES`; which of it depends on what is asked."""
-RECORDED = Group("what is recorded", sort_key=1)
-FOLLOWING = Group("did the regions obey?", sort_key=10)
+RECORDED = Parameter(group=Group("what is recorded", sort_key=1))
+FOLLOWING = Parameter(group=Group("did the regions obey?", sort_key=10))
 
 
-@Parameter(name="*", group=RECORDED)
-class Recorded(StrictModel):
+class Recorded(Settings):
     """What of a run is recorded; fields as the arguments of `strata.analysis.recorder.probing`."""
 
-    words: Annotated[Words, Field(description="words or phrases of the texts")] = ()
-    concepts: Annotated[Words, Field(description="free words, found by ConceptAttention")] = ()
-    blocks: Annotated[
-        str | None,
-        Parameter(metavar="BLOCKS"),
-        Field(description='such as "double 0-3, single all" or 0%-50% of depth (default: all)'),
-    ] = None
-    probed_steps: Annotated[
-        str | None,
-        Parameter(name="--steps", metavar="STEPS"),
-        Field(description="such as 0-9, 0,5,10 or 50%-100% (default: all)"),
-    ] = None
-    heads: Annotated[
-        str | None,
-        Parameter(metavar="HEADS"),
-        Field(description="such as 0-3; maps are means over them (default: all)"),
-    ] = None
-    phases: Annotated[Count, Field(description="equal parts of the steps to average over (default: 4)")] = 4
+    words: Annotated[Words, RECORDED] = ()
+    """words or phrases of the texts"""
+    concepts: Annotated[Words, RECORDED] = ()
+    """free words, found by ConceptAttention"""
+    blocks: Annotated[str | None, Parameter(metavar="BLOCKS"), RECORDED] = None
+    """such as "double 0-3, single all" or 0%-50% of depth (default: all)"""
+    probed_steps: Annotated[str | None, Parameter(name="--steps", metavar="STEPS"), RECORDED] = None
+    """such as 0-9, 0,5,10 or 50%-100% (default: all)"""
+    heads: Annotated[str | None, Parameter(metavar="HEADS"), RECORDED] = None
+    """such as 0-3; maps are means over them (default: all)"""
+    phases: Annotated[Count, RECORDED] = 4
+    """equal parts of the steps to average over (default: 4)"""
 
 
 class ProbeSettings(CanvasSettings):
     """The settings of the run; `--steps` are the probed ones here."""
 
-    steps: Annotated[
-        Steps | None,
-        Parameter(name="--run-steps", group=HOW_IT_DRAWS),
-        Field(description="denoising steps of the run (default: 28; 20 for the miniature)"),
-    ] = None
+    steps: Annotated[Steps | None, Parameter(name="--run-steps"), HOW] = None
+    """denoising steps of the run (default: 28; 20 for the miniature)"""
 
 
-@Parameter(name="*", group=FOLLOWING)
-class Following(StrictModel):
+class Following(Settings):
     """Whether and how it is judged if the regions obeyed."""
 
-    following: Annotated[
-        bool,
-        Field(
-            description="print and write (following.json) where each region's texts act against its area; on the"
-            " miniature also what the picture shows, by its scorer"
-        ),
-    ] = False
-    clip: Annotated[
-        str | None,
-        Parameter(metavar="MODEL"),
-        Field(description="--following, also by a CLIP model: a folder or a name on the Hugging Face hub"),
-    ] = None
+    following: Annotated[bool, FOLLOWING] = False
+    """print and write (following.json) where each region's texts act against its area; on the miniature also what the
+    picture shows, by its scorer"""
+    clip: Annotated[ClipName | None, FOLLOWING] = None
+    """--following, also by a CLIP model: a folder or a name on the Hugging Face hub"""
 
     @property
     def asked(self) -> bool:
@@ -95,7 +76,8 @@ class Following(StrictModel):
 class ProbeOutput(RunOutput):
     """Where the probe goes, and what of it is drawn."""
 
-    no_pictures: Annotated[bool, Parameter(group=WHERE_TO), Field(description="write no figures and no page")] = False
+    no_pictures: Annotated[bool, WHERE_TO] = False
+    """write no figures and no page"""
 
 
 def probe(
@@ -112,14 +94,17 @@ def probe(
 ) -> None:
     """Draws a plan, or a prompt with the plain pipeline, and records attention.
 
-    Where texts and words act, what each region listens to, by block and step. The picture is the one that would be
-    drawn without. Writes image.png, probe.safetensors, probe.json, figures and a page to browse them (probe.html).
+    Where texts and words act, what each region listens to, by block and step.
+    The picture is the one that would be drawn without. Writes image.png,
+    probe.safetensors, probe.json, figures and a page to browse them
+    (probe.html).
 
     examples:
       strata probe plan.yaml --words "red,circle"
-      strata probe "a red circle and a blue square" --words red,circle --concepts circle,square,background
+      strata probe "a red circle and a blue square" --words red,circle
+      strata probe "a red circle" --concepts circle,background
       strata probe plan.yaml --words "red,circle" --following
-      strata probe plan.yaml --words red --blocks "double 0-3, single 0,2" --steps 0%-50% --seed 7
+      strata probe plan.yaml --words red --blocks "double 0-3" --steps 0%-50%
     """
     with _prepared(source, settings, shlex.join(["strata", *argv])) as job:
         _check(job, recorded, following)

@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Group, Parameter
 from PIL import Image
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from strata.commands.options import Argv, PicturesOutput
 from strata.commands.runs import draw_run
@@ -20,14 +20,14 @@ from strata.engine import Engine
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import did_you_mean, quote
 from strata.hierarchy.grid import token_grid
-from strata.hierarchy.plan import ScenePlan, StrictModel
+from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.restyle import low_texts, matching_styles, restyled
 from strata.job import Job, prepare
 from strata.layers.ranges import Mask, Percent, compact
 from strata.loading import FLUX_BLOCKS
 from strata.record import TextSwap, png_bytes
 from strata.run_folder import RunFolder, already_there, picture_name
-from strata.settings import DrawSettings, SamplingSettings
+from strata.settings import DrawSettings, SamplingSettings, Settings
 from strata.source import open_source
 
 COMPARE = "compare.png"
@@ -41,25 +41,19 @@ def _share_of_steps(text: str) -> str:
     return text
 
 
-@Parameter(name="*", group=Group("what changes", sort_key=1))
-class Changes(StrictModel):
+Percentage = Annotated[str, AfterValidator(_share_of_steps), Parameter(metavar="N%")]
+CHANGES = Parameter(group=Group("what changes", sort_key=1))
+
+
+class Changes(Settings):
     """What the restyled picture has instead of the original's low texts."""
 
-    low: Annotated[
-        tuple[str, ...],
-        Parameter(metavar="AREA=TEXT"),
-        Field(description="new low text of a region, of background or of global; may be given several times"),
-    ] = ()
-    style_from: Annotated[
-        str | None,
-        Parameter(metavar="PLAN_B"),
-        Field(description="low texts of another plan's areas: of the same names, else in order"),
-    ] = None
-    from_step: Annotated[
-        Annotated[str, AfterValidator(_share_of_steps)] | None,
-        Parameter(metavar="N%"),
-        Field(description="hear the original's low texts until there (default: 0%)"),
-    ] = None
+    low: Annotated[tuple[str, ...], Parameter(metavar="AREA=TEXT"), CHANGES] = ()
+    """new low text of a region, of background or of global; may be given several times"""
+    style_from: Annotated[str | None, Parameter(metavar="PLAN_B"), CHANGES] = None
+    """low texts of another plan's areas: of the same names, else in order"""
+    from_step: Annotated[Percentage | None, CHANGES] = None
+    """hear the original's low texts until there (default: 0%)"""
 
 
 def restyle(
@@ -73,14 +67,16 @@ def restyle(
 ) -> None:
     """Draws a plan, or a picture that strata drew, twice from the same seed.
 
-    Once as it is, once with other low texts (colour, material, texture, lighting, style) in some areas. The texts of
-    the content stay as they are. Writes a folder:
+    Once as it is, once with other low texts (colour, material, texture,
+    lighting, style) in some areas. The texts of the content stay as they are.
+    Writes a folder:
 
       original/, restyled/   a run each, as `strata generate` writes them
       compare.png            both side by side
 
-    With --from-step, the original's low texts are heard until there: what the first steps decide is then as in the
-    original. Too late, and the style is decided as well.
+    With --from-step, the original's low texts are heard until there: what the
+    first steps decide is then as in the original. Too late, and the style is
+    decided as well.
 
     examples:
       strata restyle plan.yaml --low left="blue, dotted" --from-step 10%

@@ -4,50 +4,45 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
-from pydantic import Field
 
 from strata.commands.studies import StudySettings
 from strata.console import note, quiet
 from strata.hierarchy.errors import SettingError
-from strata.hierarchy.plan import StrictModel
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.record import now, versions
 from strata.run_folder import make_folder
-from strata.settings import WHERE_TO, Count, Seed
+from strata.settings import WHERE_TO, Count, OutFolder, RoutingName, Seed, Settings
+
+TRIED = Parameter(group=Group("what is tried", sort_key=3))
 
 
-@Parameter(name="*", group=Group("what is tried", sort_key=3))
-class RolesSettings(StrictModel):
-    """What is tried."""
+class RolesSettings(Settings):
+    """What is tried, and where to."""
 
-    scenes: Annotated[Count, Field(description="with two regions each (default: 40)")] = 40
-    seed: Annotated[Seed, Field(description="of the scenes (default: 0)")] = 0
-    routing: Annotated[
-        str,
-        Parameter(name=("--routing", "-r"), metavar="NAME|FILE"),
-        Field(description=f"of the unchanged pictures (default: {DEFAULT_ROUTING})"),
-    ] = DEFAULT_ROUTING
-    kinds: Annotated[
-        tuple[Literal["swap", "alone"], ...],
-        Parameter(consume_multiple=True),
-        Field(description="of intervention (default: both)"),
-    ] = ("swap", "alone")
-    block_window: Annotated[Count | None, Field(description="blocks that a window covers (default: a sixth)")] = None
-    step_window: Annotated[Count | None, Field(description="steps that a window covers (default: a fifth)")] = None
-    out: Annotated[
-        str,
-        Parameter(name=("--out", "-o"), metavar="DIR", group=WHERE_TO),
-        Field(description="folder (default: out/roles)"),
-    ] = "out/roles"
+    scenes: Annotated[Count, TRIED] = 40
+    """with two regions each (default: 40)"""
+    seed: Annotated[Seed, TRIED] = 0
+    """of the scenes (default: 0)"""
+    routing: Annotated[RoutingName, TRIED] = DEFAULT_ROUTING
+    """of the unchanged pictures (default: the default preset)"""
+    kinds: Annotated[tuple[Literal["swap", "alone"], ...], Parameter(consume_multiple=True), TRIED] = ("swap", "alone")
+    """of intervention (default: both)"""
+    block_window: Annotated[Count | None, TRIED] = None
+    """blocks that a window covers (default: a sixth)"""
+    step_window: Annotated[Count | None, TRIED] = None
+    """steps that a window covers (default: a fifth)"""
+    out: Annotated[OutFolder, WHERE_TO] = "out/roles"
+    """folder (default: out/roles)"""
 
 
 def roles(*, model: StudySettings = StudySettings(), settings: RolesSettings = RolesSettings()) -> None:
     """Draws scenes from the same noise, as they are and changed, and counts what follows.
 
-    Once for every window of blocks and of steps in which only the high or only the low text is another one (swap), or
-    is heard alone. Writes roles.json, roles.png and a journal, from which an interrupted study goes on. The
-    miniature's pictures are judged exactly; for other models structure, colour and texture are compared with the
-    unchanged pictures.
+    Once for every window of blocks and of steps in which only the high or only
+    the low text is another one (swap), or is heard alone. Writes roles.json,
+    roles.png and a journal, from which an interrupted study goes on. The
+    miniature's pictures are judged exactly; for other models structure, colour
+    and texture are compared with the unchanged pictures.
     """
     from tqdm import tqdm
 

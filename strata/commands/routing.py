@@ -5,12 +5,11 @@ import textwrap
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from strata.console import check_png, terminal_width, write_png
 from strata.hierarchy.errors import SettingError
 from strata.hierarchy.files import dump_yaml, quote
-from strata.hierarchy.plan import StrictModel
 from strata.job import STEPS
 from strata.layers.drawing import draw_schedule
 from strata.layers.routing import DEFAULT_ROUTING, Routing, presets
@@ -18,7 +17,7 @@ from strata.layers.schedule import Schedule
 from strata.layers.table import schedule_table
 from strata.loading import FLUX_BLOCKS
 from strata.record import png_bytes
-from strata.settings import Count, Share, Steps
+from strata.settings import Count, OutFile, Settings, Share, Steps
 
 EVIDENCE_LINES = 12
 """Of a routing's evidence that are shown."""
@@ -30,16 +29,13 @@ def _double_and_single(text: str) -> str:
     return text
 
 
-@Parameter(name="*")
-class ModelShape(StrictModel):
+class ModelShape(Settings):
     """What a routing is resolved for."""
 
-    model_blocks: Annotated[
-        Annotated[str, AfterValidator(_double_and_single)] | None,
-        Parameter(metavar="D+S"),
-        Field(description="double and single blocks (default: 19+38, FLUX.1)"),
-    ] = None
-    steps: Annotated[Steps, Field(description="denoising steps (default: 28)")] = STEPS
+    model_blocks: Annotated[Annotated[str, AfterValidator(_double_and_single)] | None, Parameter(metavar="D+S")] = None
+    """double and single blocks (default: 19+38, FLUX.1)"""
+    steps: Steps = STEPS
+    """denoising steps (default: 28)"""
 
     def resolve(self, routing: Routing) -> Schedule:
         """The schedule of a routing on this model."""
@@ -50,13 +46,12 @@ class ModelShape(StrictModel):
 class ShowSettings(ModelShape):
     """How a routing is shown."""
 
-    out: Annotated[
-        str | None, Parameter(name=("--out", "-o"), metavar="FILE"), Field(description="also draw it, as a .png")
-    ] = None
-    regions: Annotated[Count | None, Field(description="as it is balanced for plans with so many regions")] = None
-    area: Annotated[Share | None, Field(description="and this mean share of the canvas a region (default: 1 / N)")] = (
-        None
-    )
+    out: OutFile | None = None
+    """also draw it, as a .png"""
+    regions: Count | None = None
+    """as it is balanced for plans with so many regions"""
+    area: Share | None = None
+    """and this mean share of the canvas a region (default: 1 / N)"""
 
 
 routing = App(

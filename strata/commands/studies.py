@@ -2,15 +2,12 @@
 
 from typing import Annotated, Any
 
-from cyclopts import Parameter
-from pydantic import Field
-
 from strata.console import quiet
 from strata.hierarchy.errors import SettingError
 from strata.job import MINIATURE_STEPS, STEPS
 from strata.loading import MINIATURE, ModelSource, choose_device, choose_dtype, load_pipeline, locate
 from strata.planning import CANVAS
-from strata.settings import Count, ModelSettings, Scale, Steps
+from strata.settings import MODEL, ClipName, Count, ModelSettings, Scale, Steps
 
 SMALLEST = 64
 """Pixels a side of a scene's canvas; others are multiples."""
@@ -19,15 +16,16 @@ SMALLEST = 64
 class StudySettings(ModelSettings):
     """What draws in a study."""
 
-    size: Annotated[Count | None, Field(description="pixels a side (default: 1024; 64 for the miniature)")] = None
-    steps: Annotated[Steps | None, Field(description="denoising steps (default: 28; 20 for the miniature)")] = None
-    guidance: Annotated[Scale | None, Field(description="guidance scale (default: the pipeline's)")] = None
-    images: Annotated[Count, Field(description="pictures a scene (default: 2)")] = 2
-    clip: Annotated[
-        str | None,
-        Parameter(metavar="MODEL"),
-        Field(description="judge pictures by this CLIP model (folder or hub id), not by the exact scorer"),
-    ] = None
+    size: Annotated[Count | None, MODEL] = None
+    """pixels a side (default: 1024; 64 for the miniature)"""
+    steps: Annotated[Steps | None, MODEL] = None
+    """denoising steps (default: 28; 20 for the miniature)"""
+    guidance: Annotated[Scale | None, MODEL] = None
+    """guidance scale (default: the pipeline's)"""
+    images: Annotated[Count, MODEL] = 2
+    """pictures a scene (default: 2)"""
+    clip: Annotated[ClipName | None, MODEL] = None
+    """judge pictures by this CLIP model (folder or hub id), not by the exact scorer"""
 
     @property
     def name(self) -> str:

@@ -90,7 +90,7 @@ def test_no_scene_serves_two_purposes() -> None:
 
 def test_a_budget_is_kept_or_refused() -> None:
     assert Budget.of(3000, 1).candidates >= Budget.of(1500, 1).candidates
-    with pytest.raises(InputError, match="--budget 10: too few pictures"):
+    with pytest.raises(InputError, match="budget 10: too few pictures"):
         Budget.of(10, 2)
 
 
