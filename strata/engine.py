@@ -247,12 +247,12 @@ class Engine:
                 with _threads(settings):
                     images.append(call(callback_on_step_end=after_step))
             except BaseException as error:  # every error is the caller's, who waits in another thread
-                pipe.maybe_free_model_hooks()
                 errors.append(error)
+                pipe.maybe_free_model_hooks()  # as the pipeline does at its end
             finally:
                 steps.put(None)
 
-        thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
+        thread = threading.Thread(None, contextvars.copy_context().run, "strata-engine", (run,), daemon=True)
         thread.start()
         try:
             while (step := steps.get()) is not None:

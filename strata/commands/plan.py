@@ -177,7 +177,7 @@ def _read_list(path: str, settings: PlanSettings, draft: Draft | None) -> tuple[
         raise InputError(f"{source}: {kind}; must be a prompt of several words, or a .txt or .jsonl file of prompts")
     folder = OUT / source.stem if settings.out is None else Path(settings.out)
     if _names_a_plan(folder):
-        raise SettingError(f"<out> {folder}: must be a folder, as {source} is a file of prompts")
+        raise InputError(f"-o {folder}: must be a folder, as {source} is a file of prompts")
     rows = list(_rows_of_json(source) if suffix == ".jsonl" else _rows_of_text(source))
     if not rows:
         raise InputError(f"{source}: holds no prompt")
