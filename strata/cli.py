@@ -21,8 +21,8 @@ BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 ABOUT = """\
 Hierarchical prompts for FLUX.
 
-Each description is heard only in its region of the image, and only at the
-depths of the model and the steps where it belongs.
+Each description acts only in its region of the image, and only at the depths
+of the model and the steps where it belongs.
 """
 COMMANDS = {
     "generate": "draw a prompt, a plan, or a picture again",
@@ -31,7 +31,7 @@ COMMANDS = {
     "serve-llm": "serve a language model with vLLM",
     "layout": "draw the regions of a plan",
     "routing": "list, show and check routings",
-    "probe": "draw and record what every block listens to",
+    "probe": "draw and record what every block attends to",
     "roles": "measure which depth does what",
     "calibrate": "search a routing for a model, by measurement",
     "validate": "check plans, drafts and routings",
@@ -50,12 +50,12 @@ examples:
                                  and beside it in another style
   strata layout plan.yaml        look at the regions before drawing
   strata routing show coarse-to-fine
-                                 which level is heard in which blocks, when
+                                 which level acts in which blocks, when
   strata roles && strata calibrate --roles out/roles -o mine.yaml
                                  measure which depth does what, and route by it
   strata validate plans/*.yaml   check files without drawing
 
-`strata COMMAND --help` tells more about a command.
+`strata COMMAND --help` says more about a command.
 """
 
 
@@ -167,29 +167,22 @@ def _flags(command: App) -> Callable[[str], str]:
     return lambda field: names.get(field) or f"--{field.replace('_', '-')}"
 
 
-class _Once(logging.Filter):
-    """Lets every text through once."""
+class _WarnOnce(logging.Handler):
+    """Prints every warning once."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(logging.WARNING)
         self.seen: set[str] = set()
 
-    def filter(self, record: logging.LogRecord) -> bool:
+    def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
-        fresh = message not in self.seen
-        self.seen.add(message)
-        return fresh
+        if message not in self.seen:
+            self.seen.add(message)
+            print(f"strata: warning: {message}", file=sys.stderr)
 
 
 def _show_warnings() -> None:
-    """Prints warnings of strata's loggers to stderr, each text once."""
+    """Prints warnings of strata's loggers to stderr, each text once a command."""
     log = logging.getLogger("strata")
-    for handler in [handler for handler in log.handlers if handler.name == "strata-cli"]:
-        log.removeHandler(handler)
-    handler = logging.StreamHandler()
-    handler.name = "strata-cli"
-    handler.setFormatter(logging.Formatter("strata: warning: %(message)s"))
-    handler.addFilter(_Once())
-    handler.setLevel(logging.WARNING)
-    log.addHandler(handler)
+    log.handlers = [*(handler for handler in log.handlers if not isinstance(handler, _WarnOnce)), _WarnOnce()]
     log.propagate = False

@@ -81,7 +81,7 @@ class Engine:
     """A loaded model that draws jobs, one at a time.
 
     Args:
-        pipe: a loaded diffusers FLUX pipeline; the engine places it.
+        pipe: a loaded diffusers FLUX pipeline, on the job's device.
         job: names its model, device and data type.
 
     Raises:

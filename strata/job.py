@@ -24,12 +24,14 @@ class Job:
     given: DrawSettings
     """As asked for."""
     settings: DrawSettings
-    """`given`, completed from the record of the source picture; None where only the loaded pipeline tells the rest."""
+    """`given`, completed from the record of the source picture; None where the loaded pipeline decides."""
     model: ModelSource
     seed: int
     steps: int
     device: str
     dtype: str
+    threads: int | None
+    """Of torch when the source picture was drawn."""
     plan: ScenePlan
     """For drawing: its errors name the user's file."""
     kept_plan: ScenePlan
@@ -37,17 +39,15 @@ class Job:
     files: Mapping[str, bytes]
     """What a run keeps beside the plan: mask files and input pictures, by name."""
     routing: Routing
-    plain: bool
-    """Drawn by the stock pipeline, without routing."""
+    swaps: tuple[TextSwap, ...]
     image: str | None
     """The input picture, by its name among the files."""
     mask_image: str | None
-    swaps: tuple[TextSwap, ...]
-    threads: int | None
-    """Of torch when the source picture was drawn."""
+    plain: bool
+    """Drawn by the stock pipeline, without routing."""
+    command: str
     notes: tuple[str, ...]
     """What the user should know, such as that the source picture was drawn by other versions."""
-    command: str
 
     def record(self, settings: RunSettings) -> Record:
         """The record of a picture that was drawn with `settings`."""
@@ -88,18 +88,13 @@ def prepare(
         routing = Routing.load(given.routing)
     else:
         routing = source.routing or Routing.load(DEFAULT_ROUTING)
-    image = _input_picture(given.image, source, record.image if record else None, "inputs/image", files)
-    mask_image = _input_picture(
-        given.mask_image, source, record.mask_image if record else None, "inputs/mask_image", files
-    )
+    image, mask_image = (_input_picture(name, given, source, files) for name in ("image", "mask_image"))
     if mask_image is not None and image is None:
         raise SettingError(f"<mask_image> {given.mask_image}: needs <image> too")
     settings = _completed(given, recorded)
     model = locate(settings.model or MINIATURE)
-    if image is not None:
-        decode_picture(files[image], image, "RGB")
-    if mask_image is not None:
-        decode_picture(files[mask_image], mask_image, "L")
+    for name in filter(None, (image, mask_image)):
+        decode_picture(files[name], name, "RGB")
     check_attachments(files)
     if source.swaps and image is not None:
         raise SettingError(f"{image}: texts that change at a step (<from_step>) do not go with an input picture")
@@ -153,16 +148,16 @@ def _completed(given: DrawSettings, recorded: RunSettings | None) -> DrawSetting
     return given.model_copy(update={name: getattr(recorded, name) for name in missing})
 
 
-def _input_picture(
-    path: str | None, source: Source, kept: str | None, name: str, files: dict[str, bytes]
-) -> str | None:
+def _input_picture(field: str, given: DrawSettings, source: Source, files: dict[str, bytes]) -> str | None:
     """Puts an input picture, given or recorded, among the files; returns its name there."""
+    path: str | None = getattr(given, field)
     if path is None:
+        kept: str | None = getattr(source.record, field, None)
         if kept is not None:
             files[kept] = source.files[kept]
         return kept
     suffix = Path(path).suffix
-    name += "." + (safe_name(suffix.lower()) if suffix else "png")
+    name = f"inputs/{field}." + (safe_name(suffix.lower()) if suffix else "png")
     files[name] = read_file(path)
     return name
 

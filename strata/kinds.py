@@ -1,4 +1,4 @@
-"""Which of our files a file is, told by its keys: a plan, a draft of one, or a routing."""
+"""Which of our files a file is, judged by its keys: a plan, a draft of one, or a routing."""
 
 from typing import Literal
 
@@ -29,7 +29,7 @@ def kind_of(document: Document) -> Kind:
 
 
 def load_plan(path: str) -> ScenePlan:
-    """Reads a plan file. Raises `InputError`, which tells a draft and a routing as such."""
+    """Reads a plan file. Raises `InputError`, which names a draft and a routing as such."""
     try:
         return ScenePlan.load(path)
     except InputError as error:

@@ -51,7 +51,7 @@ class PlannerSettings(Settings):
     attempts: Annotated[Count | None, PLANNING] = None
     """at each question (default: 3)"""
     instructions: Annotated[str | None, Parameter(metavar="DIR"), PLANNING] = None
-    """what the model is told, in place of the bundled files"""
+    """the instructions of the model, in place of the bundled files"""
     no_cache: Annotated[bool, PLANNING] = False
     """ask even where the same was planned before"""
 

@@ -1,5 +1,6 @@
 """The folder that a run writes."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ class RunFolder:
             InputError: `out` is no folder, cannot be made, or holds files that the run would overwrite.
         """
         if out is None:
-            folder = cls(_new_folder(Path("out"), name), created=True)
+            folder = cls(_new_folder(f"out/{name}"), created=True)
         else:
             path = Path(out)
             taken = [file for file in (*cls.FILES, *map(picture_name, range(count))) if (path / file).exists()]
@@ -110,16 +111,21 @@ def make_folder(path: Path, label: str) -> bool:
     return not existed
 
 
-def _new_folder(parent: Path, name: str) -> Path:
-    number = 1
-    while True:
-        path = parent / (name if number == 1 else f"{name}-{number}")
+def numbered(name: str, suffix: str = "") -> Iterator[Path]:
+    """`plan.yaml`, `plan-2.yaml`, … for the name `plan` and the suffix `.yaml`."""
+    yield Path(name + suffix)
+    for number in itertools.count(2):
+        yield Path(f"{name}-{number}{suffix}")
+
+
+def _new_folder(name: str) -> Path:
+    for path in numbered(name):
         try:
             path.mkdir(parents=True)
+            break
         except FileExistsError:
-            number += 1
+            continue
         except OSError as error:
             reason = error.strerror or error
             raise SettingError(f"{path}: cannot be made: {reason}; give another folder as <out>") from error
-        else:
-            return path
+    return path

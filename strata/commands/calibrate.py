@@ -34,7 +34,7 @@ class CalibrateSettings(Settings):
 
 
 def calibrate(*, model: StudySettings = StudySettings(), settings: CalibrateSettings) -> None:
-    """Searches where each level should be heard, for how long and beside how much base.
+    """Searches where each level should act, for how long and beside how much base.
 
     For plans of one to eight regions; then compares the result with every
     preset on scenes that took no part. Writes a routing file with the evidence

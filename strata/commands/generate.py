@@ -40,7 +40,7 @@ def generate(
       image.png     the picture, which holds plan, masks, routing, seed, model
                     and versions
       layout.png    the regions of the plan
-      schedule.png  which level is heard in which block at which step
+      schedule.png  which level acts in which block at which step
       plan.yaml, routing.yaml, run.json
 
     Given a picture that strata drew, it draws that picture again, bit for bit

@@ -28,7 +28,7 @@ from strata.llm.many import plan_many
 from strata.llm.planner import Planner, Request
 from strata.plan_table import Remark, announce, planner_remarks, print_plan
 from strata.planning import PlannerSettings, canvas, check_prompt, is_file, slug
-from strata.run_folder import make_folder
+from strata.run_folder import make_folder, numbered
 from strata.settings import PLANNING, WHERE_TO, Count, OutFolder
 
 CONCURRENCY = 16
@@ -152,7 +152,7 @@ def _read_prompt(prompt: str, settings: PlanSettings, draft: Draft | None) -> _T
     else:
         path = out / f"{slug(prompt)}.yaml"
         if settings.out is None and not settings.resume and not settings.force:
-            path = next(free for free in _numbered(path) if not free.exists())
+            path = next(free for free in numbered(str(out / slug(prompt)), ".yaml") if not free.exists())
     return _Task(_request(settings, draft, PromptRow.model_construct(prompt=prompt)), path)
 
 
@@ -160,25 +160,16 @@ def _names_a_plan(out: Path) -> bool:
     return out.suffix.lower() in (".yaml", ".yml", ".json") and not out.is_dir()
 
 
-def _numbered(path: Path) -> Iterator[Path]:
-    yield path
-    number = 2
-    while True:
-        yield path.with_stem(f"{path.stem}-{number}")
-        number += 1
-
-
 def _read_list(path: str, settings: PlanSettings, draft: Draft | None) -> tuple[list[_Task], Path]:
     """The prompts of a file, all of them checked, and the folder of their plans."""
     source = Path(path)
-    suffix = source.suffix.lower()
-    if suffix not in LIST_SUFFIXES and source.exists():
+    if source.suffix.lower() not in LIST_SUFFIXES and source.exists():
         kind = "is a folder" if source.is_dir() else f"suffix {quote(source.suffix)}"
         raise InputError(f"{source}: {kind}; must be a prompt of several words, or a .txt or .jsonl file of prompts")
     folder = OUT / source.stem if settings.out is None else Path(settings.out)
     if _names_a_plan(folder):
         raise InputError(f"-o {folder}: must be a folder, as {source} is a file of prompts")
-    rows = list(_rows_of_json(source) if suffix == ".jsonl" else _rows_of_text(source))
+    rows = list(_rows(source))
     if not rows:
         raise InputError(f"{source}: holds no prompt")
     tasks: list[_Task] = []
@@ -197,17 +188,16 @@ def _read_list(path: str, settings: PlanSettings, draft: Draft | None) -> tuple[
     return tasks, folder
 
 
-def _rows_of_text(path: Path) -> Iterator[tuple[int, PromptRow]]:
-    """Every line that is neither empty nor a # comment, with its number."""
+def _rows(path: Path) -> Iterator[tuple[int, PromptRow]]:
+    """The rows of a .jsonl file, or every line of a text that is neither empty nor a # comment; with their lines."""
+    if path.suffix.lower() == ".jsonl":
+        for document in read_json_lines(path):
+            yield document.lines[()], validate(PromptRow, document)
+        return
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         text = line.strip()
         if text and not text.startswith("#"):
             yield number, PromptRow.model_construct(prompt=text)
-
-
-def _rows_of_json(path: Path) -> Iterator[tuple[int, PromptRow]]:
-    for document in read_json_lines(path):
-        yield document.lines[()], validate(PromptRow, document)
 
 
 def _request(settings: PlanSettings, draft: Draft | None, row: PromptRow) -> Request:
@@ -283,11 +273,11 @@ class _Report:
     def summary(self) -> str:
         """What came out, in a line or two."""
         origins = [("there before", self.before), ("from the cache", self.cached)]
-        told = ", ".join(f"{number} {origin}" for origin, number in origins if number)
-        text = f"{self.folder}: {count(self.there, 'plan')}" + (f" ({told})" if told else "")
+        parts = ", ".join(f"{number} {origin}" for origin, number in origins if number)
+        text = f"{self.folder}: {count(self.there, 'plan')}" + (f" ({parts})" if parts else "")
         if self.remarks:
-            told = ", ".join(_REMARKS[kind].format(number) for kind, number in self.remarks.items())
-            text += f"\n{told} (see their provenance)"
+            parts = ", ".join(_REMARKS[kind].format(number) for kind, number in self.remarks.items())
+            text += f"\n{parts} (see their provenance)"
         return text
 
 

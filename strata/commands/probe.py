@@ -175,7 +175,7 @@ def _check(job: Job, recorded: Recorded, following: Following) -> None:
 
 
 def _draw(job: Job, recorded: Recorded, folder: RunFolder) -> tuple["Probe", Picture]:
-    with quiet(), Engine.open(job) as engine:
+    with quiet(), _open(job) as engine:
         from strata.analysis.recorder import probing
 
         bar, pictures = StepBar(), []
@@ -228,6 +228,20 @@ def shares_table(found: "Probe") -> list[str]:
                 values = 100 * found.shares[:, places, n].mean((0, 1))
                 lines.append(f"{area:{wide}}  {family:8}" + "".join(f"{value:8.1f}" for value in values))
     return lines
+
+
+def _open(job: Job) -> Engine:
+    """The engine of a model that draws from text alone."""
+    refusal = InputError(f"model {job.model.name}: draws from a picture; probe it from Python (docs/probes.md)")
+    try:
+        engine = Engine.open(job)
+    except SettingError as error:
+        if "<image>" in error.template:
+            raise refusal from error
+        raise
+    if engine.parameters.keys() & {"image", "control_image"}:
+        raise refusal
+    return engine
 
 
 def _judge_following(job: Job, found: "Probe", picture: Picture, clip: str | None, folder: RunFolder) -> None:

@@ -53,7 +53,7 @@ class Changes(Settings):
     style_from: Annotated[str | None, Parameter(metavar="PLAN_B"), CHANGES] = None
     """low texts of another plan's areas: of the same names, else in order"""
     from_step: Annotated[Percentage | None, CHANGES] = None
-    """hear the original's low texts until there (default: 0%)"""
+    """use the original's low texts until there (default: 0%)"""
 
 
 def restyle(
@@ -74,7 +74,7 @@ def restyle(
       original/, restyled/   a run each, as `strata generate` writes them
       compare.png            both side by side
 
-    With --from-step, the original's low texts are heard until there: what the
+    With --from-step, the original's low texts are used until there: what the
     first steps decide is then as in the original. Too late, and the style is
     decided as well.
 
@@ -162,7 +162,7 @@ def _swaps(plan: ScenePlan, changes: Mapping[str, str], from_step: str | None) -
 
 
 def _check_effect(original: Job, changed: Job, changes: Mapping[str, str]) -> None:
-    """Refuses changes without effect, as far as that can be told before the model is loaded."""
+    """Refuses changes without effect, as far as that can be known before the model is loaded."""
     token = original.model.token_size() or _TOKEN
     plan = changed.plan
     if "background" in changes and not token_grid(plan, plan.height // token, plan.width // token).background.any():

@@ -39,7 +39,7 @@ def roles(*, model: StudySettings = StudySettings(), settings: RolesSettings = R
     """Draws scenes from the same noise, as they are and changed, and counts what follows.
 
     Once for every window of blocks and of steps in which only the high or only
-    the low text is another one (swap), or is heard alone. Writes roles.json,
+    the low text is another one (swap), or is used alone. Writes roles.json,
     roles.png and a journal, from which an interrupted study goes on. The
     miniature's pictures are judged exactly; for other models structure, colour
     and texture are compared with the unchanged pictures.

@@ -56,7 +56,7 @@ class ShowSettings(ModelShape):
 
 routing = App(
     name="routing",
-    help="A routing says which level is heard in which blocks, at which steps, how strongly, beside how much base.",
+    help="A routing says which level acts in which blocks, at which steps, how strongly, beside how much base.",
 )
 
 

@@ -23,8 +23,8 @@ def validate(
 ) -> int:
     """Checks files without drawing.
 
-    Plans, drafts and routings are told by their content and reported with `ok`
-    or with their error. Exit code 2 if any has an error.
+    Plans, drafts and routings are known by their content and reported with
+    `ok` or with their error. Exit code 2 if any has an error.
     """
     failed = False
     for path in files:

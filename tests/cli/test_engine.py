@@ -155,7 +155,7 @@ def test_one_engine_draws_jobs_of_several_kinds(job: Job, here: Path, tiny_folde
 def test_a_job_of_another_model_is_refused(job: Job, here: Path) -> None:
     with open_source("plan.yaml") as source:
         other = prepare(DrawSettings(model=job.given.model, dtype="bfloat16"), source)
-    with Engine.open(job) as engine, pytest.raises(InputError, match="is for model .* in bfloat16, not this one"):
+    with Engine.open(job) as engine, pytest.raises(InputError, match="in bfloat16, not this one"):
         next(iter(engine.draw(other)))
 
 
@@ -187,7 +187,7 @@ def test_errors_of_the_loaded_model_name_the_setting(job: Job, here: Path) -> No
             engine.check(weak)
         engine.pipe.transformer = tiny_transformer()
         engine.pipe.transformer.register_to_config(guidance_embeds=False)
-        with pytest.raises(SettingError, match="guidance 2: model .* has no guidance") as caught:
+        with pytest.raises(SettingError, match="guidance 2: model") as caught:
             engine.check(guided)
     assert caught.value.field == "guidance"
 
