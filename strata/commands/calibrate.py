@@ -42,7 +42,8 @@ def calibrate(*, model: StudySettings = StudySettings(), settings: CalibrateSett
     """
     from tqdm import tqdm
 
-    from strata.analysis import calibrate as search
+    from strata.analysis import calibration
+    from strata.analysis.calibrate import Budget, Examiner
     from strata.analysis.roles import read_curves
     from strata.analysis.trials import Journal
 
@@ -60,17 +61,17 @@ def calibrate(*, model: StudySettings = StudySettings(), settings: CalibrateSett
     acting = {}
     if settings.roles is not None:
         try:
-            acting = search.acting(*read_curves(settings.roles))
+            acting = calibration.acting(*read_curves(settings.roles))
         except InputError as error:
             raise SettingError(f"<roles> {settings.roles}: {error}") from error
-    budget = search.Budget.of(settings.budget, model.images)
+    budget = Budget.of(settings.budget, model.images)
     journal = Journal(out.with_name(f"{out.stem}-journal.jsonl"), {**model.facts(), "seed": settings.seed})
     options: dict[str, Any] = {"num_inference_steps": model.run_steps()}
     if model.guidance is not None:
         options["guidance_scale"] = model.guidance
     with quiet(), tqdm(desc="calibrate", unit="picture", disable=None) as progress:
-        examiner = search.Examiner(model.load(), judge, journal, options, model.images, progress.update)
-        routing, rows = search.calibrate(
+        examiner = Examiner(model.load(), judge, journal, options, model.images, progress.update)
+        routing, rows = calibration.calibrate(
             examiner,
             out.stem,
             model.name,
@@ -83,7 +84,7 @@ def calibrate(*, model: StudySettings = StudySettings(), settings: CalibrateSett
         )
     make_folder(out.parent, "<out>")
     routing.save(out)
-    print(search.report_table(rows))
+    print(calibration.report_table(rows))
     if rows[0].routing != routing.name:
         note(f"{rows[0].routing} scores as high or higher on the scenes of the report")
     print(f"\n{out}")

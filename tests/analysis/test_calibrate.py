@@ -13,12 +13,12 @@ from strata.analysis.calibrate import (
     calibrated,
     candidates,
     halve,
-    report,
     routing_key,
     rule,
     scenes,
     weigh,
 )
+from strata.analysis.calibration import report
 from strata.analysis.trials import Journal, Judge
 from strata.hierarchy.errors import InputError
 from strata.layers.routing import Routing
