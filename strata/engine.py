@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from strata.injection.pipeline import RegionalPipeline
-    from strata.injection.streams import Swap
 
 GUIDANCE, FILL_GUIDANCE = 3.5, 30.0
 IMAGE_STRENGTH = 0.6
@@ -125,13 +125,7 @@ class Engine:
 
     def check(self, job: Job) -> None:
         """Raises `StrataError` for what can be known about a job only of the loaded pipeline."""
-        if (job.model, job.device, job.dtype) != (self._model, self._device, self._dtype):
-            raise InputError(
-                f"job {job.name}: is for model {job.model.name} on {job.device} in {job.dtype}, not this one"
-            )
-        target, options = self.target(job), self._options(job, self.settings(job))
-        if not job.plain:
-            target.check(job.plan, swaps=_swaps(job), **options)
+        self._ready(job)
 
     def settings(self, job: Job) -> RunSettings:
         """What a job uses on this model, defaults filled in."""
@@ -202,26 +196,33 @@ class Engine:
             StrataError: the job does not fit the model, or there is too little memory.
         """
         self._cancel.clear()
-        self.check(job)
-        settings, swaps = self.settings(job), _swaps(job)
-        options, target = self._options(job, settings), self.target(job)
+        settings, target, call = self._ready(job)
         yield Started(settings, None if job.plain else target.schedule(_steps_run(settings), job.plan))
         for index in range(count):
             if self._cancel.is_set():
                 return
             own = settings.model_copy(update={"seed": settings.seed + index})
             begin = time.perf_counter()
-
-            def call(seed: int = own.seed, **more: Any) -> Any:
-                if not job.plain:
-                    return target(job.plan, seed=seed, swaps=swaps, **options, **more).images[0]
-                return target(**_plain_options(target, job, seed), **options, **more).images[0]
-
             with _out_of_memory():
-                image = yield from self._steps(call, index, own, job)
+                image = yield from self._steps(partial(call, seed=own.seed), index, own, job)
             if image is None:
                 return
             yield Picture(index, image, own.seed, time.perf_counter() - begin, job.record(own))
+
+    def _ready(self, job: Job) -> tuple[RunSettings, Any, Callable[..., Any]]:
+        """A job's settings, what draws it, and the call that does, which takes a seed; all of them checked."""
+        if (job.model, job.device, job.dtype) != (self._model, self._device, self._dtype):
+            where = f"model {job.model.name} on {job.device} in {job.dtype}"
+            raise InputError(f"job {job.name}: is for {where}, not for what is loaded")
+        settings, target = self.settings(job), self.target(job)
+        options = self._options(job, settings)
+        if job.plain:
+            return settings, target, partial(_call_plain, target, job, **options)
+        from strata.injection.streams import Swap
+
+        swaps = [Swap(s.area, s.level, s.text, s.steps.select(job.steps)[:, None]) for s in job.swaps]
+        target.check(job.plan, swaps=swaps, **options)
+        return settings, target, partial(target, job.plan, swaps=swaps, **options)
 
     def _steps(
         self, call: Callable[..., Any], index: int, settings: RunSettings, job: Job
@@ -245,7 +246,7 @@ class Engine:
             pipe = self.pipe
             try:
                 with _threads(settings):
-                    images.append(call(callback_on_step_end=after_step))
+                    images.extend(call(callback_on_step_end=after_step).images)
             except BaseException as error:  # every error is the caller's, who waits in another thread
                 errors.append(error)
                 pipe.maybe_free_model_hooks()  # as the pipeline does at its end
@@ -328,25 +329,19 @@ class Engine:
         return options
 
 
-def _swaps(job: Job) -> "list[Swap]":
-    """The job's changes of texts, at the steps of its run."""
-    from strata.injection.streams import Swap
-
-    return [Swap(s.area, s.level, s.text, s.steps.select(job.steps)[:, None]) for s in job.swaps]
-
-
-def _plain_options(pipe: Any, job: Job, seed: int) -> dict[str, Any]:
-    """What the stock pipeline is called with beside the settings."""
+def _call_plain(pipe: Any, job: Job, seed: int, **options: Any) -> Any:
+    """Draws the plan's prompt with the stock pipeline."""
     import torch
 
     longest = inspect.signature(pipe.__call__).parameters["max_sequence_length"].default
-    return {
-        "prompt": job.plan.prompt,
-        "width": job.plan.width,
-        "height": job.plan.height,
-        "generator": torch.Generator("cpu").manual_seed(seed),
-        "max_sequence_length": min(longest, pipe.tokenizer_2.model_max_length),
-    }
+    return pipe(
+        prompt=job.plan.prompt,
+        width=job.plan.width,
+        height=job.plan.height,
+        generator=torch.Generator("cpu").manual_seed(seed),
+        max_sequence_length=min(longest, pipe.tokenizer_2.model_max_length),
+        **options,
+    )
 
 
 def _steps_run(settings: RunSettings) -> int:

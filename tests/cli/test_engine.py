@@ -155,7 +155,7 @@ def test_one_engine_draws_jobs_of_several_kinds(job: Job, here: Path, tiny_folde
 def test_a_job_of_another_model_is_refused(job: Job, here: Path) -> None:
     with open_source("plan.yaml") as source:
         other = prepare(DrawSettings(model=job.given.model, dtype="bfloat16"), source)
-    with Engine.open(job) as engine, pytest.raises(InputError, match="in bfloat16, not this one"):
+    with Engine.open(job) as engine, pytest.raises(InputError, match="in bfloat16, not for what is loaded"):
         next(iter(engine.draw(other)))
 
 
