@@ -15,12 +15,13 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from strata.hierarchy.areas import MASK_FORMATS, pixel_mask
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import parse_document, quote, syntax_of, validate
+from strata.hierarchy.files import Document, parse_document, quote, read_document, syntax_of, validate
 from strata.hierarchy.plan import ScenePlan
-from strata.kinds import load_plan
 from strata.layers.routing import Routing
+from strata.llm.draft import Draft
 from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, TextSwap
 
+Kind = Literal["plan", "draft", "routing"]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_ATTACHMENTS = 40 * 2**20
 """Bytes of mask files and input pictures together that a picture's record may hold (readers stop at 64 MiB of text)."""
@@ -177,3 +178,48 @@ def _unpack(path: str, texts: Mapping[str, str], scratch: Path) -> dict[str, byt
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(files[name])
     return files
+
+
+# Kinds of files -------------------------------------------------------------------------------------------------------
+
+
+def kind_of(document: Document) -> Kind:
+    """What a document is, or is meant to be. Raises `InputError` where most of its keys are of no kind."""
+    keys = document.data.keys()
+    of_scene = len(keys & (ScenePlan.model_fields.keys() | Draft.model_fields.keys()))
+    of_routing = len(keys & Routing.model_fields.keys())
+    if of_scene == of_routing or 2 * max(of_scene, of_routing) < len(keys):
+        raise InputError(
+            f"{document.name}: neither a plan (width, height, prompt, regions, …), nor a draft of one (without prompt),"
+            " nor a routing (name, rules, …)"
+        )
+    if of_routing > of_scene:
+        return "routing"
+    if "prompt" in keys:
+        return "plan"
+    return "draft" if "style" in keys or _is_draft(document) else "plan"
+
+
+def load_plan(path: str) -> ScenePlan:
+    """Reads a plan file. Raises `InputError`, which names a draft and a routing as such."""
+    try:
+        return ScenePlan.load(path)
+    except InputError as error:
+        try:
+            kind = kind_of(read_document(path))
+        except InputError:
+            raise error from None
+        if kind == "routing":
+            raise InputError(f"{path}: is a routing, not a plan (`strata generate PLAN --routing {path}`)") from error
+        if kind == "draft":
+            message = f"has no prompt, so it is the draft of a plan (`strata plan PROMPT --draft {path}`)"
+            raise InputError(f"{path}: {message}") from error
+        raise
+
+
+def _is_draft(document: Document) -> bool:
+    try:
+        validate(Draft, document)
+    except InputError:
+        return False
+    return True

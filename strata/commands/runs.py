@@ -25,8 +25,12 @@ class StepBar:
         self._bar.total, self._bar.n = step.total, step.number
         self._bar.refresh()
 
+    def clear(self) -> None:
+        """Takes the bar away until the next step."""
+        self._bar.clear()
+
     def close(self) -> None:
-        """Takes the bar away."""
+        """Takes the bar away for good."""
         self._bar.close()
 
 
@@ -57,6 +61,7 @@ def draw_run(engine: Engine, job: Job, folder: RunFolder, count: int) -> None:
                     bar.show(event)
                 case Picture(index, image, seed, seconds, record):
                     assert first is not None
+                    bar.clear()
                     content = picture_bytes(image, job.kept_plan, job.routing, record, job.files)
                     path = folder.write(picture_name(index), content)
                     images.append({"file": path.name, "seed": seed, "seconds": round(seconds, 2)})

@@ -11,10 +11,9 @@ from strata.console import count
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import quote, read_document
 from strata.hierarchy.plan import ScenePlan
-from strata.kinds import kind_of
 from strata.layers.routing import Routing
 from strata.llm.draft import Draft
-from strata.source import open_source, portable
+from strata.source import kind_of, open_source, portable
 
 
 def validate(
