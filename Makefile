@@ -52,7 +52,7 @@ $(BIN)/python:
 # The interpreter in .venv is often a link older than this repository: it has to exist, not to be new.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing strata into $(VENV) (once; torch is large)"
-	@$(PIP_INSTALL) --editable .
+	@$(PIP_INSTALL) --editable '.[all]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

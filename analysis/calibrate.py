@@ -1,11 +1,10 @@
-"""A routing by measurement: searched on one set of scenes, reported on another, with the evidence in the file.
+"""The search of a routing by measurement; `calibration.py` puts it together, with a report on other scenes.
 
 1. Where: each level in all blocks, in the stretch where the role study found it to act, or in a shallow or deep part;
    how long regions are isolated, how long texts are heard, how much base: successive halving (Jamieson & Talwalkar
    2016, algorithm 1) over candidates drawn at random, the presets' values among them.
 2. Balance: with those rules, base ratio and steps anew for plans of 1, 2, 3, 4, 6 and 8 regions, large and small; what
    is no better than the rules' own values beyond its standard error stays as it was.
-3. Report: the result and every preset on scenes that took no part in either.
 """
 
 from __future__ import annotations
@@ -13,16 +12,15 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from strata.analysis.clip_judge import ClipJudge
 from strata.analysis.roles import Curve
-from strata.analysis.statistics import Estimate, bootstrap
 from strata.analysis.trials import Journal, Judge, Trial, trials
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import SettingError
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
 
@@ -278,68 +276,6 @@ def rule(balances: Sequence[Balance]) -> list[dict[str, Any]]:
     return merged
 
 
-# Report ---------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one routing scores on the report's scenes."""
-
-    routing: str
-    score: Estimate
-    objects: Estimate
-    background: Estimate
-    by_regions: Mapping[str, Estimate]
-    """Objects right, by number (and size) of regions."""
-    behind: Estimate
-    """Score less the calibrated routing's on the same scenes."""
-
-    def as_data(self) -> dict[str, Any]:
-        """For JSON and the evidence in a routing file."""
-        named = {name: getattr(self, name).as_data() for name in ("score", "objects", "background", "behind")}
-        return {"routing": self.routing, **named, "by_regions": {n: e.as_data() for n, e in self.by_regions.items()}}
-
-
-def report(examiner: Examiner, calibrated: Routing, others: Sequence[Routing], count: int, scale: int) -> list[Row]:
-    """The calibrated routing and others on `count` scenes of every layout, none of them seen before; best first."""
-    groups = {f"{n}{'' if large else ' small'}": scenes((n, large), count, "report", scale) for n, large in LAYOUTS}
-    tables = {
-        routing.name: {name: np.array(examiner.marks(routing, todo)) for name, todo in groups.items()}
-        for routing in (calibrated, *others)
-    }
-
-    def scores(name: str) -> np.ndarray:
-        every = np.concatenate(list(tables[name].values()))
-        return np.asarray((1 - BACKGROUND) * every[:, 0] + BACKGROUND * every[:, 1])
-
-    rows = []
-    for name, by_layout in tables.items():
-        every = np.concatenate(list(by_layout.values()))
-        rows.append(
-            Row(
-                name,
-                bootstrap(scores(name))[0],
-                bootstrap(every[:, 0])[0],
-                bootstrap(every[:, 1])[0],
-                {layout: bootstrap(table[:, 0])[0] for layout, table in by_layout.items()},
-                bootstrap(scores(name) - scores(calibrated.name))[0],
-            )
-        )
-    return sorted(rows, key=lambda row: -row.score.value)
-
-
-def evidence_of(
-    best: Candidate, balances: Sequence[Balance], rows: Sequence[Row], facts: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What goes into the routing file beside the rules."""
-    return {
-        **facts,
-        "chosen": asdict(best),
-        "balance": [asdict(balance) for balance in balances],
-        "report": [row.as_data() for row in rows],
-    }
-
-
 @dataclass(frozen=True)
 class Budget:
     """What a number of pictures is spent on: candidates, and scenes a layout at each rung."""
@@ -365,7 +301,7 @@ class Budget:
                 balance = grid * weighing[0] + (-(-grid // 3) + 1) * (weighing[1] - weighing[0])
                 if search * len(SEARCHED) + balance * len(LAYOUTS) <= scenes:
                     return cls(size, rungs, weighing)
-        raise InputError(f"--budget {pictures}: too few pictures to compare anything; at least {1000 * images}")
+        raise SettingError(f"<budget> {pictures}: too few pictures to compare anything; at least {1000 * images}")
 
 
 def calibrated(name: str, best: Candidate, balances: Sequence[Balance], model: str) -> Routing:

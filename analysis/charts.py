@@ -27,7 +27,7 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise InputError("figures need matplotlib: pip install 'strata-prompting[plot]'") from error
+        raise InputError("figures need matplotlib: pip install 'strata-prompting[analysis]'") from error
     figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
     figure.suptitle(title, fontsize=12, color=hex_of(INK))
     return figure

@@ -15,9 +15,12 @@ change of structure (SSIM), colour (CIEDE2000) and texture (local binary pattern
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +32,7 @@ from strata.analysis.measures import colour_change, pixel_change, structure_chan
 from strata.analysis.statistics import Estimate, bootstrap, rank_correlation
 from strata.analysis.trials import Journal, Judge, Trial, part
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import write_atomic
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
 from strata.miniature.world.language import high_text, low_text
@@ -142,8 +146,7 @@ def study(
         judge: the exact scorer, or CLIP; None: pictures are only compared with the unchanged ones.
         show: is given each scene's number and its unchanged pictures.
     """
-    transformer = regional.pipe.transformer
-    blocks = len(transformer.transformer_blocks) + len(transformer.single_transformer_blocks)
+    blocks = sum(regional.facts.block_counts)
     options: dict[str, Any] = {"num_inference_steps": setup.steps, "num_images_per_prompt": setup.images}
     if setup.guidance is not None:
         options["guidance_scale"] = setup.guidance
@@ -230,6 +233,14 @@ class Curve:
             **{name: getattr(self, name).as_data() for name in ("rank", "centre", "most", "least")},
         }
 
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Curve:
+        """What `as_data` gave. Raises `LookupError` or `TypeError` for anything else."""
+        windows = tuple((first, last) for first, last in data["windows"])
+        points = tuple(Estimate(**point) for point in data["points"])
+        ends = {name: Estimate(**data[name]) for name in ("rank", "centre", "most", "least")}
+        return cls(data["kind"], data["level"], data["axis"], data["name"], windows, points, **ends)
+
 
 EXACT: dict[tuple[Kind, Level], tuple[str, ...]] = {
     ("swap", "high"): ("shape as swapped", "colour as told", "surface as told"),
@@ -288,3 +299,61 @@ def curves(journal: Journal, setup: Setup, blocks: int, scenes: int) -> list[Cur
 def _centre(middles: NDArray[Any], curve: NDArray[Any]) -> float:
     rise = curve - curve.min()
     return float(rise @ middles / rise.sum()) if rise.sum() > 0 else float("nan")
+
+
+def roles_table(curves: Sequence[Curve]) -> str:
+    """Each measure without and with the change everywhere, where a window changes it most, and its place in depth."""
+    lines = [f"{'':24}{'without':>9}{'everywhere':>12}   {'strongest window':28}{'centre':>16}{'rank correlation':>22}"]
+    group = None
+    for curve in curves:
+        if group != (group := (curve.kind, curve.level, curve.axis)):
+            what = "another text" if curve.kind == "swap" else "heard alone"
+            lines.append(f"{what}, {curve.level} level, window of {curve.axis}")
+        scale, digits = (100.0, 0) if curve.name.split()[-1] in ("told", "swapped") else (1.0, 2)
+        moved = [abs(point.value - curve.least.value) for point in curve.points]
+        peak = max(range(len(moved)), key=moved.__getitem__)
+        first, last = curve.windows[peak]
+        least, most = (f"{scale * end.value:.{digits}f}" for end in (curve.least, curve.most))
+        best = f"{first}-{last}: {curve.points[peak].text(scale, digits)}" if moved[peak] > 0 else "–"
+        places = f"{curve.centre.text(1, 1):>16}{curve.rank.text(1, 2):>22}"
+        lines.append(f"  {curve.name:22}{least:>9}{most:>12}   {best:28}{places}")
+    return "\n".join(lines)
+
+
+def write_report(
+    folder: Path, curves: Sequence[Curve], blocks: tuple[int, int], facts: Mapping[str, Any], title: str
+) -> list[Path]:
+    """Writes roles.json and roles.png; returns their paths.
+
+    Args:
+        folder: exists.
+        curves: as `curves` returns them.
+        blocks: the model's double and single blocks.
+        facts: what else the report tells: settings, date, versions.
+        title: of the figure.
+    """
+    from strata.analysis.role_plots import draw_roles
+
+    report, figure = folder / "roles.json", folder / "roles.png"
+    data = {**facts, "blocks": list(blocks), "curves": [curve.as_data() for curve in curves]}
+    write_atomic(report, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    content = io.BytesIO()
+    draw_roles(list(curves), blocks[0], title).savefig(content, format="png")
+    write_atomic(figure, content.getvalue())
+    return [report, figure]
+
+
+def read_curves(path: str | Path) -> tuple[list[Curve], int]:
+    """The curves of a report, and the model's number of blocks; `path` is of roles.json or of its folder.
+
+    Raises:
+        InputError: there is no report, or a damaged one.
+    """
+    file = Path(path) / "roles.json" if Path(path).is_dir() else Path(path)
+    try:
+        report = json.loads(file.read_text(encoding="utf-8"))
+        return [Curve.from_data(data) for data in report["curves"]], sum(report["blocks"])
+    except OSError as error:
+        raise InputError(f"no report of `strata roles`: {error.strerror}") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise InputError("no report of `strata roles`: it lacks its curves, or is damaged") from error

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from strata.analysis.measures import Pixels
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import quote
 from strata.hierarchy.plan import ScenePlan
 from strata.miniature.world.language import COLOURS, SHAPES, SURFACES, Backdrop, Thing
@@ -155,11 +155,11 @@ class Journal:
         try:
             found = json.loads(lines[0])["settings"]
         except (ValueError, LookupError, TypeError) as error:
-            raise InputError(f"{self.path}: is no journal of a study; give another --out, or remove it") from error
+            raise SettingError(f"{self.path}: is no journal of a study; give another <out>, or remove it") from error
         for name, value in head["settings"].items():
             if found.get(name) != value:
-                raise InputError(
-                    f"{self.path}: holds results with {name} {found.get(name)!r}, not {value!r}; give another --out,"
+                raise SettingError(
+                    f"{self.path}: holds results with {name} {found.get(name)!r}, not {value!r}; give another <out>,"
                     " or remove it"
                 )
         for number, line in enumerate(lines[1:], start=2):

@@ -1,5 +1,10 @@
 """The errors that Strata raises on purpose."""
 
+import re
+from collections.abc import Callable
+
+_FIELD = re.compile(r"<([a-z][a-z_]*)>")
+
 
 class StrataError(Exception):
     """Base of every error that Strata raises on purpose."""
@@ -14,3 +19,26 @@ class InputError(StrataError, ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class SettingError(InputError):
+    """A setting (a field of the engine's or the planner's settings) that cannot be used.
+
+    Args:
+        template: the message, which names settings as `<true_cfg>`: `str()` of the error shows their plain names, and
+            `shown` what an interface calls them.
+    """
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+        super().__init__(self.shown(str))
+
+    @property
+    def field(self) -> str | None:
+        """The setting that the message names first."""
+        found = _FIELD.search(self.template)
+        return found[1] if found else None
+
+    def shown(self, name: Callable[[str], str]) -> str:
+        """The message on one line, with `name(field)` for every setting."""
+        return " ".join(_FIELD.sub(lambda match: name(match[1]), self.template).split())

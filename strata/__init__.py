@@ -1,7 +1,7 @@
-"""Strata: hierarchical prompts for FLUX, each description heard only in its region and only at its depth.
+"""Strata: hierarchical prompts for FLUX, each description acts only in its region and only at its depth.
 
 The public API is six names: `ScenePlan` and `Region` (what to say where), `Planner` (a language model that makes a plan
-of a prompt), `Routing` (which level is heard in which blocks and steps), `Schedule` (a routing resolved for one model)
+of a prompt), `Routing` (which level acts in which blocks and steps), `Schedule` (a routing resolved for one model)
 and `RegionalPipeline` (a diffusers FLUX pipeline that draws a plan). They are loaded on first use, so that
 ``import strata`` costs nothing and has no effects.
 

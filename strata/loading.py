@@ -1,18 +1,17 @@
 """From the name of a model to a loaded pipeline: the miniature, a folder in the diffusers format, or a hub id."""
 
-import json
 import logging
 import re
-import sys
-import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import quote
+from strata.injection.facts import ModelFacts
+from strata.injection.families import FLUX_DEV, facts_of_folder, family_of_folder
 from strata.miniature import WEIGHTS
 
 logger = logging.getLogger(__name__)
@@ -38,31 +37,23 @@ class ModelSource:
             return None
         return WEIGHTS if self.kind == "miniature" else Path(self.name).expanduser()
 
-    def block_counts(self) -> tuple[int, int] | None:
-        """How many double and single blocks the transformer has, where its configuration is at hand."""
+    @cached_property
+    def facts(self) -> ModelFacts | None:
+        """What Strata needs to know of the model, where its configuration is at hand."""
         folder = self.folder()
-        if folder is None:
-            return None
         try:
-            config = json.loads((folder / "transformer" / "config.json").read_text(encoding="utf-8"))
-            return int(config["num_layers"]), int(config["num_single_layers"])
-        except (OSError, ValueError, LookupError, TypeError):
+            return None if folder is None else facts_of_folder(folder)
+        except InputError:
             return None  # loading will tell what is wrong
 
-    def token_size(self) -> int | None:
-        """Pixels that one image token covers, along each side, where the model's configuration is at hand."""
-        folder = self.folder()
-        if folder is None:
-            return None
-        try:
-            config = json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))
-            return int(2 ** len(config["block_out_channels"]))
-        except (OSError, ValueError, LookupError, TypeError):
-            return None  # loading will tell what is wrong
+    @property
+    def facts_or_flux(self) -> ModelFacts:
+        """The facts, or FLUX.1-dev's for a model that is not at hand."""
+        return self.facts or FLUX_DEV
 
     def is_judged_exactly(self) -> bool:
         """Whether the miniature's exact scorer can judge the model's pictures."""
-        return self.token_size() == MINIATURE_TOKEN
+        return self.facts is not None and self.facts.token_size == MINIATURE_TOKEN
 
 
 def locate(name: str) -> ModelSource:
@@ -75,7 +66,10 @@ def locate(name: str) -> ModelSource:
         return ModelSource(name, "miniature")
     path = Path(name).expanduser()
     if path.is_dir():
-        _check_folder(name, path)
+        try:
+            family_of_folder(path)
+        except InputError as error:
+            raise InputError(f"model {quote(name)}: {error}") from error
         return ModelSource(name, "folder")
     if path.exists():
         raise InputError(
@@ -85,18 +79,6 @@ def locate(name: str) -> ModelSource:
     if _HUB_ID.fullmatch(name):
         return ModelSource(name, "hub")
     raise InputError(f"model {quote(name)}: no such folder; must be '{MINIATURE}', a folder, or a hub id (OWNER/NAME)")
-
-
-def _check_folder(name: str, path: Path) -> None:
-    index = path / "model_index.json"
-    try:
-        kind = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
-    except FileNotFoundError as error:
-        raise InputError(f"model {quote(name)}: no pipeline in the diffusers format (no model_index.json)") from error
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"model {quote(name)}: its model_index.json cannot be read: {error}") from error
-    if not str(kind).startswith("Flux"):
-        raise InputError(f"model {quote(name)}: is a {kind}; must be a FLUX pipeline, such as FluxPipeline")
 
 
 def choose_device(name: str) -> str:
@@ -122,14 +104,23 @@ def choose_dtype(name: str, device: str) -> str:
     return "float32" if device == "cpu" else "bfloat16"
 
 
-def load_pipeline(source: ModelSource, dtype: str) -> Any:
-    """The pipeline with its weights as `dtype`, a name as `choose_dtype` returns it; `place` brings it to a device.
+def check_offload(offload: bool, device: str) -> None:
+    """Raises `SettingError` for offloading on a CPU, where it saves nothing."""
+    if offload and device == "cpu":
+        raise SettingError("<offload>: is for accelerators; on the CPU there is nowhere to offload to")
+
+
+def load_pipeline(source: ModelSource, dtype: str, device: str, offload: bool = False) -> Any:
+    """The pipeline with its weights as `dtype` on `device`, names as `choose_dtype` and `choose_device` return them.
+
+    With `offload` each of its models is there only while it is at work, which takes less memory.
 
     Raises:
         InputError: it cannot be had or read; says what to do.
     """
     import torch
 
+    check_offload(offload, device)
     try:
         if source.kind == "miniature":
             from strata import miniature
@@ -143,38 +134,24 @@ def load_pipeline(source: ModelSource, dtype: str) -> Any:
             pipe = DiffusionPipeline.from_pretrained(
                 str(source.folder() or source.name), torch_dtype=getattr(torch, dtype)
             )
-        return pipe
     except (MemoryError, torch.OutOfMemoryError, InputError):
         raise
     except Exception as error:  # what libraries raise for damaged or missing files is of many types
         logger.debug("loading %s failed", source.name, exc_info=True)
         reason = _hub_reason(error) if source.kind == "hub" else f"cannot be loaded: {_first_line(error)}"
-        raise InputError(f"model {quote(source.name)}: {reason}") from error
-
-
-def place(pipe: Any, device: str, offload: bool) -> None:
-    """Brings a pipeline to `device`; with `offload`, each of its models only while it is at work (less memory).
-
-    Raises:
-        InputError: `offload` on a CPU, where it saves nothing.
-    """
-    check_offload(offload, device)
+        raise SettingError(f"model {quote(source.name)}: {reason}") from error
     if offload:
         pipe.enable_model_cpu_offload(device=device)
     else:
         pipe.to(device)
-
-
-def check_offload(offload: bool, device: str) -> None:
-    """Raises `InputError` for offloading on a CPU, where it saves nothing."""
-    if offload and device == "cpu":
-        raise InputError("--offload: is for accelerators; on the CPU there is nowhere to offload to")
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
 
 
 def _hub_reason(error: BaseException) -> str:
     from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
 
-    elsewhere = "or download it elsewhere (hf download OWNER/NAME --local-dir FOLDER) and give the folder as --model"
+    elsewhere = "or download it elsewhere (hf download OWNER/NAME --local-dir FOLDER) and give the folder as <model>"
     chain = list(_causes(error))
     if any(isinstance(cause, GatedRepoError) for cause in chain):
         return "is gated: accept its licence on its page at huggingface.co, then log in here (hf auth login)"
@@ -201,26 +178,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """While the context lasts, diffusers and transformers tell errors only, and progress only to a terminal."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_before = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # before diffusers is imported, which makes transformers complain
-    from diffusers.utils import logging as diffusers_logging
-
-    diffusers_before = diffusers_logging.get_verbosity()
-    diffusers_logging.set_verbosity_error()
-    with ExitStack() as undo, warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is deprecated, but `dtype` is too new
-        undo.callback(transformers_logging.set_verbosity, transformers_before)
-        undo.callback(diffusers_logging.set_verbosity, diffusers_before)
-        if not sys.stderr.isatty():
-            for library in (transformers_logging, diffusers_logging):
-                if library.is_progress_bar_enabled():
-                    library.disable_progress_bar()
-                    undo.callback(library.enable_progress_bar)
-        yield

@@ -1,11 +1,14 @@
 """A plan as a table for the terminal: what is said where, and what its planner had to mend or left out."""
 
+import sys
 import textwrap
 from collections.abc import Iterator
 from typing import Literal
 
+from strata.console import count, terminal_width
 from strata.hierarchy.plan import LEVELS, Box, Region, ScenePlan, Texts
 from strata.llm.places import place_of, to_grid
+from strata.llm.protocol import Backend
 
 Remark = Literal["repaired", "not in the prompt", "in no description"]
 
@@ -13,6 +16,22 @@ _GAP = 2
 _WIDEST_NAME = 24
 _NARROWEST = 12
 """Characters of a column of texts, on however small a terminal."""
+
+
+def announce(backend: Backend) -> None:
+    """Says on a terminal what takes its time."""
+    if sys.stderr.isatty():
+        who = backend.name if backend.model in backend.name else f"{backend.model} ({backend.name})"
+        print(f"planning with {who} …", file=sys.stderr, flush=True)
+
+
+def print_plan(plan: ScenePlan) -> None:
+    """Prints a plan as a table."""
+    made = (plan.provenance or {}).get("planner")
+    model = made.get("model") if isinstance(made, dict) else None
+    by = f", planned by {model}" if model else ""
+    print(f"{plan.width}x{plan.height} pixels, {count(len(plan.regions), 'region')}{by}\n")
+    print(*plan_lines(plan, terminal_width()), sep="\n", flush=True)
 
 
 def plan_lines(plan: ScenePlan, width: int = 100) -> list[str]:

@@ -13,12 +13,11 @@ from pkgutil import iter_modules
 from typing import Any
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import quote
 from strata.injection.facts import ModelFacts
 from strata.injection.families.base import Family
 from strata.injection.families.flux import DEV as FLUX_DEV
 
-__all__ = ["FLUX_DEV", "Family", "facts_of", "facts_of_folder", "families", "family_of"]
+__all__ = ["FLUX_DEV", "Family", "facts_of", "facts_of_folder", "families", "family_of", "family_of_folder"]
 
 
 @cache
@@ -60,43 +59,49 @@ def facts_of(pipe: Any) -> ModelFacts:
     return family.facts(transformer.config, pipe.vae.config, longest, type(pipe).__name__)
 
 
+def family_of_folder(folder: Path) -> tuple[Family, str]:
+    """The family of the model in a folder in the diffusers format, and its pipeline's class name.
+
+    Raises:
+        InputError: it has no index that can be read, or no family knows the model.
+    """
+    index = _json(folder / "model_index.json")
+    kind, parts = str(index.get("_class_name")), index.get("transformer")
+    name = str(parts[1]) if isinstance(parts, list) and len(parts) == 2 else None
+    family = None if name is None else _by_transformer(name)
+    if family is None or not kind.startswith(family.prefix):
+        what = f"a {kind} with a {name}" if name else f"a {kind}"
+        known = ", ".join(f"{family.title} (such as {family.pipelines[0]})" for family in families())
+        raise InputError(f"is {what}; must be a pipeline of {known}")
+    return family, kind
+
+
 def facts_of_folder(folder: Path) -> ModelFacts:
     """The facts of the model in a folder in the diffusers format; no weights are read.
 
     Raises:
         InputError: its files cannot be read, or no family knows the model.
     """
-    index = _json(folder / "model_index.json")
-    kind = index.get("_class_name")
-    parts = index.get("transformer")
-    name = parts[1] if isinstance(parts, list) and len(parts) == 2 else None
-    family = _by_transformer(str(name))
-    if family is None:
-        what = f"a {kind} with a {name}" if name else f"a {kind}"
-        raise InputError(f"model {quote(str(folder))}: is {what}; must have one of: {valid()}")
+    family, kind = family_of_folder(folder)
     tokenizer = "tokenizer_2" if (folder / "tokenizer_2").is_dir() else "tokenizer"
     try:
         longest = int(_json(folder / tokenizer / "tokenizer_config.json").get("model_max_length", 512))
     except InputError:
         longest = 512
+    transformer, vae = (_json(folder / part / "config.json") for part in ("transformer", "vae"))
     try:
-        return family.facts(
-            _json(folder / "transformer" / "config.json"),
-            _json(folder / "vae" / "config.json"),
-            min(512, longest),
-            str(kind),
-        )
+        return family.facts(transformer, vae, min(512, longest), kind)
     except (LookupError, TypeError, ValueError) as error:
-        raise InputError(f"model {quote(str(folder))}: its configuration is damaged: {error!r}") from error
+        raise InputError(f"its configuration is damaged: {error!r}") from error
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"model {quote(str(path.parent))}: has no {path.name}") from error
+        raise InputError(f"no pipeline in the diffusers format (no {path.name})") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        raise InputError(f"its {path.name} cannot be read: {error}") from error
     if not isinstance(found, dict):
-        raise InputError(f"{path}: must hold a JSON object")
+        raise InputError(f"its {path.name} cannot be read: must hold a JSON object")
     return found

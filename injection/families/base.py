@@ -87,8 +87,14 @@ class Family(ABC):
     """For messages."""
     transformers: ClassVar[tuple[str, ...]]
     """Class names of diffusers' transformers."""
+    prefix: ClassVar[str]
+    """With which the class names of its pipelines begin."""
     pipelines: ClassVar[tuple[str, ...]]
     """Some of the pipelines, for messages."""
+    with_picture: ClassVar[tuple[str, str, str]]
+    """The pipeline that draws from text alone, and those of the same parts for image to image and for inpainting."""
+    optional_picture: ClassVar[tuple[str, ...]] = ()
+    """Pipelines that take a picture but need none."""
     processors: ClassVar[tuple[str, ...]]
     """Class names of the stock attention processors."""
     text_positions_alike: ClassVar[bool] = True

@@ -27,7 +27,10 @@ class Chroma(Flux):
     name = "chroma"
     title = "Chroma"
     transformers: ClassVar[tuple[str, ...]] = ("ChromaTransformer2DModel",)
+    prefix = "Chroma"
     pipelines: ClassVar[tuple[str, ...]] = ("ChromaPipeline", "ChromaImg2ImgPipeline")
+    with_picture = ("ChromaPipeline", "ChromaImg2ImgPipeline", "ChromaInpaintPipeline")
+    optional_picture: ClassVar[tuple[str, ...]] = ()
     joint_single = True
 
     def facts(

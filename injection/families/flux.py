@@ -42,7 +42,10 @@ class Flux(Family):
     name = "flux"
     title = "FLUX.1"
     transformers: ClassVar[tuple[str, ...]] = ("FluxTransformer2DModel",)
+    prefix = "Flux"
     pipelines: ClassVar[tuple[str, ...]] = ("FluxPipeline", "FluxImg2ImgPipeline", "FluxControlNetPipeline")
+    with_picture = ("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline")
+    optional_picture: ClassVar[tuple[str, ...]] = ("FluxKontextPipeline",)
     processors: ClassVar[tuple[str, ...]] = ("FluxAttnProcessor",)
 
     joint_single = False

@@ -13,12 +13,12 @@ from strata.analysis.calibrate import (
     calibrated,
     candidates,
     halve,
-    report,
     routing_key,
     rule,
     scenes,
     weigh,
 )
+from strata.analysis.calibration import report
 from strata.analysis.trials import Journal, Judge
 from strata.hierarchy.errors import InputError
 from strata.layers.routing import Routing
@@ -90,7 +90,7 @@ def test_no_scene_serves_two_purposes() -> None:
 
 def test_a_budget_is_kept_or_refused() -> None:
     assert Budget.of(3000, 1).candidates >= Budget.of(1500, 1).candidates
-    with pytest.raises(InputError, match="--budget 10: too few pictures"):
+    with pytest.raises(InputError, match="budget 10: too few pictures"):
         Budget.of(10, 2)
 
 

@@ -10,7 +10,7 @@ from diffusers import FluxPipeline
 from PIL import Image
 
 from strata.cli import main
-from strata.planning import PlannerOptions
+from strata.planning import PlannerSettings
 from tests.injection.conftest import tiny_parts
 from tests.llm.scripted import ScriptedBackend
 
@@ -58,7 +58,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 def llm(monkeypatch: pytest.MonkeyPatch) -> ScriptedBackend:
     """The language model of every command, whatever --llm says."""
     backend = ScriptedBackend(concurrency=2)
-    monkeypatch.setattr(PlannerOptions, "open", lambda options, concurrency=1: backend)
+    monkeypatch.setattr(PlannerSettings, "open", lambda settings, concurrency=1: backend)
     return backend
 
 

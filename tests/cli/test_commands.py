@@ -153,6 +153,77 @@ print("loaded:", *sorted({"torch", "diffusers", "transformers"} & set(sys.module
     assert done.stdout.splitlines()[-1] == "loaded:"
 
 
+HEAVY = {"torch", "diffusers", "transformers", "matplotlib", "pydantic", "numpy", "PIL", "yaml"}
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    for arguments in ("--help", "--version"):
+        code = f"""
+import sys
+from strata.cli import main
+try:
+    main([{arguments!r}])
+except SystemExit:
+    print("loaded:", *sorted({HEAVY!r} & set(sys.modules)), *(name for name in sys.modules if ".commands." in name))
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+COMMANDS = ("generate", "plan", "restyle", "serve-llm", "layout", "routing", "probe", "roles", "calibrate", "validate")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own description and options, no wider than the terminal."""
+    from strata.cli import main
+
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith(f"Usage: strata {command}")
+    assert "strata generate plan.yaml --model" not in out, "the examples of the whole program"
+    assert max(map(len, out.splitlines())) <= 80
+    assert "╭─ " in out
+
+
+def test_commands_import_nothing_heavy() -> None:
+    modules = ", ".join(f"strata.commands.{command.replace('-', '_')}" for command in COMMANDS)
+    code = f"import sys, {modules}; print({{'torch', 'diffusers', 'transformers', 'matplotlib'}} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_options_are_not_abbreviated_and_the_last_one_counts(strata: Run, here: Path) -> None:
+    done = strata("layout", "plan.yaml", "--ou", "a.png")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "strata: error: unrecognized arguments: --ou; did you mean --out? (see strata layout --help)\n"
+    )
+    assert strata("layout", "plan.yaml", "-o", "a.png", "--out=b.png").out == "b.png\n"
+    assert "required: ACTION (see strata routing --help)" in strata("routing").err
+    assert "ACTION: invalid choice: 'lst' (choose from 'list', 'show', 'check')" in strata("routing", "lst").err
+    assert "argument --out/-o: expected one argument (see strata layout --help)" in strata("layout", "x", "-o").err
+    assert "the following arguments are required: --out/-o" in strata("calibrate").err
+
+
+def test_layout_prints_the_program(strata: Run, here: Path) -> None:
+    done = strata("layout", "plan.yaml", "--program", "--routing", "uniform", "--steps", 4)
+    assert (done.code, done.err) == (0, "")
+    assert "routing uniform, method regional, 4 steps, 4 of them routed" in done.out
+    row = next(line for line in done.out.splitlines() if line.startswith("left/"))
+    assert row.split()[:3] == ["left/high", "3", "12"]
+    assert row.endswith("double 0-3, single 0-7  0-3       1")
+    assert "cost of the run: " in done.out
+    assert strata("layout", "plan.yaml", "--program", "--model", "owner/model").out.endswith("is not at hand\n")
+    assert not list(here.glob("*.png"))
+    assert "--steps: goes with --program" in strata("layout", "plan.yaml", "--steps", 4).err
+    assert "--image: not allowed with --program" in strata("layout", "plan.yaml", "--program", "--image", "x").err
+
+
 def test_exit_codes_of_the_program(tmp_path: Path) -> None:
     assert program("--version").stdout == f"strata {package.__version__}\n"
     done = program("validate", str(tmp_path / "missing.yaml"))

@@ -224,7 +224,7 @@ def test_what_the_system_refuses(error: Exception, here: Path, strata: Run, monk
     def fail(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr("strata.commands.layout", fail)
+    monkeypatch.setattr("strata.commands.layout.draw_layout", fail)
     said = "image.png: No space left on device" if isinstance(error, OSError) else "out of memory"
     refused(strata("layout", "plan.yaml"), said)
 
@@ -233,6 +233,6 @@ def test_ctrl_c(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("strata.commands.layout", interrupt)
+    monkeypatch.setattr("strata.commands.layout.draw_layout", interrupt)
     assert main(["layout", "plan.yaml"]) == 130
     assert capsys.readouterr().err == "strata: interrupted\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import strata.generate as strata_generate
+import strata.engine as strata_engine
 from strata.cli import main
 from strata.hierarchy.plan import ScenePlan
 from strata.llm.errors import LlmError
@@ -271,7 +271,7 @@ def test_a_light_start() -> None:
     import subprocess
     import sys
 
-    code = "import sys, strata.planning, strata.llm.many; print({'torch', 'diffusers', 'vllm'} & set(sys.modules))"
+    code = "import sys, strata.commands.plan, strata.llm.many; print({'torch', 'diffusers', 'vllm'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
@@ -420,13 +420,13 @@ def test_slugs(prompt: str, short: str) -> None:
 def test_draws_a_prompt(
     strata: Run, llm: ScriptedBackend, folder: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = strata_generate.load_pipeline
+    load = strata_engine.load_pipeline
 
     def load_after_the_llm(*arguments: object) -> object:
         assert llm.closed, "one GPU serves both"
         return load(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(strata_generate, "load_pipeline", load_after_the_llm)
+    monkeypatch.setattr(strata_engine, "load_pipeline", load_after_the_llm)
     options = ("--model", tiny_folder, "--steps", 1, "--seed", 3, "--width", 32, "--height", 48)
     done = strata("generate", PROMPT, *options, "--style", "ink")
     assert (done.code, done.err) == (0, "")

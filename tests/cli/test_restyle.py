@@ -75,7 +75,7 @@ ISOLATED = "--routing", "early.yaml"
 def test_bad_input_is_told_before_anything_is_loaded(
     strata: Run, here: Path, arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("strata.generate.load_pipeline", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("strata.engine.load_pipeline", lambda *_: pytest.fail("loaded"))
     rules = "[{level: high}, {level: low, steps: 0%-50%}]"
     Path("early.yaml").write_text(f"name: early\nrules: {rules}\n", encoding="utf-8")
     done = strata("restyle", "plan.yaml", *arguments)

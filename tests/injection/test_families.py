@@ -66,15 +66,15 @@ VAE = {"block_out_channels": [4]}
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, "has no model_index.json"),
-        ({"model_index": "{"}, "model_index.json: cannot be read"),
+        ({}, "no model_index.json"),
+        ({"model_index": "{"}, "its model_index.json cannot be read"),
         ({"model_index": "[]"}, "must hold a JSON object"),
         (
             {"model_index": QWEN},
-            "is a QwenImagePipeline with a QwenImageTransformer2DModel; must have one of: ChromaTransformer2DModel",
+            "is a QwenImagePipeline with a QwenImageTransformer2DModel; must be a pipeline of Chroma",
         ),
-        ({"model_index": {"_class_name": "StableDiffusionPipeline"}}, "is a StableDiffusionPipeline; must have one of"),
-        ({"model_index": INDEX}, "has no config.json"),
+        ({"model_index": {"_class_name": "StableDiffusionPipeline"}}, "is a StableDiffusionPipeline; must be"),
+        ({"model_index": INDEX}, "no config.json"),
         (
             {"model_index": INDEX, "transformer__config": {"num_layers": 2}, "vae__config": VAE},
             "configuration is damaged: KeyError",

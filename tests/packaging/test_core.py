@@ -5,17 +5,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("openai", "httpx2", "llguidance", "scipy", "skimage", "matplotlib", "vllm")
+EXTRAS = ("openai", "llguidance", "scipy", "skimage", "matplotlib", "vllm")
 
 BLOCK = f"""
 import sys
 
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {EXTRAS!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-
-sys.meta_path.insert(0, Missing())
+for name in {EXTRAS!r}:
+    sys.modules[name] = None  # importing it raises ModuleNotFoundError
 sys.path.insert(0, {str(ROOT)!r})
 """
 

@@ -1,0 +1,96 @@
+"""`strata layout`: the regions of a plan as a picture, or its compiled program in words."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from strata.console import check_png, quiet, write_png
+from strata.hierarchy.errors import SettingError
+from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.preview import draw_layout
+from strata.injection.program import compile_program
+from strata.job import MINIATURE_STEPS, STEPS
+from strata.layers.routing import DEFAULT_ROUTING, Routing
+from strata.loading import MINIATURE, ModelSource, locate
+from strata.record import png_bytes
+from strata.settings import ModelName, OutFile, RoutingName, Settings, Steps
+from strata.source import Source, decode_picture, open_source, read_file
+
+
+class LayoutSettings(Settings):
+    """What is shown of a plan."""
+
+    out: OutFile = "layout.png"
+    """default: layout.png"""
+    image: Annotated[str | None, Parameter(metavar="IMG")] = None
+    """picture to show under the regions"""
+    program: bool = False
+    """print instead what attends to what in which blocks, at which steps"""
+    routing: RoutingName | None = None
+    """of the program (default: the picture's, or the default preset)"""
+    model: ModelName | None = None
+    """of the program (default: the picture's, or miniature)"""
+    steps: Steps | None = None
+    """of the program (default: the picture's, or 28; 20 for the miniature)"""
+
+
+def layout(
+    plan: Annotated[str, Parameter(name="PLAN", help="plan (.yaml, .yml, .json), or a picture that strata drew")],
+    /,
+    *,
+    settings: LayoutSettings = LayoutSettings(),
+) -> None:
+    """Draws the regions of a plan as a PNG, with their names and texts; or prints its program."""
+    if settings.program:
+        if settings.image is not None:
+            raise SettingError("<image>: not allowed with <program>")
+        with open_source(plan) as source:
+            print(*_program_lines(source, settings), sep="\n")
+        return
+    for name in ("routing", "model", "steps"):
+        if getattr(settings, name) is not None:
+            raise SettingError(f"<{name}>: goes with <program>")
+    check_png(settings.out)
+    image = settings.image
+    picture = decode_picture(read_file(image), image, "RGB") if image is not None else None
+    with open_source(plan) as source:
+        write_png(settings.out, png_bytes(draw_layout(source.plan, picture)))
+
+
+def _program_lines(source: Source, settings: LayoutSettings) -> list[str]:
+    recorded = source.record.settings if source.record is not None else None
+    model = locate(settings.model or (recorded.model if recorded is not None else MINIATURE))
+    default = MINIATURE_STEPS if model.kind == "miniature" else STEPS
+    steps = settings.steps or (recorded.steps if recorded is not None else default)
+    routing = source.routing if settings.routing is None else Routing.load(settings.routing)
+    return _describe(source.plan, routing or Routing.load(DEFAULT_ROUTING), model, steps)
+
+
+def _describe(plan: ScenePlan, routing: Routing, model: ModelSource, steps: int) -> list[str]:
+    program = compile_program(plan, routing, model.facts_or_flux, steps)
+    from strata.injection.description import describe
+    from strata.injection.methods import method_for
+
+    folder = model.folder()
+    count = _token_counter(folder) if folder is not None else None
+    lines = describe(program, method_for(routing), count or _estimate, program.facts.text_length)
+    return lines if count is not None else [*lines, "", "token counts are estimates: the model is not at hand"]
+
+
+def _token_counter(folder: Path) -> Callable[[str], int] | None:
+    """Counts a text's tokens by the model's own tokenizer; None where it has none."""
+    part = next((folder / name for name in ("tokenizer_2", "tokenizer") if (folder / name).is_dir()), None)
+    if part is None:
+        return None
+    with quiet():
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(part)
+    return lambda text: len(tokenizer(text).input_ids)
+
+
+def _estimate(text: str) -> int:
+    """T5 makes about four tokens of three English words, and ends with one."""
+    return -(-4 * len(text.split()) // 3) + 1

@@ -1,0 +1,89 @@
+"""`strata roles`: measures which depth does what."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from strata.commands.studies import StudySettings
+from strata.console import note, quiet
+from strata.hierarchy.errors import SettingError
+from strata.layers.routing import DEFAULT_ROUTING, Routing
+from strata.record import now, versions
+from strata.run_folder import make_folder
+from strata.settings import WHERE_TO, Count, OutFolder, RoutingName, Seed, Settings
+
+TRIED = Parameter(group=Group("what is tried", sort_key=3))
+
+
+class RolesSettings(Settings):
+    """What is tried, and where to."""
+
+    scenes: Annotated[Count, TRIED] = 40
+    """with two regions each (default: 40)"""
+    seed: Annotated[Seed, TRIED] = 0
+    """of the scenes (default: 0)"""
+    routing: Annotated[RoutingName, TRIED] = DEFAULT_ROUTING
+    """of the unchanged pictures (default: the default preset)"""
+    kinds: Annotated[tuple[Literal["swap", "alone"], ...], Parameter(consume_multiple=True), TRIED] = ("swap", "alone")
+    """of intervention (default: both)"""
+    block_window: Annotated[Count | None, TRIED] = None
+    """blocks that a window covers (default: a sixth)"""
+    step_window: Annotated[Count | None, TRIED] = None
+    """steps that a window covers (default: a fifth)"""
+    out: Annotated[OutFolder, WHERE_TO] = "out/roles"
+    """folder (default: out/roles)"""
+
+
+def roles(*, model: StudySettings = StudySettings(), settings: RolesSettings = RolesSettings()) -> None:
+    """Draws scenes from the same noise, as they are and changed, and counts what follows.
+
+    Once for every window of blocks and of steps in which only the high or only
+    the low text is another one (swap), or is used alone. Writes roles.json,
+    roles.png and a journal, from which an interrupted study goes on. The
+    miniature's pictures are judged exactly; for other models structure, colour
+    and texture are compared with the unchanged pictures.
+    """
+    from tqdm import tqdm
+
+    from strata.analysis import roles as study
+    from strata.analysis.trials import Journal, trials
+
+    # An anchored low text repeats the high one, and neither could be changed alone.
+    routing = Routing.load(settings.routing).model_copy(update={"anchor": False})
+    scenes, folder = settings.scenes, Path(settings.out)
+    if scenes < 2:
+        raise SettingError(f"<scenes> {scenes}: intervals need at least 2")
+    setup = study.Setup(
+        scenes=scenes,
+        images=model.images,
+        steps=model.run_steps(),
+        guidance=model.guidance,
+        kinds=tuple(kind for kind in study.KINDS if kind in settings.kinds),
+        widths=(settings.block_window, settings.step_window),
+    )
+    todo = trials(scenes, 2, True, f"roles {settings.seed}", model.scale())
+    if (known := model.source().facts) is not None:
+        setup.interventions(sum(known.block_counts))  # windows that do not fit are refused before anything is loaded
+    judge = model.judge()
+    make_folder(folder, "<out>")
+    windows = [settings.block_window, settings.step_window]
+    facts = {**model.facts(), "routing": routing.to_yaml(), "seed": settings.seed, "windows": windows}
+    journal = Journal(folder / "journal.jsonl", facts)
+    with quiet():
+        from strata.injection.pipeline import RegionalPipeline
+
+        regional = RegionalPipeline(model.load(), routing)
+        blocks = regional.facts.block_counts
+        runs = scenes * (1 + len(setup.interventions(sum(blocks))))
+        done = sum(1 for key in journal.rows if int(key.split()[0]) < scenes)
+        if 0 < done < runs:
+            note(f"{journal.path} has {done} of {runs} runs; going on")
+        with tqdm(total=runs, initial=min(done, runs), desc="roles", disable=None, unit="run") as progress:
+            for _ in study.study(regional, todo, setup, journal, judge):
+                progress.update()
+    curves = study.curves(journal, setup, sum(blocks), scenes)
+    print(study.roles_table(curves), end="\n\n")
+    facts |= {"scenes": scenes, "created": now(), "versions": versions()}
+    title = f"{model.name}: {scenes} scenes × {model.images} pictures, {model.run_steps()} steps, {routing.name}"
+    print(*study.write_report(folder, curves, blocks, facts, title), sep="\n")

@@ -1,0 +1,58 @@
+"""`strata validate`: plans, drafts and routings are read and reported, nothing is drawn."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from strata.commands.options import BAD_INPUT
+from strata.console import count
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import quote, read_document
+from strata.hierarchy.plan import ScenePlan
+from strata.layers.routing import Routing
+from strata.llm.draft import Draft
+from strata.source import kind_of, open_source, portable
+
+
+def validate(
+    files: Annotated[tuple[str, ...], Parameter(name="FILE", help="plan, draft, routing, or picture that strata drew")],
+    /,
+) -> int:
+    """Checks files without drawing.
+
+    Plans, drafts and routings are known by their content and reported with
+    `ok` or with their error. Exit code 2 if any has an error.
+    """
+    failed = False
+    for path in files:
+        try:
+            print(f"{path}: ok ({_describe(path)})", flush=True)
+        except InputError as error:
+            failed = True
+            print(f"strata: error: {error}", file=sys.stderr, flush=True)
+    return BAD_INPUT if failed else 0
+
+
+def _describe(path: str) -> str:
+    """What a file holds, in a few words. Raises `InputError` for a wrong file, and for one of no kind that is known."""
+    if Path(path).suffix.lower() == ".png":
+        with open_source(path) as source:
+            return _plan_in_words("picture with its run, plan", source.plan)
+    document = read_document(path)
+    kind = kind_of(document)
+    if kind == "routing":
+        routing = Routing.load(Path(path))
+        return f"routing {quote(routing.name)}, {count(len(routing.rules), 'rule')}"
+    if kind == "draft":
+        draft = Draft.load(path)
+        if draft.width is not None and draft.height is not None:
+            draft.known(draft.width, draft.height)  # reads the mask files
+        return f"draft for a prompt, {count(len(draft.regions), 'region')}"
+    return _plan_in_words(kind, ScenePlan.load(path))
+
+
+def _plan_in_words(kind: str, plan: ScenePlan) -> str:
+    portable(plan)  # reads the mask files
+    return f"{kind}, {plan.width}x{plan.height}, {count(len(plan.regions), 'region')}"

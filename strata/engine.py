@@ -1,0 +1,379 @@
+"""The engine: settings in, events and pictures out. Prints nothing, writes nothing, can be cancelled.
+
+    job = prepare(DrawSettings(seed=1), source)      # everything that can be checked without weights
+    with Engine.open(job) as engine:                 # loads the model
+        for event in engine.draw(job):               # Started, Step, Step, …, Picture
+            ...
+
+Engines share nothing; several can be open in one process. (The number of threads that torch uses on a CPU belongs to
+the process: pictures that two engines draw at the same time on a CPU may round differently from their records.)
+"""
+
+import contextvars
+import inspect
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from strata.hierarchy.errors import InputError, SettingError
+from strata.injection.families import facts_of, family_of
+from strata.injection.program import Program
+from strata.injection.streams import TextOverride
+from strata.job import Job
+from strata.layers.schedule import Schedule
+from strata.loading import load_pipeline
+from strata.record import Record, RunSettings
+from strata.source import decode_picture
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from strata.injection.pipeline import RegionalPipeline
+
+IMAGE_STRENGTH = 0.6
+
+
+@dataclass(frozen=True)
+class Started:
+    """The job fits the model, and drawing begins. `settings` has all defaults filled in and the first seed."""
+
+    settings: RunSettings
+    schedule: Schedule | None
+    """The routing as it is applied; None for a plain job."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Step `number` of `total` of the picture with this index is done."""
+
+    index: int
+    number: int
+    total: int
+    preview: Callable[[], "Image.Image"]
+    """Decodes the latents of this step. Call it before asking for the next event: the run waits meanwhile."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture."""
+
+    index: int
+    image: "Image.Image"
+    seed: int
+    seconds: float
+    record: Record
+    """Draws it again, beside the job's plan, routing and files."""
+
+
+Event = Started | Step | Picture
+
+
+class _Cancelled(Exception):
+    """Ends the run of a pipeline from within."""
+
+
+class Engine:
+    """A loaded model that draws jobs, one at a time.
+
+    Args:
+        pipe: a loaded pipeline of a known family, on the job's device.
+        job: names its model, device and data type.
+
+    Raises:
+        InputError: the job does not fit the pipeline.
+        UnsupportedError: the pipeline is in a mode that regional prompting cannot work with.
+    """
+
+    def __init__(self, pipe: Any, job: Job) -> None:
+        self.pipe = pipe
+        self._loaded, self._family = type(pipe).__name__, family_of(pipe.transformer)
+        self._model, self._device, self._dtype, self._offload = job.model, job.device, job.dtype, job.given.offload
+        self._regional: RegionalPipeline | None = None
+        self._cancel = threading.Event()
+        self.check(job)
+
+    @classmethod
+    def open(cls, job: Job) -> Self:
+        """Loads the model of a job and checks the job with it.
+
+        Raises:
+            StrataError: the model cannot be had or read, there is too little memory, or as the constructor.
+        """
+        with _out_of_memory():
+            return cls(load_pipeline(job.model, job.dtype, job.device, job.given.offload), job)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the model."""
+        self.pipe = self._regional = None
+
+    def cancel(self) -> None:
+        """Ends what is being drawn after the current step, from any thread; `draw` then ends without a picture."""
+        self._cancel.set()
+
+    def check(self, job: Job) -> None:
+        """Raises `StrataError` for what can be known about a job only of the loaded pipeline."""
+        self._ready(job)
+
+    def settings(self, job: Job) -> RunSettings:
+        """What a job uses on this model, defaults filled in."""
+        import torch
+
+        self._choose_pipeline(job)
+        kind, takes = type(self.pipe).__name__, self.parameters
+        given, settings = job.given, job.settings
+        guidance, strength = settings.guidance, settings.image_strength
+        default = facts_of(self.pipe).guidance
+        guided = default is not None and "guidance_scale" in takes
+        if not guided and given.guidance is not None:
+            message = f"model {job.model.name} has no guidance and would ignore it; leave it out"
+            raise SettingError(f"<guidance> {given.guidance:g}: {message}")
+        if guided and guidance is None:
+            guidance = default
+        if "strength" in takes:
+            strength = IMAGE_STRENGTH if strength is None else strength
+            if int(job.steps * strength) < 1:
+                raise SettingError(
+                    f"<image_strength> {strength:g}: leaves none of {job.steps} steps; raise one of them"
+                )
+        elif given.image_strength is not None:
+            by_text = kind == self._family.with_picture[0]
+            message = "needs <image> too" if by_text else f"{kind} takes none; leave it out"
+            raise SettingError(f"<image_strength> {given.image_strength:g}: {message}")
+        true_cfg = settings.true_cfg if job.plan.negative_prompt is not None else None
+        if true_cfg is not None and "true_cfg_scale" not in takes:
+            raise job.plan.error(("negative_prompt",), f"{kind} takes no negative prompt")
+        threads = job.threads or 0
+        return RunSettings(
+            model=job.model.name,
+            seed=job.seed,
+            steps=job.steps,
+            guidance=guidance if guided else None,
+            true_cfg=true_cfg,
+            image_strength=strength if "strength" in takes else None,
+            device=self._device,
+            dtype=self._dtype,
+            threads=threads if 1 <= threads <= (os.cpu_count() or 1) else torch.get_num_threads(),
+        )
+
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        """What the pipeline's call takes."""
+        return inspect.signature(self.pipe.__call__).parameters
+
+    def target(self, job: Job) -> Any:
+        """What draws the job: a `RegionalPipeline`, or for a plain job the stock pipeline. Observers attach to it."""
+        from strata.injection.pipeline import RegionalPipeline
+
+        self._choose_pipeline(job)
+        if job.plain:
+            return self.pipe
+        known = self._regional
+        if known is None or known.pipe is not self.pipe or known.routing != job.routing:
+            self._regional = known = RegionalPipeline(self.pipe, job.routing)
+        return known
+
+    def draw(self, job: Job, count: int = 1) -> Iterator[Event]:
+        """Draws `count` pictures of a job, of the seeds SEED, SEED+1, ….
+
+        The pipeline runs in a thread of its own, and only while the caller waits for the next event. A caller that
+        stops iterating ends the run after the current step, as `cancel` does.
+
+        Yields:
+            `Started`, then for every picture a `Step` after each denoising step and the `Picture`.
+
+        Raises:
+            StrataError: the job does not fit the model, or there is too little memory.
+        """
+        self._cancel.clear()
+        settings, program, call = self._ready(job)
+        yield Started(settings, None if program is None else program.schedule)
+        for index in range(count):
+            if self._cancel.is_set():
+                return
+            own = settings.model_copy(update={"seed": settings.seed + index})
+            begin = time.perf_counter()
+            with _out_of_memory():
+                image = yield from self._steps(partial(call, seed=own.seed), index, own, job)
+            if image is None:
+                return
+            yield Picture(index, image, own.seed, time.perf_counter() - begin, job.record(own))
+
+    def _ready(self, job: Job) -> tuple[RunSettings, Program | None, Callable[..., Any]]:
+        """A job's settings, its program, and the call that draws it, which takes a seed; all of them checked."""
+        if (job.model, job.device, job.dtype) != (self._model, self._device, self._dtype):
+            where = f"model {job.model.name} on {job.device} in {job.dtype}"
+            raise InputError(f"job {job.name}: is for {where}, not for what is loaded")
+        settings, target = self.settings(job), self.target(job)
+        options = self._options(job, settings)
+        if job.plain:
+            return settings, None, partial(_call_plain, target, job, **options)
+        overrides = [TextOverride(s.area, s.level, s.text, s.steps.select(job.steps)[:, None]) for s in job.swaps]
+        program = target.compile(job.plan, overrides=overrides, **options)
+        return settings, program, partial(target, job.plan, overrides=overrides, **options)
+
+    def _steps(
+        self, call: Callable[..., Any], index: int, settings: RunSettings, job: Job
+    ) -> Generator[Step, None, Any]:
+        """Calls the pipeline in a thread that waits after each step; returns its picture, or None where cancelled."""
+        steps: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
+        go_on, ended = threading.Semaphore(0), threading.Event()
+        images: list[Any] = []
+        errors: list[BaseException] = []
+
+        def after_step(pipe: Any, number: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            latents = tensors["latents"]
+            preview = lambda: self._decoded(latents, job)  # noqa: E731
+            steps.put(Step(index, number + 1, int(pipe.num_timesteps), preview))
+            go_on.acquire()
+            if ended.is_set() or self._cancel.is_set():
+                raise _Cancelled
+            return {}
+
+        def run() -> None:
+            pipe = self.pipe
+            try:
+                with _threads(settings):
+                    images.extend(call(callback_on_step_end=after_step).images)
+            except BaseException as error:  # every error is the caller's, who waits in another thread
+                errors.append(error)
+                pipe.maybe_free_model_hooks()  # as the pipeline does at its end
+            finally:
+                steps.put(None)
+
+        thread = threading.Thread(None, contextvars.copy_context().run, "strata-engine", (run,), daemon=True)
+        thread.start()
+        try:
+            while (step := steps.get()) is not None:
+                yield step
+                go_on.release()
+        finally:
+            ended.set()
+            go_on.release()
+            thread.join()
+        if errors and not isinstance(errors[0], _Cancelled):
+            raise errors[0]
+        return images[0] if images and not self._cancel.is_set() else None
+
+    def _decoded(self, latents: Any, job: Job) -> "Image.Image":
+        """Latents as a picture, decoded as the pipeline itself does at the end."""
+        import torch
+
+        pipe, vae = self.pipe, self.pipe.vae
+        with torch.no_grad():
+            unpacked = pipe._unpack_latents(latents, job.plan.height, job.plan.width, pipe.vae_scale_factor)
+            scaled = unpacked / vae.config.scaling_factor + vae.config.shift_factor
+            pixels = vae.decode(scaled.to(vae.dtype), return_dict=False)[0]
+            image: Image.Image = pipe.image_processor.postprocess(pixels, output_type="pil")[0]
+            return image
+
+    def _choose_pipeline(self, job: Job) -> None:
+        """Makes `pipe` the pipeline that takes the job's input pictures, of the same parts.
+
+        Raises:
+            SettingError: the pipeline takes no such picture, or needs one that is not given.
+        """
+        by_text, by_image, inpainting = self._family.with_picture
+        if self._loaded == by_text:
+            wanted = by_text
+            if job.image is not None:
+                wanted = by_image if job.mask_image is None else inpainting
+            if type(self.pipe).__name__ != wanted:
+                import diffusers
+
+                if self._offload:
+                    self.pipe.remove_all_hooks()
+                self.pipe = getattr(diffusers, wanted)(**self.pipe.components)
+                self.pipe.set_progress_bar_config(disable=True)
+                if self._offload:
+                    self.pipe.enable_model_cpu_offload(device=self._device)
+            return
+        kind, takes = self._loaded, self.parameters
+        if "image" in takes and "control_image" in takes:
+            raise InputError(f"model {job.model.name}: {kind} takes two input pictures; use it from Python")
+        needs = {"image": "image" in takes or "control_image" in takes, "mask_image": "mask_image" in takes}
+        for field, name in (("image", job.image), ("mask_image", job.mask_image)):
+            if needs[field] and name is None and not (field == "image" and kind in self._family.optional_picture):
+                raise SettingError(f"model {job.model.name}: {kind} draws from a picture; give one with <{field}>")
+            if name is not None and not needs[field]:
+                raise SettingError(f"<{field}>: {kind} of model {job.model.name} takes no such picture; leave it out")
+
+    def _options(self, job: Job, settings: RunSettings) -> dict[str, Any]:
+        """The settings as the pipeline's own call names them."""
+        takes = self.parameters
+        options: dict[str, Any] = {"num_inference_steps": settings.steps}
+        if settings.guidance is not None:
+            options["guidance_scale"] = settings.guidance
+        if settings.true_cfg is not None:
+            options["true_cfg_scale"] = settings.true_cfg
+        if settings.image_strength is not None:
+            options["strength"] = settings.image_strength
+        if job.image is not None:
+            name = "image" if "image" in takes else "control_image"
+            options[name] = decode_picture(job.files[job.image], job.image, "RGB")
+        if job.mask_image is not None:
+            options["mask_image"] = decode_picture(job.files[job.mask_image], job.mask_image, "L")
+        if "max_area" in takes:  # else Kontext picks a size of its own
+            options["max_area"] = job.plan.width * job.plan.height
+        return options
+
+
+def _call_plain(pipe: Any, job: Job, seed: int, **options: Any) -> Any:
+    """Draws the plan's prompt with the stock pipeline."""
+    import torch
+
+    from strata.injection.calling import ClassicPipeline
+
+    return pipe(
+        prompt=job.plan.prompt,
+        width=job.plan.width,
+        height=job.plan.height,
+        generator=torch.Generator("cpu").manual_seed(seed),
+        max_sequence_length=ClassicPipeline(pipe).text_length(facts_of(pipe), options),
+        **options,
+    )
+
+
+@contextmanager
+def _threads(settings: RunSettings) -> Iterator[None]:
+    """While the context lasts, torch uses the recorded number of threads on a CPU: another may round differently."""
+    import torch
+
+    before = torch.get_num_threads()
+    if settings.device != "cpu" or settings.threads == before:
+        yield
+        return
+    torch.set_num_threads(settings.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _out_of_memory() -> Iterator[None]:
+    """Turns running out of memory into a `SettingError` that says what to try."""
+    import torch
+
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise SettingError(
+                "out of memory: try <offload>, <dtype> bfloat16, a smaller <width> and <height>, or <device> cpu"
+            ) from error
+        raise

@@ -1,0 +1,194 @@
+"""What is to be drawn: settings and a source, read, completed and checked as far as that needs no weights."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from strata.hierarchy.errors import InputError, SettingError
+from strata.hierarchy.plan import ScenePlan
+from strata.injection.program import compile_program
+from strata.layers.routing import DEFAULT_ROUTING, Routing
+from strata.loading import MINIATURE, ModelSource, check_offload, choose_device, choose_dtype, locate
+from strata.record import Record, RunSettings, TextSwap, now, versions
+from strata.settings import DrawSettings
+from strata.source import Source, check_attachments, decode_picture, portable, read_file, safe_name
+
+STEPS, MINIATURE_STEPS = 28, 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """A drawing that is ready to go; nothing is loaded yet. `prepare` makes one."""
+
+    name: str
+    given: DrawSettings
+    """As asked for."""
+    settings: DrawSettings
+    """`given`, completed from the record of the source picture; None where the loaded pipeline decides."""
+    model: ModelSource
+    seed: int
+    steps: int
+    device: str
+    dtype: str
+    threads: int | None
+    """Of torch when the source picture was drawn."""
+    plan: ScenePlan
+    """For drawing: its errors name the user's file."""
+    kept_plan: ScenePlan
+    """The same plan as a run keeps it: mask files renamed."""
+    files: Mapping[str, bytes]
+    """What a run keeps beside the plan: mask files and input pictures, by name."""
+    routing: Routing
+    swaps: tuple[TextSwap, ...]
+    image: str | None
+    """The input picture, by its name among the files."""
+    mask_image: str | None
+    plain: bool
+    """Drawn by the stock pipeline, without routing."""
+    command: str
+    notes: tuple[str, ...]
+    """What the user should know, such as that the source picture was drawn by other versions."""
+
+    def record(self, settings: RunSettings) -> Record:
+        """The record of a picture that was drawn with `settings`."""
+        return Record(
+            name=self.name,
+            settings=settings,
+            image=self.image,
+            mask_image=self.mask_image,
+            swaps=self.swaps,
+            command=self.command,
+            created=now(),
+            versions=versions(),
+        )
+
+
+def prepare(
+    given: DrawSettings, source: Source, *, command: str = "", plain: bool = False, planned: bool = True
+) -> Job:
+    """Completes and checks everything about a drawing that needs no weights.
+
+    Args:
+        given: the settings; what is None there is taken from the source's record, else from the defaults.
+        source: what is drawn, as `open_source` reads it, or a plan in memory.
+        command: what the record gives as the command of the run.
+        plain: draw the prompt with the stock pipeline, without routing.
+        planned: False while the plan stands in for one that is still to be made, and has no regions yet.
+
+    Raises:
+        SettingError: a setting that cannot be used; names it.
+        InputError: a file that cannot be used; names it, with line and field.
+    """
+    record, plan = source.record, source.plan
+    recorded = record.settings if record is not None else None
+    if given.width is not None or given.height is not None:
+        plan = plan.resized(given.width or plan.width, given.height or plan.height)
+    kept_plan, files = portable(plan)
+    if given.routing is not None:
+        routing = Routing.load(given.routing)
+    else:
+        routing = source.routing or Routing.load(DEFAULT_ROUTING)
+    image, mask_image = (_input_picture(name, given, source, files) for name in ("image", "mask_image"))
+    if mask_image is not None and image is None:
+        raise SettingError(f"<mask_image> {given.mask_image}: needs <image> too")
+    settings = _completed(given, recorded)
+    model = locate(settings.model or MINIATURE)
+    for name in filter(None, (image, mask_image)):
+        decode_picture(files[name], name, "RGB")
+    check_attachments(files)
+    if source.swaps and image is not None:
+        raise SettingError(f"{image}: texts that change at a step (<from_step>) do not go with an input picture")
+    _check_negative_prompt(plan, settings, given, model)
+    steps = settings.steps or (MINIATURE_STEPS if model.kind == "miniature" else STEPS)
+    if model.facts is not None and image is None and not plain:
+        if planned:
+            compile_program(plan, routing, model.facts, steps)
+        else:
+            routing.resolve(*model.facts.block_counts, steps)
+    device, notes = _device(given, recorded)
+    check_offload(given.offload, device)
+    if record is not None:
+        notes += _other_versions(record.versions)
+    return Job(
+        name=source.name,
+        given=given,
+        settings=settings,
+        model=model,
+        seed=secrets.randbits(32) if settings.seed is None else settings.seed,
+        steps=steps,
+        device=device,
+        dtype=choose_dtype(settings.dtype or ("float32" if model.kind == "miniature" else "auto"), device),
+        plan=plan,
+        kept_plan=kept_plan,
+        files=files,
+        routing=routing,
+        plain=plain,
+        image=image,
+        mask_image=mask_image,
+        swaps=source.swaps,
+        threads=recorded.threads if recorded is not None else None,
+        notes=notes,
+        command=command,
+    )
+
+
+def check_canvas(model: ModelSource, plan: ScenePlan) -> None:
+    """Raises `SettingError` for a canvas that is no multiple of the model's token size, where that is known."""
+    token = model.facts.token_size if model.facts is not None else None
+    for name, side in (("width", plan.width), ("height", plan.height)):
+        if token is not None and side % token:
+            raise SettingError(f"<{name}> {side}: must be a multiple of {token} for model {model.name}")
+
+
+def _completed(given: DrawSettings, recorded: RunSettings | None) -> DrawSettings:
+    """The settings that were given, else those of the record, else None."""
+    if recorded is None:
+        return given
+    missing = {name for name, value in given if value is None} & RunSettings.model_fields.keys()
+    return given.model_copy(update={name: getattr(recorded, name) for name in missing})
+
+
+def _input_picture(field: str, given: DrawSettings, source: Source, files: dict[str, bytes]) -> str | None:
+    """Puts an input picture, given or recorded, among the files; returns its name there."""
+    path: str | None = getattr(given, field)
+    if path is None:
+        kept: str | None = getattr(source.record, field, None)
+        if kept is not None:
+            files[kept] = source.files[kept]
+        return kept
+    suffix = Path(path).suffix
+    name = f"inputs/{field}." + (safe_name(suffix.lower()) if suffix else "png")
+    files[name] = read_file(path)
+    return name
+
+
+def _check_negative_prompt(plan: ScenePlan, settings: DrawSettings, given: DrawSettings, model: ModelSource) -> None:
+    if model.facts is not None and model.facts.negative_scale == "guidance_scale":
+        if given.true_cfg is not None:
+            raise SettingError(f"<true_cfg> {given.true_cfg:g}: model {model.name} has its weight in <guidance>")
+        return
+    scale = settings.true_cfg
+    if plan.negative_prompt is not None and (scale is None or scale <= 1):
+        message = "is heard only with <true_cfg> above 1, for example <true_cfg> 4 (which doubles the time)"
+        raise SettingError(str(plan.error(("negative_prompt",), message)))
+    if plan.negative_prompt is None and given.true_cfg is not None:
+        raise SettingError(f"<true_cfg> {given.true_cfg:g}: needs a negative_prompt in the plan")
+
+
+def _device(given: DrawSettings, recorded: RunSettings | None) -> tuple[str, tuple[str, ...]]:
+    """The device asked for, else the recorded one if it is here, else the best there is; and a note on that."""
+    if given.device is not None or recorded is None:
+        return choose_device(given.device or "auto"), ()
+    try:
+        return choose_device(recorded.device), ()
+    except InputError:
+        device = choose_device("auto")
+        note = f"the picture was drawn on {recorded.device}, which is not here; on {device} it may differ"
+        return device, (note,)
+
+
+def _other_versions(then: Mapping[str, str]) -> tuple[str, ...]:
+    here = versions()
+    others = [f"{name} {then[name]} (here {here[name]})" for name in here if name in then and then[name] != here[name]]
+    return (f"the picture was drawn with {', '.join(others)}; the new one may differ a little",) if others else ()

@@ -1,0 +1,93 @@
+"""The record of a run: what a picture was made from, as its text chunks and its run.json hold it."""
+
+import base64
+import io
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Annotated, Literal
+
+from PIL import Image, PngImagePlugin
+from pydantic import Field
+
+from strata import __version__
+from strata.hierarchy.plan import NUMBER, Int, Level, ScenePlan, StrictModel
+from strata.layers.fields import PercentField
+from strata.layers.routing import Routing
+
+CHUNK_RUN, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_FILE = "strata:run", "strata:plan", "strata:routing", "strata:file:"
+
+
+class RunSettings(StrictModel):
+    """Everything beside plan and routing that decides what a picture looks like."""
+
+    model: str
+    seed: Annotated[int, Field(ge=0), NUMBER]
+    steps: Annotated[int, Field(ge=1), NUMBER]
+    guidance: float | None = None
+    """None where the model has no guidance."""
+    true_cfg: float | None = None
+    image_strength: float | None = None
+    device: str
+    dtype: str
+    threads: Int
+    """Of torch on a CPU; other numbers may round differently."""
+
+
+class TextSwap(StrictModel):
+    """At some steps an area has another text than the plan says."""
+
+    area: str
+    level: Level
+    text: str | None
+    """None: none."""
+    steps: PercentField
+
+
+class Record(StrictModel):
+    """What a picture says about itself, beside its plan and its routing."""
+
+    format: Literal[1] = 1
+    name: str
+    """The plan's file name without its suffix; names the next output folder."""
+    settings: RunSettings
+    image: str | None = None
+    """The input picture, as an attachment's name."""
+    mask_image: str | None = None
+    swaps: tuple[TextSwap, ...] = ()
+    command: str
+    created: str
+    versions: dict[str, str]
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that takes part in drawing."""
+    packages = ("torch", "diffusers", "transformers")
+    return {"strata": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def now() -> str:
+    """The time as ISO 8601, in UTC, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def picture_bytes(
+    image: Image.Image, plan: ScenePlan, routing: Routing, record: Record, files: Mapping[str, bytes]
+) -> bytes:
+    """A PNG that remembers what it was made from, as text chunks; `plan` and `files` as `portable` gives them."""
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(CHUNK_PLAN, plan.to_yaml())
+    info.add_itxt(CHUNK_ROUTING, routing.to_yaml())
+    info.add_itxt(CHUNK_RUN, json.dumps(record.model_dump(mode="json"), ensure_ascii=False, indent=1))
+    for name, content in files.items():
+        info.add_text(CHUNK_FILE + name, base64.b64encode(content).decode("ascii"))
+    return png_bytes(image, info)
+
+
+def png_bytes(image: Image.Image, info: PngImagePlugin.PngInfo | None = None) -> bytes:
+    """An image as a PNG file."""
+    out = io.BytesIO()
+    image.save(out, "PNG", pnginfo=info)
+    return out.getvalue()

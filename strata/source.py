@@ -1,0 +1,225 @@
+"""What a drawing starts from, read and checked: a plan file, or a picture with its record."""
+
+import base64
+import binascii
+import io
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Literal
+
+from PIL import Image, ImageOps, PngImagePlugin
+
+from strata.hierarchy.areas import MASK_FORMATS, pixel_mask
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import Document, parse_document, quote, read_document, syntax_of, validate
+from strata.hierarchy.plan import ScenePlan
+from strata.layers.routing import Routing
+from strata.llm.draft import Draft
+from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, TextSwap
+
+Kind = Literal["plan", "draft", "routing"]
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+LARGEST_ATTACHMENTS = 40 * 2**20
+"""Bytes of mask files and input pictures together that a picture's record may hold (readers stop at 64 MiB of text)."""
+_ATTACHMENT = re.compile(r"(masks|inputs)/[A-Za-z0-9_][A-Za-z0-9._-]{0,49}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a picture is drawn from: a plan, or everything that a picture remembers."""
+
+    name: str
+    plan: ScenePlan
+    routing: Routing | None = None
+    record: Record | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """The attachments of a picture's record."""
+    swaps: tuple[TextSwap, ...] = ()
+
+
+@contextmanager
+def open_source(path: str) -> Iterator[Source]:
+    """Reads a plan file, or a picture that strata drew; its mask files can be read while the context lasts.
+
+    Args:
+        path: of a `.yaml`, `.yml`, `.json` or `.png` file; a PNG is known by its content.
+
+    Raises:
+        InputError: no such file, no plan, or a picture without a record.
+    """
+    if read_file(path).startswith(PNG_SIGNATURE):
+        with tempfile.TemporaryDirectory(prefix="strata-") as folder:
+            yield _open_picture(path, Path(folder))
+        return
+    if Path(path).suffix.lower() == ".png":
+        raise InputError(f"{path}: not a PNG file, whatever its name says")
+    syntax_of(path)
+    yield Source(safe_name(Path(path).stem), load_plan(path))
+
+
+def read_file(path: str) -> bytes:
+    """The content of a file. Raises `InputError` where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"{path}: cannot be read: {reason}") from error
+
+
+def safe_name(name: str) -> str:
+    """`name` as part of a file name: letters, digits, `.`, `_` and `-`, at most 40, never empty or hidden."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip(".-")[:40] or "plan"
+
+
+def portable(plan: ScenePlan) -> tuple[ScenePlan, dict[str, bytes]]:
+    """The plan with its mask files named `masks/…`, and those files by their new names.
+
+    Raises:
+        InputError: a mask file cannot be read; names file, line and field of the plan.
+    """
+    names: dict[Path, str] = {}
+    files: dict[str, bytes] = {}
+    regions = []
+    for index, region in enumerate(plan.regions):
+        if region.mask is not None:
+            path = plan.root / region.mask
+            try:
+                pixel_mask(region, plan.width, plan.height, plan.root)
+                content = path.read_bytes()
+            except InputError as error:
+                raise plan.error(("regions", index, "mask"), str(error)) from error
+            except OSError as error:
+                reason = f"mask file '{path}': cannot be read: {error.strerror}"
+                raise plan.error(("regions", index, "mask"), reason) from error
+            key = path.resolve()
+            if key not in names:
+                names[key] = _free_name(f"masks/{safe_name(path.name)}", files)
+            files[names[key]] = content
+            region = region.model_copy(update={"mask": names[key]})
+        regions.append(region)
+    return plan.model_copy(update={"regions": tuple(regions)}), files
+
+
+def _free_name(name: str, taken: Mapping[str, bytes]) -> str:
+    path, number = PurePath(name), 1
+    while name.lower() in (other.lower() for other in taken):
+        number += 1
+        name = path.with_stem(f"{path.stem}-{number}").as_posix()
+    return name
+
+
+def decode_picture(content: bytes, name: str, mode: Literal["RGB", "L"]) -> Image.Image:
+    """An input picture, upright. Raises `InputError` for what is no picture or too large."""
+    try:
+        with Image.open(io.BytesIO(content), formats=MASK_FORMATS) as image:
+            return ImageOps.exif_transpose(image).convert(mode)
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name}: too large a picture") from error
+    except Exception as error:  # decoders of damaged files raise whatever they like
+        raise InputError(f"{name}: not a readable picture; formats: {', '.join(MASK_FORMATS)}") from error
+
+
+def check_attachments(files: Mapping[str, bytes]) -> None:
+    """Raises `InputError` if the files are too large to be kept inside a picture."""
+    size = sum(map(len, files.values()))
+    if size > LARGEST_ATTACHMENTS:
+        raise InputError(
+            f"{', '.join(files)}: {size / 2**20:.0f} MiB together, but a picture keeps at most"
+            f" {LARGEST_ATTACHMENTS // 2**20} MiB of its mask files and input pictures; make them smaller"
+        )
+
+
+def _open_picture(path: str, scratch: Path) -> Source:
+    texts = _texts_of(path)
+    missing = [key for key in (CHUNK_RUN, CHUNK_PLAN, CHUNK_ROUTING) if key not in texts]
+    if missing:
+        raise InputError(
+            f"{path}: holds no record of a run (no text chunk {missing[0]}): it was not drawn by strata"
+            " from a plan, or another program rewrote it; give a plan instead"
+        )
+    record = validate(Record, parse_document(texts[CHUNK_RUN], f"{path} (record)", syntax="json"))
+    files = _unpack(path, texts, scratch)
+    plan = ScenePlan.from_yaml(texts[CHUNK_PLAN], f"{path} (plan)", scratch)
+    needed = [("plan", region.mask) for region in plan.regions]
+    needed += [("record", record.image), ("record", record.mask_image)]
+    for part, name in needed:
+        if name is not None and name not in files:
+            raise InputError(f"{path} ({part}): file {quote(name)}: is not inside the picture")
+    routing = Routing.from_yaml(texts[CHUNK_ROUTING], f"{path} (routing)")
+    return Source(safe_name(record.name), plan, routing, record, files, record.swaps)
+
+
+def _texts_of(path: str) -> dict[str, str]:
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            assert isinstance(image, PngImagePlugin.PngImageFile)
+            return {str(key): str(value) for key, value in image.text.items()}
+    except Exception as error:  # decoders of damaged files raise whatever they like
+        raise InputError(f"{path}: damaged PNG file: {error}") from error
+
+
+def _unpack(path: str, texts: Mapping[str, str], scratch: Path) -> dict[str, bytes]:
+    """Writes the picture's attachments below `scratch` and returns them."""
+    files: dict[str, bytes] = {}
+    for key, text in texts.items():
+        if key.startswith(CHUNK_FILE):
+            name = key.removeprefix(CHUNK_FILE)
+            if not _ATTACHMENT.fullmatch(name):
+                raise InputError(f"{path} (record): file name {quote(name)}: must be masks/NAME or inputs/NAME")
+            try:
+                files[name] = base64.b64decode(text, validate=True)
+            except binascii.Error as error:
+                raise InputError(f"{path} (record): file {quote(name)}: damaged: {error}") from error
+            target = scratch / name
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(files[name])
+    return files
+
+
+# Kinds of files -------------------------------------------------------------------------------------------------------
+
+
+def kind_of(document: Document) -> Kind:
+    """What a document is, or is meant to be. Raises `InputError` where most of its keys are of no kind."""
+    keys = document.data.keys()
+    of_scene = len(keys & (ScenePlan.model_fields.keys() | Draft.model_fields.keys()))
+    of_routing = len(keys & Routing.model_fields.keys())
+    if of_scene == of_routing or 2 * max(of_scene, of_routing) < len(keys):
+        raise InputError(
+            f"{document.name}: neither a plan (width, height, prompt, regions, …), nor a draft of one (without prompt),"
+            " nor a routing (name, rules, …)"
+        )
+    if of_routing > of_scene:
+        return "routing"
+    if "prompt" in keys:
+        return "plan"
+    return "draft" if "style" in keys or _is_draft(document) else "plan"
+
+
+def load_plan(path: str) -> ScenePlan:
+    """Reads a plan file. Raises `InputError`, which names a draft and a routing as such."""
+    try:
+        return ScenePlan.load(path)
+    except InputError as error:
+        try:
+            kind = kind_of(read_document(path))
+        except InputError:
+            raise error from None
+        if kind == "routing":
+            raise InputError(f"{path}: is a routing, not a plan (`strata generate PLAN --routing {path}`)") from error
+        if kind == "draft":
+            message = f"has no prompt, so it is the draft of a plan (`strata plan PROMPT --draft {path}`)"
+            raise InputError(f"{path}: {message}") from error
+        raise
+
+
+def _is_draft(document: Document) -> bool:
+    try:
+        validate(Draft, document)
+    except InputError:
+        return False
+    return True
