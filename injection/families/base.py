@@ -35,8 +35,6 @@ from strata.injection.facts import ModelFacts
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from strata.injection.processor import Watcher
-
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -198,11 +196,9 @@ class Family(ABC):
 
     # Its attention
 
-    def processor(self, stock: Any, watcher: Watcher | None) -> Any:
-        """The attention processor that stands in for a stock one."""
-        from strata.injection.processor import RegionalAttnProcessor
-
-        return RegionalAttnProcessor(stock, self, watcher)
+    def processor(self, stock: Any, watcher: Any) -> Any:
+        """A processor of the family's own to stand in for a stock one; None: `RegionalAttnProcessor` will do."""
+        return None
 
     @abstractmethod
     def project(
