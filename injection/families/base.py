@@ -7,18 +7,19 @@ block what its attention computes. The stock modules run unchanged.
 It was laid out for these, read in diffusers 0.42:
 
 - FLUX.1 (`flux.py`) and Chroma (`chroma.py`), which are here.
-- FLUX.2: `text_ids` count the tokens of a text, so `enter` gives every stream ids from 0, and the rotary tables of what
-  is left of the text are gathered by token (`Running.tables` does so for all). Single blocks take text and image joined
-  (`Block.joint`), and their attention projects queries, keys, values and the MLP at once: a processor of the family's
-  own (`Family.processor`) keeps the MLP's part between `project` and `output`.
+- FLUX.2: `text_ids` count the tokens of a text, so `enter` gives every stream ids from 0, and methods take the rotary
+  tables of what is left of the text token by token. Single blocks take text and image joined (`Block.joint`), and their
+  attention projects queries, keys, values and the MLP at once: a processor of the family's own (`Family.processor`)
+  keeps the MLP's part between `project` and `output`.
 - FLUX.3: a `ModularPipeline`; how a pipeline is called is a question of `injection/calling.py`, not of a family. Five
-  blocks of each mode's own come first: `blocks` lists the text's as a stack that is not `routed`, and each stream
-  attends within itself there. Text stands at timestep 0: modulations are per token, and `block_inputs` shortens them
-  with the text. Its attention takes no keywords, so `block_inputs` leaves the attention's number on the module.
-  Guiders make one transformer call a condition: the unconditional ones are known by their text embedding
-  (`Attachment.conditional`).
-- Qwen-Image: image rotary tables stand centred and the text's begin behind them, both as one pair of tables, so `enter`
-  and `rotary` put text first; every stream begins where the base prompt does. True guidance by a second call.
+  blocks of each mode's own come first: the text's are a stack that is not `routed` (`Stack`), in which each stream
+  attends within itself, so that methods need a branch for them and nothing more is asked of a family. Text stands at
+  timestep 0: modulations are per token, and `block_inputs` shortens them with the text. Its attention takes no
+  keywords, so `block_inputs` leaves the attention's number on the module. Guiders make one transformer call a
+  condition: the unconditional ones are known by their text embedding (`Attachment.conditional`).
+- Qwen-Image: the transformer counts positions itself, the image's centred and the text's behind them, in a table each:
+  `rotary` joins them, text first, every stream from the base prompt's first position on, image tokens in the order
+  given; `block_inputs` parts them again. Its text mask is dropped as Chroma's is. True guidance by a second call.
 - FLUX.2 and Qwen-Image give texts positions of their own, so `text_positions_alike` is False and one call draws one
   plan.
 """
@@ -159,8 +160,13 @@ class Family(ABC):
         """Where the image tokens are."""
 
     @abstractmethod
-    def enter(self, inputs: Mapping[str, Any], text_BLC: Tensor, order: Tensor) -> dict[str, Any]:
-        """The call's inputs with this text in place of its own, and image tokens in the given order."""
+    def enter(
+        self, inputs: Mapping[str, Any], text_BLC: Tensor, lengths: Sequence[int], order: Tensor
+    ) -> dict[str, Any]:
+        """The call's inputs with this text in place of its own, and image tokens in the given order.
+
+        `lengths`: tokens of each stream, then of the base prompt, for families whose text positions count them.
+        """
 
     @abstractmethod
     def leave(self, output: Any, inverse: Tensor) -> Any:
@@ -187,8 +193,8 @@ class Family(ABC):
         """Text and image tokens of what a block returned: as one tensor (`Block.joint`) or two."""
 
     @abstractmethod
-    def rotary(self, inputs: Mapping[str, Any]) -> tuple[Tensor, ...]:
-        """The rotary tables `[L, …]` among a block's inputs, text first."""
+    def rotary(self, inputs: Mapping[str, Any], lengths: Sequence[int], order: Tensor) -> tuple[Tensor, ...]:
+        """The rotary tables `[L, …]` among a block's inputs, text first; arguments as of `enter`."""
 
     @abstractmethod
     def temb(self, inputs: Mapping[str, Any]) -> Tensor:

@@ -8,7 +8,7 @@ call with the negative prompt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from strata.injection.facts import ModelFacts
@@ -81,9 +81,11 @@ class Chroma(Flux):
             return [BaseText(n) for n in seen]
         return [BaseText(length, length - n, -1.0 if n < length else 0.0) for n in seen]
 
-    def enter(self, inputs: Mapping[str, Any], text_BLC: Tensor, order: Tensor) -> dict[str, Any]:
+    def enter(
+        self, inputs: Mapping[str, Any], text_BLC: Tensor, lengths: Sequence[int], order: Tensor
+    ) -> dict[str, Any]:
         """See `Family`; the mask is in what attention computes."""
-        return {**super().enter(inputs, text_BLC, order), "attention_mask": None}
+        return {**super().enter(inputs, text_BLC, lengths, order), "attention_mask": None}
 
     def text_modulation(self, temb: Tensor) -> Tensor:
         """See `Flux`: six rows for the image, then six for the text."""

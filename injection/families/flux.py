@@ -129,7 +129,9 @@ class Flux(Family):
         rows, cols = (int(canvas[:, axis].max() - canvas[:, axis].min()) + 1 for axis in (1, 2))
         return Canvas(rows, cols, len(ids))
 
-    def enter(self, inputs: Mapping[str, Any], text_BLC: Tensor, order: Tensor) -> dict[str, Any]:
+    def enter(
+        self, inputs: Mapping[str, Any], text_BLC: Tensor, lengths: Sequence[int], order: Tensor
+    ) -> dict[str, Any]:
         """See `Family`; a ControlNet's residuals travel with their tokens."""
         entered = dict(
             inputs,
@@ -181,7 +183,7 @@ class Flux(Family):
         text, image = output
         return text, image
 
-    def rotary(self, inputs: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    def rotary(self, inputs: Mapping[str, Any], lengths: Sequence[int], order: Tensor) -> tuple[Tensor, ...]:
         """See `Family`."""
         tables: tuple[Tensor, ...] = inputs["image_rotary_emb"]
         return tables

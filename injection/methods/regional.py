@@ -43,6 +43,11 @@ class Sample:
     base: BaseText
     layout: TokenLayout
 
+    @property
+    def all_lengths(self) -> tuple[int, ...]:
+        """Text tokens of each stream, then of the base prompt."""
+        return (*self.lengths, self.base.length)
+
     def text_length(self, alive: Sequence[int]) -> int:
         """Text tokens of these streams and the base prompt."""
         return sum(self.lengths[i] for i in alive) + self.base.length
@@ -81,7 +86,8 @@ class RegionalRun(MethodRun):
             raise StrataError(f"the pipeline called the transformer more often than its {steps} steps")
         if not any(sample.program.routed(step) for sample in self.samples):
             return forward(inputs)
-        entered = self.family.enter(inputs, self._text(self.family.text(inputs)), self.order)
+        text = self._text(self.family.text(inputs))
+        entered = self.family.enter(inputs, text, self.samples[0].all_lengths, self.order)
         call = self.call(step, entered)
         output = forward(entered, call)
         call.check()
@@ -273,7 +279,7 @@ class RoutedCall:
         text = self.before(block, text, image)
         attention = self.attention(block)
         key = None if attention is None else attention.key
-        output = call(**family.block_inputs(block, inputs, text, image, self.tables(family.rotary(inputs)), key))
+        output = call(**family.block_inputs(block, inputs, text, image, self.tables(inputs), key))
         text, image = family.split_block(block, output, text.shape[1])
         text = self.after(block, text)
         if not block.joint:
@@ -312,10 +318,11 @@ class RoutedCall:
         padding = tuple(self.text_length - s.text_length(each[block.index].alive) for s, each in samples)
         return self.run.attention(block.index, visible, padding)
 
-    def tables(self, full: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def tables(self, inputs: dict[str, Any]) -> tuple[Tensor, ...]:
         """Rotary tables of the text tokens that are left, and of the image."""
         key = self.tables_key()
         if key not in self._tables:
+            full = self.family.rotary(inputs, self.run.samples[0].all_lengths, self.run.order)
             self._tables[key] = tuple(torch.cat(self.table_parts(table)) for table in full)
         return self._tables[key]
 
