@@ -1,5 +1,6 @@
 """What people do around a call: LoRAs in a callback, no text encoders, several plans, caches, compiled blocks."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import ChromaPipeline, FluxPipeline
+from PIL import Image
 from torch import nn
 
 from strata.hierarchy.errors import InputError
@@ -31,8 +33,8 @@ STEPS = {"num_inference_steps": 4, "output_type": "pt", "max_sequence_length": 2
 MAKERS = {"flux": make_text_to_image, "chroma": make_chroma}
 
 
-def random_plan(seed: int) -> ScenePlan:
-    """Up to eight regions that overlap, boxes and polygons, levels or one text, on one of four canvases."""
+def random_plan(seed: int, folder: Path) -> ScenePlan:
+    """Up to eight regions that overlap: boxes, polygons and masks, levels or one text, on one of four canvases."""
     rng = np.random.default_rng(seed)
     width, height = [(48, 32), (32, 32), (64, 32), (32, 48)][seed % 4]
     regions = []
@@ -42,19 +44,23 @@ def random_plan(seed: int) -> ScenePlan:
         area: dict[str, Any] = {"box": [x, y, right, low]}
         if n % 3 == 2:
             area = {"polygon": [[x, y], [right, y], [x, low], [right, low]]}
+        if n % 4 == 1:
+            mask = np.zeros((height, width), np.uint8)
+            mask[y:low, x : x + 4] = mask[y : y + 4, x:right] = 255
+            Image.fromarray(mask).save(folder / f"{seed}-{n}.png")
+            area = {"mask": f"{seed}-{n}.png"}
         texts = {"full": "a red circle"} if n % 4 == 3 else {"high": "a circle", "low": "red, striped " * (n % 3 + 1)}
         regions.append({"name": f"r{n}", **area, **texts})
     background = {"background": {"high": "plain background"}} if seed % 3 == 0 else {}
     prompt = "a red circle " * (seed % 3 + 1)
-    return ScenePlan.model_validate(
-        {"width": width, "height": height, "prompt": prompt, "regions": regions, **background}
-    )
+    data = {"width": width, "height": height, "prompt": prompt, "regions": regions, **background}
+    return ScenePlan.from_yaml(json.dumps(data), root=folder)
 
 
 class TestCompiledBlocks:
     @pytest.mark.slow
     @pytest.mark.parametrize("family", MAKERS)
-    def test_the_number_of_graphs_does_not_grow_with_plans(self, family: str) -> None:
+    def test_the_number_of_graphs_does_not_grow_with_plans(self, family: str, tmp_path: Path) -> None:
         """Twenty plans under five presets: whatever the first few need is enough for all, and the blocks stay whole."""
         torch._dynamo.reset()
         pipe, _ = MAKERS[family]()
@@ -65,7 +71,7 @@ class TestCompiledBlocks:
         presets = ["isolate-first", "uniform", "coarse-to-fine", "regional-prompting-flux", "alternate"]
         graphs = []
         for n in range(20):
-            plan, preset = random_plan(n), presets[n % len(presets)]
+            plan, preset = random_plan(n, tmp_path), presets[n % len(presets)]
             options = STEPS | {"num_inference_steps": 12 if preset == "regional-prompting-flux" else 3}
             found = RegionalPipeline(pipe, preset)(plan, seed=n, **options).images
             if n % 4 == 3:
