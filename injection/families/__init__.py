@@ -56,7 +56,11 @@ def facts_of(pipe: Any) -> ModelFacts:
     family = family_of(transformer)
     tokenizer = family.tokenizer(pipe)
     longest = min(512, getattr(tokenizer, "model_max_length", 512))
-    return family.facts(transformer.config, pipe.vae.config, longest, type(pipe).__name__)
+    if pipe.vae is not None:
+        vae = pipe.vae.config
+    else:  # freed; what is drawn are latents
+        vae = {"block_out_channels": [0] * int(pipe.vae_scale_factor).bit_length()}
+    return family.facts(transformer.config, vae, longest, type(pipe).__name__)
 
 
 def family_of_folder(folder: Path) -> tuple[Family, str]:

@@ -34,6 +34,13 @@ def test_facts_of_a_folder_are_those_of_the_loaded_pipeline(name: str, tmp_path:
     }[name]
 
 
+def test_a_pipeline_whose_autoencoder_was_freed() -> None:
+    pipe, _ = make_text_to_image()
+    facts = facts_of(pipe)
+    pipe.vae = None
+    assert facts_of(pipe) == facts
+
+
 def test_the_miniature() -> None:
     facts = facts_of_folder(WEIGHTS)
     assert (facts.family, facts.block_counts, facts.token_size, facts.text_length) == ("flux", (4, 8), 8, 48)
