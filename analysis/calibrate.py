@@ -127,7 +127,7 @@ class Examiner:
     journal: Journal
     options: Mapping[str, Any]
     images: int = 2
-    tell: Callable[[int], object] = lambda pictures: None
+    on_progress: Callable[[int], object] = lambda pictures: None
 
     def marks(self, routing: Routing, todo: Sequence[tuple[str, Trial]]) -> list[tuple[float, float]]:
         """Shares of objects and of backgrounds that are right in each scene's pictures."""
@@ -137,7 +137,7 @@ class Examiner:
             key = f"{routing_key(routing)} {name}"
             if key not in self.journal.rows:
                 self.journal.add(key, self._marks(regional, trial))
-            self.tell(self.images)
+            self.on_progress(self.images)
             found.append(tuple(self.journal.rows[key]))
         return found
 
@@ -170,7 +170,7 @@ def scenes(layout: Layout, count: int, purpose: str, scale: int) -> list[tuple[s
     return [(f"{purpose} {name} {number}", trial) for number, trial in enumerate(found)]
 
 
-def halve(
+def successive_halving(
     examiner: Examiner,
     field: Sequence[Candidate],
     rungs: Sequence[int],
@@ -193,7 +193,7 @@ def halve(
 
 
 @dataclass(frozen=True)
-class Balance:
+class LayoutBalance:
     """What suits plans of one layout: base ratio, the part of the steps in which texts are heard, and the score."""
 
     regions: int
@@ -204,7 +204,9 @@ class Balance:
     score_as_written: float
 
 
-def weigh(examiner: Examiner, best: Candidate, layout: Layout, rungs: Sequence[int], scale: int) -> Balance:
+def search_balance(
+    examiner: Examiner, best: Candidate, layout: Layout, rungs: Sequence[int], scale: int
+) -> LayoutBalance:
     """The balance of a layout; the candidate's own values unless others beat them by more than a standard error."""
     grid = [
         replace(best, base_ratio=ratio, until=span * best.until, isolate=span * best.isolate)
@@ -229,7 +231,7 @@ def weigh(examiner: Examiner, best: Candidate, layout: Layout, rungs: Sequence[i
     trial = scenes(layout, 1, "balance", scale)[0][1]
     boxes = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in trial.boxes]
     area = float(np.mean(boxes)) / (trial.plan.width * trial.plan.height)
-    return Balance(
+    return LayoutBalance(
         layout[0],
         area,
         winner.base_ratio,
@@ -239,12 +241,12 @@ def weigh(examiner: Examiner, best: Candidate, layout: Layout, rungs: Sequence[i
     )
 
 
-def rule(balances: Sequence[Balance]) -> list[dict[str, Any]]:
+def rule(balances: Sequence[LayoutBalance]) -> list[dict[str, Any]]:
     """The balances as entries of a routing file; neighbours in number that agree are one, sizes apart if they differ.
 
     Plans with a number of regions that was not measured go by the next smaller one measured.
     """
-    by_count: dict[int, list[Balance]] = {}
+    by_count: dict[int, list[LayoutBalance]] = {}
     for balance in balances:
         by_count.setdefault(balance.regions, []).append(balance)
     counts = sorted(by_count)
@@ -304,7 +306,7 @@ class Budget:
         raise SettingError(f"<budget> {pictures}: too few pictures to compare anything; at least {1000 * images}")
 
 
-def calibrated(name: str, best: Candidate, balances: Sequence[Balance], model: str) -> Routing:
+def calibrated(name: str, best: Candidate, balances: Sequence[LayoutBalance], model: str) -> Routing:
     """The routing file without its evidence."""
     about = (
         f"Measured on {model} (strata calibrate): where each level is heard, for how many steps and beside how much"

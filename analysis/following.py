@@ -33,7 +33,7 @@ SOURCES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Acting:
+class Localization:
     """Where one source's maps act, against a region's area. NaN where nothing acts at all.
 
     Attributes:
@@ -48,7 +48,7 @@ class Acting:
     score: float | None
 
     @classmethod
-    def of(cls, maps: Values, area: NDArray[np.bool_]) -> Acting:
+    def of(cls, maps: Values, area: NDArray[np.bool_]) -> Localization:
         """Measure maps `[phases, blocks, rows, cols]` against an area `[rows, cols]`."""
         flat = maps.reshape(*maps.shape[:2], -1).astype(np.float64)
         inside, count = area.ravel(), int(area.sum())
@@ -86,7 +86,7 @@ class RegionFollowing:
     tokens: int
     box: tuple[int, int, int, int]
     text: str
-    attention: Mapping[str, Acting]
+    attention: Mapping[str, Localization]
     exact: Mapping[str, bool] | None = None
     clip: float | None = None
 
@@ -247,7 +247,7 @@ def _regions(probe: Probe, plan: ScenePlan) -> list[RegionFollowing]:
             """Whether this region's texts have the word, and no other region's."""
             return word is not None and _has(own, word) and not any(_has(text, word) for text in others)
 
-        attention: dict[str, Acting] = {}
+        attention: dict[str, Localization] = {}
         heard = [
             n
             for n, label in enumerate(facts.labels)
@@ -266,7 +266,7 @@ def _regions(probe: Probe, plan: ScenePlan) -> list[RegionFollowing]:
             ("concepts", probe.concepts, seen),
         ):
             if chosen:
-                attention[source] = Acting.of(maps[chosen].sum(0), area)
+                attention[source] = Localization.of(maps[chosen].sum(0), area)
         found.append(RegionFollowing(name, int(area.sum()), _box(probe, area), texts[name], attention))
     return found
 

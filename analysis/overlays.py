@@ -13,7 +13,7 @@ from PIL import Image
 from strata.analysis.charts import colour_bar, heat_map, new_figure, panels, row_label
 from strata.analysis.probe import Probe, Values
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import quote
+from strata.hierarchy.files import quote, shortened
 from strata.hierarchy.style import hex_of, region_colour
 from strata.hierarchy.typeset import SMALL
 
@@ -100,7 +100,7 @@ def _sum(probe: Probe, kind: str, name: str) -> Values:
 
 def _short(probe: Probe, text: str) -> str:
     quoted = probe.facts.labels[_labels(probe, "text", text)[0]].quote
-    return f"{text}\n“{quoted if len(quoted) <= 24 else quoted[:23] + '…'}”"
+    return f"{text}\n“{shortened(quoted, 24)}”"
 
 
 # The figure ----------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from strata.analysis.overlays import edges, region_mask
 from strata.analysis.plots import COLOURS, MEANINGS
 from strata.analysis.probe import SHARES, Label, Probe, Values
 from strata.hierarchy import style
-from strata.hierarchy.files import write_atomic
+from strata.hierarchy.files import shortened, write_atomic
 from strata.hierarchy.typeset import SMALL
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -137,8 +137,7 @@ def _name(label: Label) -> str:
         return f"{label.word} (in {label.text})"
     if label.kind == "padding":
         return f"padding of {label.text}"
-    quoted = label.quote if len(label.quote) <= 40 else label.quote[:39] + "…"
-    return f"{label.text}: {quoted}" if quoted else label.text
+    return f"{label.text}: {shortened(label.quote, 40)}" if label.quote else label.text
 
 
 def _picture(image: Image.Image | None) -> str | None:

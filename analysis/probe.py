@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, reason_of
 from strata.hierarchy.files import quote, read_document, validate, write_atomic
 from strata.hierarchy.plan import Int, StrictModel
 
@@ -234,8 +234,7 @@ class Probe:
         try:
             found: Mapping[str, NDArray[Any]] = load_file(arrays)
         except (OSError, SafetensorError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise InputError(f"{arrays}: cannot be read: {reason}") from error
+            raise InputError(f"{arrays}: cannot be read: {reason_of(error)}") from error
         for name, shape in described.shapes().items():
             if name not in found or found[name].shape != shape:
                 raise InputError(f"{arrays}: does not belong to {facts}: {name} must be {list(shape)}")

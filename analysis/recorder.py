@@ -22,7 +22,7 @@ from strata.analysis.labels import Labels, TextTokens, check_words
 from strata.analysis.plain_prompt import PlainPrompt
 from strata.analysis.probe import BASE, Facts, Probe
 from strata.analysis.questions import Questions
-from strata.analysis.selection import Asked, Selection, chosen_steps
+from strata.analysis.selection import ProbeSelection, Selection, chosen_steps
 from strata.analysis.sums import AreaShares, Sums
 from strata.hierarchy.errors import InputError, StrataError
 from strata.hierarchy.grid import token_grid
@@ -90,7 +90,7 @@ def probing(
     if regional is not None and prompt is not None:
         raise InputError("prompt: comes from the plan; leave it out")
     facts, head_count = facts_of(pipe), pipe.transformer.config.num_attention_heads
-    asked = Asked.of(words, concepts, blocks, steps, heads, phases, facts.block_counts, head_count)
+    asked = ProbeSelection.of(words, concepts, blocks, steps, heads, phases, facts.block_counts, head_count)
     plain = PlainPrompt(pipe, family, prompt)
     recorder = Recorder(pipe, family, facts, asked, plain)
     with ExitStack() as undo:
@@ -128,7 +128,7 @@ class Recorder(Observer):
         plain: tells the prompt where no program is drawn.
     """
 
-    def __init__(self, pipe: Any, family: Family, model: ModelFacts, asked: Asked, plain: PlainPrompt) -> None:
+    def __init__(self, pipe: Any, family: Family, model: ModelFacts, asked: ProbeSelection, plain: PlainPrompt) -> None:
         self.pipe, self.family, self.model, self.asked, self.plain = pipe, family, model, asked, plain
         self.tokenizer = family.tokenizer(pipe)
         if asked.words and not getattr(self.tokenizer, "is_fast", False):

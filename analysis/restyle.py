@@ -34,14 +34,14 @@ from strata.analysis.statistics import Estimate, bootstrap, wilson
 from strata.analysis.trials import Journal, Judge, layouts, part
 from strata.hierarchy.errors import InputError, StrataError
 from strata.hierarchy.files import quote, write_atomic
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import Box, ScenePlan
 from strata.hierarchy.restyle import restyled
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
 from strata.layers.ranges import Percent
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.miniature.world.language import HELD_OUT, Thing, full_text, low_text
-from strata.miniature.world.scenes import Box, random_backdrop
+from strata.miniature.world.scenes import random_backdrop
 from strata.miniature.world.truth import scene_plan
 
 Way = Literal["high + low", "anchored", "full"]
@@ -61,7 +61,7 @@ _SPECK = 6
 
 
 @dataclass(frozen=True)
-class Scene:
+class RestyleScene:
     """One or two objects, what the first is to become, and the plans of both ways."""
 
     things: tuple[Thing, ...]
@@ -92,7 +92,7 @@ class Scene:
         return TextOverride(area, "full", full_text(thing), early[:, None])
 
 
-def scenes(count: int, seed: int = 0) -> list[Scene]:
+def scenes(count: int, seed: int = 0) -> list[RestyleScene]:
     """Scenes of one and of two regions in turn, always the same for a seed; the base prompt only counts the objects."""
     rng = random.Random(f"restyle {seed}")
     combinations = sorted(HELD_OUT)
@@ -107,7 +107,7 @@ def scenes(count: int, seed: int = 0) -> list[Scene]:
             scene_plan(areas, things, backdrop, levels, named=False, size=size) for levels in (True, False)
         )
         boxes = tuple(box for _, box in areas)
-        found.append(Scene(things, boxes, target, (divided, undivided), rng.getrandbits(31)))
+        found.append(RestyleScene(things, boxes, target, (divided, undivided), rng.getrandbits(31)))
     return found
 
 
@@ -137,7 +137,7 @@ def edge_similarity(one: Pixels, other: Pixels) -> float:
 
 
 def compared(
-    before: Sequence[Image.Image], after: Sequence[Image.Image], scene: Scene, judge: Judge
+    before: Sequence[Image.Image], after: Sequence[Image.Image], scene: RestyleScene, judge: Judge
 ) -> list[dict[str, float | None]]:
     """For every picture what is right (0 or 1), and how much is the same.
 
@@ -173,7 +173,7 @@ def compared(
 
 
 @dataclass(frozen=True)
-class Setup:
+class RestyleSetup:
     """What decides the results beside scenes and routing."""
 
     images: int = 1
@@ -198,7 +198,7 @@ def key(number: int, way: Way, start: float) -> str:
 
 
 def study(
-    pipe: Any, routing: Routing, todo: Sequence[Scene], setup: Setup, journal: Journal, judge: Judge
+    pipe: Any, routing: Routing, todo: Sequence[RestyleScene], setup: RestyleSetup, journal: Journal, judge: Judge
 ) -> Iterator[str]:
     """Draw and measure what the journal lacks; yields each run's key when it is kept."""
     pipelines = {way: RegionalPipeline(pipe, routing.model_copy(update={"anchor": way == "anchored"})) for way in WAYS}
@@ -220,7 +220,7 @@ def study(
 
 
 @dataclass(frozen=True)
-class Row:
+class RestyleScore:
     """One way from one start on; shares with Wilson intervals on the number of scenes, amounts by bootstrap."""
 
     way: Way
@@ -232,7 +232,7 @@ class Row:
 class Result:
     """The table, and what the ways by level have over the undivided text on the same scenes, by way, start, name."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[RestyleScore, ...]
     gains: Mapping[tuple[str, float, str], Estimate]
 
     def as_data(self) -> dict[str, Any]:
@@ -262,7 +262,7 @@ class Result:
         return "\n".join(lines)
 
 
-def result(journal: Journal, count: int, setup: Setup) -> Result:
+def result(journal: Journal, count: int, setup: RestyleSetup) -> Result:
     """What the journal's first `count` scenes show."""
 
     def marks(way: Way, start: float, name: str) -> NDArray[np.float64]:
@@ -278,7 +278,7 @@ def result(journal: Journal, count: int, setup: Setup) -> Result:
         return wilson(float(found.mean()), len(found)) if name in SHARES else bootstrap(found)[0]
 
     rows = tuple(
-        Row(way, start, {name: estimate(way, start, name) for name in (*SHARES, *AMOUNTS)})
+        RestyleScore(way, start, {name: estimate(way, start, name) for name in (*SHARES, *AMOUNTS)})
         for start in setup.starts
         for way in WAYS
     )
@@ -313,7 +313,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         routing = Routing.load(args.routing)
         if "low" not in (rule.level for rule in routing.rules):
             raise InputError(f"routing {quote(routing.name)}: hears no low texts; choose another")
-        setup = Setup(args.images, args.steps, tuple(dict.fromkeys(args.starts)))
+        setup = RestyleSetup(args.images, args.steps, tuple(dict.fromkeys(args.starts)))
         for start in setup.starts:
             setup.early(start)
         settings = {"routing": routing.to_yaml(), "images": args.images, "steps": args.steps, "seed": args.seed}

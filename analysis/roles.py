@@ -37,12 +37,12 @@ from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
 from strata.miniature.world.language import high_text, low_text
 
-Level = Literal["high", "low"]
+StudiedLevel = Literal["high", "low"]
 Axis = Literal["blocks", "steps"]
-Kind = Literal["swap", "alone"]
-LEVELS: tuple[Level, ...] = ("high", "low")
+InterventionKind = Literal["swap", "alone"]
+STUDIED_LEVELS: tuple[StudiedLevel, ...] = ("high", "low")
 AXES: tuple[Axis, ...] = ("blocks", "steps")
-KINDS: tuple[Kind, ...] = ("swap", "alone")
+KINDS: tuple[InterventionKind, ...] = ("swap", "alone")
 WINDOWS = {"blocks": 1 / 6, "steps": 1 / 5}
 """The share of all blocks and of all steps that a window covers where nothing else is said."""
 
@@ -51,8 +51,8 @@ WINDOWS = {"blocks": 1 / 6, "steps": 1 / 5}
 class Intervention:
     """What is changed. `window`: first and last block or step; None: all of them (`swap`) or none of them (`alone`)."""
 
-    kind: Kind
-    level: Level
+    kind: InterventionKind
+    level: StudiedLevel
     axis: Axis
     window: tuple[int, int] | None
 
@@ -91,7 +91,7 @@ def windows(count: int, width: int, stride: int) -> list[tuple[int, int]]:
 
 
 @dataclass(frozen=True)
-class Setup:
+class RolesSetup:
     """What a study does; all of it decides the results.
 
     Attributes:
@@ -103,7 +103,7 @@ class Setup:
     images: int = 2
     steps: int = 20
     guidance: float | None = None
-    kinds: tuple[Kind, ...] = KINDS
+    kinds: tuple[InterventionKind, ...] = KINDS
     axes: tuple[Axis, ...] = AXES
     widths: tuple[int | None, int | None] = (None, None)
 
@@ -115,7 +115,7 @@ class Setup:
         """
         found: list[Intervention] = []
         for kind in self.kinds:
-            for level in LEVELS:
+            for level in STUDIED_LEVELS:
                 found.append(Intervention(kind, level, "blocks", None))
                 for axis in self.axes:
                     found += [Intervention(kind, level, axis, window) for window in self.windows(axis, blocks)]
@@ -133,7 +133,7 @@ class Setup:
 def study(
     regional: RegionalPipeline,
     todo: Sequence[Trial],
-    setup: Setup,
+    setup: RolesSetup,
     journal: Journal,
     judge: Judge | ClipJudge | None = None,
     show: Callable[[int, Sequence[Image.Image]], None] | None = None,
@@ -213,8 +213,8 @@ class Curve:
         least: the unchanged picture (swap), or nothing heard (alone).
     """
 
-    kind: Kind
-    level: Level
+    kind: InterventionKind
+    level: StudiedLevel
     axis: Axis
     name: str
     windows: tuple[tuple[int, int], ...]
@@ -242,7 +242,7 @@ class Curve:
         return cls(data["kind"], data["level"], data["axis"], data["name"], windows, points, **ends)
 
 
-EXACT: dict[tuple[Kind, Level], tuple[str, ...]] = {
+EXACT: dict[tuple[InterventionKind, StudiedLevel], tuple[str, ...]] = {
     ("swap", "high"): ("shape as swapped", "colour as told", "surface as told"),
     ("swap", "low"): ("colour as swapped", "surface as swapped", "shape as told"),
     ("alone", "high"): ("shape as told", "colour as told", "surface as told"),
@@ -253,7 +253,7 @@ CHANGES = ("structure change", "colour change", "texture change")
 """Measures of any model, against the unchanged pictures."""
 
 
-def curves(journal: Journal, setup: Setup, blocks: int, scenes: int) -> list[Curve]:
+def curves(journal: Journal, setup: RolesSetup, blocks: int, scenes: int) -> list[Curve]:
     """The curves of all scenes that are complete in the journal.
 
     Raises:
@@ -271,7 +271,7 @@ def curves(journal: Journal, setup: Setup, blocks: int, scenes: int) -> list[Cur
     exact = "shape as told" in journal.rows[f"{done[0]} unchanged"]
     found: list[Curve] = []
     for kind in setup.kinds:
-        for level in LEVELS:
+        for level in STUDIED_LEVELS:
             ends = ["unchanged", Intervention(kind, level, "blocks", None).key]
             least, most = ends if kind == "swap" else ends[::-1]
             for axis in setup.axes:

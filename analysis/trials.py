@@ -20,9 +20,9 @@ from PIL import Image
 from strata.analysis.measures import Pixels
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import quote
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import Box, ScenePlan
 from strata.miniature.world.language import COLOURS, SHAPES, SURFACES, Backdrop, Thing
-from strata.miniature.world.scenes import Box, halves, quarters, random_backdrop
+from strata.miniature.world.scenes import halves, quarters, random_backdrop
 from strata.miniature.world.scorer import Scorer, Verdict
 from strata.miniature.world.truth import scene_plan
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from strata.hierarchy.errors import SettingError
+from strata.hierarchy.errors import SettingError, reason_of
 from strata.hierarchy.files import write_atomic
 from strata.record import Record
 
@@ -106,8 +106,7 @@ def make_folder(path: Path, label: str) -> bool:
         write_atomic(path / ".strata-probe", b"")
         (path / ".strata-probe").unlink()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise SettingError(f"{label}: cannot be written: {reason}") from error
+        raise SettingError(f"{label}: cannot be written: {reason_of(error)}") from error
     return not existed
 
 
@@ -126,6 +125,5 @@ def _new_folder(name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            reason = error.strerror or error
-            raise SettingError(f"{path}: cannot be made: {reason}; give another folder as <out>") from error
+            raise SettingError(f"{path}: cannot be made: {reason_of(error)}; give another folder as <out>") from error
     return path

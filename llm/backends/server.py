@@ -14,6 +14,7 @@ import httpx2
 import openai
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import shortened
 from strata.llm.backends.bundled import MINIATURE
 from strata.llm.backends.bundled.checks import check_prompt
 from strata.llm.errors import LlmError
@@ -299,7 +300,7 @@ class ServerBackend:
             words = words.replace(self._key, "***")
         words = "".join(character if character.isprintable() else " " for character in words[:4000])
         words = " ".join(words.split())
-        return words if len(words) <= _LONGEST_REASON else f"{words[: _LONGEST_REASON - 1]}…"
+        return shortened(words, _LONGEST_REASON)
 
     def _problem(self, message: str, *, again: bool = False, answered: bool = False) -> LlmError:
         return LlmError(f"{self.name}: {message}", again=again, answered=answered)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from strata.hierarchy.errors import first_line
 from strata.llm.backends.bundled import MINIATURE, model_folder
 from strata.llm.backends.bundled.checks import check_prompt
 from strata.llm.errors import LlmError
@@ -67,7 +68,7 @@ class VllmBackend:
         try:
             self._llm = vllm.LLM(model=model_folder(model), **made | settings)
         except Exception as error:
-            raise self._problem(f"cannot be loaded: {_first_line(error)}") from error
+            raise self._problem(f"cannot be loaded: {first_line(error)[:300]}") from error
         self._processes = set(multiprocessing.active_children()) - before
 
     def check(self, prompt: str) -> None:
@@ -88,7 +89,7 @@ class VllmBackend:
             return self._chat(questions)
         except Exception as error:  # one question that cannot be asked, such as a too long one, spoils its batch
             if len(questions) <= 1:
-                return [self._problem(_first_line(error)) for _ in questions]
+                return [self._problem(first_line(error)[:300]) for _ in questions]
         return [answer for question in questions for answer in self.ask_many([question])]
 
     def sleep(self) -> None:
@@ -132,8 +133,3 @@ class VllmBackend:
 
     def _problem(self, message: str) -> LlmError:
         return LlmError(f"{self.name}: {message}")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
 from strata.miniature.model.text import CLIP_WIDTH, MAX_LENGTH, T5_WIDTH, clip_tokenizer, new_clip, new_t5, t5_tokenizer
-from strata.miniature.training.loop import Schedule, Trainer, adamw, train
+from strata.miniature.training.loop import LearningRate, Trainer, adamw, train
 from strata.miniature.world.language import (
     COLOURS,
     PATTERNS,
@@ -35,7 +35,7 @@ from strata.miniature.world.scenes import random_scene
 logger = logging.getLogger(__name__)
 
 BATCH = 64
-SCHEDULE = Schedule(warm_up=50, floor=0.02)
+SCHEDULE = LearningRate(warm_up=50, floor=0.02)
 
 TAGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("shape", SHAPES),

@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.plan import Box
 from strata.miniature.world.language import COLOURS, PATTERNS, SHAPES, SURFACES, TONES, Backdrop, Thing
 from strata.miniature.world.render import Pixels
-from strata.miniature.world.scenes import Box
 from strata.miniature.world.tensors import to_tensor
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights_scorer"

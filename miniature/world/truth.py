@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from strata.hierarchy.areas import pixel_mask
-from strata.hierarchy.plan import Region, ScenePlan, Texts
+from strata.hierarchy.plan import Box, Region, ScenePlan, Texts
 from strata.miniature.world.language import (
     NUMBERS,
     Backdrop,
@@ -22,8 +22,7 @@ from strata.miniature.world.language import (
     parse_thing,
     where,
 )
-from strata.miniature.world.render import fit, paint_backdrop, paint_thing
-from strata.miniature.world.scenes import Box
+from strata.miniature.world.render import paint_backdrop, paint_thing, place_in_box
 
 Areas = Sequence[tuple[str, Box]]
 """Side words with their boxes in pixels."""
@@ -55,7 +54,7 @@ def render(plan: ScenePlan) -> Image.Image:
         mask = pixel_mask(region, plan.width, plan.height, plan.root)
         ys, xs = np.nonzero(mask)
         if len(xs):
-            paint_thing(canvas, region_thing(region), *fit(xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
+            paint_thing(canvas, region_thing(region), *place_in_box(xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
     return Image.fromarray(canvas)
 
 

@@ -35,7 +35,7 @@ RECORDED = Parameter(group=Group("what is recorded", sort_key=1))
 FOLLOWING = Parameter(group=Group("did the regions obey?", sort_key=10))
 
 
-class Recorded(Settings):
+class RecordedSettings(Settings):
     """What of a run is recorded; fields as the arguments of `strata.analysis.recorder.probing`."""
 
     words: Annotated[Words, RECORDED] = ()
@@ -59,7 +59,7 @@ class ProbeSettings(CanvasSettings):
     """denoising steps of the run (default: 28; 20 for the miniature)"""
 
 
-class Following(Settings):
+class FollowingSettings(Settings):
     """Whether and how it is judged if the regions obeyed."""
 
     following: Annotated[bool, FOLLOWING] = False
@@ -87,10 +87,10 @@ def probe(
     ],
     /,
     *,
-    recorded: Recorded = Recorded(),
+    recorded: RecordedSettings = RecordedSettings(),
     settings: ProbeSettings = ProbeSettings(),
     output: ProbeOutput = ProbeOutput(),
-    following: Following = Following(),
+    following: FollowingSettings = FollowingSettings(),
     argv: Argv,
 ) -> None:
     """Draws a plan, or a prompt with the plain pipeline, and records attention.
@@ -149,10 +149,11 @@ def _prepared(source: str, settings: ProbeSettings, command: str) -> Iterator[Jo
     yield prepare(drawn, Source(slug(source), plan), command=command, plain=True)
 
 
-def _check(job: Job, recorded: Recorded, following: Following) -> None:
+def _check(job: Job, recorded: RecordedSettings, following: FollowingSettings) -> None:
     """What can be wrong with the selections, words and canvas, before the model is loaded."""
     from strata.analysis.labels import check_words
     from strata.analysis.selection import chosen_blocks, chosen_steps
+
     facts = job.model.facts
     chosen_steps(recorded.probed_steps, job.steps)
     texts = {"base": job.plan.prompt}
@@ -173,7 +174,7 @@ def _check(job: Job, recorded: Recorded, following: Following) -> None:
     check_canvas(job.model, job.plan)
 
 
-def _draw(job: Job, recorded: Recorded, folder: RunFolder) -> tuple["Probe", Picture]:
+def _draw(job: Job, recorded: RecordedSettings, folder: RunFolder) -> tuple["Probe", Picture]:
     with quiet(), _open(job) as engine:
         from strata.analysis.recorder import probing
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from strata.hierarchy.plan import Box
 from strata.llm.answer import Task
 from strata.llm.backends.bundled.answers import Truth, right_answer, settle
 from strata.llm.backends.bundled.phrasing import Draw, ScenePrompt, random_prompt, seen_thing, unseen_thing
@@ -15,7 +16,6 @@ from strata.llm.draft import Draft, DraftRegion
 from strata.llm.places import to_grid, to_pixels
 from strata.llm.wording import Brief, Known
 from strata.miniature.world.language import full_text, high_text
-from strata.miniature.world.scenes import Box
 
 CANVASES = ((64, 64), (96, 64), (64, 96), (128, 64), (64, 128), (128, 128), (1024, 1024), (1024, 768), (768, 1024))
 
