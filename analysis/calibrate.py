@@ -1,7 +1,7 @@
 """The search of a routing by measurement; `calibration.py` puts it together, with a report on other scenes.
 
 1. Where: each level in all blocks, in the stretch where the role study found it to act, or in a shallow or deep part;
-   how long regions are isolated, how long texts are heard, how much base: successive halving (Jamieson & Talwalkar
+   how long regions are isolated, how long texts are visible, how much base: successive halving (Jamieson & Talwalkar
    2016, algorithm 1) over candidates drawn at random, the presets' values among them.
 2. Balance: with those rules, base ratio and steps anew for plans of 1, 2, 3, 4, 6 and 8 regions, large and small; what
    is no better than the rules' own values beyond its standard error stays as it was.
@@ -194,7 +194,7 @@ def successive_halving(
 
 @dataclass(frozen=True)
 class LayoutBalance:
-    """What suits plans of one layout: base ratio, the part of the steps in which texts are heard, and the score."""
+    """What suits plans of one layout: base ratio, the part of the steps in which texts are visible, and the score."""
 
     regions: int
     area: float
@@ -309,7 +309,7 @@ class Budget:
 def calibrated(name: str, best: Candidate, balances: Sequence[LayoutBalance], model: str) -> Routing:
     """The routing file without its evidence."""
     about = (
-        f"Measured on {model} (strata calibrate): where each level is heard, for how many steps and beside how much"
+        f"Measured on {model} (strata calibrate): where each level is visible, for how many steps and beside how much"
         " base, by the number and size of a plan's regions."
     )
     data = best.routing(name).model_dump(mode="json", exclude_defaults=True)

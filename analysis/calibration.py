@@ -103,7 +103,7 @@ def acting(curves: Sequence[Curve], blocks: int) -> dict[str, tuple[float, float
             if (curve.kind, curve.level, curve.axis, curve.name) == ("alone", level, "blocks", name):
                 found[level] = stretch(curve, blocks)
     if len(found) < 2:
-        raise InputError("has no exact scores of texts heard alone; run `strata roles` without --kinds")
+        raise InputError("has no exact scores of texts alone; run `strata roles` without --kinds")
     return found
 
 

@@ -1,11 +1,11 @@
 """Does a change of style leave the content alone? By level against one undivided text, from several steps on.
 
 Each scene is drawn from one noise in three ways: with a high and a low text a region ("high + low"), with the low text
-heard with the high one before it ("anchored", see `Routing.anchor`), and with one undivided text ("full", as
-Regional-Prompting-FLUX, arXiv 2411.02395, has it). Then the first region is to have another colour and another surface,
-its shape and all the rest staying: in the first ways its low text is another one, in the last its undivided text, heard
-from the first step or from a later one. Every picture is compared with the unchanged
-one of its own way. Objects, before and after, are of combinations kept out of the miniature's training.
+behind the high one ("anchored", see `Routing.anchor`), and with one undivided text ("full", as Regional-Prompting-FLUX,
+arXiv 2411.02395, has it). Then the first region is to have another colour and another surface, its shape and all the
+rest staying: in the first ways its low text is another one, in the last its undivided text, from the first step or from
+a later one. Every picture is compared with the unchanged one of its own way. Objects, before and after, are of
+combinations kept out of the miniature's training.
 
 `python -m strata.analysis.restyle --scenes 200` draws, goes on where it was stopped, and prints the table.
 """
@@ -13,7 +13,6 @@ one of its own way. Objects, before and after, are of combinations kept out of t
 from __future__ import annotations
 
 import argparse
-import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from strata.analysis.measures import Pixels, pixel_change
 from strata.analysis.statistics import Estimate, bootstrap, wilson
 from strata.analysis.trials import Journal, Judge, layouts, part
 from strata.hierarchy.errors import InputError, StrataError
-from strata.hierarchy.files import quote, write_atomic
+from strata.hierarchy.files import dump_json, quote, write_atomic
 from strata.hierarchy.plan import Box, ScenePlan
 from strata.hierarchy.restyle import restyled
 from strata.injection.pipeline import RegionalPipeline
@@ -47,7 +46,7 @@ from strata.miniature.world.truth import scene_plan
 Way = Literal["high + low", "anchored", "full"]
 WAYS: tuple[Way, ...] = ("high + low", "anchored", "full")
 STARTS = (0.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0)
-"""Percent of the steps after which the new text is heard."""
+"""Percent of the steps after which the new text is visible."""
 SHARES = ("before", "colour", "surface", "shape", "other", "background", "all")
 """What is counted; see `compared`."""
 AMOUNTS = ("place", "edges", "other_change")
@@ -152,10 +151,10 @@ def compared(
     for old, new, was, now in zip(
         before, after, judge.verdicts(before, boxes), judge.verdicts(after, boxes), strict=True
     ):
-        told = now[0].right(scene.target)
+        right = now[0].right(scene.target)
         pixels = [part(image, scene.boxes[0]) for image in (old, new)]
         row: dict[str, float | None] = {"before": float(all(was[0].right(scene.things[0]).values()))}
-        row |= {name: float(told[name]) for name in ("colour", "surface")}
+        row |= {name: float(right[name]) for name in ("colour", "surface")}
         row["shape"] = float(now[0].shape == was[0].shape)
         row["other"] = row["other_change"] = None
         if len(scene.boxes) > 1:
@@ -329,7 +328,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = result(journal, args.scenes, setup)
         print(found.table())
         report = settings | {"scenes": args.scenes, **found.as_data()}
-        write_atomic(args.out / "restyle.json", json.dumps(report, indent=1) + "\n")
+        write_atomic(args.out / "restyle.json", dump_json(report))
     except StrataError as error:
         parser.exit(2, f"error: {error}\n")
 

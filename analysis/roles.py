@@ -1,12 +1,12 @@
-"""Layer roles: what depends on the texts heard in a stretch of blocks, or of steps.
+"""Layer roles: what depends on the texts visible in a stretch of blocks, or of steps.
 
 Each scene is drawn once as it is and once per intervention, from the same noise. An intervention concerns only the high
 or only the low text of the scene's first region, inside a sliding window of blocks (at all steps) or of steps (in all
 blocks):
 
-- `swap`: inside the window another text is heard. How much of the picture follows it tells what the window decides
+- `swap`: inside the window another text is visible. How much of the picture follows it shows what the window decides
   against all the rest (as the prompt injections of Stable Flow, arXiv 2411.14430, and SplitFlux, 2511.15258).
-- `alone`: outside the window nothing is heard. How much of the text is still obeyed tells what the window can do by
+- `alone`: outside the window no text is visible. How much of the text is still followed shows what the window can do by
   itself, which is what a routing asks of it.
 
 Content is the shape, detail the colour and the surface, judged by the miniature's exact scorer; for any model, the
@@ -15,7 +15,6 @@ change of structure (SSIM), colour (CIEDE2000) and texture (local binary pattern
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,12 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from strata.analysis.charts import save_figure
 from strata.analysis.clip_judge import ClipJudge
 from strata.analysis.measures import colour_change, pixel_change, structure_change, texture_change
 from strata.analysis.statistics import Estimate, bootstrap, rank_correlation
 from strata.analysis.trials import Journal, Judge, Trial, part
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import write_atomic
+from strata.hierarchy.files import dump_json, write_atomic
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
 from strata.miniature.world.language import high_text, low_text
@@ -44,7 +44,7 @@ STUDIED_LEVELS: tuple[StudiedLevel, ...] = ("high", "low")
 AXES: tuple[Axis, ...] = ("blocks", "steps")
 KINDS: tuple[InterventionKind, ...] = ("swap", "alone")
 WINDOWS = {"blocks": 1 / 6, "steps": 1 / 5}
-"""The share of all blocks and of all steps that a window covers where nothing else is said."""
+"""The share of all blocks and of all steps that a window covers by default."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,11 @@ class Intervention:
         return f"{self.kind} {self.level} {self.axis} {self.window[0]}-{self.window[1]}"
 
     def swap(self, trial: Trial, steps: int, blocks: int) -> TextOverride:
-        """The change of what is heard."""
-        inside = np.ones((steps, blocks), dtype=bool)
+        """The change of what is visible."""
+        inside = np.full((steps, blocks), self.window is None and self.kind == "swap")
         if self.window is not None:
-            first, last = self.window
-            inside[:] = False
-            if self.axis == "blocks":
-                inside[:, first : last + 1] = True
-            else:
-                inside[first : last + 1] = True
-        elif self.kind == "alone":
-            inside[:] = False
+            span = slice(self.window[0], self.window[1] + 1)
+            inside[(slice(None), span) if self.axis == "blocks" else span] = True
         area = trial.plan.regions[0].name
         if self.kind == "alone":
             return TextOverride(area, self.level, None, ~inside)
@@ -210,7 +204,7 @@ class Curve:
         centre: the mean place of its effect, the windows' centres weighted by how far the measure rises above its
             lowest point.
         most: the measure with the window everywhere (swap) or the unchanged picture (alone).
-        least: the unchanged picture (swap), or nothing heard (alone).
+        least: the unchanged picture (swap), or no text visible (alone).
     """
 
     kind: InterventionKind
@@ -307,7 +301,7 @@ def roles_table(curves: Sequence[Curve]) -> str:
     group = None
     for curve in curves:
         if group != (group := (curve.kind, curve.level, curve.axis)):
-            what = "another text" if curve.kind == "swap" else "heard alone"
+            what = "another text" if curve.kind == "swap" else "visible alone"
             lines.append(f"{what}, {curve.level} level, window of {curve.axis}")
         scale, digits = (100.0, 0) if curve.name.split()[-1] in ("told", "swapped") else (1.0, 2)
         moved = [abs(point.value - curve.least.value) for point in curve.points]
@@ -329,18 +323,15 @@ def write_report(
         folder: exists.
         curves: as `curves` returns them.
         blocks: the model's double and single blocks.
-        facts: what else the report tells: settings, date, versions.
+        facts: what else the report holds: settings, date, versions.
         title: of the figure.
     """
     from strata.analysis.role_plots import draw_roles
 
-    report, figure = folder / "roles.json", folder / "roles.png"
+    report = folder / "roles.json"
     data = {**facts, "blocks": list(blocks), "curves": [curve.as_data() for curve in curves]}
-    write_atomic(report, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
-    content = io.BytesIO()
-    draw_roles(list(curves), blocks[0], title).savefig(content, format="png")
-    write_atomic(figure, content.getvalue())
-    return [report, figure]
+    write_atomic(report, dump_json(data))
+    return [report, save_figure(draw_roles(curves, blocks[0], title), folder / "roles.png")]
 
 
 def read_curves(path: str | Path) -> tuple[list[Curve], int]:

@@ -112,10 +112,7 @@ def read_json_lines(path: str | os.PathLike[str]) -> Iterator[Document]:
     name = os.fspath(path)
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
-            try:
-                data, lines = _parse_json(line, name, number)
-            except RecursionError as error:
-                raise InputError(f"{name}:{number}: nested too deeply") from error
+            data, lines = _parse_json(line, name, number)
             if not isinstance(data, dict):
                 raise InputError(f"{name}:{number}: must be a JSON mapping, not {quote(data)}")
             yield Document(data, name, Path(path).parent, lines)
@@ -150,10 +147,7 @@ def parse_document(
     Raises:
         InputError: not valid, a repeated key, or no mapping.
     """
-    try:
-        data, lines = _parse_json(text, name) if syntax == "json" else _parse_yaml(text, name)
-    except RecursionError as error:
-        raise InputError(f"{name}: nested too deeply") from error
+    data, lines = _parse_json(text, name) if syntax == "json" else _parse_yaml(text, name)
     if not isinstance(data, dict):
         raise InputError(f"{name}:{lines.get((), 1)}: must be a mapping (key: value lines), not {quote(data)}")
     return Document(data, name, Path(root), lines)
@@ -202,6 +196,8 @@ def _parse_yaml(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
         raise InputError(f"{name}:{line}: not valid YAML: character {error.character!r} is not allowed") from error
     except InputError:
         raise
+    except RecursionError as error:
+        raise InputError(f"{name}: nested too deeply") from error
     except (ValueError, TypeError, AttributeError) as error:  # an explicit tag on a value that does not fit it
         raise InputError(f"{name}: not valid YAML: {error}") from error
 
@@ -236,6 +232,7 @@ _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 def _parse_json(text: str, name: str, only_line: int | None = None) -> tuple[Any, dict[KeyPath, int]]:
     """Parses a whole file, or the one line of it that is the text."""
     first_line = only_line or 1
+    place = f"{name}:{only_line}" if only_line else name
 
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is no JSON number")
@@ -244,8 +241,9 @@ def _parse_json(text: str, name: str, only_line: int | None = None) -> tuple[Any
         data = json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise InputError(f"{name}:{first_line + error.lineno - 1}: not valid JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise InputError(f"{place}: nested too deeply") from error
     except ValueError as error:
-        place = f"{name}:{only_line}" if only_line else name
         raise InputError(f"{place}: not valid JSON: {error}") from error
     return data, _json_lines(text, name, first_line)
 

@@ -70,7 +70,7 @@ class Balance(StrictModel):
     Attributes:
         regions: how many regions a plan has. None: any number.
         area: percent range of the mean share of the canvas that a region of it covers. None: any.
-        base_ratio: in place of the blend's. None: as the blend says.
+        base_ratio: in place of the blend's. None: the blend's.
         steps: the part of the run over which the rules' percent ranges of steps are laid; a rule without steps holds
             over this part, exact steps stay. None: the whole run.
     """
@@ -81,7 +81,7 @@ class Balance(StrictModel):
     steps: PercentField | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _has_an_effect(self) -> Self:
         if self.base_ratio is None and self.steps is None:
             raise ValueError("must have base_ratio, steps or both")
         return self

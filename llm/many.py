@@ -236,9 +236,9 @@ def _ask(backend: Backend, question: Question) -> str | LlmError:
 
 def _advance(job: _Job, dialogue: Dialogue, answer: str | LlmError | None) -> Question | None:
     """Brings an answer (None at the start) into a dialogue; returns its next question, or None when it is over."""
-    silent = isinstance(answer, LlmError) and not answer.answered
-    job.silence = answer if isinstance(answer, LlmError) and silent else None
-    job.answered |= answer is not None and not silent
+    unanswered = isinstance(answer, LlmError) and not answer.answered
+    job.silence = answer if isinstance(answer, LlmError) and unanswered else None
+    job.answered |= answer is not None and not unanswered
     job.moment = time.monotonic()
     try:
         return next(dialogue) if answer is None else dialogue.send(answer)

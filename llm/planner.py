@@ -254,7 +254,7 @@ class Planner:
     ) -> dict[str, Any]:
         draft = request.draft or _SETTLED
         own = [request.prompt, request.style, draft.style, _texts(draft.background), *map(_texts, draft.regions)]
-        said = content_words(" ".join(" ".join(part) if isinstance(part, list) else part or "" for part in own))
+        given = content_words(" ".join(" ".join(part) if isinstance(part, list) else part or "" for part in own))
         areas = [(region["name"], region) for region in plan["regions"]]
         areas += [("background", plan.get("background", {})), ("global", {"low": plan["low"]})]
         described = [name for name, text in look.items() if text]
@@ -262,7 +262,7 @@ class Planner:
         for name, texts in areas:
             words = content_words(" ".join(str(texts.get(level) or "") for level in LEVELS))
             described += words
-            if strange := lacking(words, said):
+            if strange := lacking(words, given):
                 invented.append({"area": name, "words": strange})
         return {
             "planner": {
@@ -301,7 +301,7 @@ def _with(brief: Brief, **changes: Any) -> Brief:
 
 
 def _settled(answer: Answer, known: list[Known]) -> list[Known]:
-    """The regions after the layout: what was known first, then what the answer says."""
+    """The regions after the layout: what was known first, then what the answer adds."""
     given = known or [Known()] * len(answer.objects)
     return [
         Known(k.box or found.box, k.content or found.content) for k, found in zip(given, answer.objects, strict=True)

@@ -48,7 +48,7 @@ class Backend(Protocol):
     understand only the language of their planner)."""
 
     def check(self, prompt: str) -> None:
-        """Raises `PlanError` where the model is known not to understand a prompt; says what it understands."""
+        """Raises `PlanError` where the model is known not to understand a prompt; names what it understands."""
 
     def ask(self, question: Question) -> str:
         """The answer's text. Raises `LlmError`."""

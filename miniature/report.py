@@ -7,7 +7,6 @@ plans of two to four regions, and prints for each attribute how often it came ou
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import time
@@ -21,7 +20,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from strata.hierarchy.errors import InputError, StrataError
-from strata.hierarchy.files import write_atomic
+from strata.hierarchy.files import dump_json, write_atomic
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import DEFAULT_ROUTING
 from strata.miniature.cases import CASE_KINDS, SIZE, Case, cases
@@ -255,7 +254,7 @@ def run(args: argparse.Namespace) -> None:
             shown = f"the first {args.grid_count} of " if len(flawed) > args.grid_count else ""
             sheet.append((f"{kind}: {shown}{len(flawed)} flawed of {len(drawings)}", flawed[: args.grid_count]))
     if args.json:
-        write_atomic(args.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+        write_atomic(args.json, dump_json(report))
     if args.grid:
         args.grid.parent.mkdir(parents=True, exist_ok=True)
         sheet_image = draw_grid(sheet).quantize(256, dither=Image.Dither.NONE)

@@ -44,7 +44,7 @@ class ModelSource:
         try:
             return None if folder is None else facts_of_folder(folder)
         except InputError:
-            return None  # loading will tell what is wrong
+            return None  # loading raises the error
 
     @property
     def facts_or_flux(self) -> ModelFacts:
@@ -57,7 +57,7 @@ class ModelSource:
 
 
 def locate(name: str) -> ModelSource:
-    """Tells what `name` is: `miniature`, a folder in the diffusers format, or a hub id (OWNER/NAME).
+    """What `name` is: `miniature`, a folder in the diffusers format, or a hub id (OWNER/NAME).
 
     Raises:
         InputError: none of them, or a folder without a FLUX pipeline.
@@ -116,7 +116,7 @@ def load_pipeline(source: ModelSource, dtype: str, device: str, offload: bool = 
     With `offload` each of its models is there only while it is at work, which takes less memory.
 
     Raises:
-        InputError: it cannot be had or read; says what to do.
+        InputError: it cannot be had or read; with a hint.
     """
     import torch
 

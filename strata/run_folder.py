@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from strata.hierarchy.errors import SettingError, reason_of
-from strata.hierarchy.files import write_atomic
+from strata.hierarchy.files import dump_json, write_atomic
 from strata.record import Record
 
 _PICTURE = re.compile(r"image(-\d+)?\.png")
@@ -75,7 +75,7 @@ class RunFolder:
     def write_record(self, record: Record, images: list[dict[str, Any]], rules: list[str]) -> None:
         """Writes run.json: the record of the first picture, all pictures with their seeds, the routing in words."""
         data = record.model_dump(mode="json") | {"images": images, "rules": rules}
-        self.write("run.json", json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+        self.write("run.json", dump_json(data, indent=2))
 
     def abandon(self) -> None:
         """Removes what this run wrote, and the folder if it made that, unless a picture is among it."""

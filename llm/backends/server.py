@@ -102,12 +102,12 @@ class ServerBackend:
         }
         create = self._client.chat.completions.with_raw_response.create
         try:
-            reply = self._call(lambda: create(**self._spoken(body)).http_response)
+            reply = self._call(lambda: create(**self._accepted(body)).http_response)
         except openai.BadRequestError as error:
             if not self._learn(error, body):
                 raise self._error(error) from None
             try:
-                reply = self._call(lambda: create(**self._spoken(body)).http_response)
+                reply = self._call(lambda: create(**self._accepted(body)).http_response)
             except openai.APIStatusError as again:
                 raise self._error(again) from None
         except openai.APIStatusError as error:
@@ -149,8 +149,8 @@ class ServerBackend:
             raise self._problem("lists no model; name one (--llm-model)")
         raise self._problem(f"has several models; name one (--llm-model): {_some(names)}")
 
-    def _spoken(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The body in the server's own dialect."""
+    def _accepted(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The body without the parameters that the server refused, or under the names it takes."""
         names = {key: self._unsupported.get(key, key) for key in body}
         return {name: body[key] for key, name in names.items() if name is not None}
 
@@ -160,7 +160,7 @@ class ServerBackend:
         name = str(error.param)
         if error.code not in ("unsupported_parameter", "unsupported_value") or name not in instead:
             return False
-        if name not in self._spoken(body):
+        if name not in self._accepted(body):
             return False
         self._unsupported[name] = instead[name]
         return True
@@ -172,7 +172,7 @@ class ServerBackend:
         response.stream = _Bounded(response.stream, response.request, time.monotonic() + self._timeout)
 
     def _call(self, send: Callable[[], httpx2.Response]) -> httpx2.Response:
-        """Sends, and says what went wrong on the way. Raises `LlmError`, and `openai.APIStatusError` as it comes."""
+        """Sends. Raises `LlmError`, and `openai.APIStatusError` as it comes."""
         try:
             return send()
         except openai.APIStatusError:
@@ -203,8 +203,8 @@ class ServerBackend:
 
     def _error(self, error: openai.APIStatusError, *, listing: bool = False) -> LlmError:
         """What a status other than 200 means."""
-        status, said = error.status_code, self._said(error)
-        because = f": {said}" if said else ""
+        status, reason = error.status_code, self._server_reason(error)
+        because = f": {reason}" if reason else ""
         if status in (401, 403):
             if self._key is None:
                 return self._problem(f"asks for a key (HTTP {status}); set {' or '.join(KEY_VARIABLES)}")
@@ -220,7 +220,7 @@ class ServerBackend:
             return self._problem(f"too many requests, or no credit (HTTP 429){because}", again=True)
         if status >= 500:
             return self._problem(f"HTTP {status}{because}", again=True)
-        low = said.lower()
+        low = reason.lower()
         hint = ""
         if "context" in low and ("length" in low or "size" in low or "token" in low):
             longer = "serve the model with a longer context: strata serve-llm --max-model-len"
@@ -263,8 +263,8 @@ class ServerBackend:
         choices = data.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict) or not isinstance(message := choice.get("message"), dict):
-            said = self._message(data)
-            raise self._problem(f"answered without choices{f': {said}' if said else ''}", again=True)
+            given = self._message(data)
+            raise self._problem(f"answered without choices{f': {given}' if given else ''}", again=True)
         if refusal := message.get("refusal"):
             raise self._problem(f"the model refuses: {self._clean(refusal)}", answered=True)
         reason = choice.get("finish_reason")
@@ -277,7 +277,7 @@ class ServerBackend:
             raise self._problem("answered without a text", again=True, answered=True)
         return text.encode(errors="replace").decode()  # a lone surrogate, which JSON can spell, becomes "?"
 
-    def _said(self, error: openai.APIStatusError) -> str:
+    def _server_reason(self, error: openai.APIStatusError) -> str:
         """The reason that a server gives for a status: {"error": {"message": …}}, {"message": …} or plain text."""
         try:
             data = json.loads(error.response.content)
@@ -290,8 +290,8 @@ class ServerBackend:
 
     def _message(self, data: dict[str, Any]) -> str:
         inner = data.get("error", data)
-        said = inner.get("message", inner.get("detail")) if isinstance(inner, dict) else inner
-        return self._clean(said) if isinstance(said, str) else ""
+        reason = inner.get("message", inner.get("detail")) if isinstance(inner, dict) else inner
+        return self._clean(reason) if isinstance(reason, str) else ""
 
     def _clean(self, text: object) -> str:
         """Somebody else's words on one line, short, printable, and never with the key in them."""

@@ -1,6 +1,5 @@
 """`strata probe`: draws a plan or a prompt and records what every block attends to."""
 
-import json
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from strata.commands.runs import StepBar
 from strata.console import note, quiet
 from strata.engine import Engine, Picture, Started, Step
 from strata.hierarchy.errors import InputError, SettingError
+from strata.hierarchy.files import dump_json
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.program import compile_program
 from strata.job import Job, check_canvas, prepare
@@ -95,7 +95,7 @@ def probe(
 ) -> None:
     """Draws a plan, or a prompt with the plain pipeline, and records attention.
 
-    Where texts and words act, what each region listens to, by block and step.
+    Where texts and words act, what each region attends to, by block and step.
     The picture is the one that would be drawn without. Writes image.png,
     probe.safetensors, probe.json, figures and a page to browse them
     (probe.html).
@@ -248,19 +248,19 @@ def _open(job: Job) -> Engine:
 def _judge_following(job: Job, found: "Probe", picture: Picture, clip: str | None, folder: RunFolder) -> None:
     """Whether the regions obeyed; by the exact scorer too, where the miniature drew texts of its language."""
     from strata.analysis.following import following
-    from strata.analysis.following_exact import told
+    from strata.analysis.following_exact import named_things
 
     exact = job.model.is_judged_exactly()
     if exact:
         try:
-            told(job.plan)
+            named_things(job.plan)
         except InputError as error:
             note(f"no exact score: {error}")
             exact = False
     with quiet():
         result = following(found, picture.image, job.plan, exact, clip)
     print(f"\ndid the regions obey?\n{result.table()}")
-    folder.write("following.json", json.dumps(result.as_data(), ensure_ascii=False, indent=1) + "\n")
+    folder.write("following.json", dump_json(result.as_data()))
 
 
 def _draw_figures(found: "Probe", picture: Picture, folder: Path) -> None:

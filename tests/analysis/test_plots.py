@@ -126,7 +126,7 @@ def test_what_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(InputError, match=message):
             ask()
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(InputError, match=r"pip install 'strata-prompting\[plot\]'"):
+    with pytest.raises(InputError, match=r"pip install 'strata-prompting\[analysis\]'"):
         draw_steps(probe)
 
 

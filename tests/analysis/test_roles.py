@@ -111,7 +111,7 @@ def test_the_figure_has_a_panel_for_each_kind_and_axis(finished: Any, tmp_path: 
 
 def test_a_missing_matplotlib_is_named(finished: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(InputError, match=r"figures need matplotlib: pip install 'strata-prompting\[plot\]'"):
+    with pytest.raises(InputError, match=r"figures need matplotlib: pip install 'strata-prompting\[analysis\]'"):
         draw_roles(curves(finished[2], SETUP, BLOCKS, 2), 2, "a title")
 
 

@@ -67,7 +67,7 @@ class BundledBackend:
         self._lock = threading.Lock()
 
     def check(self, prompt: str) -> None:
-        """Raises `PlanError` for a prompt outside the language; says what it does not know and what it does."""
+        """Raises `PlanError` for a prompt outside the language; names what it does not know and what it does."""
         check_prompt(prompt)
 
     def ask(self, question: Question) -> str:
@@ -233,7 +233,7 @@ _REGION = re.compile(r"Region \d+(?:: [a-z ]+ \[([\d, ]+)\])?(?:: (.*))?")
 
 
 def _scene(prompt: str, layout: Any, looks: Any) -> ScenePrompt:
-    """What the model's answers say that a prompt asks for."""
+    """What a prompt asks for, by the model's answers."""
     sided = names_places(prompt)
     things = []
     for item, look in zip(layout["objects"], looks["objects"], strict=True):

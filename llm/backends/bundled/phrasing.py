@@ -1,4 +1,4 @@
-"""The prompts that the bundled planner is trained on and scored with: scenes, said in many ways."""
+"""The prompts that the bundled planner is trained on and scored with: scenes, worded in many ways."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ScenePrompt:
     backdrop: Backdrop
 
 
-_SAID: dict[str, tuple[str, ...]] = {
+_WORDINGS: dict[str, tuple[str, ...]] = {
     "grey": ("grey", "gray"),
     "circle": ("circle",) * 8 + ("disc", "disk"),
     "striped": ("striped",) * 9 + ("stripy",),
@@ -34,16 +34,8 @@ _UPRIGHT = {"top": ("top", "top", "upper"), "bottom": ("bottom", "bottom", "lowe
 _OPENINGS = (
     *("draw", "draw me", "show", "show me", "please draw", "please show me", "paint", "make", "create", "i want"),
     *("i would like", "give me", "generate", "a picture of", "an image of", "a picture with", "an image with"),
-    *(
-        "a scene with",
-        "make a picture of",
-        "draw a picture of",
-        "there is",
-        "there are",
-        "we see",
-        "can you draw",
-        "a drawing of",
-    ),
+    *("a scene with", "make a picture of", "draw a picture of", "there is", "there are", "we see", "can you draw"),
+    "a drawing of",
 )
 _NOUNS = ("shape", "shape", "object", "thing")
 _ABOVE, _BELOW = ("above", "above", "over", "on top of"), ("below", "below", "under", "beneath", "underneath")
@@ -51,20 +43,20 @@ _ON = ("on", "on", "on", "against", "in front of")
 
 
 class _Phrasing:
-    """One way of saying scenes, chosen at random."""
+    """One way of wording scenes, chosen at random."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.articles = rng.random() < 0.9
         self.plain = rng.random() < 0.55
-        """Whether things are said as adjectives before a noun only."""
+        """Whether things are described by adjectives before a noun only."""
         self.backdrop_word = "background" if rng.random() < 0.85 else "backdrop"
 
     def chance(self, p: float) -> bool:
         return self.rng.random() < p
 
-    def said(self, word: str) -> str:
-        return self.rng.choice(_SAID.get(word, (word,)))
+    def wording(self, word: str) -> str:
+        return self.rng.choice(_WORDINGS.get(word, (word,)))
 
     def article(self, text: str) -> str:
         if not self.articles:
@@ -76,8 +68,8 @@ class _Phrasing:
 
     def thing(self, thing: Thing) -> tuple[str, str]:
         """The words for a thing: the noun with what goes before it, and what follows it."""
-        noun = self.said(thing.shape) if thing.shape else self.rng.choice(_NOUNS)
-        colour, surface = thing.colour, thing.surface and self.said(thing.surface)
+        noun = self.wording(thing.shape) if thing.shape else self.rng.choice(_NOUNS)
+        colour, surface = thing.colour, thing.surface and self.wording(thing.surface)
         adjectives = [word for word in (colour, surface) if word]
         if self.chance(0.25):
             adjectives.reverse()
@@ -108,8 +100,8 @@ class _Phrasing:
 
     def group(self, thing: Thing, number: int) -> str:
         """ "two red circles"."""
-        noun = self.said(thing.shape) if thing.shape else self.rng.choice(_NOUNS)
-        adjectives = [word for word in (thing.colour, thing.surface and self.said(thing.surface)) if word]
+        noun = self.wording(thing.shape) if thing.shape else self.rng.choice(_NOUNS)
+        adjectives = [word for word in (thing.colour, thing.surface and self.wording(thing.surface)) if word]
         if self.chance(0.25):
             adjectives.reverse()
         word = next(w for w, n in NUMBER_WORDS.items() if n == number)
@@ -204,7 +196,7 @@ class _Phrasing:
 
     def ground(self, backdrop: Backdrop) -> tuple[str, str]:
         """The background's words, to go before the things or after them."""
-        words = [self.said(word) for word in (backdrop.pattern, backdrop.tone) if word]
+        words = [self.wording(word) for word in (backdrop.pattern, backdrop.tone) if word]
         if self.chance(0.15):
             words.reverse()
         text = (self.rng.choice((", ", " and ")) if self.chance(0.1) else " ").join(words)
@@ -303,7 +295,7 @@ things alike and counted; attributes left out; a mixture."""
 def random_prompt(
     rng: random.Random, draw: Draw = seen_thing, kind: str = "any", count: int | None = None
 ) -> ScenePrompt:
-    """A scene said in a random way.
+    """A scene worded in a random way.
 
     Args:
         rng: the source of chance.
