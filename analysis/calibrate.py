@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from strata.analysis.clip_judge import ClipJudge
 from strata.analysis.roles import Curve
@@ -156,10 +157,10 @@ def routing_key(routing: Routing) -> str:
     return routing.model_copy(update={"name": "-", "about": "", "source": None, "evidence": None}).to_yaml()
 
 
-def score(marks: Iterable[tuple[float, float]]) -> float:
-    """Objects and background, weighted, over scenes."""
-    table = np.array(list(marks))
-    return float(((1 - BACKGROUND) * table[:, 0] + BACKGROUND * table[:, 1]).mean())
+def scores(marks: ArrayLike) -> NDArray[np.float64]:
+    """Each scene's score: its objects and its background, weighted; takes and returns `[scenes, 2]` and `[scenes]`."""
+    table = np.asarray(marks)
+    return np.asarray((1 - BACKGROUND) * table[:, 0] + BACKGROUND * table[:, 1])
 
 
 def scenes(layout: Layout, count: int, purpose: str, scale: int) -> list[tuple[str, Trial]]:
@@ -182,7 +183,7 @@ def successive_halving(
     ranked: list[tuple[Candidate, float]] = []
     for rung, count in enumerate(rungs):
         todo = [scene for layout in layouts for scene in scenes(layout, count, "search", scale)]
-        ranked = [(c, score(examiner.marks(c.routing(), todo))) for c in left]
+        ranked = [(c, float(scores(examiner.marks(c.routing(), todo)).mean())) for c in left]
         ranked.sort(key=lambda pair: -pair[1])
         if rung + 1 < len(rungs):
             left = [c for c, _ in ranked[: max(2, -(-len(left) // 3))]]
@@ -214,12 +215,11 @@ def search_balance(
         for span in SPANS
     ]
     left = list(dict.fromkeys([best, *grid]))
-    tables: dict[Candidate, np.ndarray] = {}
+    tables: dict[Candidate, NDArray[np.float64]] = {}
     for rung, count in enumerate(rungs):
         todo = scenes(layout, count, "balance", scale)
         for candidate in left:
-            marks = np.array(examiner.marks(candidate.routing(), todo))
-            tables[candidate] = (1 - BACKGROUND) * marks[:, 0] + BACKGROUND * marks[:, 1]
+            tables[candidate] = scores(examiner.marks(candidate.routing(), todo))
         left.sort(key=lambda c: -float(tables[c].mean()))
         if rung + 1 < len(rungs):
             kept = left[: max(2, -(-len(left) // 3))]
@@ -241,40 +241,30 @@ def search_balance(
     )
 
 
-def rule(balances: Sequence[LayoutBalance]) -> list[dict[str, Any]]:
+def balance_entries(balances: Sequence[LayoutBalance]) -> list[dict[str, Any]]:
     """The balances as entries of a routing file; neighbours in number that agree are one, sizes apart if they differ.
 
     Plans with a number of regions that was not measured go by the next smaller one measured.
     """
-    by_count: dict[int, list[LayoutBalance]] = {}
-    for balance in balances:
-        by_count.setdefault(balance.regions, []).append(balance)
-    counts = sorted(by_count)
     rows: list[tuple[int, list[dict[str, Any]]]] = []
-    for count in counts:
-        found = sorted(by_count[count], key=lambda b: b.area)
-        entries: list[dict[str, Any]] = []
-        for i, balance in enumerate(found):
+    ordered = sorted(balances, key=lambda b: (b.regions, b.area))
+    for count, group in itertools.groupby(ordered, key=lambda b: b.regions):
+        found, entries = list(group), list[dict[str, Any]]()
+        for balance, larger in itertools.zip_longest(found, found[1:]):
             entry: dict[str, Any] = {"base_ratio": balance.base_ratio, "steps": _percent(0.0, round(balance.span, 4))}
-            if i + 1 < len(found):
-                entry["area"] = _percent(0.0, round((balance.area + found[i + 1].area) / 2, 4))
-            if entries and {k: entries[-1][k] for k in ("base_ratio", "steps")} == {
-                k: entry[k] for k in ("base_ratio", "steps")
-            }:
+            if entries and all(entries[-1][key] == value for key, value in entry.items()):
                 entries.pop()
+            if larger is not None:
+                entry["area"] = _percent(0.0, round((balance.area + larger.area) / 2, 4))
             entries.append(entry)
         rows.append((count, entries))
+    alike = [list(group) for _, group in itertools.groupby(rows, key=lambda row: row[1])]
     merged: list[dict[str, Any]] = []
-    start = 0
-    while start < len(rows):
-        end = start
-        while end + 1 < len(rows) and rows[end + 1][1] == rows[start][1]:
-            end += 1
-        first = rows[start][0]
-        stop = rows[end + 1][0] - 1 if end + 1 < len(rows) else None
-        regions = f"{first}+" if stop is None else str(first) if stop == first else f"{first}-{stop}"
-        merged += [{"regions": regions, **entry} for entry in rows[start][1]]
-        start = end + 1
+    for same, following in itertools.zip_longest(alike, alike[1:]):
+        first, entries = same[0]
+        last = following[0][0] - 1 if following else None
+        regions = f"{first}+" if last is None else str(first) if last == first else f"{first}-{last}"
+        merged += [{"regions": regions, **entry} for entry in entries]
     return merged
 
 
@@ -313,4 +303,4 @@ def calibrated(name: str, best: Candidate, balances: Sequence[LayoutBalance], mo
         " base, by the number and size of a plan's regions."
     )
     data = best.routing(name).model_dump(mode="json", exclude_defaults=True)
-    return Routing.model_validate({**data, "about": about, "balance": rule(balances)})
+    return Routing.model_validate({**data, "about": about, "balance": balance_entries(balances)})

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from strata.analysis.calibrate import (
-    BACKGROUND,
     LAYOUTS,
     SEARCHED,
     Budget,
@@ -20,6 +19,7 @@ from strata.analysis.calibrate import (
     calibrated,
     candidates,
     scenes,
+    scores,
     search_balance,
     stretch,
     successive_halving,
@@ -59,21 +59,18 @@ def report(
         for routing in (calibrated, *others)
     }
 
-    def scores(name: str) -> np.ndarray:
-        every = np.concatenate(list(tables[name].values()))
-        return np.asarray((1 - BACKGROUND) * every[:, 0] + BACKGROUND * every[:, 1])
-
+    tables_of_all = {name: np.concatenate(list(by_layout.values())) for name, by_layout in tables.items()}
     rows = []
     for name, by_layout in tables.items():
-        every = np.concatenate(list(by_layout.values()))
+        every = tables_of_all[name]
         rows.append(
             RoutingScore(
                 name,
-                bootstrap(scores(name))[0],
+                bootstrap(scores(every))[0],
                 bootstrap(every[:, 0])[0],
                 bootstrap(every[:, 1])[0],
                 {layout: bootstrap(table[:, 0])[0] for layout, table in by_layout.items()},
-                bootstrap(scores(name) - scores(calibrated.name))[0],
+                bootstrap(scores(every) - scores(tables_of_all[calibrated.name]))[0],
             )
         )
     return sorted(rows, key=lambda row: -row.score.value)

@@ -369,8 +369,8 @@ class ScenePlan(FileModel):
         regions = []
         for region in self.regions:
             if region.box is not None:
-                x1, x2 = _scaled_span(region.box[0], region.box[2], x_scale, width)
-                y1, y2 = _scaled_span(region.box[1], region.box[3], y_scale, height)
+                x1, x2 = pixel_span(region.box[0] * x_scale, region.box[2] * x_scale, width)
+                y1, y2 = pixel_span(region.box[1] * y_scale, region.box[3] * y_scale, height)
                 region = region.model_copy(update={"box": (x1, y1, x2, y2)})
             elif region.polygon is not None:
                 polygon = tuple((x * x_scale, y * y_scale) for x, y in region.polygon)
@@ -379,8 +379,9 @@ class ScenePlan(FileModel):
         return self.model_copy(update={"width": width, "height": height, "regions": tuple(regions)})
 
 
-def _scaled_span(first: int, last: int, scale: float, size: int) -> tuple[int, int]:
-    start, end = round(first * scale), round(last * scale)
+def pixel_span(first: float, last: float, size: int) -> tuple[int, int]:
+    """Rounded to whole pixels of `size`, at least one of them."""
+    start, end = round(first), round(last)
     if start < end:
         return start, end
     start = min(start, size - 1)

@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,7 +20,7 @@ from strata.llm.errors import AnswerError, LlmError, PlanError
 from strata.llm.grounding import content_words, lacking
 from strata.llm.instructions import Instructions
 from strata.llm.places import to_pixels
-from strata.llm.protocol import Backend, Message, Question
+from strata.llm.protocol import Backend, Message, Question, answer_of
 from strata.llm.reading import Answer, Found, read_answer
 from strata.llm.wording import Brief, Known
 
@@ -139,12 +139,7 @@ class Planner:
         try:
             question = next(dialogue)
             while True:
-                reply: str | LlmError
-                try:
-                    reply = self.backend.ask(question)
-                except LlmError as error:
-                    reply = error
-                question = dialogue.send(reply)
+                question = dialogue.send(answer_of(self.backend, question))
         except StopIteration as end:
             plan: ScenePlan = end.value
             return plan
@@ -179,17 +174,17 @@ class Planner:
         given = known if any(k.box or k.content for k in known) else []
 
         if self.one_call:
-            brief = _with(brief, task="whole", regions=given)
+            brief = replace(brief, task="whole", regions=given)
             answer = yield from self._ask(brief, known, record)
             details = answer.objects
             ground_detail, look = answer.background_detail, answer.style
         else:
-            answer = yield from self._ask(_with(brief, regions=given), known, record)
+            answer = yield from self._ask(replace(brief, regions=given), known, record)
             seen = _settled(answer, known)
             details, ground_detail, look = (), "", {}
             if seen or answer.background or background:
                 behind = background or answer.background or None
-                finer = _with(brief, task="details", count=None, regions=seen, background=behind)
+                finer = replace(brief, task="details", count=None, regions=seen, background=behind)
                 fine = yield from self._ask(finer, seen, record)
                 details, ground_detail, look = fine.objects, fine.background, fine.style
         base = prompt if self.backend.base == "prompt" or not answer.topic else answer.topic
@@ -294,10 +289,6 @@ def _prompt(prompt: str) -> str:
     if len(text) > LONGEST_PROMPT:
         raise PlanError(text, f"has {len(text)} characters; at most {LONGEST_PROMPT} are planned")
     return text
-
-
-def _with(brief: Brief, **changes: Any) -> Brief:
-    return Brief(**{**brief.__dict__, **changes})
 
 
 def _settled(answer: Answer, known: list[Known]) -> list[Known]:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from strata.hierarchy.files import shortened
 from strata.llm.backends.bundled import MINIATURE
 from strata.llm.backends.bundled.checks import check_prompt
 from strata.llm.errors import LlmError
-from strata.llm.protocol import Question
+from strata.llm.protocol import Question, answer_of
 
 KEY_VARIABLES = ("STRATA_LLM_KEY", "OPENAI_API_KEY")
 """Environment variables that may hold the server's key; the first that is set counts."""
@@ -116,15 +117,8 @@ class ServerBackend:
 
     def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The answers, in order; `concurrency` questions are under way at a time."""
-
-        def answer(question: Question) -> str | LlmError:
-            try:
-                return self.ask(question)
-            except LlmError as error:
-                return error
-
         with ThreadPoolExecutor(self.concurrency) as pool:
-            return list(pool.map(answer, questions))
+            return list(pool.map(partial(answer_of, self), questions))
 
     def models(self) -> list[str]:
         """The names of the server's models. Raises `LlmError`."""

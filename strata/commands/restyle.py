@@ -21,7 +21,7 @@ from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import did_you_mean, quote
 from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import ScenePlan
-from strata.hierarchy.restyle import low_texts, matching_styles, restyled
+from strata.hierarchy.restyle import area_names, low_texts, matching_styles, restyled
 from strata.job import Job, prepare
 from strata.layers.ranges import Mask, Percent, compact
 from strata.record import TextSwap, png_bytes
@@ -136,7 +136,7 @@ def _new_texts(asked: Changes, source: str, plan: ScenePlan) -> dict[str, str]:
         if not changes and not asked.low:
             raise SettingError(f"<style_from> {asked.style_from}: its low texts are those of {source}")
     given: dict[str, str] = {}
-    areas = [*(region.name for region in plan.regions), "background", "global"]
+    areas = area_names(plan)
     for item in asked.low:
         name = max((area for area in areas if item.startswith(f"{area}=")), key=len, default=None)
         if name is None:

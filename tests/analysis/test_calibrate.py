@@ -10,10 +10,10 @@ from strata.analysis.calibrate import (
     Candidate,
     Examiner,
     LayoutBalance,
+    balance_entries,
     calibrated,
     candidates,
     routing_key,
-    rule,
     scenes,
     search_balance,
     successive_halving,
@@ -68,7 +68,7 @@ def test_the_rule_joins_numbers_and_sizes_that_agree() -> None:
         LayoutBalance(6, 0.17, 0.0, 1.0, 0.9, 0.9),
         LayoutBalance(8, 0.125, 0.0, 1.0, 0.9, 0.9),
     ]
-    entries = rule(rows)
+    entries = balance_entries(rows)
     assert entries == [
         {"regions": "1", "base_ratio": 0.2, "steps": "0%-100%", "area": "0%-37.5%"},
         {"regions": "1", "base_ratio": 0.35, "steps": "0%-100%"},

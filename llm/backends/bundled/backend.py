@@ -35,7 +35,7 @@ from strata.llm.backends.bundled.checks import (
 from strata.llm.backends.bundled.phrasing import ScenePrompt
 from strata.llm.errors import LlmError
 from strata.llm.places import place_of
-from strata.llm.protocol import Message, Question
+from strata.llm.protocol import Backend, Message, Question
 from strata.llm.wording import Brief, Known
 from strata.miniature.world.language import Backdrop, parse_backdrop, parse_thing
 
@@ -51,7 +51,7 @@ class _Loaded:
     """The tokenizer as llguidance wants it."""
 
 
-class BundledBackend:
+class BundledBackend(Backend):
     """Answers with the bundled planner, on the CPU. Always greedy, so the same question has the same answer.
 
     Args:
@@ -69,13 +69,6 @@ class BundledBackend:
     def check(self, prompt: str) -> None:
         """Raises `PlanError` for a prompt outside the language; names what it does not know and what it does."""
         check_prompt(prompt)
-
-    def ask(self, question: Question) -> str:
-        """The answer's text. Raises `LlmError`."""
-        answer = self.ask_many([question])[0]
-        if isinstance(answer, LlmError):
-            raise answer
-        return answer
 
     def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The answers, in order, written side by side."""

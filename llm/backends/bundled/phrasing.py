@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from strata.llm.backends.bundled.checks import NUMBER_WORDS, refusal
 from strata.llm.backends.bundled.placement import CORNERS, HALVES, arrange
-from strata.miniature.world.language import COLOURS, HELD_OUT, PATTERNS, SHAPES, SIDES, SURFACES, TONES, Backdrop, Thing
+from strata.miniature.world.language import PATTERNS, SIDES, TONES, Backdrop, Thing
+from strata.miniature.world.scenes import random_thing
 
 
 @dataclass(frozen=True)
@@ -239,22 +240,6 @@ def _attached(head: str, tail: str) -> str:
     return f"{head}{tail}" if tail.startswith(",") or not tail else f"{head} {tail}"
 
 
-Draw = Callable[[random.Random], Thing]
-
-
-def seen_thing(rng: random.Random) -> Thing:
-    """A thing of a combination that training may see."""
-    while True:
-        thing = Thing(rng.choice(SHAPES), rng.choice(COLOURS), rng.choice(SURFACES))
-        if thing.combination not in HELD_OUT:
-            return thing
-
-
-def unseen_thing(rng: random.Random) -> Thing:
-    """A thing of a combination kept out of training."""
-    return Thing(*rng.choice(sorted(HELD_OUT)))
-
-
 def partly(thing: Thing, rng: random.Random) -> Thing:
     """The thing with one or two of its attributes left out."""
     keep = rng.choice([("shape",), ("shape", "colour"), ("shape", "surface"), ("colour",), ("colour", "surface")])
@@ -293,26 +278,26 @@ things alike and counted; attributes left out; a mixture."""
 
 
 def random_prompt(
-    rng: random.Random, draw: Draw = seen_thing, kind: str = "any", count: int | None = None
+    rng: random.Random, kind: str = "any", count: int | None = None, held_out: bool = False
 ) -> ScenePrompt:
     """A scene worded in a random way.
 
     Args:
         rng: the source of chance.
-        draw: where the things come from.
         kind: one of `PROMPT_KINDS`.
         count: how many things; chosen where None.
+        held_out: things of combinations kept out of training, else of the others.
 
     Prompts that read as if they named an object twice, or put two in one place, are not part of the language.
     """
     while True:
-        scene = _random_prompt(rng, draw, kind, count)
+        scene = _random_prompt(rng, kind, count, held_out)
         places = [arrange([thing.side for thing in scene.things], form) for form in ("tall", "wide", "even")]
         if refusal(scene.prompt) is None and all(len({p.box for p in way}) == len(way) for way in places):
             return scene
 
 
-def _random_prompt(rng: random.Random, draw: Draw, kind: str, count: int | None) -> ScenePrompt:
+def _random_prompt(rng: random.Random, kind: str, count: int | None, held_out: bool) -> ScenePrompt:
     if kind == "any":
         kind = rng.choices(PROMPT_KINDS[:-1], (38, 17, 13, 8, 8, 16))[0]
     if count is None:
@@ -321,7 +306,7 @@ def _random_prompt(rng: random.Random, draw: Draw, kind: str, count: int | None)
         count = 2
     elif kind in ("alike", "some placed"):
         count = max(2, count)
-    things = [draw(rng) for _ in range(count)]
+    things = [random_thing(rng, held_out=held_out) for _ in range(count)]
     sides: list[str | None] = [None] * count
     if kind == "placed" or (kind == "partly told" and rng.random() < 0.6):
         sides = _named_sides(rng, count)
