@@ -64,7 +64,7 @@ class PlainPrompt:
         if self.given is not None:
             raise InputError(f"prompt: {quote(text)}: is not what is drawn; that is {quote(read)}")
         if exact:
-            raise InputError(f"words: {quote(read)} is not quite the prompt; give it: probing(…, prompt=…)")
+            raise InputError(f"words: {quote(read)} is not quite the prompt; tell it: probing(…, prompt=…)")
         return read
 
 

@@ -133,7 +133,7 @@ class Recorder(Observer):
         self.tokenizer = family.tokenizer(pipe)
         if asked.words and not getattr(self.tokenizer, "is_fast", False):
             kind = type(self.tokenizer).__name__
-            raise UnsupportedError(f"words: {kind} does not return where its tokens stand; use a fast tokenizer")
+            raise UnsupportedError(f"words: {kind} does not tell where its tokens stand; use a fast tokenizer")
         if plain.given is not None:
             check_words({BASE: plain.given}, asked.words)
         self._concepts: ConceptTokens | None = None
@@ -276,9 +276,7 @@ class Recorder(Observer):
         sums = self._sums
         if sums is None or len(self._seen) < len(self._chosen):
             drawn = f"{len(self._seen)} of {len(self._chosen)} probed steps were drawn" if self._total else "none began"
-            raise StrataError(
-                f"nothing recorded: draw a picture to its end inside `with probing(…)` first ({drawn})"
-            )
+            raise StrataError(f"nothing recorded: draw a picture to its end inside `with probing(…)` first ({drawn})")
         rows, cols, _ = self._canvas
         chosen = np.array(self._chosen)
         ends = [chosen[np.flatnonzero(np.array(self._phase_of) == n)[[0, -1]]] for n in range(max(self._phase_of) + 1)]
