@@ -1,7 +1,7 @@
 """The search of a routing by measurement; `calibration.py` puts it together, with a report on other scenes.
 
 1. Where: each level in all blocks, in the stretch where the role study found it to act, or in a shallow or deep part;
-   how long regions are isolated, how long texts are heard, how much base: successive halving (Jamieson & Talwalkar
+   how long regions are isolated, how long texts are visible, how much base: successive halving (Jamieson & Talwalkar
    2016, algorithm 1) over candidates drawn at random, the presets' values among them.
 2. Balance: with those rules, base ratio and steps anew for plans of 1, 2, 3, 4, 6 and 8 regions, large and small; what
    is no better than the rules' own values beyond its standard error stays as it was.
@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from strata.analysis.clip_judge import ClipJudge
 from strata.analysis.roles import Curve
@@ -127,7 +128,7 @@ class Examiner:
     journal: Journal
     options: Mapping[str, Any]
     images: int = 2
-    tell: Callable[[int], object] = lambda pictures: None
+    on_progress: Callable[[int], object] = lambda pictures: None
 
     def marks(self, routing: Routing, todo: Sequence[tuple[str, Trial]]) -> list[tuple[float, float]]:
         """Shares of objects and of backgrounds that are right in each scene's pictures."""
@@ -137,7 +138,7 @@ class Examiner:
             key = f"{routing_key(routing)} {name}"
             if key not in self.journal.rows:
                 self.journal.add(key, self._marks(regional, trial))
-            self.tell(self.images)
+            self.on_progress(self.images)
             found.append(tuple(self.journal.rows[key]))
         return found
 
@@ -156,10 +157,10 @@ def routing_key(routing: Routing) -> str:
     return routing.model_copy(update={"name": "-", "about": "", "source": None, "evidence": None}).to_yaml()
 
 
-def score(marks: Iterable[tuple[float, float]]) -> float:
-    """Objects and background, weighted, over scenes."""
-    table = np.array(list(marks))
-    return float(((1 - BACKGROUND) * table[:, 0] + BACKGROUND * table[:, 1]).mean())
+def scores(marks: ArrayLike) -> NDArray[np.float64]:
+    """Each scene's score: its objects and its background, weighted; takes and returns `[scenes, 2]` and `[scenes]`."""
+    table = np.asarray(marks)
+    return np.asarray((1 - BACKGROUND) * table[:, 0] + BACKGROUND * table[:, 1])
 
 
 def scenes(layout: Layout, count: int, purpose: str, scale: int) -> list[tuple[str, Trial]]:
@@ -170,7 +171,7 @@ def scenes(layout: Layout, count: int, purpose: str, scale: int) -> list[tuple[s
     return [(f"{purpose} {name} {number}", trial) for number, trial in enumerate(found)]
 
 
-def halve(
+def successive_halving(
     examiner: Examiner,
     field: Sequence[Candidate],
     rungs: Sequence[int],
@@ -182,7 +183,7 @@ def halve(
     ranked: list[tuple[Candidate, float]] = []
     for rung, count in enumerate(rungs):
         todo = [scene for layout in layouts for scene in scenes(layout, count, "search", scale)]
-        ranked = [(c, score(examiner.marks(c.routing(), todo))) for c in left]
+        ranked = [(c, float(scores(examiner.marks(c.routing(), todo)).mean())) for c in left]
         ranked.sort(key=lambda pair: -pair[1])
         if rung + 1 < len(rungs):
             left = [c for c, _ in ranked[: max(2, -(-len(left) // 3))]]
@@ -193,8 +194,8 @@ def halve(
 
 
 @dataclass(frozen=True)
-class Balance:
-    """What suits plans of one layout: base ratio, the part of the steps in which texts are heard, and the score."""
+class LayoutBalance:
+    """What suits plans of one layout: base ratio, the part of the steps in which texts are visible, and the score."""
 
     regions: int
     area: float
@@ -204,7 +205,9 @@ class Balance:
     score_as_written: float
 
 
-def weigh(examiner: Examiner, best: Candidate, layout: Layout, rungs: Sequence[int], scale: int) -> Balance:
+def search_balance(
+    examiner: Examiner, best: Candidate, layout: Layout, rungs: Sequence[int], scale: int
+) -> LayoutBalance:
     """The balance of a layout; the candidate's own values unless others beat them by more than a standard error."""
     grid = [
         replace(best, base_ratio=ratio, until=span * best.until, isolate=span * best.isolate)
@@ -212,12 +215,11 @@ def weigh(examiner: Examiner, best: Candidate, layout: Layout, rungs: Sequence[i
         for span in SPANS
     ]
     left = list(dict.fromkeys([best, *grid]))
-    tables: dict[Candidate, np.ndarray] = {}
+    tables: dict[Candidate, NDArray[np.float64]] = {}
     for rung, count in enumerate(rungs):
         todo = scenes(layout, count, "balance", scale)
         for candidate in left:
-            marks = np.array(examiner.marks(candidate.routing(), todo))
-            tables[candidate] = (1 - BACKGROUND) * marks[:, 0] + BACKGROUND * marks[:, 1]
+            tables[candidate] = scores(examiner.marks(candidate.routing(), todo))
         left.sort(key=lambda c: -float(tables[c].mean()))
         if rung + 1 < len(rungs):
             kept = left[: max(2, -(-len(left) // 3))]
@@ -229,7 +231,7 @@ def weigh(examiner: Examiner, best: Candidate, layout: Layout, rungs: Sequence[i
     trial = scenes(layout, 1, "balance", scale)[0][1]
     boxes = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in trial.boxes]
     area = float(np.mean(boxes)) / (trial.plan.width * trial.plan.height)
-    return Balance(
+    return LayoutBalance(
         layout[0],
         area,
         winner.base_ratio,
@@ -239,40 +241,30 @@ def weigh(examiner: Examiner, best: Candidate, layout: Layout, rungs: Sequence[i
     )
 
 
-def rule(balances: Sequence[Balance]) -> list[dict[str, Any]]:
+def balance_entries(balances: Sequence[LayoutBalance]) -> list[dict[str, Any]]:
     """The balances as entries of a routing file; neighbours in number that agree are one, sizes apart if they differ.
 
     Plans with a number of regions that was not measured go by the next smaller one measured.
     """
-    by_count: dict[int, list[Balance]] = {}
-    for balance in balances:
-        by_count.setdefault(balance.regions, []).append(balance)
-    counts = sorted(by_count)
     rows: list[tuple[int, list[dict[str, Any]]]] = []
-    for count in counts:
-        found = sorted(by_count[count], key=lambda b: b.area)
-        entries: list[dict[str, Any]] = []
-        for i, balance in enumerate(found):
+    ordered = sorted(balances, key=lambda b: (b.regions, b.area))
+    for count, group in itertools.groupby(ordered, key=lambda b: b.regions):
+        found, entries = list(group), list[dict[str, Any]]()
+        for balance, larger in itertools.zip_longest(found, found[1:]):
             entry: dict[str, Any] = {"base_ratio": balance.base_ratio, "steps": _percent(0.0, round(balance.span, 4))}
-            if i + 1 < len(found):
-                entry["area"] = _percent(0.0, round((balance.area + found[i + 1].area) / 2, 4))
-            if entries and {k: entries[-1][k] for k in ("base_ratio", "steps")} == {
-                k: entry[k] for k in ("base_ratio", "steps")
-            }:
+            if entries and all(entries[-1][key] == value for key, value in entry.items()):
                 entries.pop()
+            if larger is not None:
+                entry["area"] = _percent(0.0, round((balance.area + larger.area) / 2, 4))
             entries.append(entry)
         rows.append((count, entries))
+    alike = [list(group) for _, group in itertools.groupby(rows, key=lambda row: row[1])]
     merged: list[dict[str, Any]] = []
-    start = 0
-    while start < len(rows):
-        end = start
-        while end + 1 < len(rows) and rows[end + 1][1] == rows[start][1]:
-            end += 1
-        first = rows[start][0]
-        stop = rows[end + 1][0] - 1 if end + 1 < len(rows) else None
-        regions = f"{first}+" if stop is None else str(first) if stop == first else f"{first}-{stop}"
-        merged += [{"regions": regions, **entry} for entry in rows[start][1]]
-        start = end + 1
+    for same, following in itertools.zip_longest(alike, alike[1:]):
+        first, entries = same[0]
+        last = following[0][0] - 1 if following else None
+        regions = f"{first}+" if last is None else str(first) if last == first else f"{first}-{last}"
+        merged += [{"regions": regions, **entry} for entry in entries]
     return merged
 
 
@@ -304,11 +296,11 @@ class Budget:
         raise SettingError(f"<budget> {pictures}: too few pictures to compare anything; at least {1000 * images}")
 
 
-def calibrated(name: str, best: Candidate, balances: Sequence[Balance], model: str) -> Routing:
+def calibrated(name: str, best: Candidate, balances: Sequence[LayoutBalance], model: str) -> Routing:
     """The routing file without its evidence."""
     about = (
-        f"Measured on {model} (strata calibrate): where each level is heard, for how many steps and beside how much"
+        f"Measured on {model} (strata calibrate): where each level is visible, for how many steps and beside how much"
         " base, by the number and size of a plan's regions."
     )
     data = best.routing(name).model_dump(mode="json", exclude_defaults=True)
-    return Routing.model_validate({**data, "about": about, "balance": rule(balances)})
+    return Routing.model_validate({**data, "about": about, "balance": balance_entries(balances)})

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 
 from strata.analysis.calibrate import (
-    BACKGROUND,
     LAYOUTS,
     SEARCHED,
-    Balance,
     Budget,
     Candidate,
     Examiner,
+    LayoutBalance,
     calibrated,
     candidates,
-    halve,
     scenes,
+    scores,
+    search_balance,
     stretch,
-    weigh,
+    successive_halving,
 )
 from strata.analysis.roles import Curve
 from strata.analysis.statistics import Estimate, bootstrap
@@ -31,7 +31,7 @@ from strata.layers.routing import Routing, presets
 
 
 @dataclass(frozen=True)
-class Row:
+class RoutingScore:
     """What one routing scores on the report's scenes."""
 
     routing: str
@@ -49,7 +49,9 @@ class Row:
         return {"routing": self.routing, **named, "by_regions": {n: e.as_data() for n, e in self.by_regions.items()}}
 
 
-def report(examiner: Examiner, calibrated: Routing, others: Sequence[Routing], count: int, scale: int) -> list[Row]:
+def report(
+    examiner: Examiner, calibrated: Routing, others: Sequence[Routing], count: int, scale: int
+) -> list[RoutingScore]:
     """The calibrated routing and others on `count` scenes of every layout, none of them seen before; best first."""
     groups = {f"{n}{'' if large else ' small'}": scenes((n, large), count, "report", scale) for n, large in LAYOUTS}
     tables = {
@@ -57,28 +59,25 @@ def report(examiner: Examiner, calibrated: Routing, others: Sequence[Routing], c
         for routing in (calibrated, *others)
     }
 
-    def scores(name: str) -> np.ndarray:
-        every = np.concatenate(list(tables[name].values()))
-        return np.asarray((1 - BACKGROUND) * every[:, 0] + BACKGROUND * every[:, 1])
-
+    tables_of_all = {name: np.concatenate(list(by_layout.values())) for name, by_layout in tables.items()}
     rows = []
     for name, by_layout in tables.items():
-        every = np.concatenate(list(by_layout.values()))
+        every = tables_of_all[name]
         rows.append(
-            Row(
+            RoutingScore(
                 name,
-                bootstrap(scores(name))[0],
+                bootstrap(scores(every))[0],
                 bootstrap(every[:, 0])[0],
                 bootstrap(every[:, 1])[0],
                 {layout: bootstrap(table[:, 0])[0] for layout, table in by_layout.items()},
-                bootstrap(scores(name) - scores(calibrated.name))[0],
+                bootstrap(scores(every) - scores(tables_of_all[calibrated.name]))[0],
             )
         )
     return sorted(rows, key=lambda row: -row.score.value)
 
 
 def evidence_of(
-    best: Candidate, balances: Sequence[Balance], rows: Sequence[Row], facts: Mapping[str, Any]
+    best: Candidate, balances: Sequence[LayoutBalance], rows: Sequence[RoutingScore], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What goes into the routing file beside the rules."""
     return {
@@ -101,7 +100,7 @@ def acting(curves: Sequence[Curve], blocks: int) -> dict[str, tuple[float, float
             if (curve.kind, curve.level, curve.axis, curve.name) == ("alone", level, "blocks", name):
                 found[level] = stretch(curve, blocks)
     if len(found) < 2:
-        raise InputError("has no exact scores of texts heard alone; run `strata roles` without --kinds")
+        raise InputError("has no exact scores of texts alone; run `strata roles` without --kinds")
     return found
 
 
@@ -116,7 +115,7 @@ def calibrate(
     scale: int,
     report_scenes: int,
     facts: Mapping[str, Any],
-) -> tuple[Routing, list[Row]]:
+) -> tuple[Routing, list[RoutingScore]]:
     """Searches, balances and reports.
 
     Args:
@@ -133,9 +132,9 @@ def calibrate(
     Returns:
         The routing with its evidence, and its row and those of all presets, best first.
     """
-    ranked = halve(examiner, candidates(budget.candidates, acting, seed), budget.rungs, SEARCHED, scale)
+    ranked = successive_halving(examiner, candidates(budget.candidates, acting, seed), budget.rungs, SEARCHED, scale)
     best = ranked[0][0]
-    balances = [weigh(examiner, best, layout, budget.weighing, scale) for layout in LAYOUTS]
+    balances = [search_balance(examiner, best, layout, budget.weighing, scale) for layout in LAYOUTS]
     routing = calibrated(name, best, balances, model)
     rows = report(examiner, routing, [Routing.load(preset) for preset in presets()], report_scenes, scale)
     searched = [{"candidate": asdict(candidate), "score": round(score, 4)} for candidate, score in ranked]
@@ -144,7 +143,7 @@ def calibrate(
     return routing.model_copy(update={"evidence": evidence}), rows
 
 
-def report_table(rows: Sequence[Row]) -> str:
+def report_table(rows: Sequence[RoutingScore]) -> str:
     """The rows as text: score, objects, background, objects by number of regions."""
     names = list(rows[0].by_regions)
     width = max(len(row.routing) for row in rows) + 2

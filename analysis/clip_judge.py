@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from strata.analysis.following_clip import load_clip
+from strata.hierarchy.plan import Box
 from strata.miniature.world.language import COLOURS, PATTERNS, SHAPES, SURFACES, TONES
-from strata.miniature.world.scenes import Box
 from strata.miniature.world.scorer import Verdict
 
 ASKED = {

@@ -33,7 +33,7 @@ class ConceptTokens:
         text_length: tokens of a text at most.
 
     Raises:
-        UnsupportedError: the family does not say how text passes its blocks.
+        UnsupportedError: the family does not define how text passes its blocks.
     """
 
     def __init__(self, pipe: Any, family: Family, concepts: tuple[str, ...], text_length: int) -> None:

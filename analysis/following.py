@@ -1,9 +1,9 @@
-"""Did each region obey? By where its texts act, and where they can be judged, by what the picture shows.
+"""Does each region follow its texts? By where they act, and where they can be judged, by what the picture shows.
 
-Three witnesses, none of which needs the others:
+Three measures, none of which needs the others:
 
-- attention: where a region's texts, words and concepts act, against the region's area. Where a routing lets a region's
-  texts be heard in its area alone they cannot leak, whatever the picture shows; words of the base prompt and concepts
+- attention: where a region's texts, words and concepts act, against the region's area. Where a routing makes a region's
+  texts visible in its area alone they cannot leak, whatever the picture shows; words of the base prompt and concepts
   are free to act anywhere.
 - exact (`following_exact.py`): what the picture holds, for the miniature's scene language.
 - CLIP (`following_clip.py`): whether each region looks more like its own text than like the other regions' texts.
@@ -33,7 +33,7 @@ SOURCES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Acting:
+class Localization:
     """Where one source's maps act, against a region's area. NaN where nothing acts at all.
 
     Attributes:
@@ -48,7 +48,7 @@ class Acting:
     score: float | None
 
     @classmethod
-    def of(cls, maps: Values, area: NDArray[np.bool_]) -> Acting:
+    def of(cls, maps: Values, area: NDArray[np.bool_]) -> Localization:
         """Measure maps `[phases, blocks, rows, cols]` against an area `[rows, cols]`."""
         flat = maps.reshape(*maps.shape[:2], -1).astype(np.float64)
         inside, count = area.ravel(), int(area.sum())
@@ -76,7 +76,7 @@ class RegionFollowing:
     Attributes:
         tokens: of its area.
         box: around its area, x1, y1, x2, y2 in pixels.
-        text: what it was told, all levels.
+        text: its texts, all levels.
         attention: by source (`SOURCES`); those that were probed.
         exact: by attribute the texts name ("shape", …), whether the picture has it; None where not judged.
         clip: probability of its own text among all regions' texts; None where not judged.
@@ -86,14 +86,14 @@ class RegionFollowing:
     tokens: int
     box: tuple[int, int, int, int]
     text: str
-    attention: Mapping[str, Acting]
+    attention: Mapping[str, Localization]
     exact: Mapping[str, bool] | None = None
     clip: float | None = None
 
 
 @dataclass(frozen=True)
 class Following:
-    """Whether a picture's regions obeyed.
+    """Whether a picture's regions follow their texts.
 
     Attributes:
         background: attributes of the background that the texts name, and whether the picture has them.
@@ -109,13 +109,13 @@ class Following:
     clip_model: str | None = None
 
     def attention(self, source: str) -> float | None:
-        """The following score by attention, 0 to 1: mean over regions; None where `source` says nothing."""
+        """The following score by attention, 0 to 1: mean over regions; None where `source` was not measured."""
         found = [region.attention[source].score for region in self.regions if source in region.attention]
         return _mean([score for score in found if score is not None])
 
     @property
     def exact(self) -> float | None:
-        """Share of regions that hold all they were told."""
+        """Share of regions that hold all that their texts name."""
         return _mean([float(all(region.exact.values())) for region in self.regions if region.exact])
 
     @property
@@ -163,12 +163,8 @@ class Following:
             line = f"{region.name:{wide}}  {region.tokens:6}"
             for source in sources:
                 acting = region.attention.get(source)
-                score, iou, leakage = (
-                    (None, None, None)
-                    if acting is None
-                    else (acting.score, _nanmean(acting.iou), _nanmean(acting.leakage))
-                )
-                line += f"{_cell(score):>17}{_cell(iou):>6}{_cell(leakage):>7}"
+                found = (acting.score, _nanmean(acting.iou), _nanmean(acting.leakage)) if acting else (None,) * 3
+                line += "".join(f"{_cell(value):>{width}}" for value, width in zip(found, (17, 6, 7), strict=True))
             line += f"{_cell(region.clip):>6}" if self.clip is not None else ""
             line += f"  {_seen(region.exact)}" if self.exact is not None else ""
             lines.append(line.rstrip())
@@ -194,7 +190,7 @@ def following(
     exact: bool = False,
     clip: str | None = None,
 ) -> Following:
-    """Whether the regions of a probed picture obeyed.
+    """Whether the regions of a probed picture follow their texts.
 
     Args:
         probe: of a run with a plan, or with `plan` of any run, such as the plain prompt's for comparison.
@@ -208,9 +204,8 @@ def following(
     """
     if plan is None:
         if probe.facts.plan is None:
-            raise InputError(
-                "following: the probe is of a plain prompt, without regions; give the plan to compare with"
-            )
+            message = "the probe is of a plain prompt, without regions; give the plan to compare with"
+            raise InputError(f"following: {message}")
         plan = ScenePlan.model_validate(probe.facts.plan)
     if not plan.regions:
         raise InputError("following: the plan has no regions; regions: needs at least one")
@@ -231,7 +226,7 @@ def following(
 
 
 def region_text(region: Region) -> str:
-    """All that a region is told, by level."""
+    """All texts of a region, by level."""
     return ", ".join(text for _, text in region.by_level())
 
 
@@ -243,30 +238,30 @@ def _regions(probe: Probe, plan: ScenePlan) -> list[RegionFollowing]:
     for name, area in areas.items():
         others = [text for other, text in texts.items() if other != name]
 
-        def told(word: str | None, own: str = texts[name], others: Sequence[str] = tuple(others)) -> bool:
+        def own_word(word: str | None, own: str = texts[name], others: Sequence[str] = tuple(others)) -> bool:
             """Whether this region's texts have the word, and no other region's."""
             return word is not None and _has(own, word) and not any(_has(text, word) for text in others)
 
-        attention: dict[str, Acting] = {}
-        heard = [
+        attention: dict[str, Localization] = {}
+        texts_of = [
             n
             for n, label in enumerate(facts.labels)
             if (label.kind == "text" and label.area == name)
-            or (label.kind == "word" and label.text == BASE and told(label.word))
+            or (label.kind == "word" and label.text == BASE and own_word(label.word))
         ]
-        spoken = [
+        words_of = [
             n
             for n, label in enumerate(facts.labels[index] for index in facts.words)
-            if label.area == name or (label.text == BASE and told(label.word))
+            if label.area == name or (label.text == BASE and own_word(label.word))
         ]
-        seen = [n for n, concept in enumerate(facts.concepts) if told(concept)]
+        concepts_of = [n for n, concept in enumerate(facts.concepts) if own_word(concept)]
         for source, maps, chosen in (
-            ("texts", probe.maps, heard),
-            ("words", probe.words_to_image, spoken),
-            ("concepts", probe.concepts, seen),
+            ("texts", probe.maps, texts_of),
+            ("words", probe.words_to_image, words_of),
+            ("concepts", probe.concepts, concepts_of),
         ):
             if chosen:
-                attention[source] = Acting.of(maps[chosen].sum(0), area)
+                attention[source] = Localization.of(maps[chosen].sum(0), area)
         found.append(RegionFollowing(name, int(area.sum()), _box(probe, area), texts[name], attention))
     return found
 
@@ -277,12 +272,7 @@ def _areas(probe: Probe, plan: ScenePlan) -> dict[str, NDArray[np.bool_]]:
     if known.keys() != {region.name for region in plan.regions}:
         grid = token_grid(plan, facts.rows, facts.cols)
         return dict(zip(grid.names, grid.masks, strict=True))
-    masks = {}
-    for name, tokens in known.items():
-        mask = np.zeros(facts.rows * facts.cols, dtype=np.bool_)
-        mask[list(tokens)] = True
-        masks[name] = mask.reshape(facts.rows, facts.cols)
-    return masks
+    return {name: facts.mask(tokens) for name, tokens in known.items()}
 
 
 def _box(probe: Probe, area: NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -7,14 +7,15 @@ from dataclasses import replace
 
 from PIL import Image
 
-from strata.analysis.following import RegionFollowing, region_text
+from strata.analysis.following import RegionFollowing
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.miniature.world.language import Backdrop, Thing, parse_backdrop, parse_thing
+from strata.miniature.world.language import Thing
 from strata.miniature.world.scorer import Scorer
+from strata.miniature.world.truth import plan_backdrop, region_thing
 
 
-def told(plan: ScenePlan) -> list[Thing]:
+def named_things(plan: ScenePlan) -> list[Thing]:
     """What each region's texts name.
 
     Raises:
@@ -22,7 +23,7 @@ def told(plan: ScenePlan) -> list[Thing]:
     """
     things = []
     for region in plan.regions:
-        thing = parse_thing(region_text(region))
+        thing = region_thing(region)
         if not any(thing.combination):
             raise InputError(f"region {region.name}: its texts name no shape, colour or surface to judge")
         things.append(thing)
@@ -46,15 +47,9 @@ def judge(
     Raises:
         InputError: a text is not of the scene language, or names nothing.
     """
-    things = told(plan)
-    said = [plan.prompt] if plan.background is None else [text for _, text in plan.background.by_level()]
-    grounds = [parse_backdrop(text) for text in said]
-    backdrop = Backdrop(
-        pattern=next((t.pattern for t in grounds if t.pattern), None),
-        tone=next((t.tone for t in grounds if t.tone), None),
-    )
+    things = named_things(plan)
     scorer = Scorer.load()
     *found, whole = scorer.score_batch([image] * (len(regions) + 1), [*(region.box for region in regions), None])
     judged = [replace(r, exact=v.right(t)) for r, v, t in zip(regions, found, things, strict=True)]
     accuracy: Mapping[str, float] = scorer.facts["accuracy_on_reconstructions"]
-    return judged, whole.right(backdrop) or None, accuracy
+    return judged, whole.right(plan_backdrop(plan)) or None, accuracy

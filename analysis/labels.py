@@ -1,4 +1,4 @@
-"""Text tokens told apart: every text, its padding, and every asked word within it, as a partition of the tokens.
+"""Labels of text tokens: every text, its padding, and every asked word within it, as a partition of the tokens.
 
 Words may overlap ("red", "red circle"), so tokens with the same labels share a *column*; a label is a set of columns.
 """
@@ -139,7 +139,7 @@ def _occurrences(text: str, word: str) -> list[tuple[int, int]]:
 
 
 def _real(text: TextTokens, tokenizer: Any) -> int:
-    """How many of a text's tokens are no padding; all, where there is no telling."""
+    """How many of a text's tokens are no padding; all, where that is not known."""
     if text.text is None or tokenizer is None:
         return text.length
     return min(text.length, len(tokenizer(text.text).input_ids))

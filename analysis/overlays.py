@@ -13,7 +13,7 @@ from PIL import Image
 from strata.analysis.charts import colour_bar, heat_map, new_figure, panels, row_label
 from strata.analysis.probe import Probe, Values
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import quote
+from strata.hierarchy.files import quote, shortened
 from strata.hierarchy.style import hex_of, region_colour
 from strata.hierarchy.typeset import SMALL
 
@@ -100,7 +100,7 @@ def _sum(probe: Probe, kind: str, name: str) -> Values:
 
 def _short(probe: Probe, text: str) -> str:
     quoted = probe.facts.labels[_labels(probe, "text", text)[0]].quote
-    return f"{text}\n“{quoted if len(quoted) <= 24 else quoted[:23] + '…'}”"
+    return f"{text}\n“{shortened(quoted, 24)}”"
 
 
 # The figure ----------------------------------------------------------------------------------------------------------
@@ -132,9 +132,8 @@ def draw_overlays(
     facts = probe.facts
     if not rows:
         raise InputError("overlays: nothing to draw; the probe holds no words of this kind")
-    if phase is not None and not 0 <= phase < len(facts.phases):
-        raise InputError(f"phase {phase}: there are {len(facts.phases)}; valid: 0-{len(facts.phases) - 1}")
-    groups = _groups(facts.blocks) if blocks is None else [(_place(probe, block),) for block in blocks]
+    facts.check_phase(phase)
+    groups = _groups(facts.blocks) if blocks is None else [(facts.block(block),) for block in blocks]
     groups = [*groups, tuple(dict.fromkeys(n for group in groups for n in group))]
     names = [_group_name(facts.blocks, group) for group in groups[:-1]] + ["mean"]
     first, last = (facts.phases[0][0], facts.phases[-1][1]) if phase is None else facts.phases[phase]
@@ -167,12 +166,6 @@ def draw_overlays(
         row_label(line[0], row.name)
         colour_bar(figure, scale, line, fraction=0.02, pad=0.005, aspect=12)
     return figure
-
-
-def _place(probe: Probe, block: str) -> int:
-    if block not in probe.facts.blocks:
-        raise InputError(f"block {quote(block)}: was not probed; valid: {', '.join(probe.facts.blocks)}")
-    return probe.facts.blocks.index(block)
 
 
 def _groups(blocks: Sequence[str]) -> list[tuple[int, ...]]:
@@ -209,16 +202,9 @@ def _outlines(panel: Any, probe: Probe, coloured: bool) -> None:
     """The regions' edges, in their colours or, over maps, in white and black."""
     for index, region in enumerate(probe.facts.regions):
         below, above = ("white", hex_of(region_colour(index))) if coloured else ("black", "white")
-        for (x1, y1), (x2, y2) in edges(region_mask(probe, region.tokens)):
+        for (x1, y1), (x2, y2) in edges(probe.facts.mask(region.tokens)):
             panel.plot((x1, x2), (y1, y2), color=below, linewidth=2.4, solid_capstyle="butt")
             panel.plot((x1, x2), (y1, y2), color=above, linewidth=1.2, solid_capstyle="butt")
-
-
-def region_mask(probe: Probe, tokens: Sequence[int]) -> NDArray[np.bool_]:
-    """`bool[rows, cols]`: these image tokens of a probe's canvas."""
-    mask = np.zeros(probe.facts.rows * probe.facts.cols, bool)
-    mask[list(tokens)] = True
-    return mask.reshape(probe.facts.rows, probe.facts.cols)
 
 
 def edges(mask: NDArray[np.bool_]) -> list[tuple[tuple[int, int], tuple[int, int]]]:

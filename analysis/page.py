@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from strata.analysis.overlays import edges, region_mask
+from strata.analysis.overlays import edges
 from strata.analysis.plots import COLOURS, MEANINGS
 from strata.analysis.probe import SHARES, Label, Probe, Values
 from strata.hierarchy import style
-from strata.hierarchy.files import write_atomic
+from strata.hierarchy.files import shortened, write_atomic
 from strata.hierarchy.typeset import SMALL
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -84,9 +84,7 @@ def page_data(probe: Probe, image: Image.Image | None) -> dict[str, Any]:
             {"name": area, "shares": np.round(by_phase[:, :, at, kinds].astype(float), 4).tolist()}
             for at, area in enumerate(facts.areas)
         ],
-        "regions": [
-            {"name": r.name, "tokens": r.tokens, "edges": edges(region_mask(probe, r.tokens))} for r in facts.regions
-        ],
+        "regions": [{"name": r.name, "tokens": r.tokens, "edges": edges(facts.mask(r.tokens))} for r in facts.regions],
         "picture": _picture(image),
         "maps": base64.b64encode(zlib.compress(b"".join(m.tobytes() for m in packed), 9)).decode(),
     }
@@ -94,10 +92,10 @@ def page_data(probe: Probe, image: Image.Image | None) -> dict[str, Any]:
 
 def _about(probe: Probe) -> str:
     facts = probe.facts
-    said = [facts.model, f"{facts.width}×{facts.height} pixels", f"{len(facts.steps)} of {facts.total_steps} steps"]
-    said += [] if facts.seed is None else [f"seed {facts.seed}"]
-    said += [f"“{facts.prompt}”"] if facts.prompt else []
-    return " · ".join(said)
+    parts = [facts.model, f"{facts.width}×{facts.height} pixels", f"{len(facts.steps)} of {facts.total_steps} steps"]
+    parts += [] if facts.seed is None else [f"seed {facts.seed}"]
+    parts += [f"“{facts.prompt}”"] if facts.prompt else []
+    return " · ".join(parts)
 
 
 def _layers(probe: Probe) -> tuple[list[dict[str, Any]], list[Values]]:
@@ -137,8 +135,7 @@ def _name(label: Label) -> str:
         return f"{label.word} (in {label.text})"
     if label.kind == "padding":
         return f"padding of {label.text}"
-    quoted = label.quote if len(label.quote) <= 40 else label.quote[:39] + "…"
-    return f"{label.text}: {quoted}" if quoted else label.text
+    return f"{label.text}: {shortened(label.quote, 40)}" if label.quote else label.text
 
 
 def _picture(image: Image.Image | None) -> str | None:

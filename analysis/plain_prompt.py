@@ -1,4 +1,4 @@
-"""The prompt that a plain pipeline draws, learnt from its text encoder: the caller need not say it twice."""
+"""The prompt that a plain pipeline draws, learnt from its text encoder: the caller need not give it twice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from strata.injection.intercept import Call, intercepted
 
 
 class PlainPrompt:
-    """Tells which text became a text embedding.
+    """Finds which text became a text embedding.
 
     Args:
         pipe: the pipeline.
@@ -51,7 +51,7 @@ class PlainPrompt:
         """The first row's text: as given, else read back from its tokens; None where no text is known.
 
         Raises:
-            InputError: another prompt was given; with `exact`, the tokens do not tell the text (unknown characters?).
+            InputError: another prompt was given; with `exact`, the tokens do not give the text (unknown characters?).
         """
         ids = next((ids for ids, encoded in self._encoded if _same(encoded, embeds_BLC[0])), None)
         if ids is None:

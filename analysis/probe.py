@@ -1,13 +1,13 @@
 """What a probe of a run found: where each text and word acts, and what each area attends to, by block and step.
 
-A `Probe` is two files: `probe.safetensors` holds the arrays, `probe.json` the facts that say what their axes mean.
+A `Probe` is two files: `probe.safetensors` holds the arrays, `probe.json` the facts that give their axes a meaning.
 `strata.analysis.recorder` makes one; `Probe.load("out/probe")` reads one back.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, reason_of
 from strata.hierarchy.files import quote, read_document, validate, write_atomic
 from strata.hierarchy.plan import Int, StrictModel
 
@@ -36,7 +36,7 @@ _MAPS = ("maps", "words_to_image", "concepts")
 
 
 class Label(StrictModel):
-    """Text tokens that are told apart.
+    """A labelled group of text tokens.
 
     Attributes:
         kind: `text`: a text without its padding; `padding`: its padding; `word`: a word or phrase within it.
@@ -119,6 +119,23 @@ class Facts(StrictModel):
             "entropy": (len(self.steps), len(self.blocks)),
         }
 
+    def mask(self, tokens: Sequence[int]) -> NDArray[np.bool_]:
+        """`bool[rows, cols]`: these image tokens on the canvas."""
+        mask = np.zeros(self.rows * self.cols, dtype=np.bool_)
+        mask[list(tokens)] = True
+        return mask.reshape(self.rows, self.cols)
+
+    def block(self, name: str) -> int:
+        """The index of a probed block. Raises `InputError`."""
+        if name not in self.blocks:
+            raise InputError(f"block {quote(name)}: was not probed; valid: {', '.join(self.blocks)}")
+        return self.blocks.index(name)
+
+    def check_phase(self, phase: int | None) -> None:
+        """Raises `InputError` for the index of a phase that there is not."""
+        if phase is not None and not 0 <= phase < len(self.phases):
+            raise InputError(f"phase {phase}: there are {len(self.phases)}; valid: 0-{len(self.phases) - 1}")
+
 
 @dataclass(frozen=True, eq=False)
 class Probe:
@@ -198,14 +215,10 @@ class Probe:
 
     def _mean(self, values: Values, block: str | None, phase: int | None) -> Values:
         """`[phases, blocks, rows, cols]` to `[rows, cols]`."""
-        blocks, phases = self.facts.blocks, len(self.facts.phases)
-        if block is not None and block not in blocks:
-            raise InputError(f"block {quote(block)}: was not probed; valid: {', '.join(blocks)}")
-        if phase is not None and not 0 <= phase < phases:
-            raise InputError(f"phase {phase}: there are {phases}; valid: 0-{phases - 1}")
+        self.facts.check_phase(phase)
         picked = values if phase is None else values[phase : phase + 1]
         if block is not None:
-            picked = picked[:, [blocks.index(block)]]
+            picked = picked[:, [self.facts.block(block)]]
         mean: Values = picked.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
         return mean
 
@@ -234,8 +247,7 @@ class Probe:
         try:
             found: Mapping[str, NDArray[Any]] = load_file(arrays)
         except (OSError, SafetensorError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise InputError(f"{arrays}: cannot be read: {reason}") from error
+            raise InputError(f"{arrays}: cannot be read: {reason_of(error)}") from error
         for name, shape in described.shapes().items():
             if name not in found or found[name].shape != shape:
                 raise InputError(f"{arrays}: does not belong to {facts}: {name} must be {list(shape)}")

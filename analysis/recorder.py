@@ -22,7 +22,7 @@ from strata.analysis.labels import Labels, TextTokens, check_words
 from strata.analysis.plain_prompt import PlainPrompt
 from strata.analysis.probe import BASE, Facts, Probe
 from strata.analysis.questions import Questions
-from strata.analysis.selection import Asked, Selection, chosen_steps
+from strata.analysis.selection import ProbeSelection, Selection, chosen_steps
 from strata.analysis.sums import AreaShares, Sums
 from strata.hierarchy.errors import InputError, StrataError
 from strata.hierarchy.grid import token_grid
@@ -62,7 +62,7 @@ def probing(
 
     Args:
         target: a diffusers pipeline of a known family, or the `RegionalPipeline` that draws.
-        words: words or phrases of the texts, to be told apart wherever a text has them.
+        words: words or phrases of the texts, to be labelled wherever a text has them.
         concepts: free words for ConceptAttention.
         blocks: `"double 0-3"`, `"double 0,1, single all"`, `"0%-50%"` of depth, or several; None: all.
         steps: `"0-9"`, `"50%-100%"`, [0, 5, 10], …; None: all.
@@ -90,7 +90,7 @@ def probing(
     if regional is not None and prompt is not None:
         raise InputError("prompt: comes from the plan; leave it out")
     facts, head_count = facts_of(pipe), pipe.transformer.config.num_attention_heads
-    asked = Asked.of(words, concepts, blocks, steps, heads, phases, facts.block_counts, head_count)
+    asked = ProbeSelection.of(words, concepts, blocks, steps, heads, phases, facts.block_counts, head_count)
     plain = PlainPrompt(pipe, family, prompt)
     recorder = Recorder(pipe, family, facts, asked, plain)
     with ExitStack() as undo:
@@ -125,10 +125,10 @@ class Recorder(Observer):
         family: of its transformer.
         model: its facts.
         asked: what is to be recorded.
-        plain: tells the prompt where no program is drawn.
+        plain: finds the prompt where no program is drawn.
     """
 
-    def __init__(self, pipe: Any, family: Family, model: ModelFacts, asked: Asked, plain: PlainPrompt) -> None:
+    def __init__(self, pipe: Any, family: Family, model: ModelFacts, asked: ProbeSelection, plain: PlainPrompt) -> None:
         self.pipe, self.family, self.model, self.asked, self.plain = pipe, family, model, asked, plain
         self.tokenizer = family.tokenizer(pipe)
         if asked.words and not getattr(self.tokenizer, "is_fast", False):
@@ -276,7 +276,7 @@ class Recorder(Observer):
         sums = self._sums
         if sums is None or len(self._seen) < len(self._chosen):
             drawn = f"{len(self._seen)} of {len(self._chosen)} probed steps were drawn" if self._total else "none began"
-            raise StrataError(f"nothing to tell: draw a picture to its end inside `with probing(…)` first ({drawn})")
+            raise StrataError(f"nothing recorded: draw a picture to its end inside `with probing(…)` first ({drawn})")
         rows, cols, _ = self._canvas
         chosen = np.array(self._chosen)
         ends = [chosen[np.flatnonzero(np.array(self._phase_of) == n)[[0, -1]]] for n in range(max(self._phase_of) + 1)]

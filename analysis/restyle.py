@@ -1,11 +1,11 @@
 """Does a change of style leave the content alone? By level against one undivided text, from several steps on.
 
 Each scene is drawn from one noise in three ways: with a high and a low text a region ("high + low"), with the low text
-heard with the high one before it ("anchored", see `Routing.anchor`), and with one undivided text ("full", as
-Regional-Prompting-FLUX, arXiv 2411.02395, has it). Then the first region is to have another colour and another surface,
-its shape and all the rest staying: in the first ways its low text is another one, in the last its undivided text, heard
-from the first step or from a later one. Every picture is compared with the unchanged
-one of its own way. Objects, before and after, are of combinations kept out of the miniature's training.
+behind the high one ("anchored", see `Routing.anchor`), and with one undivided text ("full", as Regional-Prompting-FLUX,
+arXiv 2411.02395, has it). Then the first region is to have another colour and another surface, its shape and all the
+rest staying: in the first ways its low text is another one, in the last its undivided text, from the first step or from
+a later one. Every picture is compared with the unchanged one of its own way. Objects, before and after, are of
+combinations kept out of the miniature's training.
 
 `python -m strata.analysis.restyle --scenes 200` draws, goes on where it was stopped, and prints the table.
 """
@@ -13,7 +13,6 @@ one of its own way. Objects, before and after, are of combinations kept out of t
 from __future__ import annotations
 
 import argparse
-import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,21 +32,21 @@ from strata.analysis.measures import Pixels, pixel_change
 from strata.analysis.statistics import Estimate, bootstrap, wilson
 from strata.analysis.trials import Journal, Judge, layouts, part
 from strata.hierarchy.errors import InputError, StrataError
-from strata.hierarchy.files import quote, write_atomic
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.files import dump_json, quote, write_atomic
+from strata.hierarchy.plan import Box, ScenePlan
 from strata.hierarchy.restyle import restyled
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
 from strata.layers.ranges import Percent
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.miniature.world.language import HELD_OUT, Thing, full_text, low_text
-from strata.miniature.world.scenes import Box, random_backdrop
+from strata.miniature.world.scenes import random_backdrop
 from strata.miniature.world.truth import scene_plan
 
 Way = Literal["high + low", "anchored", "full"]
 WAYS: tuple[Way, ...] = ("high + low", "anchored", "full")
 STARTS = (0.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0)
-"""Percent of the steps after which the new text is heard."""
+"""Percent of the steps after which the new text is visible."""
 SHARES = ("before", "colour", "surface", "shape", "other", "background", "all")
 """What is counted; see `compared`."""
 AMOUNTS = ("place", "edges", "other_change")
@@ -61,7 +60,7 @@ _SPECK = 6
 
 
 @dataclass(frozen=True)
-class Scene:
+class RestyleScene:
     """One or two objects, what the first is to become, and the plans of both ways."""
 
     things: tuple[Thing, ...]
@@ -92,7 +91,7 @@ class Scene:
         return TextOverride(area, "full", full_text(thing), early[:, None])
 
 
-def scenes(count: int, seed: int = 0) -> list[Scene]:
+def scenes(count: int, seed: int = 0) -> list[RestyleScene]:
     """Scenes of one and of two regions in turn, always the same for a seed; the base prompt only counts the objects."""
     rng = random.Random(f"restyle {seed}")
     combinations = sorted(HELD_OUT)
@@ -107,7 +106,7 @@ def scenes(count: int, seed: int = 0) -> list[Scene]:
             scene_plan(areas, things, backdrop, levels, named=False, size=size) for levels in (True, False)
         )
         boxes = tuple(box for _, box in areas)
-        found.append(Scene(things, boxes, target, (divided, undivided), rng.getrandbits(31)))
+        found.append(RestyleScene(things, boxes, target, (divided, undivided), rng.getrandbits(31)))
     return found
 
 
@@ -137,7 +136,7 @@ def edge_similarity(one: Pixels, other: Pixels) -> float:
 
 
 def compared(
-    before: Sequence[Image.Image], after: Sequence[Image.Image], scene: Scene, judge: Judge
+    before: Sequence[Image.Image], after: Sequence[Image.Image], scene: RestyleScene, judge: Judge
 ) -> list[dict[str, float | None]]:
     """For every picture what is right (0 or 1), and how much is the same.
 
@@ -152,10 +151,10 @@ def compared(
     for old, new, was, now in zip(
         before, after, judge.verdicts(before, boxes), judge.verdicts(after, boxes), strict=True
     ):
-        told = now[0].right(scene.target)
+        right = now[0].right(scene.target)
         pixels = [part(image, scene.boxes[0]) for image in (old, new)]
         row: dict[str, float | None] = {"before": float(all(was[0].right(scene.things[0]).values()))}
-        row |= {name: float(told[name]) for name in ("colour", "surface")}
+        row |= {name: float(right[name]) for name in ("colour", "surface")}
         row["shape"] = float(now[0].shape == was[0].shape)
         row["other"] = row["other_change"] = None
         if len(scene.boxes) > 1:
@@ -173,7 +172,7 @@ def compared(
 
 
 @dataclass(frozen=True)
-class Setup:
+class RestyleSetup:
     """What decides the results beside scenes and routing."""
 
     images: int = 1
@@ -198,7 +197,7 @@ def key(number: int, way: Way, start: float) -> str:
 
 
 def study(
-    pipe: Any, routing: Routing, todo: Sequence[Scene], setup: Setup, journal: Journal, judge: Judge
+    pipe: Any, routing: Routing, todo: Sequence[RestyleScene], setup: RestyleSetup, journal: Journal, judge: Judge
 ) -> Iterator[str]:
     """Draw and measure what the journal lacks; yields each run's key when it is kept."""
     pipelines = {way: RegionalPipeline(pipe, routing.model_copy(update={"anchor": way == "anchored"})) for way in WAYS}
@@ -220,7 +219,7 @@ def study(
 
 
 @dataclass(frozen=True)
-class Row:
+class RestyleScore:
     """One way from one start on; shares with Wilson intervals on the number of scenes, amounts by bootstrap."""
 
     way: Way
@@ -232,7 +231,7 @@ class Row:
 class Result:
     """The table, and what the ways by level have over the undivided text on the same scenes, by way, start, name."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[RestyleScore, ...]
     gains: Mapping[tuple[str, float, str], Estimate]
 
     def as_data(self) -> dict[str, Any]:
@@ -262,7 +261,7 @@ class Result:
         return "\n".join(lines)
 
 
-def result(journal: Journal, count: int, setup: Setup) -> Result:
+def result(journal: Journal, count: int, setup: RestyleSetup) -> Result:
     """What the journal's first `count` scenes show."""
 
     def marks(way: Way, start: float, name: str) -> NDArray[np.float64]:
@@ -278,7 +277,7 @@ def result(journal: Journal, count: int, setup: Setup) -> Result:
         return wilson(float(found.mean()), len(found)) if name in SHARES else bootstrap(found)[0]
 
     rows = tuple(
-        Row(way, start, {name: estimate(way, start, name) for name in (*SHARES, *AMOUNTS)})
+        RestyleScore(way, start, {name: estimate(way, start, name) for name in (*SHARES, *AMOUNTS)})
         for start in setup.starts
         for way in WAYS
     )
@@ -313,7 +312,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         routing = Routing.load(args.routing)
         if "low" not in (rule.level for rule in routing.rules):
             raise InputError(f"routing {quote(routing.name)}: hears no low texts; choose another")
-        setup = Setup(args.images, args.steps, tuple(dict.fromkeys(args.starts)))
+        setup = RestyleSetup(args.images, args.steps, tuple(dict.fromkeys(args.starts)))
         for start in setup.starts:
             setup.early(start)
         settings = {"routing": routing.to_yaml(), "images": args.images, "steps": args.steps, "seed": args.seed}
@@ -329,7 +328,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = result(journal, args.scenes, setup)
         print(found.table())
         report = settings | {"scenes": args.scenes, **found.as_data()}
-        write_atomic(args.out / "restyle.json", json.dumps(report, indent=1) + "\n")
+        write_atomic(args.out / "restyle.json", dump_json(report))
     except StrataError as error:
         parser.exit(2, f"error: {error}\n")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from strata.analysis.charts import block_axis, legend_below, new_figure, panels, share_axis
-from strata.analysis.roles import AXES, EXACT, Axis, Curve, Kind
+from strata.analysis.roles import AXES, EXACT, Axis, Curve, InterventionKind
 from strata.hierarchy.style import LEVELS, hex_of, tint
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ LOOKS = {
     "texture": ("^:", OTHER_DETAIL),
 }
 """Marker, line and colour of each curve: those that lie on each other stay visible."""
-HEADS: dict[Kind, str] = {
+HEADS: dict[InterventionKind, str] = {
     "swap": "another text inside the window:\nhow often the picture follows it",
     "alone": "the text visible inside the window alone:\nhow often the picture obeys it",
 }
@@ -37,7 +37,7 @@ def draw_roles(curves: Sequence[Curve], double_blocks: int, title: str) -> Figur
     Raises:
         InputError: matplotlib is not installed.
     """
-    kinds: list[Kind] = list(dict.fromkeys(curve.kind for curve in curves))
+    kinds: list[InterventionKind] = list(dict.fromkeys(curve.kind for curve in curves))
     axes: list[Axis] = [axis for axis in AXES if any(curve.axis == axis for curve in curves)]
     figure = new_figure(5.6 * len(kinds) + 0.4, 3.7 * len(axes) + 1.0, title)
     grid = panels(figure, len(axes), len(kinds))

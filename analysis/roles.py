@@ -1,12 +1,12 @@
-"""Layer roles: what depends on the texts heard in a stretch of blocks, or of steps.
+"""Layer roles: what depends on the texts visible in a stretch of blocks, or of steps.
 
 Each scene is drawn once as it is and once per intervention, from the same noise. An intervention concerns only the high
 or only the low text of the scene's first region, inside a sliding window of blocks (at all steps) or of steps (in all
 blocks):
 
-- `swap`: inside the window another text is heard. How much of the picture follows it tells what the window decides
+- `swap`: inside the window another text is visible. How much of the picture follows it shows what the window decides
   against all the rest (as the prompt injections of Stable Flow, arXiv 2411.14430, and SplitFlux, 2511.15258).
-- `alone`: outside the window nothing is heard. How much of the text is still obeyed tells what the window can do by
+- `alone`: outside the window no text is visible. How much of the text is still followed shows what the window can do by
   itself, which is what a routing asks of it.
 
 Content is the shape, detail the colour and the surface, judged by the miniature's exact scorer; for any model, the
@@ -15,7 +15,6 @@ change of structure (SSIM), colour (CIEDE2000) and texture (local binary pattern
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,32 +26,33 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from strata.analysis.charts import save_figure
 from strata.analysis.clip_judge import ClipJudge
 from strata.analysis.measures import colour_change, pixel_change, structure_change, texture_change
 from strata.analysis.statistics import Estimate, bootstrap, rank_correlation
 from strata.analysis.trials import Journal, Judge, Trial, part
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import write_atomic
+from strata.hierarchy.files import dump_json, write_atomic
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
 from strata.miniature.world.language import high_text, low_text
 
-Level = Literal["high", "low"]
+StudiedLevel = Literal["high", "low"]
 Axis = Literal["blocks", "steps"]
-Kind = Literal["swap", "alone"]
-LEVELS: tuple[Level, ...] = ("high", "low")
+InterventionKind = Literal["swap", "alone"]
+STUDIED_LEVELS: tuple[StudiedLevel, ...] = ("high", "low")
 AXES: tuple[Axis, ...] = ("blocks", "steps")
-KINDS: tuple[Kind, ...] = ("swap", "alone")
+KINDS: tuple[InterventionKind, ...] = ("swap", "alone")
 WINDOWS = {"blocks": 1 / 6, "steps": 1 / 5}
-"""The share of all blocks and of all steps that a window covers where nothing else is said."""
+"""The share of all blocks and of all steps that a window covers by default."""
 
 
 @dataclass(frozen=True)
 class Intervention:
     """What is changed. `window`: first and last block or step; None: all of them (`swap`) or none of them (`alone`)."""
 
-    kind: Kind
-    level: Level
+    kind: InterventionKind
+    level: StudiedLevel
     axis: Axis
     window: tuple[int, int] | None
 
@@ -64,17 +64,11 @@ class Intervention:
         return f"{self.kind} {self.level} {self.axis} {self.window[0]}-{self.window[1]}"
 
     def swap(self, trial: Trial, steps: int, blocks: int) -> TextOverride:
-        """The change of what is heard."""
-        inside = np.ones((steps, blocks), dtype=bool)
+        """The change of what is visible."""
+        inside = np.full((steps, blocks), self.window is None and self.kind == "swap")
         if self.window is not None:
-            first, last = self.window
-            inside[:] = False
-            if self.axis == "blocks":
-                inside[:, first : last + 1] = True
-            else:
-                inside[first : last + 1] = True
-        elif self.kind == "alone":
-            inside[:] = False
+            span = slice(self.window[0], self.window[1] + 1)
+            inside[(slice(None), span) if self.axis == "blocks" else span] = True
         area = trial.plan.regions[0].name
         if self.kind == "alone":
             return TextOverride(area, self.level, None, ~inside)
@@ -91,7 +85,7 @@ def windows(count: int, width: int, stride: int) -> list[tuple[int, int]]:
 
 
 @dataclass(frozen=True)
-class Setup:
+class RolesSetup:
     """What a study does; all of it decides the results.
 
     Attributes:
@@ -103,7 +97,7 @@ class Setup:
     images: int = 2
     steps: int = 20
     guidance: float | None = None
-    kinds: tuple[Kind, ...] = KINDS
+    kinds: tuple[InterventionKind, ...] = KINDS
     axes: tuple[Axis, ...] = AXES
     widths: tuple[int | None, int | None] = (None, None)
 
@@ -115,7 +109,7 @@ class Setup:
         """
         found: list[Intervention] = []
         for kind in self.kinds:
-            for level in LEVELS:
+            for level in STUDIED_LEVELS:
                 found.append(Intervention(kind, level, "blocks", None))
                 for axis in self.axes:
                     found += [Intervention(kind, level, axis, window) for window in self.windows(axis, blocks)]
@@ -133,7 +127,7 @@ class Setup:
 def study(
     regional: RegionalPipeline,
     todo: Sequence[Trial],
-    setup: Setup,
+    setup: RolesSetup,
     journal: Journal,
     judge: Judge | ClipJudge | None = None,
     show: Callable[[int, Sequence[Image.Image]], None] | None = None,
@@ -210,11 +204,11 @@ class Curve:
         centre: the mean place of its effect, the windows' centres weighted by how far the measure rises above its
             lowest point.
         most: the measure with the window everywhere (swap) or the unchanged picture (alone).
-        least: the unchanged picture (swap), or nothing heard (alone).
+        least: the unchanged picture (swap), or no text visible (alone).
     """
 
-    kind: Kind
-    level: Level
+    kind: InterventionKind
+    level: StudiedLevel
     axis: Axis
     name: str
     windows: tuple[tuple[int, int], ...]
@@ -242,7 +236,7 @@ class Curve:
         return cls(data["kind"], data["level"], data["axis"], data["name"], windows, points, **ends)
 
 
-EXACT: dict[tuple[Kind, Level], tuple[str, ...]] = {
+EXACT: dict[tuple[InterventionKind, StudiedLevel], tuple[str, ...]] = {
     ("swap", "high"): ("shape as swapped", "colour as told", "surface as told"),
     ("swap", "low"): ("colour as swapped", "surface as swapped", "shape as told"),
     ("alone", "high"): ("shape as told", "colour as told", "surface as told"),
@@ -253,7 +247,7 @@ CHANGES = ("structure change", "colour change", "texture change")
 """Measures of any model, against the unchanged pictures."""
 
 
-def curves(journal: Journal, setup: Setup, blocks: int, scenes: int) -> list[Curve]:
+def curves(journal: Journal, setup: RolesSetup, blocks: int, scenes: int) -> list[Curve]:
     """The curves of all scenes that are complete in the journal.
 
     Raises:
@@ -271,7 +265,7 @@ def curves(journal: Journal, setup: Setup, blocks: int, scenes: int) -> list[Cur
     exact = "shape as told" in journal.rows[f"{done[0]} unchanged"]
     found: list[Curve] = []
     for kind in setup.kinds:
-        for level in LEVELS:
+        for level in STUDIED_LEVELS:
             ends = ["unchanged", Intervention(kind, level, "blocks", None).key]
             least, most = ends if kind == "swap" else ends[::-1]
             for axis in setup.axes:
@@ -307,7 +301,7 @@ def roles_table(curves: Sequence[Curve]) -> str:
     group = None
     for curve in curves:
         if group != (group := (curve.kind, curve.level, curve.axis)):
-            what = "another text" if curve.kind == "swap" else "heard alone"
+            what = "another text" if curve.kind == "swap" else "visible alone"
             lines.append(f"{what}, {curve.level} level, window of {curve.axis}")
         scale, digits = (100.0, 0) if curve.name.split()[-1] in ("told", "swapped") else (1.0, 2)
         moved = [abs(point.value - curve.least.value) for point in curve.points]
@@ -329,18 +323,15 @@ def write_report(
         folder: exists.
         curves: as `curves` returns them.
         blocks: the model's double and single blocks.
-        facts: what else the report tells: settings, date, versions.
+        facts: what else the report holds: settings, date, versions.
         title: of the figure.
     """
     from strata.analysis.role_plots import draw_roles
 
-    report, figure = folder / "roles.json", folder / "roles.png"
+    report = folder / "roles.json"
     data = {**facts, "blocks": list(blocks), "curves": [curve.as_data() for curve in curves]}
-    write_atomic(report, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
-    content = io.BytesIO()
-    draw_roles(list(curves), blocks[0], title).savefig(content, format="png")
-    write_atomic(figure, content.getvalue())
-    return [report, figure]
+    write_atomic(report, dump_json(data))
+    return [report, save_figure(draw_roles(curves, blocks[0], title), folder / "roles.png")]
 
 
 def read_curves(path: str | Path) -> tuple[list[Curve], int]:

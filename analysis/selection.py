@@ -20,7 +20,7 @@ _STACK = re.compile(r"(double|single)\s+([\d\s,-]*\d|all)")
 
 
 @dataclass(frozen=True)
-class Asked:
+class ProbeSelection:
     """What is asked of a run.
 
     Attributes:

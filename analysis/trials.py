@@ -1,7 +1,7 @@
 """Scenes to try an intervention on, what they should hold, and a journal of results that a stopped study goes on from.
 
-The scenes are of the miniature's language, which says exactly what a picture should hold. Any FLUX model can draw them;
-the exact scorer judges the miniature's pictures alone.
+The scenes are of the miniature's language, so what a picture should hold is known exactly. Any FLUX model can draw
+them; the exact scorer judges the miniature's pictures alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from PIL import Image
 from strata.analysis.measures import Pixels
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import quote
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import Box, ScenePlan
 from strata.miniature.world.language import COLOURS, SHAPES, SURFACES, Backdrop, Thing
-from strata.miniature.world.scenes import Box, halves, quarters, random_backdrop
+from strata.miniature.world.scenes import halves, quarters, random_backdrop
 from strata.miniature.world.scorer import Scorer, Verdict
 from strata.miniature.world.truth import scene_plan
 
@@ -112,15 +113,10 @@ def part(image: Image.Image, box: Box) -> Pixels:
 class Judge:
     """The exact scorer, for pictures of the miniature's size; loaded on first use."""
 
-    def __init__(self) -> None:
-        self._scorer: Scorer | None = None
-
-    @property
+    @cached_property
     def scorer(self) -> Scorer:
         """The bundled scorer."""
-        if self._scorer is None:
-            self._scorer = Scorer.load()
-        return self._scorer
+        return Scorer.load()
 
     def verdicts(self, images: Sequence[Image.Image], boxes: Sequence[Box | None]) -> list[list[Verdict]]:
         """What each picture holds in each box: `[image][box]`."""

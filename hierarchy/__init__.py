@@ -1,4 +1,4 @@
-"""The plan: what to say where. Its data model, files, areas, token grid and preview.
+"""The plan: which texts apply where. Its data model, files, areas, token grid and preview.
 
 `plan.py` is the data model, `files.py` reads and writes YAML and JSON with line numbers, `areas.py` turns a region into
 pixels, `grid.py` pixels into image tokens, `preview.py` draws the layout.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.plan import Area, Point
+from strata.hierarchy.plan import Area, Point, ScenePlan
 
 MASK_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 """What a mask file may be, as pillow calls it."""
@@ -41,6 +41,14 @@ def pixel_mask(area: Area, width: int, height: int, root: str | os.PathLike[str]
         return _polygon_mask(area.polygon, width, height)
     assert area.mask is not None  # an area is exactly one of the three
     return _image_mask(Path(root) / area.mask, area.mask_threshold, width, height)
+
+
+def region_mask(plan: ScenePlan, index: int) -> NDArray[np.bool_]:
+    """The pixels of a plan's region, as of `pixel_mask`. Raises `InputError`, which names file, line and field."""
+    try:
+        return pixel_mask(plan.regions[index], plan.width, plan.height, plan.root)
+    except InputError as error:
+        raise plan.error(("regions", index, "mask"), str(error)) from error
 
 
 def _polygon_mask(points: tuple[Point, ...], width: int, height: int) -> NDArray[np.bool_]:

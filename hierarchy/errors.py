@@ -6,6 +6,17 @@ from collections.abc import Callable
 _FIELD = re.compile(r"<([a-z][a-z_]*)>")
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error of another library; its type where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def reason_of(error: BaseException) -> object:
+    """Why a file cannot be used: what the system says, else the error."""
+    return (error.strerror if isinstance(error, OSError) else None) or error
+
+
 class StrataError(Exception):
     """Base of every error that Strata raises on purpose."""
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, reason_of
 
 KeyPath = tuple[str | int, ...]
 Syntax = Literal["yaml", "json"]
@@ -66,10 +66,13 @@ def field_name(path: KeyPath) -> str:
 def quote(value: object) -> str:
     """`value` as messages show it: YAML-like, on one line, shortened."""
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    text = " ".join(text.split())
-    if len(text) > _LONGEST_VALUE:
-        text = text[: _LONGEST_VALUE - 1] + "…"
+    text = shortened(" ".join(text.split()), _LONGEST_VALUE)
     return f"'{text}'" if isinstance(value, str) else text
+
+
+def shortened(text: str, most: int) -> str:
+    """`text` in at most so many characters, the last one an ellipsis where it is cut."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def did_you_mean(word: str, choices: Sequence[str]) -> str:
@@ -109,10 +112,7 @@ def read_json_lines(path: str | os.PathLike[str]) -> Iterator[Document]:
     name = os.fspath(path)
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
-            try:
-                data, lines = _parse_json(line, name, number)
-            except RecursionError as error:
-                raise InputError(f"{name}:{number}: nested too deeply") from error
+            data, lines = _parse_json(line, name, number)
             if not isinstance(data, dict):
                 raise InputError(f"{name}:{number}: must be a JSON mapping, not {quote(data)}")
             yield Document(data, name, Path(path).parent, lines)
@@ -120,14 +120,18 @@ def read_json_lines(path: str | os.PathLike[str]) -> Iterator[Document]:
 
 def read_text(path: str | os.PathLike[str]) -> str:
     """The text of a UTF-8 file. Raises `InputError` where it cannot be read, or is none."""
-    name = os.fspath(path)
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{name}: not UTF-8 text (byte {error.start})") from error
+        raise InputError(f"{os.fspath(path)}: not UTF-8 text (byte {error.start})") from error
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The content of a file. Raises `InputError` where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise InputError(f"{name}: cannot be read: {reason}") from error
+        raise InputError(f"{os.fspath(path)}: cannot be read: {reason_of(error)}") from error
 
 
 def parse_document(
@@ -143,10 +147,7 @@ def parse_document(
     Raises:
         InputError: not valid, a repeated key, or no mapping.
     """
-    try:
-        data, lines = _parse_json(text, name) if syntax == "json" else _parse_yaml(text, name)
-    except RecursionError as error:
-        raise InputError(f"{name}: nested too deeply") from error
+    data, lines = _parse_json(text, name) if syntax == "json" else _parse_yaml(text, name)
     if not isinstance(data, dict):
         raise InputError(f"{name}:{lines.get((), 1)}: must be a mapping (key: value lines), not {quote(data)}")
     return Document(data, name, Path(root), lines)
@@ -195,6 +196,8 @@ def _parse_yaml(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
         raise InputError(f"{name}:{line}: not valid YAML: character {error.character!r} is not allowed") from error
     except InputError:
         raise
+    except RecursionError as error:
+        raise InputError(f"{name}: nested too deeply") from error
     except (ValueError, TypeError, AttributeError) as error:  # an explicit tag on a value that does not fit it
         raise InputError(f"{name}: not valid YAML: {error}") from error
 
@@ -229,6 +232,7 @@ _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 def _parse_json(text: str, name: str, only_line: int | None = None) -> tuple[Any, dict[KeyPath, int]]:
     """Parses a whole file, or the one line of it that is the text."""
     first_line = only_line or 1
+    place = f"{name}:{only_line}" if only_line else name
 
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is no JSON number")
@@ -237,8 +241,9 @@ def _parse_json(text: str, name: str, only_line: int | None = None) -> tuple[Any
         data = json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise InputError(f"{name}:{first_line + error.lineno - 1}: not valid JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise InputError(f"{place}: nested too deeply") from error
     except ValueError as error:
-        place = f"{name}:{only_line}" if only_line else name
         raise InputError(f"{place}: not valid JSON: {error}") from error
     return data, _json_lines(text, name, first_line)
 
@@ -283,12 +288,12 @@ def validate(model: type[M], document: Document) -> M:
 
     Raises:
         InputError: `plan.yaml:12: regions[1].box: [5, 5, 2, 2]: x2 must be greater than x1 (and 2 more)`. Unknown keys
-            are told first, as they often cause the others, with the valid keys.
+            are reported first, as they often cause the others, with the valid keys.
     """
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        # One value may fail in several ways, or as several members of a union: tell it once.
+        # One value may fail in several ways, or as several members of a union: report it once.
         found: dict[KeyPath, ErrorDetails] = {}
         for details in error.errors():
             found.setdefault(_path_in(document.data, details), details)
@@ -330,7 +335,7 @@ def _complaint(model: type[BaseModel], path: KeyPath, details: ErrorDetails) -> 
         message = "must be a list"
     message = message.removeprefix("Value error, ")
     message = re.sub(r"^(Input|Value|String|Tuple|List|Dictionary) should ", "must ", message)
-    whole = isinstance(details["input"], dict | BaseModel)  # a rule between several keys: the value says nothing
+    whole = isinstance(details["input"], dict | BaseModel)  # a rule between several keys: the value alone shows nothing
     return message if whole else f"{quote(details['input'])}: {message}"
 
 
@@ -395,6 +400,11 @@ def dump_yaml(data: Mapping[str, Any]) -> str:
     return str(yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
 
 
+def dump_json(data: Any, indent: int = 1) -> str:
+    """`data` as indented JSON that ends with a line break."""
+    return json.dumps(data, ensure_ascii=False, indent=indent) + "\n"
+
+
 def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
     """Writes a file whole or not at all: into a temporary file beside it that then takes its place.
 
@@ -413,4 +423,4 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}") from error
+        raise InputError(f"{os.fspath(path)}: cannot be written: {reason_of(error)}") from error

@@ -1,6 +1,6 @@
-"""Pixels to image tokens: which token hears which regions.
+"""Pixels to image tokens: which token belongs to which regions.
 
-A FLUX transformer sees a canvas as `rows` x `cols` image tokens. Two ways to tell which of them a region holds:
+A FLUX transformer sees a canvas as `rows` x `cols` image tokens. Two ways to decide which of them a region holds:
 
 - `nearest`: the token's middle pixel decides (torch's `nearest-exact`, as Regional-Prompting-FLUX does it).
 - `coverage`: a token belongs to a region that covers at least half of it. A shape too thin to cover half of any token
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from strata.hierarchy.areas import pixel_mask
+from strata.hierarchy.areas import region_mask
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 
@@ -73,14 +73,10 @@ def token_grid(plan: ScenePlan, rows: int, cols: int) -> TokenGrid:
     if rows < 1 or cols < 1:
         raise InputError(f"token grid {rows}x{cols}: needs at least one row and one column")
     masks = np.zeros((len(plan.regions), rows, cols), dtype=np.bool_)
-    for index, region in enumerate(plan.regions):
-        try:
-            pixels = pixel_mask(region, plan.width, plan.height, plan.root)
-        except InputError as error:
-            raise plan.error(("regions", index, "mask"), str(error)) from error
-        masks[index] = (
-            nearest_tokens(pixels, rows, cols) if plan.grid == "nearest" else covered_tokens(pixels, rows, cols)
-        )
+    tokens_of = nearest_tokens if plan.grid == "nearest" else covered_tokens
+    for index in range(len(plan.regions)):
+        pixels = region_mask(plan, index)
+        masks[index] = tokens_of(pixels, rows, cols)
         if not masks[index].any():
             raise plan.error(("regions", index), _too_small(plan, index, pixels, rows, cols))
     if plan.overlap == "priority":

@@ -1,6 +1,5 @@
-"""The plan: what to say where, as data that a person can write, read, diff and rerun."""
+"""The plan: which texts apply where, as data that a person can write, read, diff and rerun."""
 
-import json
 import os
 import unicodedata
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import (
     Document,
     KeyPath,
-    Syntax,
+    dump_json,
     dump_yaml,
     field_name,
     parse_document,
@@ -84,9 +83,75 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False)
 
 
+class FileModel(StrictModel):
+    """A model that is read from a file, YAML or JSON; what file it came from does not count among its contents."""
+
+    _root: Path = PrivateAttr(default=Path())
+    _document: Document | None = PrivateAttr(default=None)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal contents."""
+        return self.__dict__ == other.__dict__ if isinstance(other, type(self)) else NotImplemented
+
+    @property
+    def root(self) -> Path:
+        """The folder that mask files are relative to."""
+        return self._root
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a `.yaml`, `.yml` or `.json` file.
+
+        Raises:
+            InputError: the file cannot be read, or its contents are wrong; names file, line and field.
+        """
+        return cls._from_document(read_document(path))
+
+    @classmethod
+    def from_yaml(cls, text: str, name: str = "<text>", root: str | os.PathLike[str] = ".") -> Self:
+        """Reads YAML text; `name` is what errors call it, `root` the folder of its mask files. Raises `InputError`."""
+        return cls._from_document(parse_document(text, name, root))
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "<text>", root: str | os.PathLike[str] = ".") -> Self:
+        """Reads JSON text; otherwise as `from_yaml`."""
+        return cls._from_document(parse_document(text, name, root, syntax="json"))
+
+    @classmethod
+    def _from_document(cls, document: Document) -> Self:
+        model = validate(cls, document)
+        model._root, model._document = document.root, document
+        return model
+
+    def to_yaml(self) -> str:
+        """The contents as YAML, without what is at its default."""
+        return dump_yaml(self._contents())
+
+    def to_json(self) -> str:
+        """The contents as indented JSON, without what is at its default."""
+        return dump_json(self._contents(), indent=2)
+
+    def _contents(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a file whole or not at all; the suffix decides between YAML and JSON.
+
+        Raises:
+            InputError: an unknown suffix, or a folder that cannot be written.
+        """
+        write_atomic(path, self.to_json() if syntax_of(path) == "json" else self.to_yaml())
+
+    def error(self, path: KeyPath, message: str) -> InputError:
+        """An `InputError` about the field at `path`, with file and line where the model was read from a file."""
+        if self._document is not None:
+            return self._document.error(path, message)
+        return InputError(f"{field_name(path)}: {message}")
+
+
 @dataclass(frozen=True)
 class Description:
-    """One text of a plan, and where it is to be heard."""
+    """One text of a plan, and where it applies."""
 
     area: str
     """A region's name, `"background"` or `"global"`."""
@@ -96,7 +161,7 @@ class Description:
 
 
 class Texts(StrictModel):
-    """What to say, by level."""
+    """Descriptions by level."""
 
     high: Text | None = None
     """Content: subject, objects, their arrangement."""
@@ -106,7 +171,7 @@ class Texts(StrictModel):
     """Both, as one undivided prompt."""
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _has_a_text(self) -> Self:
         if not any(self.by_level()):
             raise ValueError(f"needs a text: at least one of {', '.join(LEVELS)}")
         return self
@@ -118,7 +183,7 @@ class Texts(StrictModel):
 
 
 class Strength(StrictModel):
-    """How strongly each level is heard, 0 (not at all) to 1. In files a bare number means all three levels."""
+    """How strongly each level acts, 0 (not at all) to 1. In files a bare number means all three levels."""
 
     high: Fraction = 1.0
     low: Fraction = 1.0
@@ -202,38 +267,29 @@ class Region(Texts, Area):
     """Where the plan's overlap policy is `priority`, the highest wins, and of equals the later in the list."""
 
 
-class ScenePlan(StrictModel):
-    """What to say where: the canvas, the base prompt, regions and background."""
+class ScenePlan(FileModel):
+    """Which texts apply where: the canvas, the base prompt, regions and background."""
 
     width: Annotated[int, Field(gt=0, le=LARGEST_SIDE), NUMBER]
     """Pixels."""
     height: Annotated[int, Field(gt=0, le=LARGEST_SIDE), NUMBER]
     """Pixels."""
     prompt: Annotated[str, AfterValidator(_without_controls)]
-    """The base prompt, heard by the whole image."""
+    """The base prompt, visible to the whole image."""
     negative_prompt: Annotated[str, AfterValidator(_without_controls)] | None = None
     high: Text | None = None
-    """Overall composition: heard everywhere at level `high`."""
+    """Overall composition: visible everywhere, at level `high`."""
     low: Text | None = None
-    """Overall style: heard everywhere at level `low`."""
+    """Overall style: visible everywhere, at level `low`."""
     regions: tuple[Region, ...] = ()
     background: Texts | None = None
-    """What the part of the canvas outside all regions hears; where it is missing, the routing decides."""
+    """Texts of the part of the canvas outside all regions; where they are missing, the routing decides."""
     overlap: Literal["union", "priority"] = "union"
-    """Where regions overlap, all of them are heard (`union`) or one (`priority`)."""
+    """Where regions overlap, the texts of all of them are visible (`union`) or of one (`priority`)."""
     grid: Literal["nearest", "coverage"] = "nearest"
     """How areas become image tokens; see `grid.py`."""
     provenance: dict[str, JsonValue] | None = None
     """Where the plan comes from; kept, never interpreted."""
-
-    _root: Path = PrivateAttr(default=Path())
-    _document: Document | None = PrivateAttr(default=None)
-
-    def __eq__(self, other: object) -> bool:
-        """Equal contents; the folder and the file it came from do not count."""
-        if not isinstance(other, ScenePlan):
-            return NotImplemented
-        return self.__dict__ == other.__dict__
 
     @model_validator(mode="after")
     def _regions_fit(self) -> Self:
@@ -252,65 +308,16 @@ class ScenePlan(StrictModel):
                     _refuse(("regions", index, "polygon"), region.polygon, message)
         return self
 
-    @property
-    def root(self) -> Path:
-        """The folder that mask files are relative to. Not part of the plan's contents."""
-        return self._root
-
-    # Files ------------------------------------------------------------------------------------------------------------
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads a plan from a `.yaml`, `.yml` or `.json` file.
-
-        Raises:
-            InputError: the file cannot be read or is no plan; names file, line and field.
-        """
-        return cls._from_document(read_document(path))
-
-    @classmethod
-    def from_yaml(cls, text: str, name: str = "<text>", root: str | os.PathLike[str] = ".") -> Self:
-        """Reads a plan from YAML text; `name` is what errors call it, `root` the folder of its mask files."""
-        return cls._from_document(parse_document(text, name, root))
-
-    @classmethod
-    def from_json(cls, text: str, name: str = "<text>", root: str | os.PathLike[str] = ".") -> Self:
-        """Reads a plan from JSON text; `name` is what errors call it, `root` the folder of its mask files."""
-        return cls._from_document(parse_document(text, name, root, syntax="json"))
-
-    @classmethod
-    def _from_document(cls, document: Document) -> Self:
-        plan = validate(cls, document)
-        plan._root = document.root
-        plan._document = document
-        return plan
-
-    def to_yaml(self) -> str:
-        """The plan as YAML, without what is at its default."""
-        return dump_yaml(self._contents())
-
-    def to_json(self) -> str:
-        """The plan as indented JSON, without what is at its default."""
-        return json.dumps(self._contents(), ensure_ascii=False, indent=2) + "\n"
-
     def _contents(self) -> dict[str, Any]:
-        contents = self.model_dump(mode="json", exclude_defaults=True)
+        contents = super()._contents()
         for region in contents.get("regions", ()):
             if "polygon" in region:
                 region["polygon"] = [[_short(x), _short(y)] for x, y in region["polygon"]]
         return contents
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the plan; the suffix decides between YAML and JSON.
-
-        Mask files stay where they are; saved into another folder, the plan names them relative to that.
-
-        Raises:
-            InputError: an unknown suffix, or a folder that cannot be written.
-        """
-        write: dict[Syntax, Any] = {"yaml": ScenePlan.to_yaml, "json": ScenePlan.to_json}
-        syntax = syntax_of(path)
-        write_atomic(path, write[syntax](self._moved(Path(path).parent)))
+        """As of `FileModel`. Mask files stay where they are: the saved plan names them relative to its own folder."""
+        FileModel.save(self._moved(Path(path).parent), path)
 
     def _moved(self, folder: Path) -> Self:
         """The same plan with its mask files named relative to `folder`."""
@@ -332,14 +339,6 @@ class ScenePlan(StrictModel):
             return Path(os.path.relpath(target, folder.resolve())).as_posix()
         except ValueError:  # another drive
             return target.as_posix()
-
-    def error(self, path: KeyPath, message: str) -> InputError:
-        """An `InputError` about the field at `path`, with file and line where the plan came from a file."""
-        if self._document is not None:
-            return self._document.error(path, message)
-        return InputError(f"{field_name(path)}: {message}")
-
-    # Contents ---------------------------------------------------------------------------------------------------------
 
     def descriptions(self) -> tuple[Description, ...]:
         """Every text but the prompts: the global ones, each region's, then the background's; by level within each."""
@@ -370,8 +369,8 @@ class ScenePlan(StrictModel):
         regions = []
         for region in self.regions:
             if region.box is not None:
-                x1, x2 = _scaled_span(region.box[0], region.box[2], x_scale, width)
-                y1, y2 = _scaled_span(region.box[1], region.box[3], y_scale, height)
+                x1, x2 = pixel_span(region.box[0] * x_scale, region.box[2] * x_scale, width)
+                y1, y2 = pixel_span(region.box[1] * y_scale, region.box[3] * y_scale, height)
                 region = region.model_copy(update={"box": (x1, y1, x2, y2)})
             elif region.polygon is not None:
                 polygon = tuple((x * x_scale, y * y_scale) for x, y in region.polygon)
@@ -380,8 +379,9 @@ class ScenePlan(StrictModel):
         return self.model_copy(update={"width": width, "height": height, "regions": tuple(regions)})
 
 
-def _scaled_span(first: int, last: int, scale: float, size: int) -> tuple[int, int]:
-    start, end = round(first * scale), round(last * scale)
+def pixel_span(first: float, last: float, size: int) -> tuple[int, int]:
+    """Rounded to whole pixels of `size`, at least one of them."""
+    start, end = round(first), round(last)
     if start < end:
         return start, end
     start = min(start, size - 1)

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from strata.hierarchy import style
-from strata.hierarchy.areas import pixel_mask
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.areas import region_mask
 from strata.hierarchy.plan import LEVELS, Level, Region, ScenePlan
 from strata.hierarchy.style import INK, MUTED, PAPER, RULE, WASH, Colour, region_colour
-from strata.hierarchy.typeset import Box, Sheet, fit, hatching, line_height, measure, resized, wrap
+from strata.hierarchy.typeset import Rect, Sheet, fit, hatching, line_height, measure, resized, wrap
 
 _SHORTEST_LONG_SIDE, _LONGEST_SIDE = 640, 1280  # of the canvas as drawn, in pixels
 _FINER = 2  # drawn this much larger, then reduced: smooth edges
@@ -60,7 +59,7 @@ def draw_canvas(plan: ScenePlan, long_side: int, image: Image.Image | None = Non
     scale = long_side / max(plan.width, plan.height)
     width, height = max(1, round(plan.width * scale)), max(1, round(plan.height * scale))
     drawn = plan.resized(width * _FINER, height * _FINER)
-    masks = [_mask_of(drawn, index) for index in range(len(drawn.regions))]
+    masks = [region_mask(drawn, index) for index in range(len(drawn.regions))]
     ground = _ground(drawn, image)
     pixels = ground.copy()
     share = 0.30 if image else 0.42
@@ -78,13 +77,6 @@ def draw_canvas(plan: ScenePlan, long_side: int, image: Image.Image | None = Non
     _draw_names(sheet, height, plan.regions, masks)
     sheet.box((0, 0, width, height), None, MUTED)
     return sheet.picture(height)
-
-
-def _mask_of(plan: ScenePlan, index: int) -> NDArray[np.bool_]:
-    try:
-        return pixel_mask(plan.regions[index], plan.width, plan.height, plan.root)
-    except InputError as error:
-        raise plan.error(("regions", index, "mask"), str(error)) from error
 
 
 def _ground(plan: ScenePlan, image: Image.Image | None) -> NDArray[np.float32]:
@@ -113,7 +105,7 @@ def _draw_names(sheet: Sheet, height: int, regions: Sequence[Region], masks: Seq
     """A label in each region, where it is alone if it is anywhere; labels give way to earlier ones."""
     size = 17 if max(sheet.width, height) >= _SHORTEST_LONG_SIDE else 13
     covered = np.sum(masks, axis=0) if masks else np.zeros(())
-    taken: list[Box] = []
+    taken: list[Rect] = []
     for index, (region, mask) in enumerate(zip(regions, masks, strict=True)):
         alone = mask & (covered == 1)
         free = alone if alone.any() else mask
@@ -135,7 +127,7 @@ def _draw_names(sheet: Sheet, height: int, regions: Sequence[Region], masks: Seq
         sheet.label(place, lines, size, region_colour(index), PAPER)
 
 
-def _overlap(one: Box, two: Box) -> bool:
+def _overlap(one: Rect, two: Rect) -> bool:
     return all(-two[side + 2] < two[side] - one[side] < one[side + 2] for side in (0, 1))
 
 

@@ -12,11 +12,15 @@ from strata.hierarchy.plan import ScenePlan, Texts
 SomeTexts = TypeVar("SomeTexts", bound=Texts)
 
 
+def area_names(plan: ScenePlan) -> list[str]:
+    """The areas that may have texts: regions in order, "background", "global"."""
+    return [*(region.name for region in plan.regions), "background", "global"]
+
+
 def low_texts(plan: ScenePlan) -> dict[str, str]:
-    """The low texts of a plan by area: regions in order, "background", "global"."""
+    """The low texts of a plan by area, in the order of `area_names`."""
     found = {text.area: text.text for text in plan.descriptions() if text.level == "low"}
-    names = [*(region.name for region in plan.regions), "background", "global"]
-    return {name: found[name] for name in names if name in found}
+    return {name: found[name] for name in area_names(plan) if name in found}
 
 
 def restyled(plan: ScenePlan, low: Mapping[str, str]) -> ScenePlan:
@@ -45,7 +49,7 @@ def restyled(plan: ScenePlan, low: Mapping[str, str]) -> ScenePlan:
             index = names.index(area)
             regions[index] = _with_low(plan, ("regions", index), regions[index], text)
         else:
-            known = [*names, "background", "global"]
+            known = area_names(plan)
             raise InputError(f"{quote(area)}: no such area; {did_you_mean(area, known)}valid: {', '.join(known)}")
     return plan.model_copy(update=changes | {"regions": tuple(regions)})
 

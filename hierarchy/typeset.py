@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from strata.hierarchy.style import INK, PAPER, Colour, ink_on
 
-Box = tuple[float, float, float, float]
+Rect = tuple[float, float, float, float]
 """x, y, width, height."""
 SMALL = 256
 """Pictures of up to so many pixels a side are enlarged without smoothing, so that every pixel stays visible."""
@@ -130,7 +130,7 @@ class Sheet:
             y += line_height(size)
         return y
 
-    def box(self, area: Box, fill: Colour | None, line: Colour | None = None, radius: float = 0) -> None:
+    def box(self, area: Rect, fill: Colour | None, line: Colour | None = None, radius: float = 0) -> None:
         """A rectangle (x, y, width, height), with an outline one pixel wide inside it."""
         x, y, width, height = area
         self._reach(y + height)
@@ -138,7 +138,7 @@ class Sheet:
         corners = (left, top, max(right - 1, left), max(bottom - 1, top))
         self._draw.rounded_rectangle(corners, radius * self.finer, fill, line, self.finer)
 
-    def label(self, area: Box, text: Sequence[str], size: float, fill: Colour, line: Colour | None = None) -> None:
+    def label(self, area: Rect, text: Sequence[str], size: float, fill: Colour, line: Colour | None = None) -> None:
         """A filled box with lines of text in its middle, in the colour that can be read on it."""
         self.box(area, fill, line, 0.8 * size if line else size / 3)
         x, y, width, height = area

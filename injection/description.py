@@ -72,7 +72,7 @@ def _length(spans: Spans) -> int:
 
 
 def describe(program: Program, method: Method, count: Callable[[str], int], base_length: int) -> list[str]:
-    """Lines that tell a program; arguments as of `cost_of`."""
+    """A program in lines; arguments as of `cost_of`."""
     schedule, plan, grid = program.schedule, program.plan, program.grid
     routed = sum(program.routed(step) for step in range(program.steps))
     lines = [

@@ -1,4 +1,4 @@
-"""Observers of a drawing: they are told the programs, each step, and the queries, keys and values of each block.
+"""Observers of a drawing: they are given the programs, each step, and the queries, keys and values of each block.
 
 What an observer does with them changes no picture.
 """
@@ -47,7 +47,7 @@ class AttentionEvent:
 
 
 class Observer:
-    """Observes one drawing; all that it is told is optional."""
+    """Observes one drawing; every method is optional."""
 
     def begin(self, programs: Sequence[Program], texts: Mapping[str, int]) -> None:
         """A `RegionalPipeline` is about to draw; `texts`: token counts of the streams' texts."""

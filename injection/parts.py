@@ -24,7 +24,7 @@ class Part(NamedTuple):
 
 
 def can_part(q_BLHD: Tensor, backend: Any) -> bool:
-    """Whether parts can be had and pay: on the CPU, with the native backend, whose kernel tells its log-sum-exp.
+    """Whether parts can be had and pay: on the CPU, with the native backend, whose kernel returns its log-sum-exp.
 
     Not while gradients are recorded: the kernel has none for the log-sum-exp.
     """

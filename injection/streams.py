@@ -40,8 +40,8 @@ class Stream:
 
     def last_block(self, step: int) -> int:
         """The last block in which the stream is visible at a step; -1 where it never is."""
-        heard = np.flatnonzero(self.weight[step])
-        return int(heard[-1]) if len(heard) else -1
+        visible = np.flatnonzero(self.weight[step])
+        return int(visible[-1]) if len(visible) else -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def plan_streams(plan: ScenePlan, schedule: Schedule, overrides: Sequence[TextOv
         found = [s for s in _area_streams(area, texts, schedule) if s.weight.any()]
         if not found:
             logger.warning(
-                "%s: nothing of it is heard under the routing %s (it has %s; the routing hears %s)",
+                "%s: none of its texts is visible under the routing %s (it has %s; the routing uses %s)",
                 *(area, schedule.routing.name, ", ".join(texts), ", ".join(schedule.levels)),
             )
         streams += found
@@ -91,9 +91,9 @@ def _overridden(streams: list[Stream], override: TextOverride) -> list[Stream]:
     """`streams` with one of them replaced, in part or as a whole."""
     places = [i for i, stream in enumerate(streams) if (stream.area, stream.level) == (override.area, override.level)]
     if not places:
-        heard = ", ".join(dict.fromkeys(f"{stream.area}/{stream.level}" for stream in streams)) or "none"
+        used = ", ".join(dict.fromkeys(f"{stream.area}/{stream.level}" for stream in streams)) or "none"
         asked = quote(f"{override.area}/{override.level}")
-        raise InputError(f"override {asked}: no such text is in use; in use are: {heard}")
+        raise InputError(f"override {asked}: no such text is in use; in use are: {used}")
     own = streams[places[0]]  # the plan's; texts of overrides before follow it
     try:
         where = np.broadcast_to(np.asarray(override.where, dtype=bool), own.weight.shape)
@@ -109,12 +109,12 @@ def _overridden(streams: list[Stream], override: TextOverride) -> list[Stream]:
 
 
 def _area_streams(area: str, texts: dict[Level, Description], schedule: Schedule) -> Iterable[Stream]:
-    heard = set(schedule.levels)
+    levels = set(schedule.levels)
     divided = [texts[level] for level in ("high", "low") if level in texts]
-    if "full" in texts and "full" not in heard and not divided:
+    if "full" in texts and "full" not in levels and not divided:
         weight = np.maximum(schedule.strength("high", area), schedule.strength("low", area))
         yield Stream(area, "full", texts["full"].text, weight * np.float32(texts["full"].strength))
-    elif divided and "full" not in texts and heard == {"full"}:
+    elif divided and "full" not in texts and levels == {"full"}:
         strength = max(d.strength for d in divided)
         text = ", ".join(d.text for d in divided)
         yield Stream(area, "full", text, schedule.strength("full", area) * np.float32(strength))

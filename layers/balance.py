@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import PlainSerializer, model_validator
 
-from strata.hierarchy.areas import pixel_mask
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.areas import region_mask
 from strata.hierarchy.plan import ScenePlan, StrictModel
 from strata.layers.fields import PercentField, RatioField, reader
 from strata.layers.ranges import Indices, Percent
@@ -71,7 +70,7 @@ class Balance(StrictModel):
     Attributes:
         regions: how many regions a plan has. None: any number.
         area: percent range of the mean share of the canvas that a region of it covers. None: any.
-        base_ratio: in place of the blend's. None: as the blend says.
+        base_ratio: in place of the blend's. None: the blend's.
         steps: the part of the run over which the rules' percent ranges of steps are laid; a rule without steps holds
             over this part, exact steps stay. None: the whole run.
     """
@@ -82,7 +81,7 @@ class Balance(StrictModel):
     steps: PercentField | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _has_an_effect(self) -> Self:
         if self.base_ratio is None and self.steps is None:
             raise ValueError("must have base_ratio, steps or both")
         return self
@@ -115,13 +114,9 @@ class Balance(StrictModel):
     def __str__(self) -> str:
         plans = f"{self.regions} regions" if self.regions is not None else "any number of regions"
         area = f", {self.area} of the canvas each" if self.area is not None else ""
-        values = {"base ratio": self.base_ratio, "steps": self.steps}
-        told = [
-            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-            for name, value in values.items()
-            if value is not None
-        ]
-        return f"{plans}{area}: {', '.join(told)}"
+        ratio = f"{self.base_ratio:g}" if isinstance(self.base_ratio, float) else self.base_ratio
+        values = {"base ratio": ratio, "steps": self.steps}
+        return f"{plans}{area}: {', '.join(f'{name} {value}' for name, value in values.items() if value is not None)}"
 
 
 def mean_area(plan: ScenePlan) -> float:
@@ -130,10 +125,5 @@ def mean_area(plan: ScenePlan) -> float:
     Raises:
         InputError: a mask file cannot be used.
     """
-    shares = []
-    for index, region in enumerate(plan.regions):
-        try:
-            shares.append(float(pixel_mask(region, plan.width, plan.height, plan.root).mean()))
-        except InputError as error:
-            raise plan.error(("regions", index, "mask"), str(error)) from error
+    shares = [float(region_mask(plan, index).mean()) for index in range(len(plan.regions))]
     return sum(shares) / len(shares) if shares else 0.0

@@ -31,7 +31,7 @@ def _parse_strength(value: Any) -> float | Ramp:
     strength = Ramp.parse(value)
     highest = max(strength.start, strength.end) if isinstance(strength, Ramp) else strength
     if not 0 < highest <= 1:
-        raise ValueError("must be greater than 0 and at most 1 (leave the rule out to silence a level)")
+        raise ValueError("must be greater than 0 and at most 1 (leave the rule out to hide a level)")
     return strength
 
 

@@ -1,4 +1,4 @@
-"""The routing file: which level is heard in which blocks, at which steps, how strongly, beside how much base.
+"""The routing file: which level acts in which blocks, at which steps, how strongly, beside how much base.
 
 ```yaml
 name: coarse-to-fine
@@ -9,11 +9,9 @@ rules:
 ```
 """
 
-import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -21,19 +19,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import (
-    Document,
-    KeyPath,
-    did_you_mean,
-    dump_yaml,
-    parse_document,
-    quote,
-    read_document,
-    syntax_of,
-    validate,
-    write_atomic,
-)
-from strata.hierarchy.plan import Level, ScenePlan, StrictModel
+from strata.hierarchy.files import Document, KeyPath, did_you_mean, quote
+from strata.hierarchy.plan import FileModel, Level, ScenePlan, StrictModel
 from strata.layers.balance import Balance, mean_area
 from strata.layers.fields import IndicesField, PercentField, RatioField, StepsField, StrengthField
 from strata.layers.schedule import Schedule, resolve, select_blocks
@@ -68,10 +55,10 @@ class Blend(StrictModel):
 
 
 class Rule(StrictModel):
-    """One level, heard in some blocks at some steps. A rule without a selector holds in every block at every step.
+    """One level, visible in some blocks at some steps. A rule without a selector holds in every block at every step.
 
     Attributes:
-        level: whose texts are heard.
+        level: whose texts are visible.
         depth: percent range of all blocks, double then single ("0%-33%"). Not beside `double` or `single`.
         double: exact double blocks ("0-18", "0-3,7", 17, [0, 1, 17], "all"). Without `single`: no single blocks.
         single: exact single blocks, likewise.
@@ -79,7 +66,7 @@ class Rule(StrictModel):
         steps: percent range ("0%-50%"), exact steps ("0-9"), or a number n: the first n steps, or all of a shorter
             run. None: all.
         strength: in (0, 1], or a ramp over the rule's steps.
-        isolate: image tokens see only image tokens that share a region with them.
+        isolate: image tokens attend only to image tokens that share a region with them.
         regions: the areas the rule is for (region names, "background", "global"). None: all.
     """
 
@@ -113,16 +100,7 @@ class Rule(StrictModel):
         return self
 
 
-@dataclass(frozen=True)
-class _Origin:
-    """The document a routing was read from. All origins are equal: where a routing stood is no part of it."""
-
-    document: Document | None = field(default=None, compare=False)
-    balance: str = field(default="", compare=False)
-    """The entry that was applied, for messages."""
-
-
-class Routing(StrictModel):
+class Routing(FileModel):
     """A routing file.
 
     Attributes:
@@ -134,12 +112,12 @@ class Routing(StrictModel):
         blend: how regional and base attention meet.
         unrouted: what a block without a matching rule does in a step in which others are routed: "plain" is base
             attention only, "open" is regional attention without any mask (as published).
-        background: what image tokens of no region hear where the plan gives no background texts: the base prompt, or
-            nothing ("none", as published).
+        background: what image tokens of no region attend to where the plan gives no background texts: the base
+            prompt, or nothing ("none", as published).
         pad: "full" keeps the padding tokens of the texts (as published), "none" drops them.
-        anchor: whether an area's low text is heard with its high text before it ("a circle, red, striped"), so that the
+        anchor: whether an area's low text stands behind its high text ("a circle, red, striped"), so that the
             model knows what the detail is of. Global texts are left as they are.
-        rules: who is heard where. Where rules of one level overlap, the strongest counts.
+        rules: which level is visible where. Where rules of one level overlap, the strongest counts.
         balance: other base ratios and steps, by the number and size of a plan's regions; the first entry that fits
             holds, without one the routing as written. `balanced` applies it.
         evidence: what was measured for the routing, and on what; without effect on pictures.
@@ -158,12 +136,13 @@ class Routing(StrictModel):
     balance: tuple[Balance, ...] = ()
     evidence: dict[str, Any] | None = None
 
-    _origin: _Origin = PrivateAttr(default_factory=_Origin)
+    _balanced_by: str = PrivateAttr(default="")
+    """The entry of `balance` that was applied, for messages."""
 
     @field_validator("rules")
     @classmethod
     def _has_rules(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-        if not rules:  # checked here, after the rules, so that a lone rule's own mistake is what is told
+        if not rules:  # checked here, after the rules, so that a lone rule's own mistake is what is reported
             raise ValueError("must have at least one rule")
         return rules
 
@@ -191,18 +170,12 @@ class Routing(StrictModel):
                 hint = did_you_mean(source, names)
                 raise InputError(f"routing {quote(source)}: {hint}must be a .yaml file or one of {', '.join(names)}")
             text = (_preset_folder() / f"{source}.yaml").read_text(encoding="utf-8")
-            return cls._from_document(parse_document(text, f"{source}.yaml"))
-        return cls._from_document(read_document(source))
-
-    @classmethod
-    def from_yaml(cls, text: str, name: str = "<text>") -> Self:
-        """Read a routing from YAML text; `name` is what error messages call it. Raises `InputError`."""
-        return cls._from_document(parse_document(text, name))
+            return cls.from_yaml(text, f"{source}.yaml")
+        return super().load(source)
 
     @classmethod
     def _from_document(cls, document: Document) -> Self:
-        routing = validate(cls, document)
-        routing._origin = _Origin(document)
+        routing = super()._from_document(document)
         if routing.model is not None:  # else exact ranges can be judged only once the model is known
             for index in range(len(routing.rules)):
                 select_blocks(routing, index, routing.model.double, routing.model.single)
@@ -212,17 +185,6 @@ class Routing(StrictModel):
                     message = f"never holds: balance[{earlier}] comes first and is for the same plans"
                     raise routing.error(("balance", later), message)
         return routing
-
-    def to_yaml(self) -> str:
-        """The routing as YAML, defaults left out. `from_yaml` reads it back to an equal routing."""
-        return dump_yaml(self._as_data())
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a `.yaml`, `.yml` or `.json` file, whole or not at all. Raises `InputError`."""
-        if syntax_of(path) == "json":
-            write_atomic(path, json.dumps(self._as_data(), indent=2, ensure_ascii=False) + "\n")
-        else:
-            write_atomic(path, self.to_yaml())
 
     def resolve(self, double_blocks: int, single_blocks: int, steps: int) -> Schedule:
         """The routing as arrays, for a model with these block counts and a run of so many denoising steps.
@@ -257,18 +219,15 @@ class Routing(StrictModel):
         rules = tuple(entry.laid(rule) for rule in self.rules)
         routing = self.model_copy(update={"balance": (), "blend": blend, "rules": rules})
         if entry.steps is not None:
-            routing._origin = replace(self._origin, balance=f"laid over {entry.steps} by balance[{index}]")
+            routing._balanced_by = f" (laid over {entry.steps} by balance[{index}])"
         return routing
 
     def error(self, path: KeyPath, message: str) -> InputError:
         """An `InputError` about the field at `path`, with file and line where the routing was read from a file."""
-        document = self._origin.document or Document(None, f"routing {quote(self.name)}", Path(), {})
-        if self._origin.balance and path[:1] == ("rules",) and path[-1] == "steps":
-            message += f" ({self._origin.balance})"
+        document = self._document or Document(None, f"routing {quote(self.name)}", Path(), {})
+        if path[:1] == ("rules",) and path[-1] == "steps":
+            message += self._balanced_by
         return document.error(path, message)
-
-    def _as_data(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A routing resolved for one model and step count: who is heard in which block at which step, as plain arrays.
+"""A routing resolved for one model and step count: what is visible in which block at which step, as plain arrays.
 
 Axes: T denoising steps, B blocks in execution order (the D double blocks, then the S single blocks).
 """
@@ -14,10 +14,10 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import did_you_mean, quote
 from strata.hierarchy.plan import LEVELS, Level
 from strata.layers.ramp import over_steps
-from strata.layers.ranges import Indices, Mask, Percent, compact
+from strata.layers.ranges import Indices, Mask, compact
 
 if TYPE_CHECKING:
-    from strata.layers.routing import ModelSize, Routing, Rule
+    from strata.layers.routing import Routing, Rule
 
 Family = Literal["double", "single"]
 Array = TypeVar("Array", Mask, npt.NDArray[np.float32])
@@ -34,10 +34,10 @@ class ResolvedRule:
     strength: npt.NDArray[np.float32]
 
     @property
-    def audible(self) -> Mask:
-        """`bool[T, B]`: where the rule's level is heard."""
-        heard: Mask = np.outer(self.strength > 0, self.blocks)
-        return heard
+    def visible(self) -> Mask:
+        """`bool[T, B]`: where the rule's level is visible."""
+        visible: Mask = np.outer(self.strength > 0, self.blocks)
+        return visible
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +51,8 @@ class Schedule:
         steps: T.
         rescaled: whether exact block ranges were carried over from a model with other block counts.
         levels: the levels in use, in the order of `LEVELS`.
-        isolate: `bool[T, B]`, where image tokens see only image tokens that share a region with them.
-        routed: `bool[T, B]`, where some level is heard.
+        isolate: `bool[T, B]`, where image tokens attend only to image tokens that share a region with them.
+        routed: `bool[T, B]`, where some level is visible.
         routed_steps: `bool[T]`, steps in which any block is routed; the others are plain FLUX.
         base_ratio: `float32[T]`, the weight of the base attention; 0 at unrouted steps, where there is no blend.
     """
@@ -80,7 +80,7 @@ class Schedule:
         return self.routing.unrouted
 
     def strength(self, level: Level, area: str) -> npt.NDArray[np.float32]:
-        """`float32[T, B]`: how strongly the area's text of this level is heard, 0 where it is inaudible.
+        """`float32[T, B]`: how strongly the area's text of this level acts, 0 where it is not visible.
 
         Where several rules match, the strongest counts. Any region name is an area, and so are "background" and
         "global"; rules without `regions` hold for all of them.
@@ -141,8 +141,8 @@ def resolve(routing: "Routing", double_blocks: int, single_blocks: int, steps: i
         for index, rule in enumerate(routing.rules)
     )
     nowhere = np.zeros((steps, double_blocks + single_blocks), dtype=bool)
-    routed = np.logical_or.reduce([nowhere, *(resolved.audible for resolved in rules)])
-    isolate = np.logical_or.reduce([nowhere, *(resolved.audible for resolved in rules if resolved.rule.isolate)])
+    routed = np.logical_or.reduce([nowhere, *(resolved.visible for resolved in rules)])
+    isolate = np.logical_or.reduce([nowhere, *(resolved.visible for resolved in rules if resolved.rule.isolate)])
     routed_steps = routed.any(axis=1)
     return Schedule(
         routing=routing,
@@ -168,21 +168,12 @@ def select_blocks(routing: "Routing", index: int, double_blocks: int, single_blo
         if rule.depth is not None:
             blocks &= rule.depth.select(double_blocks + single_blocks)
     else:
-        blocks = np.concatenate(
-            [
-                _select_family(routing, index, "double", double_blocks, model),
-                _select_family(routing, index, "single", single_blocks, model),
-            ]
-        )
+        counts: dict[Family, int] = {"double": double_blocks, "single": single_blocks}
+        blocks = np.concatenate([_select_family(routing, index, name, n, model) for name, n in counts.items()])
     if not blocks.any():
-        selectors: dict[str, Percent | Indices | None] = {
-            "depth": rule.depth,
-            "double": rule.double,
-            "single": rule.single,
-        }
-        given = [(key, str(value)) for key, value in selectors.items() if value is not None]
+        selectors = {"depth": rule.depth, "double": rule.double, "single": rule.single}
         every = f" with every: {rule.every}" if rule.every > 1 else ""
-        key, value = given[0]
+        key, value = next((key, str(value)) for key, value in selectors.items() if value is not None)
         message = f"{quote(value)}{every}: matches no block of a model with {model}; choose a wider range"
         raise routing.error(("rules", index, key), message)
     return blocks
@@ -191,10 +182,10 @@ def select_blocks(routing: "Routing", index: int, double_blocks: int, single_blo
 def _select_family(routing: "Routing", index: int, family: Family, count: int, model: str) -> Mask:
     """`bool[count]`: the blocks of one family that a rule with exact ranges selects."""
     rule = routing.rules[index]
-    indices = _named(rule, family)
+    indices: Indices | None = getattr(rule, family)
     if indices is None:
         return np.zeros(count, dtype=bool)
-    written_for = _written_for(routing.model, family)
+    written_for: int | None = getattr(routing.model, family, None)
     try:
         if written_for is not None and written_for != count:
             return indices.rescaled(written_for, count, rule.every)
@@ -231,22 +222,9 @@ def _select_steps(routing: "Routing", index: int, steps: int) -> Mask:
 
 def _is_rescaled(routing: "Routing", double_blocks: int, single_blocks: int) -> bool:
     counts: dict[Family, int] = {"double": double_blocks, "single": single_blocks}
-    return any(
-        written_for not in (None, count) and indices is not None and indices.spans is not None
-        for family, count in counts.items()
-        for written_for in (_written_for(routing.model, family),)
-        for indices in (_named(rule, family) for rule in routing.rules)
-    )
-
-
-def _named(rule: "Rule", family: Family) -> Indices | None:
-    return rule.double if family == "double" else rule.single
-
-
-def _written_for(model: "ModelSize | None", family: Family) -> int | None:
-    if model is None:
-        return None
-    return model.double if family == "double" else model.single
+    changed = [family for family, count in counts.items() if getattr(routing.model, family, count) != count]
+    selectors = (getattr(rule, family) for rule in routing.rules for family in changed)
+    return any(indices is not None and indices.spans is not None for indices in selectors)
 
 
 def _frozen(array: Array) -> Array:

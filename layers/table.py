@@ -102,11 +102,11 @@ class _Table:
     def legend(self) -> str:
         """What the signs mean, as far as they occur."""
         schedule = self.schedule
-        parts = ["█ strength 1, ▓ up to 0.75, ▒ up to 0.5, ░ up to 0.25, · silent"]
+        parts = ["█ strength 1, ▓ up to 0.75, ▒ up to 0.5, ░ up to 0.25, · hidden"]
         if schedule.isolate.any():
-            parts.append("/ image tokens see only their own regions")
+            parts.append("/ image tokens attend only to their own regions")
         if (schedule.routed_steps[:, None] & ~schedule.routed).any():
-            parts.append(f"blocks where every level is silent hear {_UNROUTED[schedule.unrouted]}")
+            parts.append(f"blocks where every level is hidden attend to {_UNROUTED[schedule.unrouted]}")
         if self.merged > 1:
             parts.append(f"a column is {self.merged} blocks")
         return "; ".join(parts)

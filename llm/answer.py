@@ -31,9 +31,9 @@ CONTENT: dict[str, Any] = {"content": (Phrase, ...)}
 BOX: dict[str, Any] = {"box": (Corners, ...)}
 """x1, y1, x2, y2 on the 0-1000 grid."""
 DETAIL: dict[str, Any] = dict.fromkeys(("colour", "material", "texture", "other"), (Phrase, ...))
-"""What an object looks like; empty where the prompt does not say."""
+"""What an object looks like; empty where the prompt gives nothing."""
 STYLE: dict[str, Any] = dict.fromkeys(("light", "medium", "style"), (Phrase, ...))
-"""Of the whole image; empty where the prompt does not say."""
+"""Of the whole image; empty where the prompt gives nothing."""
 
 
 def answer_form(task: Task, *, count: int | None = None, box: bool = True, content: bool = True) -> type[Form]:

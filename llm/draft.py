@@ -3,33 +3,30 @@
 ```yaml
 style: oil painting, thick brush strokes
 regions:
-  - {name: lighthouse, box: [640, 40, 960, 720]}      # the planner says what stands there
-  - {high: a small boat, low: red sail}               # the planner says where it stands
+  - {name: lighthouse, box: [640, 40, 960, 720]}      # the planner fills in what stands there
+  - {high: a small boat, low: red sail}               # the planner finds a place for it
   - {high: a moon, box: [40, 40, 200, 200]}           # only its details are open
 background: {high: the sea}
 ```
 
-Whatever a draft says stands in the plan as it is; the planner fills the rest.
+Whatever a draft gives stands in the plan as it is; the planner fills the rest.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from strata.hierarchy.areas import pixel_mask
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import Document, KeyPath, parse_document, read_document, validate
 from strata.hierarchy.plan import (
     LARGEST_SIDE,
     NUMBER,
     Area,
     Box,
+    FileModel,
     Int,
     Point,
     ScenePlan,
@@ -67,7 +64,7 @@ class DraftRegion(StrictModel):
 
     @property
     def placed(self) -> bool:
-        """Whether it says where the region is."""
+        """Whether the region has an area."""
         return any(value is not None for value in (self.box, self.polygon, self.mask))
 
     @property
@@ -82,7 +79,7 @@ class DraftRegion(StrictModel):
         return Area.model_validate({"name": self.name or name} | given)
 
 
-class Draft(StrictModel):
+class Draft(FileModel):
     """What is known of a plan before its prompt is read."""
 
     width: Side | None = None
@@ -98,45 +95,11 @@ class Draft(StrictModel):
     overlap: Literal["union", "priority"] = "union"
     grid: Literal["nearest", "coverage"] = "nearest"
 
-    _root: Path = PrivateAttr(default=Path())
-    _document: Document | None = PrivateAttr(default=None)
-
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if (self.width is None) != (self.height is None):
             raise ValueError("needs width and height, or neither")
         return self
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads a draft from a `.yaml`, `.yml` or `.json` file.
-
-        Raises:
-            InputError: the file cannot be read or is no draft; names file, line and field.
-        """
-        return cls._from_document(read_document(path))
-
-    @classmethod
-    def from_yaml(cls, text: str, name: str = "<text>", root: str | os.PathLike[str] = ".") -> Self:
-        """Reads a draft from YAML text; `name` is what errors call it, `root` the folder of its mask files."""
-        return cls._from_document(parse_document(text, name, root))
-
-    @classmethod
-    def _from_document(cls, document: Document) -> Self:
-        draft = validate(cls, document)
-        draft._root, draft._document = document.root, document
-        return draft
-
-    @property
-    def root(self) -> Path:
-        """The folder that mask files are relative to."""
-        return self._root
-
-    def error(self, path: KeyPath, message: str) -> InputError:
-        """An `InputError` about the field at `path`, with file and line where the draft came from a file."""
-        if self._document is not None:
-            return self._document.error(path, message)
-        return InputError(f"{'.'.join(map(str, path))}: {message}")
 
     def as_data(self) -> dict[str, Any]:
         """The draft, with what is in its mask files."""
@@ -166,7 +129,7 @@ class Draft(StrictModel):
         return plan if (plan.width, plan.height) == (width, height) else plan.resized(width, height)
 
     def known(self, width: int, height: int) -> list[Known]:
-        """What the question says of each region: the box around it, and its content."""
+        """What is known of each region: the box around it, and its content."""
         plan = self.canvas(width, height)
         placed = {region.name: region for region in plan.regions}
         found = []

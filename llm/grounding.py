@@ -30,7 +30,7 @@ _SPELLINGS = {
 
 
 def content_words(text: str) -> list[str]:
-    """The words of a text that say what is seen, in order, lower case, without the small words of the language."""
+    """The words of a text that describe what is seen, in order, lower case, without the small words of the language."""
     flat = unicodedata.normalize("NFKC", text).lower()
     words = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", flat)
     return [_SPELLINGS.get(word, word) for word in words if word not in _NO_CONTENT]

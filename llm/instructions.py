@@ -17,7 +17,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, JsonValue, ValidationError
 
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, reason_of
 from strata.hierarchy.files import read_document, validate
 from strata.hierarchy.plan import Int, StrictModel, Text
 from strata.llm.answer import Corners, Task, answer_form
@@ -102,9 +102,10 @@ def _read(folder: Path) -> Instructions:
         try:
             text = path.read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
-            reason = (isinstance(error, OSError) and error.strerror) or error
             files = ", ".join([*(f"{name}.md" for name in TASKS), "examples.yaml"])
-            raise InputError(f"{path}: cannot be read: {reason} (a folder of instructions holds {files})") from error
+            raise InputError(
+                f"{path}: cannot be read: {reason_of(error)} (a folder of instructions holds {files})"
+            ) from error
         if not text:
             raise InputError(f"{path}: is empty")
         system[task] = text

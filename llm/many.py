@@ -21,7 +21,7 @@ from strata.llm.cache import PlanCache
 from strata.llm.errors import LlmError
 from strata.llm.interrupts import on_interrupt
 from strata.llm.planner import Dialogue, Planner, Request
-from strata.llm.protocol import Backend, Question
+from strata.llm.protocol import Backend, Question, answer_of
 
 GIVE_UP_AFTER = 5
 """So many prompts in a row whose questions got no answer, and the model is taken for gone."""
@@ -172,7 +172,7 @@ def _in_threads(planner: Planner, backend: Backend, jobs: Iterable[_Job]) -> Gen
                 dialogue = planner.dialogue(job.request)
                 question = _advance(job, dialogue, None)
                 while question is not None and not stopped.is_set():
-                    question = _advance(job, dialogue, _ask(backend, question))
+                    question = _advance(job, dialogue, answer_of(backend, question))
             except BaseException as error:
                 job.crash = error
             finished.put(job)
@@ -227,18 +227,11 @@ def _in_lockstep(planner: Planner, backend: Backend, jobs: Iterable[_Job]) -> Ge
                 yield from advance(job, dialogue, answer)
 
 
-def _ask(backend: Backend, question: Question) -> str | LlmError:
-    try:
-        return backend.ask(question)
-    except LlmError as error:
-        return error
-
-
 def _advance(job: _Job, dialogue: Dialogue, answer: str | LlmError | None) -> Question | None:
     """Brings an answer (None at the start) into a dialogue; returns its next question, or None when it is over."""
-    silent = isinstance(answer, LlmError) and not answer.answered
-    job.silence = answer if isinstance(answer, LlmError) and silent else None
-    job.answered |= answer is not None and not silent
+    unanswered = isinstance(answer, LlmError) and not answer.answered
+    job.silence = answer if isinstance(answer, LlmError) and unanswered else None
+    job.answered |= answer is not None and not unanswered
     job.moment = time.monotonic()
     try:
         return next(dialogue) if answer is None else dialogue.send(answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strata.hierarchy.plan import Box
+from strata.hierarchy.plan import Box, pixel_span
 
 GRID = 1000
 """Boxes in answers are x1, y1, x2, y2 in thousandths of the canvas: whole numbers, whatever its size."""
@@ -21,8 +21,8 @@ def place_of(box: Box) -> str:
 
 def to_pixels(box: Box, width: int, height: int) -> Box:
     """A box on the grid in pixels of a canvas; at least one pixel in each direction."""
-    x1, x2 = _span(box[0], box[2], width)
-    y1, y2 = _span(box[1], box[3], height)
+    x1, x2 = pixel_span(box[0] * width / GRID, box[2] * width / GRID, width)
+    y1, y2 = pixel_span(box[1] * height / GRID, box[3] * height / GRID, height)
     return (x1, y1, x2, y2)
 
 
@@ -34,11 +34,3 @@ def to_grid(box: Box, width: int, height: int) -> Box:
         round(box[2] * GRID / width),
         round(box[3] * GRID / height),
     )
-
-
-def _span(first: int, last: int, size: int) -> tuple[int, int]:
-    start, end = round(first * size / GRID), round(last * size / GRID)
-    if start >= end:
-        start = min(start, size - 1)
-        end = start + 1
-    return start, end

@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,7 +20,7 @@ from strata.llm.errors import AnswerError, LlmError, PlanError
 from strata.llm.grounding import content_words, lacking
 from strata.llm.instructions import Instructions
 from strata.llm.places import to_pixels
-from strata.llm.protocol import Backend, Message, Question
+from strata.llm.protocol import Backend, Message, Question, answer_of
 from strata.llm.reading import Answer, Found, read_answer
 from strata.llm.wording import Brief, Known
 
@@ -139,12 +139,7 @@ class Planner:
         try:
             question = next(dialogue)
             while True:
-                reply: str | LlmError
-                try:
-                    reply = self.backend.ask(question)
-                except LlmError as error:
-                    reply = error
-                question = dialogue.send(reply)
+                question = dialogue.send(answer_of(self.backend, question))
         except StopIteration as end:
             plan: ScenePlan = end.value
             return plan
@@ -179,17 +174,17 @@ class Planner:
         given = known if any(k.box or k.content for k in known) else []
 
         if self.one_call:
-            brief = _with(brief, task="whole", regions=given)
+            brief = replace(brief, task="whole", regions=given)
             answer = yield from self._ask(brief, known, record)
             details = answer.objects
             ground_detail, look = answer.background_detail, answer.style
         else:
-            answer = yield from self._ask(_with(brief, regions=given), known, record)
+            answer = yield from self._ask(replace(brief, regions=given), known, record)
             seen = _settled(answer, known)
             details, ground_detail, look = (), "", {}
             if seen or answer.background or background:
                 behind = background or answer.background or None
-                finer = _with(brief, task="details", count=None, regions=seen, background=behind)
+                finer = replace(brief, task="details", count=None, regions=seen, background=behind)
                 fine = yield from self._ask(finer, seen, record)
                 details, ground_detail, look = fine.objects, fine.background, fine.style
         base = prompt if self.backend.base == "prompt" or not answer.topic else answer.topic
@@ -254,7 +249,7 @@ class Planner:
     ) -> dict[str, Any]:
         draft = request.draft or _SETTLED
         own = [request.prompt, request.style, draft.style, _texts(draft.background), *map(_texts, draft.regions)]
-        said = content_words(" ".join(" ".join(part) if isinstance(part, list) else part or "" for part in own))
+        given = content_words(" ".join(" ".join(part) if isinstance(part, list) else part or "" for part in own))
         areas = [(region["name"], region) for region in plan["regions"]]
         areas += [("background", plan.get("background", {})), ("global", {"low": plan["low"]})]
         described = [name for name, text in look.items() if text]
@@ -262,7 +257,7 @@ class Planner:
         for name, texts in areas:
             words = content_words(" ".join(str(texts.get(level) or "") for level in LEVELS))
             described += words
-            if strange := lacking(words, said):
+            if strange := lacking(words, given):
                 invented.append({"area": name, "words": strange})
         return {
             "planner": {
@@ -296,12 +291,8 @@ def _prompt(prompt: str) -> str:
     return text
 
 
-def _with(brief: Brief, **changes: Any) -> Brief:
-    return Brief(**{**brief.__dict__, **changes})
-
-
 def _settled(answer: Answer, known: list[Known]) -> list[Known]:
-    """The regions after the layout: what was known first, then what the answer says."""
+    """The regions after the layout: what was known first, then what the answer adds."""
     given = known or [Known()] * len(answer.objects)
     return [
         Known(k.box or found.box, k.content or found.content) for k, found in zip(given, answer.objects, strict=True)

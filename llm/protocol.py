@@ -48,13 +48,25 @@ class Backend(Protocol):
     understand only the language of their planner)."""
 
     def check(self, prompt: str) -> None:
-        """Raises `PlanError` where the model is known not to understand a prompt; says what it understands."""
+        """Raises `PlanError` where the model is known not to understand a prompt; names what it understands."""
 
     def ask(self, question: Question) -> str:
         """The answer's text. Raises `LlmError`."""
+        answer = self.ask_many([question])[0]
+        if isinstance(answer, LlmError):
+            raise answer
+        return answer
 
     def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The answers, in order."""
 
     def close(self) -> None:
         """Frees memory, of a GPU too. The backend is not used again."""
+
+
+def answer_of(backend: Backend, question: Question) -> str | LlmError:
+    """The answer's text, or the error that came instead of it."""
+    try:
+        return backend.ask(question)
+    except LlmError as error:
+        return error

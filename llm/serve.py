@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.extras import needs_extra
+from strata.hierarchy.files import shortened
 from strata.llm.backends.bundled import model_folder
 from strata.llm.backends.vllm import INSTALL_VLLM, KV_CACHE_ON_CPU, STRUCTURED_OUTPUTS
 from strata.llm.cache import cache_folder
@@ -238,8 +239,7 @@ def _reason(log: Path) -> str:
     # What a process says last is often only that another one failed.
     telling = [failure for failure in failures if "See root cause above" not in failure] or failures
     said = telling[-1] if telling else " | ".join(filter(None, (line.strip() for line in lines[-3:])))
-    said = said if len(said) <= _LONGEST_FAILURE else f"{said[: _LONGEST_FAILURE - 1]}…"
-    return f": {said} (log: {log})" if said else f"; its log is empty ({log})"
+    return f": {shortened(said, _LONGEST_FAILURE)} (log: {log})" if said else f"; its log is empty ({log})"
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Brief:
-    """What one question says."""
+    """What one question asks."""
 
     task: Task
     prompt: str

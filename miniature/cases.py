@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import Box, ScenePlan
 from strata.miniature.world.language import (
     COLOURS,
     HELD_OUT,
@@ -24,7 +24,7 @@ from strata.miniature.world.language import (
     low_text,
     where,
 )
-from strata.miniature.world.scenes import Box, halves, quarters, random_backdrop
+from strata.miniature.world.scenes import halves, quarters, random_backdrop
 from strata.miniature.world.truth import Areas, scene_plan, scene_text
 
 SIZE = 64

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from strata.hierarchy.plan import Box
 from strata.hierarchy.style import PAPER, RIGHT, RULE, WASH, WRONG, tint
 from strata.hierarchy.typeset import Sheet, measure, resized
-from strata.miniature.world.scenes import Box
 
 _FINER = 2  # pixels drawn per pixel of the layout
 _CARD, _PAD, _GAP, _MARGIN = 208, 8, 14, 28

@@ -7,7 +7,6 @@ plans of two to four regions, and prints for each attribute how often it came ou
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import time
@@ -21,7 +20,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from strata.hierarchy.errors import InputError, StrataError
-from strata.hierarchy.files import write_atomic
+from strata.hierarchy.files import dump_json, write_atomic
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import DEFAULT_ROUTING
 from strata.miniature.cases import CASE_KINDS, SIZE, Case, cases
@@ -43,7 +42,7 @@ ORDER = ("shape", "colour", "surface", ALL, WHOLE, BACKGROUND)
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ScoredPicture:
     """A drawn case, and what the scorer found in it: per question, and in the whole."""
 
     case: Case
@@ -83,7 +82,7 @@ class Drawing:
         return Card(self.image, self.case.prompt, tuple(findings), boxes)
 
 
-def count(drawings: Sequence[Drawing]) -> dict[str, Share]:
+def count(drawings: Sequence[ScoredPicture]) -> dict[str, Share]:
     """The scores of a kind of case, by what was asked."""
     marks = [mark for drawing in drawings for mark in drawing.marks()]
     rows = {name: [ok for asked, ok in marks if asked == name] for name in ORDER}
@@ -145,7 +144,7 @@ class Evaluator:
         images: list[Image.Image] = self.regional(plan, seed=case.seed, **options).images
         return images
 
-    def draw(self, kind: str, n: int, seed: int = 0) -> Iterator[Drawing]:
+    def draw(self, kind: str, n: int, seed: int = 0) -> Iterator[ScoredPicture]:
         """All drawings of a kind, judged."""
         todo = cases(kind, n, seed)
         if todo and todo[0].plan is None:
@@ -156,12 +155,12 @@ class Evaluator:
             for case in todo:
                 yield from self.judge([case] * case.images, self.planned(case))
 
-    def judge(self, drawn: Sequence[Case], images: Sequence[Image.Image]) -> Iterator[Drawing]:
+    def judge(self, drawn: Sequence[Case], images: Sequence[Image.Image]) -> Iterator[ScoredPicture]:
         """Drawings of cases and their pictures."""
         for case, image in zip(drawn, images, strict=True):
             boxes = [*(expected.box for expected in case.expected), None]
             *found, whole = self.scorer.score_batch([image] * len(boxes), boxes)
-            yield Drawing(case, image, tuple(found), whole)
+            yield ScoredPicture(case, image, tuple(found), whole)
 
     def seconds_per_image(self, repeats: int = 3) -> float:
         """The median time of drawing one plain picture."""
@@ -255,7 +254,7 @@ def run(args: argparse.Namespace) -> None:
             shown = f"the first {args.grid_count} of " if len(flawed) > args.grid_count else ""
             sheet.append((f"{kind}: {shown}{len(flawed)} flawed of {len(drawings)}", flawed[: args.grid_count]))
     if args.json:
-        write_atomic(args.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+        write_atomic(args.json, dump_json(report))
     if args.grid:
         args.grid.parent.mkdir(parents=True, exist_ok=True)
         sheet_image = draw_grid(sheet).quantize(256, dither=Image.Dither.NONE)

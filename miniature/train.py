@@ -18,7 +18,7 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
-from strata.hierarchy.files import write_atomic
+from strata.hierarchy.files import dump_json, write_atomic
 from strata.miniature.checkpoint import assemble
 from strata.miniature.report import ALL, Evaluator, count
 from strata.miniature.training.autoencoder import train_autoencoder
@@ -35,7 +35,7 @@ def note(out: Path, **facts: Any) -> None:
     path = out / "record.json"
     record = json.loads(path.read_text()) if path.exists() else {}
     record.update(facts)
-    write_atomic(path, json.dumps(record, indent=1) + "\n")
+    write_atomic(path, dump_json(record))
 
 
 def texts(out: Path, t5_steps: int, clip_steps: int, device: str) -> tuple[Any, Any, Any, Any]:

@@ -17,7 +17,7 @@ def count(number: int, noun: str) -> str:
 
 
 def note(text: str) -> None:
-    """Tells something that is no error."""
+    """Prints something that is no error."""
     print(f"strata: note: {text}", file=sys.stderr, flush=True)
 
 
@@ -44,7 +44,7 @@ def write_png(path: str, content: bytes) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """While the context lasts, diffusers and transformers tell errors only, and progress only to a terminal."""
+    """While the context lasts, diffusers and transformers log errors only, and progress only to a terminal."""
     from transformers.utils import logging as transformers_logging
 
     transformers_before = transformers_logging.get_verbosity()

@@ -366,7 +366,7 @@ def _threads(settings: RunSettings) -> Iterator[None]:
 
 @contextmanager
 def _out_of_memory() -> Iterator[None]:
-    """Turns running out of memory into a `SettingError` that says what to try."""
+    """Turns running out of memory into a `SettingError` with what to try."""
     import torch
 
     try:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from strata.hierarchy.errors import InputError, SettingError
+from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.program import compile_program
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import MINIATURE, ModelSource, check_offload, choose_device, choose_dtype, locate
 from strata.record import Record, RunSettings, TextSwap, now, versions
 from strata.settings import DrawSettings
-from strata.source import Source, check_attachments, decode_picture, portable, read_file, safe_name
+from strata.source import Source, check_attachments, decode_picture, portable, safe_name
 
 STEPS, MINIATURE_STEPS = 28, 20
 
@@ -159,7 +160,7 @@ def _input_picture(field: str, given: DrawSettings, source: Source, files: dict[
         return kept
     suffix = Path(path).suffix
     name = f"inputs/{field}." + (safe_name(suffix.lower()) if suffix else "png")
-    files[name] = read_file(path)
+    files[name] = read_bytes(path)
     return name
 
 
@@ -170,7 +171,7 @@ def _check_negative_prompt(plan: ScenePlan, settings: DrawSettings, given: DrawS
         return
     scale = settings.true_cfg
     if plan.negative_prompt is not None and (scale is None or scale <= 1):
-        message = "is heard only with <true_cfg> above 1, for example <true_cfg> 4 (which doubles the time)"
+        message = "takes effect only with <true_cfg> above 1, for example <true_cfg> 4 (which doubles the time)"
         raise SettingError(str(plan.error(("negative_prompt",), message)))
     if plan.negative_prompt is None and given.true_cfg is not None:
         raise SettingError(f"<true_cfg> {given.true_cfg:g}: needs a negative_prompt in the plan")

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from strata.hierarchy.errors import InputError, SettingError
+from strata.hierarchy.errors import InputError, SettingError, first_line
 from strata.hierarchy.files import quote
 from strata.injection.facts import ModelFacts
 from strata.injection.families import FLUX_DEV, facts_of_folder, family_of_folder
@@ -44,7 +44,7 @@ class ModelSource:
         try:
             return None if folder is None else facts_of_folder(folder)
         except InputError:
-            return None  # loading will tell what is wrong
+            return None  # loading raises the error
 
     @property
     def facts_or_flux(self) -> ModelFacts:
@@ -57,7 +57,7 @@ class ModelSource:
 
 
 def locate(name: str) -> ModelSource:
-    """Tells what `name` is: `miniature`, a folder in the diffusers format, or a hub id (OWNER/NAME).
+    """What `name` is: `miniature`, a folder in the diffusers format, or a hub id (OWNER/NAME).
 
     Raises:
         InputError: none of them, or a folder without a FLUX pipeline.
@@ -116,7 +116,7 @@ def load_pipeline(source: ModelSource, dtype: str, device: str, offload: bool = 
     With `offload` each of its models is there only while it is at work, which takes less memory.
 
     Raises:
-        InputError: it cannot be had or read; says what to do.
+        InputError: it cannot be had or read; with a hint.
     """
     import torch
 
@@ -138,7 +138,7 @@ def load_pipeline(source: ModelSource, dtype: str, device: str, offload: bool = 
         raise
     except Exception as error:  # what libraries raise for damaged or missing files is of many types
         logger.debug("loading %s failed", source.name, exc_info=True)
-        reason = _hub_reason(error) if source.kind == "hub" else f"cannot be loaded: {_first_line(error)}"
+        reason = _hub_reason(error) if source.kind == "hub" else f"cannot be loaded: {first_line(error)}"
         raise SettingError(f"model {quote(source.name)}: {reason}") from error
     if offload:
         pipe.enable_model_cpu_offload(device=device)
@@ -164,7 +164,7 @@ def _hub_reason(error: BaseException) -> str:
             "no such folder here, and the hub cannot be reached; check the network"
             f" (HTTPS_PROXY, HF_ENDPOINT), {elsewhere}"
         )
-    return f"cannot be loaded from the hub: {_first_line(error)}"
+    return f"cannot be loaded from the hub: {first_line(error)}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -173,8 +173,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         seen.add(id(error))
         error = error.__cause__ or error.__context__
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

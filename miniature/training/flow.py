@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from strata.miniature.model.text import MAX_LENGTH
 from strata.miniature.model.transformer import new_transformer
 from strata.miniature.training.data import Data
-from strata.miniature.training.loop import Schedule, Score, Trainer, muon, train
+from strata.miniature.training.loop import LearningRate, Score, Trainer, muon, train
 
 
 class ExplicitAttention:
@@ -139,7 +139,7 @@ def train_flow(
         (loss + 0.15 * max(0.0, 1 - progress / 0.7) * auxiliary).backward()
         return len(clean), {"loss": loss.detach(), "auxiliary loss": auxiliary.detach()}
 
-    schedule = Schedule(warm_up=150, decay=0.35)
+    schedule = LearningRate(warm_up=150, decay=0.35)
     train(trainer, learn, out, "flow", schedule, samples=samples, score=score, score_every=score_every)
     return trainer.weights
 
@@ -183,5 +183,5 @@ def distil_guidance(
         loss.backward()
         return n, {"loss": loss.detach()}
 
-    train(trainer, learn, out, "guidance", Schedule(warm_up=20, decay=0.35), samples=samples)
+    train(trainer, learn, out, "guidance", LearningRate(warm_up=20, decay=0.35), samples=samples)
     return trainer.weights

@@ -43,7 +43,7 @@ Score = Callable[[dict[str, Tensor]], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class LearningRate:
     """The factor of the learning rates: linear warm-up, then flat, then down to `floor` over the run's last part."""
 
     warm_up: int
@@ -246,7 +246,7 @@ def train(
     learn: Learn,
     out: Path,
     stage: str,
-    schedule: Schedule,
+    schedule: LearningRate,
     *,
     samples: int | None = None,
     seconds: float | None = None,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from strata.miniature.training.loop import Schedule, Trainer, adamw, train
+from strata.miniature.training.loop import LearningRate, Trainer, adamw, train
 from strata.miniature.world.scorer import IGNORED, WEIGHTS, Scorer, ScorerNet
 from strata.miniature.world.views import accuracy, random_views
 
@@ -74,7 +74,7 @@ def train_scorer(
         loss.backward()
         return len(views), {"loss": loss.detach()}
 
-    train(trainer, learn, run, "scorer", Schedule(warm_up=50), samples=samples, seconds=seconds, log_every=100)
+    train(trainer, learn, run, "scorer", LearningRate(warm_up=50), samples=samples, seconds=seconds, log_every=100)
     before = start_from.facts.get("taught", []) if start_from else []
     spent = round(trainer.seconds if seconds is None else seconds)
     training = {"views": trainer.samples, "steps": trainer.step, "seconds": spent, "seed": seed, "lr": lr}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
 from strata.miniature.model.text import CLIP_WIDTH, MAX_LENGTH, T5_WIDTH, clip_tokenizer, new_clip, new_t5, t5_tokenizer
-from strata.miniature.training.loop import Schedule, Trainer, adamw, train
+from strata.miniature.training.loop import LearningRate, Trainer, adamw, train
 from strata.miniature.world.language import (
     COLOURS,
     PATTERNS,
@@ -35,7 +35,7 @@ from strata.miniature.world.scenes import random_scene
 logger = logging.getLogger(__name__)
 
 BATCH = 64
-SCHEDULE = Schedule(warm_up=50, floor=0.02)
+SCHEDULE = LearningRate(warm_up=50, floor=0.02)
 
 TAGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("shape", SHAPES),
@@ -148,5 +148,5 @@ def train_clip(
     with torch.no_grad():
         ids, held = batch(1000)
         score = float(((head(model(input_ids=ids).pooler_output) > 0) == (held > 0)).float().mean())
-    logger.info("clip: %d steps, %.4f of words told right", steps, score)
+    logger.info("clip: %d steps, %.4f of words found right", steps, score)
     return tokenizer, model.to("cpu").eval().requires_grad_(False), score

@@ -123,7 +123,7 @@ def paint_thing(canvas: Pixels, thing: Thing, cx: int, cy: int, radius: int) -> 
     canvas[y0:y1, x0:x1] = np.clip(under + (fill - under) * alpha + 0.5, 0, 255).astype(np.uint8)
 
 
-def fit(x1: float, y1: float, x2: float, y2: float) -> tuple[int, int, int]:
+def place_in_box(x1: float, y1: float, x2: float, y2: float) -> tuple[int, int, int]:
     """Where an object stands in a box of pixels: centre on a 4-pixel grid and radius, inside with a small margin."""
     cx, cy = 4 * round((x1 + x2) / 8), 4 * round((y1 + y2) / 8)
     room = min(cx - x1, x2 - cx, cy - y1, y2 - cy)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from strata.hierarchy.plan import Box
 from strata.miniature.world.language import COLOURS, HELD_OUT, PATTERNS, SHAPES, SURFACES, TONES, Backdrop, Thing
-from strata.miniature.world.render import Pixels, fit, paint_backdrop, paint_thing
-
-Box = tuple[int, int, int, int]
+from strata.miniature.world.render import Pixels, paint_backdrop, paint_thing, place_in_box
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def scene_in_boxes(
     """One object in the middle of each box, a little smaller than it could be at times."""
     placed = []
     for side, box in boxes:
-        cx, cy, radius = fit(*box)
+        cx, cy, radius = place_in_box(*box)
         placed.append(Placed(random_thing(rng, side, held_out), cx, cy, radius - rng.randint(0, max(1, radius // 6))))
     return Scene(width, height, tuple(placed), random_backdrop(rng))
 

@@ -1,4 +1,4 @@
-"""The scorer: a small CNN that looks at a picture, or a part of one, and says what object and background it holds.
+"""The scorer: a small CNN that looks at a picture, or a part of one, and classifies its object and background.
 
 It judges what the miniature drew. Its truth is the renderer's, and its own accuracy on scenes it never saw, rendered
 and passed through the autoencoder, stands beside its weights: `python -m strata.miniature.training.scorer` trains it.
@@ -19,9 +19,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import dump_json, write_atomic
+from strata.hierarchy.plan import Box
 from strata.miniature.world.language import COLOURS, PATTERNS, SHAPES, SURFACES, TONES, Backdrop, Thing
 from strata.miniature.world.render import Pixels
-from strata.miniature.world.scenes import Box
 from strata.miniature.world.tensors import to_tensor
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights_scorer"
@@ -39,7 +40,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
 }
 OBJECT_HEADS = ("shape", "colour", "surface")
 IGNORED = -100
-"""Label of a head that a view says nothing about."""
+"""Label of a head that a view does not determine."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def view(image: Tensor, box: Box | None = None) -> Tensor:
 
 
 class Scorer:
-    """Says what pictures hold.
+    """Classifies what pictures hold.
 
     Example:
         >>> Scorer.load().score(image, box=(0, 0, 32, 64)).right(Thing("circle", "red", "striped"))
@@ -144,8 +145,7 @@ class Scorer:
         folder.mkdir(parents=True, exist_ok=True)
         state = {n: p.half() if p.is_floating_point() else p for n, p in self.net.state_dict().items()}
         save_file({n: p.contiguous() for n, p in state.items()}, folder / "model.safetensors")
-        text = json.dumps(self.facts, indent=1, ensure_ascii=False) + "\n"
-        (folder / "model.json").write_text(text, encoding="utf-8")
+        write_atomic(folder / "model.json", dump_json(self.facts))
 
     def score(self, image: Image.Image | Pixels, box: Box | None = None) -> Verdict:
         """What one picture holds, or the part of it in `box` (x1, y1, x2, y2 in pixels)."""

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from strata.hierarchy.areas import pixel_mask
-from strata.hierarchy.plan import Region, ScenePlan, Texts
+from strata.hierarchy.plan import Box, Region, ScenePlan, Texts
 from strata.miniature.world.language import (
     NUMBERS,
     Backdrop,
@@ -22,8 +22,7 @@ from strata.miniature.world.language import (
     parse_thing,
     where,
 )
-from strata.miniature.world.render import fit, paint_backdrop, paint_thing
-from strata.miniature.world.scenes import Box
+from strata.miniature.world.render import paint_backdrop, paint_thing, place_in_box
 
 Areas = Sequence[tuple[str, Box]]
 """Side words with their boxes in pixels."""
@@ -31,14 +30,13 @@ Areas = Sequence[tuple[str, Box]]
 
 def region_thing(region: Region) -> Thing:
     """The object a region's texts describe together (full, or high and low)."""
-    return parse_thing(" , ".join(t for t in (region.full, region.high, region.low) if t))
+    return parse_thing(", ".join(text for _, text in region.by_level()))
 
 
 def plan_backdrop(plan: ScenePlan) -> Backdrop:
     """The background that a plan's background texts (else its base prompt) name."""
-    texts = plan.background or Texts()
-    described = [t for t in (texts.full, texts.high, texts.low) if t]
-    found = [parse_backdrop(t) for t in described] or [parse_backdrop(plan.prompt)]
+    texts = [plan.prompt] if plan.background is None else [text for _, text in plan.background.by_level()]
+    found = [parse_backdrop(text) for text in texts]
     return Backdrop(
         pattern=next((b.pattern for b in found if b.pattern), None), tone=next((b.tone for b in found if b.tone), None)
     )
@@ -52,10 +50,9 @@ def render(plan: ScenePlan) -> Image.Image:
     """
     canvas = paint_backdrop(plan.width, plan.height, plan_backdrop(plan))
     for region in plan.regions:
-        mask = pixel_mask(region, plan.width, plan.height, plan.root)
-        ys, xs = np.nonzero(mask)
+        ys, xs = np.nonzero(pixel_mask(region, plan.width, plan.height, plan.root))
         if len(xs):
-            paint_thing(canvas, region_thing(region), *fit(xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
+            paint_thing(canvas, region_thing(region), *place_in_box(xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
     return Image.fromarray(canvas)
 
 

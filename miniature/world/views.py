@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from strata.miniature.world.scenes import Box, Placed, Scene, halves, quarters, random_backdrop, random_scene
+from strata.hierarchy.plan import Box
+from strata.miniature.world.scenes import Placed, Scene, halves, quarters, random_backdrop, random_scene
 from strata.miniature.world.scorer import HEADS, IGNORED, NONE, OBJECT_HEADS, Scorer, view
 from strata.miniature.world.tensors import to_tensor
 

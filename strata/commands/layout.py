@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from strata.console import check_png, quiet, write_png
 from strata.hierarchy.errors import SettingError
+from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_layout
 from strata.injection.program import compile_program
@@ -16,7 +17,7 @@ from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import MINIATURE, ModelSource, locate
 from strata.record import png_bytes
 from strata.settings import ModelName, OutFile, RoutingName, Settings, Steps
-from strata.source import Source, decode_picture, open_source, read_file
+from strata.source import Source, decode_picture, open_source
 
 
 class LayoutSettings(Settings):
@@ -54,7 +55,7 @@ def layout(
             raise SettingError(f"<{name}>: goes with <program>")
     check_png(settings.out)
     image = settings.image
-    picture = decode_picture(read_file(image), image, "RGB") if image is not None else None
+    picture = decode_picture(read_bytes(image), image, "RGB") if image is not None else None
     with open_source(plan) as source:
         write_png(settings.out, png_bytes(draw_layout(source.plan, picture)))
 

@@ -1,6 +1,5 @@
 """`strata probe`: draws a plan or a prompt and records what every block attends to."""
 
-import json
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from strata.commands.runs import StepBar
 from strata.console import note, quiet
 from strata.engine import Engine, Picture, Started, Step
 from strata.hierarchy.errors import InputError, SettingError
+from strata.hierarchy.files import dump_json
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.program import compile_program
 from strata.job import Job, check_canvas, prepare
@@ -35,7 +35,7 @@ RECORDED = Parameter(group=Group("what is recorded", sort_key=1))
 FOLLOWING = Parameter(group=Group("did the regions obey?", sort_key=10))
 
 
-class Recorded(Settings):
+class RecordedSettings(Settings):
     """What of a run is recorded; fields as the arguments of `strata.analysis.recorder.probing`."""
 
     words: Annotated[Words, RECORDED] = ()
@@ -59,7 +59,7 @@ class ProbeSettings(CanvasSettings):
     """denoising steps of the run (default: 28; 20 for the miniature)"""
 
 
-class Following(Settings):
+class FollowingSettings(Settings):
     """Whether and how it is judged if the regions obeyed."""
 
     following: Annotated[bool, FOLLOWING] = False
@@ -87,15 +87,15 @@ def probe(
     ],
     /,
     *,
-    recorded: Recorded = Recorded(),
+    recorded: RecordedSettings = RecordedSettings(),
     settings: ProbeSettings = ProbeSettings(),
     output: ProbeOutput = ProbeOutput(),
-    following: Following = Following(),
+    following: FollowingSettings = FollowingSettings(),
     argv: Argv,
 ) -> None:
     """Draws a plan, or a prompt with the plain pipeline, and records attention.
 
-    Where texts and words act, what each region listens to, by block and step.
+    Where texts and words act, what each region attends to, by block and step.
     The picture is the one that would be drawn without. Writes image.png,
     probe.safetensors, probe.json, figures and a page to browse them
     (probe.html).
@@ -149,10 +149,11 @@ def _prepared(source: str, settings: ProbeSettings, command: str) -> Iterator[Jo
     yield prepare(drawn, Source(slug(source), plan), command=command, plain=True)
 
 
-def _check(job: Job, recorded: Recorded, following: Following) -> None:
+def _check(job: Job, recorded: RecordedSettings, following: FollowingSettings) -> None:
     """What can be wrong with the selections, words and canvas, before the model is loaded."""
     from strata.analysis.labels import check_words
     from strata.analysis.selection import chosen_blocks, chosen_steps
+
     facts = job.model.facts
     chosen_steps(recorded.probed_steps, job.steps)
     texts = {"base": job.plan.prompt}
@@ -173,7 +174,7 @@ def _check(job: Job, recorded: Recorded, following: Following) -> None:
     check_canvas(job.model, job.plan)
 
 
-def _draw(job: Job, recorded: Recorded, folder: RunFolder) -> tuple["Probe", Picture]:
+def _draw(job: Job, recorded: RecordedSettings, folder: RunFolder) -> tuple["Probe", Picture]:
     with quiet(), _open(job) as engine:
         from strata.analysis.recorder import probing
 
@@ -247,19 +248,19 @@ def _open(job: Job) -> Engine:
 def _judge_following(job: Job, found: "Probe", picture: Picture, clip: str | None, folder: RunFolder) -> None:
     """Whether the regions obeyed; by the exact scorer too, where the miniature drew texts of its language."""
     from strata.analysis.following import following
-    from strata.analysis.following_exact import told
+    from strata.analysis.following_exact import named_things
 
     exact = job.model.is_judged_exactly()
     if exact:
         try:
-            told(job.plan)
+            named_things(job.plan)
         except InputError as error:
             note(f"no exact score: {error}")
             exact = False
     with quiet():
         result = following(found, picture.image, job.plan, exact, clip)
     print(f"\ndid the regions obey?\n{result.table()}")
-    folder.write("following.json", json.dumps(result.as_data(), ensure_ascii=False, indent=1) + "\n")
+    folder.write("following.json", dump_json(result.as_data()))
 
 
 def _draw_figures(found: "Probe", picture: Picture, folder: Path) -> None:

@@ -21,7 +21,7 @@ from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import did_you_mean, quote
 from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import ScenePlan
-from strata.hierarchy.restyle import low_texts, matching_styles, restyled
+from strata.hierarchy.restyle import area_names, low_texts, matching_styles, restyled
 from strata.job import Job, prepare
 from strata.layers.ranges import Mask, Percent, compact
 from strata.record import TextSwap, png_bytes
@@ -136,7 +136,7 @@ def _new_texts(asked: Changes, source: str, plan: ScenePlan) -> dict[str, str]:
         if not changes and not asked.low:
             raise SettingError(f"<style_from> {asked.style_from}: its low texts are those of {source}")
     given: dict[str, str] = {}
-    areas = [*(region.name for region in plan.regions), "background", "global"]
+    areas = area_names(plan)
     for item in asked.low:
         name = max((area for area in areas if item.startswith(f"{area}=")), key=len, default=None)
         if name is None:
@@ -163,16 +163,16 @@ def _check_effect(original: Job, changed: Job, changes: Mapping[str, str]) -> No
     facts, plan = original.model.facts_or_flux, changed.plan
     token = facts.token_size
     if "background" in changes and not token_grid(plan, plan.height // token, plan.width // token).background.any():
-        raise InputError("low text of background: the regions cover the whole canvas, so nobody would hear it")
+        raise InputError("low text of background: the regions cover the whole canvas, so nothing would attend to it")
     schedule = original.routing.balanced_for(plan).resolve(*facts.block_counts, original.steps)
     name = original.routing.name
     if "low" not in schedule.levels:
-        hears = ", ".join(schedule.levels)
-        raise SettingError(f"routing {quote(name)}: hears no low texts ({hears} only); choose another with <routing>")
+        used = ", ".join(schedule.levels)
+        raise SettingError(f"routing {quote(name)}: hears no low texts ({used} only); choose another with <routing>")
     for area in changes:
         active: Mask = schedule.strength("low", area).max(axis=1) > 0
         if not active.any():
-            raise InputError(f"low text of {quote(area)}: the routing {quote(name)} lets nobody hear it")
+            raise InputError(f"low text of {quote(area)}: the routing {quote(name)} makes it visible nowhere")
         if changed.swaps and not (active & ~changed.swaps[0].steps.select(original.steps)).any():
             steps = f"steps {compact(active)} of {original.steps}"
             raise SettingError(
@@ -184,9 +184,9 @@ def _check_effect(original: Job, changed: Job, changes: Mapping[str, str]) -> No
 def _note_prompt(plan: ScenePlan, changes: Mapping[str, str]) -> None:
     """Notes where the base prompt, which every area attends to as well, names the old style."""
     before = low_texts(plan)
-    said = _words(plan.prompt)
+    prompt = _words(plan.prompt)
     for area, text in changes.items():
-        kept = [word for word in _words(before.get(area, "")) if word in said and word not in _words(text)]
+        kept = [word for word in _words(before.get(area, "")) if word in prompt and word not in _words(text)]
         if kept:
             named = ", ".join(quote(word) for word in kept)
             note(f"{area}: the prompt names {named} too, and is heard beside the regions' texts")

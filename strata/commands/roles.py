@@ -54,7 +54,7 @@ def roles(*, model: StudySettings = StudySettings(), settings: RolesSettings = R
     scenes, folder = settings.scenes, Path(settings.out)
     if scenes < 2:
         raise SettingError(f"<scenes> {scenes}: intervals need at least 2")
-    setup = study.Setup(
+    setup = study.RolesSetup(
         scenes=scenes,
         images=model.images,
         steps=model.run_steps(),

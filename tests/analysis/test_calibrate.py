@@ -6,17 +6,17 @@ import pytest
 
 from strata.analysis.calibrate import (
     LAYOUTS,
-    Balance,
     Budget,
     Candidate,
     Examiner,
+    LayoutBalance,
+    balance_entries,
     calibrated,
     candidates,
-    halve,
     routing_key,
-    rule,
     scenes,
-    weigh,
+    search_balance,
+    successive_halving,
 )
 from strata.analysis.calibration import report
 from strata.analysis.trials import Journal, Judge
@@ -60,15 +60,15 @@ def test_a_routing_counts_as_the_same_whatever_it_is_called() -> None:
 
 def test_the_rule_joins_numbers_and_sizes_that_agree() -> None:
     rows = [
-        Balance(1, 0.25, 0.2, 1.0, 0.9, 0.9),
-        Balance(1, 0.5, 0.35, 1.0, 0.9, 0.9),
-        Balance(2, 0.25, 0.2, 0.6, 0.9, 0.9),
-        Balance(2, 0.5, 0.2, 0.6, 0.9, 0.9),
-        Balance(4, 0.25, 0.2, 0.6, 0.9, 0.9),
-        Balance(6, 0.17, 0.0, 1.0, 0.9, 0.9),
-        Balance(8, 0.125, 0.0, 1.0, 0.9, 0.9),
+        LayoutBalance(1, 0.25, 0.2, 1.0, 0.9, 0.9),
+        LayoutBalance(1, 0.5, 0.35, 1.0, 0.9, 0.9),
+        LayoutBalance(2, 0.25, 0.2, 0.6, 0.9, 0.9),
+        LayoutBalance(2, 0.5, 0.2, 0.6, 0.9, 0.9),
+        LayoutBalance(4, 0.25, 0.2, 0.6, 0.9, 0.9),
+        LayoutBalance(6, 0.17, 0.0, 1.0, 0.9, 0.9),
+        LayoutBalance(8, 0.125, 0.0, 1.0, 0.9, 0.9),
     ]
-    entries = rule(rows)
+    entries = balance_entries(rows)
     assert entries == [
         {"regions": "1", "base_ratio": 0.2, "steps": "0%-100%", "area": "0%-37.5%"},
         {"regions": "1", "base_ratio": 0.35, "steps": "0%-100%"},
@@ -100,10 +100,10 @@ def test_the_search_prefers_what_draws_better(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl", {})
     examiner = Examiner(load_pipeline(), Judge(), journal, {"num_inference_steps": 12}, 1, told.append)
     deaf = Candidate(high=(0.0, 0.1), low=(0.9, 1.0), isolate=0.0, base_ratio=0.5)
-    ranked = halve(examiner, [deaf, Candidate()], (3,), ((2, True),), 1)
+    ranked = successive_halving(examiner, [deaf, Candidate()], (3,), ((2, True),), 1)
     assert ranked[0][0] == Candidate()
     assert ranked[0][1] > ranked[1][1]
-    balance = weigh(examiner, Candidate(), (2, True), (1, 2), 1)
+    balance = search_balance(examiner, Candidate(), (2, True), (1, 2), 1)
     assert balance.score >= balance.score_as_written
     assert balance.area == 0.5
     mine = calibrated("mine", Candidate(), [balance], "miniature")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from strata.analysis.following import Acting, following
+from strata.analysis.following import Localization, following
 from strata.analysis.probe import Probe
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
@@ -30,16 +30,16 @@ def test_a_map_against_an_area() -> None:
     maps[0, 0], maps[0, 1] = left, ~left
     maps[1, 0] = 1
     maps[1, 0, :, 0] = 4
-    acting = Acting.of(maps, left)
+    acting = Localization.of(maps, left)
     assert acting.iou[0].tolist() == [1.0, 0.0]
     assert acting.leakage[0].tolist() == [0.0, 1.0]
     assert acting.leakage[1, 0] == pytest.approx(12 / (4 * 4 + 8 + 12))
     assert math.isnan(acting.iou[1, 1])
     assert math.isnan(acting.leakage[1, 1])
     assert acting.score == pytest.approx((36 / 60 - 0.5) / 0.5)
-    assert Acting.of(np.ones_like(maps), left).score == pytest.approx(0)
-    assert Acting.of(np.ones_like(maps), np.ones_like(left)).score is None
-    assert Acting.of(np.zeros_like(maps), left).score is None
+    assert Localization.of(np.ones_like(maps), left).score == pytest.approx(0)
+    assert Localization.of(np.ones_like(maps), np.ones_like(left)).score is None
+    assert Localization.of(np.zeros_like(maps), left).score is None
     json.dumps(acting.as_data(), allow_nan=False)
 
 
@@ -87,7 +87,7 @@ def test_a_plain_probe_against_a_plan() -> None:
     both = {**PLAN, "regions": [{**PLAN["regions"][0], "low": "red"}, {**PLAN["regions"][1], "low": "red"}]}
     shared = following(made_probe(regions=False, words=True), plan=ScenePlan.model_validate(both))
     chosen = shared.regions[0].attention["words"]
-    circle = Acting.of(probe.words_to_image[[1]].sum(0), area(LEFT))
+    circle = Localization.of(probe.words_to_image[[1]].sum(0), area(LEFT))
     np.testing.assert_array_equal(chosen.leakage, circle.leakage, "a word that both regions have is neither's")
     assert "texts" not in following(made_probe(regions=False, words=False), plan=plan).regions[0].attention
 

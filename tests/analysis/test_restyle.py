@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from strata.analysis.restyle import WAYS, Setup, compared, edge_similarity, hull, key, main, overlap, result, scenes
+from strata.analysis.restyle import (
+    WAYS,
+    RestyleSetup,
+    compared,
+    edge_similarity,
+    hull,
+    key,
+    main,
+    overlap,
+    result,
+    scenes,
+)
 from strata.analysis.statistics import wilson
 from strata.analysis.trials import Journal, Judge
 from strata.hierarchy.errors import InputError
@@ -75,7 +86,7 @@ def test_wilson() -> None:
 
 
 def test_the_table_says_what_the_journal_holds(tmp_path: Path) -> None:
-    journal, setup = Journal(tmp_path / "journal.jsonl", {}), Setup(starts=(0.0, 30.0))
+    journal, setup = Journal(tmp_path / "journal.jsonl", {}), RestyleSetup(starts=(0.0, 30.0))
     names = ("before", "colour", "surface", "shape", "other", "background", "all", "place", "edges", "other_change")
     for number in range(4):
         for way in WAYS:
@@ -93,10 +104,10 @@ def test_the_table_says_what_the_journal_holds(tmp_path: Path) -> None:
 
 
 def test_starts_that_leave_nothing_are_refused() -> None:
-    assert Setup(steps=20).early(30).sum() == 6
+    assert RestyleSetup(steps=20).early(30).sum() == 6
     for start in (-1, 100, 99):
         with pytest.raises(InputError, match=f"--starts {start}: must be from 0 and leave one of 20 steps"):
-            Setup(steps=20).early(start)
+            RestyleSetup(steps=20).early(start)
 
 
 def test_a_small_study_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

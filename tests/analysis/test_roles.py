@@ -11,7 +11,7 @@ import pytest
 
 from strata.analysis.calibrate import stretch
 from strata.analysis.role_plots import draw_roles
-from strata.analysis.roles import CHANGES, Curve, Intervention, Setup, curves, study, windows
+from strata.analysis.roles import CHANGES, Curve, Intervention, RolesSetup, curves, study, windows
 from strata.analysis.statistics import Estimate
 from strata.analysis.trials import Journal, Judge, trials
 from strata.hierarchy.errors import InputError
@@ -20,7 +20,7 @@ from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
 from tests.injection.conftest import make_text_to_image
 
-SETUP = Setup(scenes=2, images=1, steps=2, widths=(2, 1))
+SETUP = RolesSetup(scenes=2, images=1, steps=2, widths=(2, 1))
 BLOCKS = 5
 
 
@@ -29,7 +29,7 @@ def test_windows_reach_both_ends() -> None:
     assert windows(6, 4, 3) == [(0, 3), (2, 5)]
     assert windows(3, 3, 2) == [(0, 2)]
     with pytest.raises(InputError, match="window: 9 blocks: there are only 5"):
-        Setup(widths=(9, None)).interventions(BLOCKS)
+        RolesSetup(widths=(9, None)).interventions(BLOCKS)
 
 
 def test_what_an_intervention_changes() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_canvas, draw_layout, draw_legend
-from strata.hierarchy.typeset import Box, Sheet
+from strata.hierarchy.typeset import Rect, Sheet
 
 MARGIN = 24
 
@@ -66,10 +66,10 @@ def test_canvas_and_legend_stand_alone() -> None:
 
 
 def test_labels_lie_apart_and_on_the_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
-    boxes: list[Box] = []
+    boxes: list[Rect] = []
     draw = Sheet.label
 
-    def kept(self: Sheet, area: Box, *rest: Any) -> None:
+    def kept(self: Sheet, area: Rect, *rest: Any) -> None:
         boxes.append(area)
         draw(self, area, *rest)
 

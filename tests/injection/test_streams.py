@@ -52,7 +52,7 @@ def test_what_is_never_heard_is_said(caplog: pytest.LogCaptureFixture) -> None:
     only_high = "{name: only-high, about: a, rules: [{level: high}]}"
     with caplog.at_level(logging.WARNING):
         assert plan_streams(plan(low="red"), schedule(only_high)) == ()
-    assert "r: nothing of it is heard under the routing only-high" in caplog.text
+    assert "r: none of its texts is visible under the routing only-high" in caplog.text
 
 
 def test_a_rule_for_a_region_that_is_not_there() -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import Region, ScenePlan
-from strata.layers import Routing
 from strata.layers.balance import Balance, Count, mean_area
+from strata.layers.routing import Routing
 
 TEXT = """\
 name: mine

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strata.hierarchy.style import LEVELS
-from strata.layers import Routing, draw_schedule, presets, schedule_table
+from strata.layers.drawing import draw_schedule
+from strata.layers.routing import Routing, presets
+from strata.layers.table import schedule_table
 from strata.layers.views import tick_stride, views
 
 MIXED = """
@@ -94,8 +96,9 @@ rules:
         "  isolated              │          //////",
         "",
         "█ strength 1, ▓ up to 0.75, ▒ up to 0.5, ░ up to 0.25, ·",
-        "silent; / image tokens see only their own regions; blocks",
-        "where every level is silent hear the base prompt only",
+        "hidden; / image tokens attend only to their own regions;",
+        "blocks where every level is hidden attend to the base prompt",
+        "only",
     ]
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from strata.hierarchy.errors import InputError
-from strata.layers import Routing, Schedule, presets
+from strata.layers.routing import Routing, presets
+from strata.layers.schedule import Schedule
 
 FLUX = (19, 38)
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError
-from strata.layers import Balance, Blend, ModelSize, Ramp, Routing, Rule
+from strata.layers.balance import Balance
+from strata.layers.ramp import Ramp
+from strata.layers.routing import Blend, ModelSize, Routing, Rule
 
 FRACTION = st.floats(0, 1)
 

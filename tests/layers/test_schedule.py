@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import LEVELS
-from strata.layers import Blend, Ramp, Routing, Rule
-from strata.layers.ramp import over_steps
+from strata.layers.ramp import Ramp, over_steps
 from strata.layers.ranges import Indices, Percent, compact, runs
+from strata.layers.routing import Blend, Routing, Rule
 
 COUNT = st.integers(1, 64)
 

@@ -8,7 +8,7 @@ import strata.configs
 from strata.hierarchy.areas import pixel_mask
 from strata.hierarchy.plan import Region, ScenePlan, Texts
 from strata.miniature.world.language import COLOURS, PATTERNS, SHAPES, SURFACES, TONES, Backdrop, Thing
-from strata.miniature.world.render import PERIOD, RGB, TONE, Pixels, fit, paint_backdrop, paint_thing
+from strata.miniature.world.render import PERIOD, RGB, TONE, Pixels, paint_backdrop, paint_thing, place_in_box
 from strata.miniature.world.truth import plan_backdrop, region_thing, render
 
 PLANS = sorted((Path(strata.configs.__path__[0]) / "plans").glob("*.yaml"))
@@ -77,7 +77,7 @@ def test_painting_is_deterministic() -> None:
 
 def test_fit_stays_inside() -> None:
     for box in [(0, 0, 32, 64), (32, 0, 64, 32), (8, 0, 56, 33), (5, 7, 29, 31)]:
-        cx, cy, radius = fit(*box)
+        cx, cy, radius = place_in_box(*box)
         assert cx % 4 == cy % 4 == 0
         assert box[0] <= cx - radius
         assert cx + radius <= box[2]

@@ -31,7 +31,7 @@ from strata.miniature.training import data, loop
 from strata.miniature.training.autoencoder import train_autoencoder
 from strata.miniature.training.data import Data, Pool
 from strata.miniature.training.flow import distil_guidance, train_flow
-from strata.miniature.training.loop import Log, Schedule, Trainer, adamw, train, write_whole
+from strata.miniature.training.loop import LearningRate, Log, Trainer, adamw, train, write_whole
 from strata.miniature.training.scorer import train_scorer
 from strata.miniature.training.text import train_clip, train_t5
 
@@ -122,7 +122,7 @@ KILLED = """
 import sys, torch
 from pathlib import Path
 from strata.miniature.training import loop
-from strata.miniature.training.loop import Schedule, Trainer, adamw, train
+from strata.miniature.training.loop import LearningRate, Trainer, adamw, train
 
 loop.SAVE_EVERY = 0.0
 torch.set_num_threads(1)
@@ -136,7 +136,7 @@ def learn(progress):
     loss.backward()
     return 8, {"loss": loss.detach()}
 
-train(trainer, learn, Path(sys.argv[1]), "toy", Schedule(5), samples=8 * 120, log_every=7)
+train(trainer, learn, Path(sys.argv[1]), "toy", LearningRate(5), samples=8 * 120, log_every=7)
 """
 
 
@@ -192,7 +192,9 @@ def test_the_log_and_the_scores(tmp_path: Path) -> None:
         torch.rand(5)  # what a score draws at random is no matter of the training
         return {"right": 0.25}
 
-    train(trainer, learner(trainer), tmp_path, "toy", Schedule(2), samples=7, log_every=2, score=score, score_every=3)
+    train(
+        trainer, learner(trainer), tmp_path, "toy", LearningRate(2), samples=7, log_every=2, score=score, score_every=3
+    )
     assert scored == [3, 6, 7]
     found = rows(tmp_path / "log.csv")
     assert found[0] == ["stage", "step", "samples", "what", "value"]
@@ -208,7 +210,7 @@ def test_the_log_and_the_scores(tmp_path: Path) -> None:
         ["toy", "7", "7", "right"],
     ]
     again = toy(half=True)
-    train(again, learner(again), tmp_path, "toy", Schedule(2), samples=7, score=score)
+    train(again, learner(again), tmp_path, "toy", LearningRate(2), samples=7, score=score)
     assert (again.step, scored) == (7, [3, 6, 7]), "a finished run is not trained further"
     assert rows(tmp_path / "log.csv") == found
 
@@ -226,7 +228,7 @@ def test_a_checkpoint_of_another_seed_or_model_is_refused(tmp_path: Path) -> Non
     toy().save(tmp_path / "toy.pt")
     other = toy(seed=1)
     with pytest.raises(InputError, match=r"toy\.pt: is a checkpoint of another model or seed"):
-        train(other, learner(other), tmp_path, "toy", Schedule(1), samples=1)
+        train(other, learner(other), tmp_path, "toy", LearningRate(1), samples=1)
     wider = Trainer(nn.Sequential(nn.Linear(2, 1)), lambda named: [adamw(named, 0.1)])
     with pytest.raises(InputError, match="another model"):
         wider.load(tmp_path / "toy.pt")
@@ -258,10 +260,10 @@ def test_a_gradient_that_is_not_finite_is_skipped() -> None:
 
 
 def test_the_schedule() -> None:
-    schedule = Schedule(warm_up=10, decay=0.5, floor=0.1)
+    schedule = LearningRate(warm_up=10, decay=0.5, floor=0.1)
     assert [schedule(0, step) for step in (0, 4, 9, 99)] == [0.1, 0.5, 1, 1]
     assert [schedule(p, 99) for p in (0.25, 0.5, 0.75, 1.0)] == pytest.approx([1, 1, 0.5, 0.1])
-    assert Schedule(warm_up=1, power=2)(0.5, 0) == 0.25
+    assert LearningRate(warm_up=1, power=2)(0.5, 0) == 0.25
 
 
 def test_the_whole_recipe_at_tiny_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

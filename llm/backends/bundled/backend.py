@@ -35,7 +35,7 @@ from strata.llm.backends.bundled.checks import (
 from strata.llm.backends.bundled.phrasing import ScenePrompt
 from strata.llm.errors import LlmError
 from strata.llm.places import place_of
-from strata.llm.protocol import Message, Question
+from strata.llm.protocol import Backend, Message, Question
 from strata.llm.wording import Brief, Known
 from strata.miniature.world.language import Backdrop, parse_backdrop, parse_thing
 
@@ -51,7 +51,7 @@ class _Loaded:
     """The tokenizer as llguidance wants it."""
 
 
-class BundledBackend:
+class BundledBackend(Backend):
     """Answers with the bundled planner, on the CPU. Always greedy, so the same question has the same answer.
 
     Args:
@@ -67,15 +67,8 @@ class BundledBackend:
         self._lock = threading.Lock()
 
     def check(self, prompt: str) -> None:
-        """Raises `PlanError` for a prompt outside the language; says what it does not know and what it does."""
+        """Raises `PlanError` for a prompt outside the language; names what it does not know and what it does."""
         check_prompt(prompt)
-
-    def ask(self, question: Question) -> str:
-        """The answer's text. Raises `LlmError`."""
-        answer = self.ask_many([question])[0]
-        if isinstance(answer, LlmError):
-            raise answer
-        return answer
 
     def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The answers, in order, written side by side."""
@@ -233,7 +226,7 @@ _REGION = re.compile(r"Region \d+(?:: [a-z ]+ \[([\d, ]+)\])?(?:: (.*))?")
 
 
 def _scene(prompt: str, layout: Any, looks: Any) -> ScenePrompt:
-    """What the model's answers say that a prompt asks for."""
+    """What a prompt asks for, by the model's answers."""
     sided = names_places(prompt)
     things = []
     for item, look in zip(layout["objects"], looks["objects"], strict=True):

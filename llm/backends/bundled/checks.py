@@ -23,7 +23,7 @@ _MEANT: dict[str, str] = {
     **{"spotted": "dotted", "dots": "dotted", "dot": "dotted", "checked": "checkered", "chequered": "checkered"},
     **{"checks": "checkered", "checkerboard": "checkered", "filled": "solid", "object": "shape", "thing": "shape"},
 }
-"""What a word says of a thing or a background."""
+"""What a word means of a thing or a background."""
 _PLURALS = {f"{word}es" if word == "cross" else f"{word}s": word for word in (*SHAPES, "disc", "disk")}
 _PLURALS |= {f"{word}s": word for word in ("shape", "object", "thing")}
 _OTHER_WORDS = """
@@ -32,12 +32,10 @@ color colour corner create draw drawing each four front generate give half hand 
 make me middle next of on one other over paint part pattern picture please polka right scene see show side surface
 that the there three to top two under underneath upper want we which with would you 2 3 4
 """
-_PLACE_WORDS = frozenset(
-    (
-        *("above", "below", "beneath", "beside", "bottom", "center", "centre", "left", "lower", "middle", "next"),
-        *("over", "right", "side", "top", "under", "underneath", "upper"),
-    )
-)
+_PLACE_WORDS = {
+    *("above", "below", "beneath", "beside", "bottom", "center", "centre", "left", "lower", "middle", "next", "over"),
+    *("right", "side", "top", "under", "underneath", "upper"),
+}
 VOCABULARY: frozenset[str] = frozenset(_OTHER_WORDS.split()) | frozenset(_MEANT) | frozenset(_PLURALS)
 """Every word that the planner knows, lower case; hyphens part words."""
 UNDERSTOOD = (
@@ -77,7 +75,7 @@ class Counted:
 
     words: Counter[str]
     ground: bool
-    """Whether it speaks of a background."""
+    """Whether it mentions a background."""
 
     def of(self, kind: str) -> Counter[str]:
         """Those of one kind: shape, colour, surface, tone."""
@@ -90,7 +88,7 @@ class Counted:
 
 
 def counted(text: str) -> Counted:
-    """Counts the words of a text that say what is seen; "two red circles" counts twice."""
+    """Counts the words of a text that describe what is seen; "two red circles" counts twice."""
     flat = " ".join(_WORD.findall(text.lower().replace("-", " "))) + " "
     flat = _INTRODUCED.sub(" ", flat)
     words: Counter[str] = Counter()
@@ -119,7 +117,7 @@ def named_shapes(text: str) -> list[str]:
 
 
 def names_places(text: str) -> bool:
-    """Whether a text says where anything stands."""
+    """Whether a text names a place."""
     return bool(_PLACE_WORDS & set(_WORD.findall(text.lower())))
 
 
@@ -159,7 +157,7 @@ def refusal(prompt: str) -> str | None:
 
 
 def check_prompt(prompt: str) -> None:
-    """Raises `PlanError` for a prompt outside the language; says what it does not know and what it does."""
+    """Raises `PlanError` for a prompt outside the language; names what it does not know and what it does."""
     if reason := refusal(prompt):
         raise PlanError(prompt, f"{reason}; it understands {UNDERSTOOD}; {CONNECT}")
 
@@ -194,7 +192,7 @@ def lost(prompt: str, contents: Sequence[str], looks: Sequence[tuple[str, str]] 
         prompt: what was asked.
         contents: each object's content, in which shapes are looked for.
         looks: each object's colour and texture; None where they are not known yet. One pattern may be missing where
-            the prompt speaks of a background: it can be the background's.
+            the prompt mentions a background: it can be the background's.
     """
     asked = counted(prompt)
     answered = {"shape": _all(contents)}

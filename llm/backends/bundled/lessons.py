@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from strata.hierarchy.plan import Box
 from strata.llm.answer import Task
 from strata.llm.backends.bundled.answers import Truth, right_answer, settle
-from strata.llm.backends.bundled.phrasing import Draw, ScenePrompt, random_prompt, seen_thing, unseen_thing
+from strata.llm.backends.bundled.phrasing import ScenePrompt, random_prompt
 from strata.llm.backends.bundled.placement import arrange, canvas_form
 from strata.llm.draft import Draft, DraftRegion
 from strata.llm.places import to_grid, to_pixels
 from strata.llm.wording import Brief, Known
 from strata.miniature.world.language import full_text, high_text
-from strata.miniature.world.scenes import Box
 
 CANVASES = ((64, 64), (96, 64), (64, 96), (128, 64), (64, 128), (128, 128), (1024, 1024), (1024, 768), (768, 1024))
 
@@ -28,9 +28,9 @@ class Lesson:
     answer: dict[str, Any]
 
 
-def random_lesson(rng: random.Random, draw: Draw = seen_thing) -> Lesson:
+def random_lesson(rng: random.Random) -> Lesson:
     """One question of any kind; those with a rule to learn come more often than in a mixture of prompts."""
-    scene = random_prompt(rng, draw, rng.choices(("any", "some placed", "related", "alike"), (72, 13, 10, 5))[0])
+    scene = random_prompt(rng, rng.choices(("any", "some placed", "related", "alike"), (72, 13, 10, 5))[0])
     width, height = rng.choice(CANVASES)
     drafted = random_known(rng, scene, width, height) if rng.random() < 0.15 else []
     truth = settle(scene, width, height, drafted)
@@ -85,7 +85,7 @@ class Exercise:
 
 def _exercise(name: str, count: int | None = None) -> Callable[[random.Random], Exercise]:
     def make(rng: random.Random) -> Exercise:
-        scene = random_prompt(rng, unseen_thing, name, count)
+        scene = random_prompt(rng, name, count, held_out=True)
         width, height = rng.choice(CANVASES)
         return Exercise(scene.prompt, width, height, settle(scene, width, height))
 
@@ -94,7 +94,7 @@ def _exercise(name: str, count: int | None = None) -> Callable[[random.Random], 
 
 def _drafted(boxes: bool) -> Callable[[random.Random], Exercise]:
     def make(rng: random.Random) -> Exercise:
-        scene = random_prompt(rng, unseen_thing, rng.choice(("placed", "unplaced", "related")), rng.choice((2, 3)))
+        scene = random_prompt(rng, rng.choice(("placed", "unplaced", "related")), rng.choice((2, 3)), held_out=True)
         width, height = rng.choice(CANVASES)
         pairs = list(zip(scene.things, settle(scene, width, height).places, strict=True))
         rng.shuffle(pairs)

@@ -25,7 +25,7 @@ _PIECE = r""" ?[a-zA-Z]+|[0-9]+(?:,[0-9]+)*|\]?[\[{",:]+(?:[a-z_]+":[\[{",:]*)*[
 ends; single characters."""
 
 
-def compact(answer: dict[str, Any]) -> str:
+def answer_text(answer: dict[str, Any]) -> str:
     """An answer as the model writes it."""
     return json.dumps(answer, separators=(",", ":"))
 
@@ -62,7 +62,7 @@ def new_tokenizer() -> PreTrainedTokenizerFast:
     rng = random.Random("tokenizer")
     lessons = [random_lesson(rng) for _ in range(6000)]
     texts = wrapped().apply_chat_template(chats(lessons), tokenize=False)
-    texts = [text.removeprefix(begin) for text in texts] + [compact(lesson.answer) for lesson in lessons]
+    texts = [text.removeprefix(begin) for text in texts] + [answer_text(lesson.answer) for lesson in lessons]
     trainer = trainers.BpeTrainer(
         vocab_size=PIECES,
         special_tokens=list(SPECIAL),
@@ -98,7 +98,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, lessons: Sequence[Lesson]) -> lis
     """Each lesson's tokens, question and answer, and how many are the question's."""
     asked = tokenizer.apply_chat_template(chats(lessons), tokenize=False)
     questions = tokenizer(asked, add_special_tokens=False).input_ids
-    answers = tokenizer([compact(lesson.answer) for lesson in lessons], add_special_tokens=False).input_ids
+    answers = tokenizer([answer_text(lesson.answer) for lesson in lessons], add_special_tokens=False).input_ids
     end = [tokenizer.eos_token_id]
     return [(question + answer + end, len(question)) for question, answer in zip(questions, answers, strict=True)]
 

@@ -1,15 +1,16 @@
-"""The prompts that the bundled planner is trained on and scored with: scenes, said in many ways."""
+"""The prompts that the bundled planner is trained on and scored with: scenes, worded in many ways."""
 
 from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from strata.llm.backends.bundled.checks import NUMBER_WORDS, refusal
 from strata.llm.backends.bundled.placement import CORNERS, HALVES, arrange
-from strata.miniature.world.language import COLOURS, HELD_OUT, PATTERNS, SHAPES, SIDES, SURFACES, TONES, Backdrop, Thing
+from strata.miniature.world.language import PATTERNS, SIDES, TONES, Backdrop, Thing
+from strata.miniature.world.scenes import random_thing
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class ScenePrompt:
     backdrop: Backdrop
 
 
-_SAID: dict[str, tuple[str, ...]] = {
+_WORDINGS: dict[str, tuple[str, ...]] = {
     "grey": ("grey", "gray"),
     "circle": ("circle",) * 8 + ("disc", "disk"),
     "striped": ("striped",) * 9 + ("stripy",),
@@ -34,16 +35,8 @@ _UPRIGHT = {"top": ("top", "top", "upper"), "bottom": ("bottom", "bottom", "lowe
 _OPENINGS = (
     *("draw", "draw me", "show", "show me", "please draw", "please show me", "paint", "make", "create", "i want"),
     *("i would like", "give me", "generate", "a picture of", "an image of", "a picture with", "an image with"),
-    *(
-        "a scene with",
-        "make a picture of",
-        "draw a picture of",
-        "there is",
-        "there are",
-        "we see",
-        "can you draw",
-        "a drawing of",
-    ),
+    *("a scene with", "make a picture of", "draw a picture of", "there is", "there are", "we see", "can you draw"),
+    "a drawing of",
 )
 _NOUNS = ("shape", "shape", "object", "thing")
 _ABOVE, _BELOW = ("above", "above", "over", "on top of"), ("below", "below", "under", "beneath", "underneath")
@@ -51,20 +44,20 @@ _ON = ("on", "on", "on", "against", "in front of")
 
 
 class _Phrasing:
-    """One way of saying scenes, chosen at random."""
+    """One way of wording scenes, chosen at random."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.articles = rng.random() < 0.9
         self.plain = rng.random() < 0.55
-        """Whether things are said as adjectives before a noun only."""
+        """Whether things are described by adjectives before a noun only."""
         self.backdrop_word = "background" if rng.random() < 0.85 else "backdrop"
 
     def chance(self, p: float) -> bool:
         return self.rng.random() < p
 
-    def said(self, word: str) -> str:
-        return self.rng.choice(_SAID.get(word, (word,)))
+    def wording(self, word: str) -> str:
+        return self.rng.choice(_WORDINGS.get(word, (word,)))
 
     def article(self, text: str) -> str:
         if not self.articles:
@@ -76,8 +69,8 @@ class _Phrasing:
 
     def thing(self, thing: Thing) -> tuple[str, str]:
         """The words for a thing: the noun with what goes before it, and what follows it."""
-        noun = self.said(thing.shape) if thing.shape else self.rng.choice(_NOUNS)
-        colour, surface = thing.colour, thing.surface and self.said(thing.surface)
+        noun = self.wording(thing.shape) if thing.shape else self.rng.choice(_NOUNS)
+        colour, surface = thing.colour, thing.surface and self.wording(thing.surface)
         adjectives = [word for word in (colour, surface) if word]
         if self.chance(0.25):
             adjectives.reverse()
@@ -108,8 +101,8 @@ class _Phrasing:
 
     def group(self, thing: Thing, number: int) -> str:
         """ "two red circles"."""
-        noun = self.said(thing.shape) if thing.shape else self.rng.choice(_NOUNS)
-        adjectives = [word for word in (thing.colour, thing.surface and self.said(thing.surface)) if word]
+        noun = self.wording(thing.shape) if thing.shape else self.rng.choice(_NOUNS)
+        adjectives = [word for word in (thing.colour, thing.surface and self.wording(thing.surface)) if word]
         if self.chance(0.25):
             adjectives.reverse()
         word = next(w for w, n in NUMBER_WORDS.items() if n == number)
@@ -204,7 +197,7 @@ class _Phrasing:
 
     def ground(self, backdrop: Backdrop) -> tuple[str, str]:
         """The background's words, to go before the things or after them."""
-        words = [self.said(word) for word in (backdrop.pattern, backdrop.tone) if word]
+        words = [self.wording(word) for word in (backdrop.pattern, backdrop.tone) if word]
         if self.chance(0.15):
             words.reverse()
         text = (self.rng.choice((", ", " and ")) if self.chance(0.1) else " ").join(words)
@@ -247,22 +240,6 @@ def _attached(head: str, tail: str) -> str:
     return f"{head}{tail}" if tail.startswith(",") or not tail else f"{head} {tail}"
 
 
-Draw = Callable[[random.Random], Thing]
-
-
-def seen_thing(rng: random.Random) -> Thing:
-    """A thing of a combination that training may see."""
-    while True:
-        thing = Thing(rng.choice(SHAPES), rng.choice(COLOURS), rng.choice(SURFACES))
-        if thing.combination not in HELD_OUT:
-            return thing
-
-
-def unseen_thing(rng: random.Random) -> Thing:
-    """A thing of a combination kept out of training."""
-    return Thing(*rng.choice(sorted(HELD_OUT)))
-
-
 def partly(thing: Thing, rng: random.Random) -> Thing:
     """The thing with one or two of its attributes left out."""
     keep = rng.choice([("shape",), ("shape", "colour"), ("shape", "surface"), ("colour",), ("colour", "surface")])
@@ -301,26 +278,26 @@ things alike and counted; attributes left out; a mixture."""
 
 
 def random_prompt(
-    rng: random.Random, draw: Draw = seen_thing, kind: str = "any", count: int | None = None
+    rng: random.Random, kind: str = "any", count: int | None = None, held_out: bool = False
 ) -> ScenePrompt:
-    """A scene said in a random way.
+    """A scene worded in a random way.
 
     Args:
         rng: the source of chance.
-        draw: where the things come from.
         kind: one of `PROMPT_KINDS`.
         count: how many things; chosen where None.
+        held_out: things of combinations kept out of training, else of the others.
 
     Prompts that read as if they named an object twice, or put two in one place, are not part of the language.
     """
     while True:
-        scene = _random_prompt(rng, draw, kind, count)
+        scene = _random_prompt(rng, kind, count, held_out)
         places = [arrange([thing.side for thing in scene.things], form) for form in ("tall", "wide", "even")]
         if refusal(scene.prompt) is None and all(len({p.box for p in way}) == len(way) for way in places):
             return scene
 
 
-def _random_prompt(rng: random.Random, draw: Draw, kind: str, count: int | None) -> ScenePrompt:
+def _random_prompt(rng: random.Random, kind: str, count: int | None, held_out: bool) -> ScenePrompt:
     if kind == "any":
         kind = rng.choices(PROMPT_KINDS[:-1], (38, 17, 13, 8, 8, 16))[0]
     if count is None:
@@ -329,7 +306,7 @@ def _random_prompt(rng: random.Random, draw: Draw, kind: str, count: int | None)
         count = 2
     elif kind in ("alike", "some placed"):
         count = max(2, count)
-    things = [draw(rng) for _ in range(count)]
+    things = [random_thing(rng, held_out=held_out) for _ in range(count)]
     sides: list[str | None] = [None] * count
     if kind == "placed" or (kind == "partly told" and rng.random() < 0.6):
         sides = _named_sides(rng, count)

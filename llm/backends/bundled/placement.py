@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from strata.miniature.world.scenes import Box
+from strata.hierarchy.plan import Box
 
 MOST_THINGS = 4
 _BOXES: dict[str, Box] = {

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from strata.hierarchy.errors import StrataError
-from strata.hierarchy.files import write_atomic
+from strata.hierarchy.files import dump_json, write_atomic
 from strata.llm.backends.bundled import WEIGHTS
 from strata.llm.backends.bundled.answers import truth_matches
 from strata.llm.backends.bundled.backend import BundledBackend
@@ -93,7 +92,7 @@ def main(argv: list[str] | None = None) -> None:
                 tqdm.write(f"      {line}")
         report["kinds"][kind] = {"title": EXERCISES[kind][0], **score.as_data(), "refused": refused}
     if args.json:
-        write_atomic(args.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+        write_atomic(args.json, dump_json(report))
 
 
 def seconds_per_plan(backend: BundledBackend, count: int = 10) -> float:

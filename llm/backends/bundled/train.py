@@ -20,7 +20,7 @@ from strata.llm.backends.bundled.backend import BundledBackend
 from strata.llm.backends.bundled.lessons import exercises, random_lesson
 from strata.llm.backends.bundled.model import encode, new_model, new_tokenizer, save_planner
 from strata.llm.backends.bundled.report import flaws
-from strata.miniature.training.loop import Schedule, Trainer, muon, train, write_whole_folder
+from strata.miniature.training.loop import LearningRate, Trainer, muon, train, write_whole_folder
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def train_planner(
         learn,
         out,
         "planner",
-        Schedule(warm_up=100, decay=0.35),
+        LearningRate(warm_up=100, decay=0.35),
         samples=samples,
         log_every=25,
         score=score,
