@@ -1,5 +1,6 @@
 """The library alone draws plans; what only a part needs is in an extra, and its absence is one clear line."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,16 +38,17 @@ assert main(["plan", "a red circle"]) == 2
 """
 
 
-def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", BLOCK + code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+def run(code: str, cache: Path) -> subprocess.CompletedProcess[str]:
+    command, environment = [sys.executable, "-c", BLOCK + code], os.environ | {"STRATA_CACHE": str(cache)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
 
 
-def test_plans_are_drawn_without_any_extra() -> None:
-    done = run(DRAW)
+def test_plans_are_drawn_without_any_extra(tmp_path: Path) -> None:
+    done = run(DRAW, tmp_path)
     assert done.stdout.strip() == "drawn", done.stderr
 
 
 def test_commands_without_any_extra(tmp_path: Path) -> None:
-    done = run(f"OUT = {str(tmp_path / 'layout.png')!r}\n{COMMANDS}")
+    done = run(f"OUT = {str(tmp_path / 'layout.png')!r}\n{COMMANDS}", tmp_path / "cache")
     assert done.returncode == 0, done.stderr
     assert "strata-prompting[miniature]" in done.stderr
