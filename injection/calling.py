@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -91,11 +92,12 @@ class ClassicPipeline:
     def generator(self, seeds: Sequence[int | None]) -> Any:
         """Generators of the noise, one a plan; None where it is random."""
         for seed in seeds:
-            if seed is not None and (type(seed) is not int or not 0 <= seed <= _MOST_SEED):
+            whole = isinstance(seed, Integral) and not isinstance(seed, bool)
+            if seed is not None and (not whole or not 0 <= seed <= _MOST_SEED):
                 raise InputError(f"seed: {seed!r}: must be a whole number from 0 to {_MOST_SEED}, or None")
         if all(seed is None for seed in seeds):
             return None
         found = [torch.Generator("cpu") for _ in seeds]
         for generator, seed in zip(found, seeds, strict=True):
-            generator.manual_seed(seed) if seed is not None else generator.seed()
+            generator.manual_seed(int(seed)) if seed is not None else generator.seed()
         return found[0] if len(found) == 1 else found

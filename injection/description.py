@@ -43,7 +43,7 @@ def cost_of(program: Program, method: Method, count: Callable[[str], int], base_
         base_length: tokens of the base prompt, as the model gets it.
     """
     family = next(family for family in families() if family.name == program.facts.family)
-    texts = {stream.text: torch.empty(1, count(stream.text), 0) for stream in program.streams}
+    texts = {stream.text: torch.empty(1, _tokens(program, stream, count), 0) for stream in program.streams}
     run = method.start(Drawing(family, [program], texts, lambda: program.steps, lambda rows, cols, steps: [program]))
     if not isinstance(run, RegionalRun):
         return None
@@ -74,20 +74,21 @@ def _length(spans: Spans) -> int:
 def describe(program: Program, method: Method, count: Callable[[str], int], base_length: int) -> list[str]:
     """A program in lines; arguments as of `cost_of`."""
     schedule, plan, grid = program.schedule, program.plan, program.grid
-    routed = sum(program.routed(step) for step in range(program.steps))
+    routed = [step for step in range(program.steps) if program.routed(step)]
+    ratios = schedule.base_ratio[routed]
+    of_them = f"{len(routed)} of them routed" + (f", base ratio {_span(ratios)} in those" if routed else "")
     lines = [
         f"{plan.width}x{plan.height} pixels, {grid.rows}x{grid.cols} image tokens; {program.facts}",
-        f"routing {program.routing.name}, method {method.name}, {program.steps} steps, {routed} of them routed",
+        f"routing {program.routing.name}, method {method.name}, {program.steps} steps, {of_them}",
         "",
     ]
     rows = [("text", "tokens", "image tokens", "visible in blocks", "at steps", "strength")]
-    rows.append(("base", str(base_length), str(grid.rows * grid.cols), "all", "all", "1"))
+    rows.append(("base", str(base_length), str(grid.rows * grid.cols), "all", "all", "base ratio"))
     for name, stream in zip(program.stream_names, program.streams, strict=True):
         blocks = _blocks(stream.weight, schedule.double_blocks)
         steps = compact(_any(stream.weight, 1))
-        low, high = stream.weight[stream.weight > 0].min(), stream.weight.max()
-        strength = f"{high:.2g}" if low == high else f"{low:.2g} to {high:.2g}"
-        rows.append((name, str(count(stream.text)), str(_area(program, stream)), blocks, steps, strength))
+        strength = _span(stream.weight[stream.weight > 0])
+        rows.append((name, str(_tokens(program, stream, count)), str(_area(program, stream)), blocks, steps, strength))
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     atoms = grid.atoms()
@@ -102,6 +103,16 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
         tokens, attention = f"{cost.tokens:.2f}", f"{cost.attention:.2f}"
         lines += ["", f"cost of the run: {tokens} × the plain model's tokens, {attention} × its attention"]
     return lines
+
+
+def _span(values: NDArray[Any]) -> str:
+    low, high = f"{values.min():.2g}", f"{values.max():.2g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _tokens(program: Program, stream: Stream, count: Callable[[str], int]) -> int:
+    """Text tokens of a stream; a routing may keep their padding."""
+    return program.facts.text_length if program.routing.pad == "full" else count(stream.text)
 
 
 def _any(values_TB: NDArray[Any], axis: int) -> Mask:

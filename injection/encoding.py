@@ -34,23 +34,27 @@ class EncodedPlan:
 
     Attributes:
         family: of the model that they are for.
-        prompt: the base prompt.
+        said: what was encoded beside the streams' texts: prompt, prompt_2, negative_prompt, negative_prompt_2 (None:
+            none was asked for) and pad (the routing's).
         inputs: the base prompt, and the negative one where there is one, as the pipeline's call takes them: tensors of
             one row each.
         texts: the embedding `[1, L, C]` of each of the streams' texts.
     """
 
     family: str
-    prompt: str
+    said: Mapping[str, str | None]
     inputs: Mapping[str, Tensor]
     texts: Mapping[str, Tensor]
+
+    def __repr__(self) -> str:
+        return f"EncodedPlan({self.family}, {self.said.get('prompt')!r}, {len(self.texts)} texts)"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a `.safetensors` file, whole or not at all. Raises `InputError`."""
         tensors = {f"input:{name}": value for name, value in self.inputs.items()}
         tensors |= {f"text:{n}": value for n, value in enumerate(self.texts.values())}
         plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        facts = {"family": self.family, "prompt": self.prompt, "texts": list(self.texts)}
+        facts = {"family": self.family, "said": dict(self.said), "texts": list(self.texts)}
         write_atomic(path, save(plain, {"strata": json.dumps(facts)}))
 
     @classmethod
@@ -62,18 +66,22 @@ class EncodedPlan:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             inputs = {name.removeprefix("input:"): t for name, t in tensors.items() if name.startswith("input:")}
             texts = {str(text): tensors[f"text:{n}"] for n, text in enumerate(facts["texts"])}
-            return cls(str(facts["family"]), str(facts["prompt"]), inputs, texts)
+            said = {str(name): None if text is None else str(text) for name, text in facts["said"].items()}
+            return cls(str(facts["family"]), said, inputs, texts)
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
         except (SafetensorError, ValueError, LookupError, TypeError) as error:
             raise InputError(f"{path}: holds no encoded plan, or is damaged: {error}") from error
 
-    def check(self, family: str, prompt: str, texts: Iterable[str]) -> None:
+    def check(self, family: str, said: Mapping[str, str | None], texts: Iterable[str]) -> None:
         """Raise `InputError` unless it holds these texts for this family."""
         if self.family != family:
             raise InputError(f"encoded: is for the family {quote(self.family)}, the pipeline's is {quote(family)}")
-        if self.prompt != prompt:
-            raise InputError(f"encoded: is of the prompt {quote(self.prompt)}, the plan's is {quote(prompt)}")
+        for name, text in said.items():
+            own = self.said.get(name)
+            if own != text:
+                had, needed = (("none" if value is None else quote(value)) for value in (own, text))
+                raise InputError(f"encoded: is of {name} {had}, what is drawn has {needed}; encode the plan anew")
         for text in texts:
             if text not in self.texts:
                 raise InputError(f"encoded: lacks the text {quote(text)}; encode the plan anew, with this routing")

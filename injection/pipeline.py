@@ -26,7 +26,8 @@ from strata.injection.streams import TextOverride
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.layers.schedule import Schedule
 
-_EMBEDS = ("prompt_embeds", "pooled_prompt_embeds", "prompt_attention_mask")
+_OWN = ("prompt_embeds", "pooled_prompt_embeds", "prompt_attention_mask")
+_EMBEDS = (*_OWN, *(f"negative_{name}" for name in _OWN))
 
 
 class RegionalPipeline:
@@ -130,6 +131,7 @@ class RegionalPipeline:
 
     def _encode(self, program: Program, options: Mapping[str, Any]) -> EncodedPlan:
         call, facts, plan = ClassicPipeline(self.pipe), self.facts, program.plan
+        said = self._said(program, options)
         self._texts.check()
         longest = call.text_length(facts, options)
         scale = (options.get("joint_attention_kwargs") or {}).get("scale")
@@ -140,13 +142,27 @@ class RegionalPipeline:
         inputs: dict[str, Tensor] = {}
         if not given:
             inputs |= self._texts.prompt(plan.prompt, options.get("prompt_2"), longest, scale)
-        negative = plan.negative_prompt if plan.negative_prompt is not None else options.get("negative_prompt")
-        if call.guided(facts, {**options, "negative_prompt": negative}):
-            encoded = self._texts.prompt(negative or "", options.get("negative_prompt_2"), longest, scale)
+        if (negative := said["negative_prompt"]) is not None:
+            encoded = self._texts.prompt(negative, said["negative_prompt_2"], longest, scale)
             inputs |= self.family.negative_inputs(encoded)
         padded = program.routing.pad == "full"
         texts = {s.text: self._texts.stream(s.text, longest, padded, scale) for s in program.streams}
-        return EncodedPlan(self.family.name, plan.prompt, inputs, texts)
+        return EncodedPlan(self.family.name, said, inputs, texts)
+
+    def _said(self, program: Program, options: Mapping[str, Any]) -> dict[str, str | None]:
+        """What is to be encoded beside the streams' texts; see `EncodedPlan`."""
+        plan = program.plan
+        negative = plan.negative_prompt if plan.negative_prompt is not None else options.get("negative_prompt")
+        guided = ClassicPipeline(self.pipe).guided(self.facts, {**options, "negative_prompt": negative})
+        if options.get("negative_prompt_embeds") is not None:
+            guided = False  # given by the caller
+        return {
+            "prompt": plan.prompt,
+            "prompt_2": options.get("prompt_2"),
+            "negative_prompt": (negative or "") if guided else None,
+            "negative_prompt_2": options.get("negative_prompt_2") if guided else None,
+            "pad": program.routing.pad,
+        }
 
     def __call__(
         self,
@@ -184,9 +200,12 @@ class RegionalPipeline:
         if encoded is None:
             found = [self._encode(program, options) for program in programs]
         else:
-            found = [each for each in _one_each("encoded", encoded, plans) if each is not None]
+            found = _one_each("encoded", encoded, plans)
             for program, each in zip(programs, found, strict=True):
-                each.check(self.family.name, program.plan.prompt, (stream.text for stream in program.streams))
+                if not isinstance(each, EncodedPlan):
+                    raise InputError(f"encoded: {each!r}: must be an EncodedPlan; EncodedPlan.load(path) reads one")
+                said = self._said(program, options)
+                each.check(self.family.name, said, (stream.text for stream in program.streams))
         inputs = self._inputs(call, programs, found, options)
         if generator is not None:
             inputs["generator"] = generator
@@ -224,7 +243,7 @@ class RegionalPipeline:
     ) -> dict[str, Any]:
         """Keyword arguments of the pipeline's call."""
         inputs = {name: value for name, value in options.items() if name not in _FROM_TEXTS}
-        plan, images = programs[0].plan, options.get("num_images_per_prompt", 1)
+        plan, images = programs[0].plan, options.get("num_images_per_prompt") or 1
         inputs |= {"width": plan.width, "height": plan.height}
         inputs["max_sequence_length"] = call.text_length(self.facts, options)
         device = getattr(self.pipe, "_execution_device", torch.device("cpu"))
@@ -241,6 +260,9 @@ class RegionalPipeline:
             rows = rows.to(dtype) if rows.is_floating_point() and encoded_elsewhere(self.pipe, self.family) else rows
             repeats = len(programs) * images // len(rows)
             inputs[name] = rows if repeats == 1 else rows.repeat_interleave(repeats, dim=0)
+        embeds: Tensor = inputs["prompt_embeds"]
+        if inputs.get("negative_prompt_embeds") is embeds:  # by which unconditional calls are known
+            inputs["negative_prompt_embeds"] = embeds.clone()
         return inputs
 
 
@@ -254,11 +276,11 @@ def encoded_elsewhere(pipe: Any, family: Any) -> bool:
 
 def _one_each(name: str, value: Any, plans: Sequence[ScenePlan]) -> list[Any]:
     """One value a plan."""
-    if len(plans) == 1 and (value is None or not isinstance(value, Sequence)):
+    if len(plans) == 1 and (value is None or not isinstance(value, list | tuple)):
         return [value]
     if value is None:
         return [None] * len(plans)
-    if not isinstance(value, Sequence) or len(value) != len(plans):
+    if not isinstance(value, list | tuple) or len(value) != len(plans):
         raise InputError(f"{name}: {value!r}: must be a list, one a plan, for {len(plans)} plans")
     return list(value)
 
@@ -277,5 +299,5 @@ def _check_batch(programs: Sequence[Program], alike: bool, options: Mapping[str,
     negative = {program.plan.negative_prompt is None for program in programs}
     if len(negative) > 1:
         raise InputError("plan: negative_prompt: all plans of one call must have one, or none")
-    if options.get("num_images_per_prompt", 1) != 1:
+    if (options.get("num_images_per_prompt") or 1) != 1:
         raise InputError("num_images_per_prompt: is for one plan; give the plan several times")

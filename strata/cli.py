@@ -59,12 +59,19 @@ examples:
 """
 
 
+NARROWEST = 20
+"""Columns of a terminal at least, whatever COLUMNS says."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0, 2 for bad input, 130 when interrupted, 141 for a closed pipe."""
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
+        if os.environ.get("COLUMNS", "").isdigit():  # help cannot be set in a few columns
+            os.environ["COLUMNS"] = str(max(NARROWEST, int(os.environ["COLUMNS"])))
         code = _run(argv)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except StrataError as error:
         message = " ".join(str(error).split())

@@ -97,6 +97,7 @@ class Engine:
         self._model, self._device, self._dtype, self._offload = job.model, job.device, job.dtype, job.given.offload
         self._regional: RegionalPipeline | None = None
         self._cancel = threading.Event()
+        self._drawing = False
         self.check(job)
 
     @classmethod
@@ -118,7 +119,8 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the model."""
+        """Ends what is being drawn after the current step, and lets go of the model."""
+        self._cancel.set()
         self.pipe = self._regional = None
 
     def cancel(self) -> None:
@@ -199,22 +201,37 @@ class Engine:
         Raises:
             StrataError: the job does not fit the model, or there is too little memory.
         """
+        self._check_free(job)
         self._cancel.clear()
+        return self._draw(job, count)
+
+    def _check_free(self, job: Job) -> None:
+        if self._drawing:
+            raise InputError(f"job {job.name}: the engine is drawing another one; let that end, or open another engine")
+
+    def _draw(self, job: Job, count: int) -> Iterator[Event]:
+        self._check_free(job)
         settings, program, call = self._ready(job)
-        yield Started(settings, None if program is None else program.schedule)
-        for index in range(count):
-            if self._cancel.is_set():
-                return
-            own = settings.model_copy(update={"seed": settings.seed + index})
-            begin = time.perf_counter()
-            with _out_of_memory():
-                image = yield from self._steps(partial(call, seed=own.seed), index, own, job)
-            if image is None:
-                return
-            yield Picture(index, image, own.seed, time.perf_counter() - begin, job.record(own))
+        self._drawing = True
+        try:
+            yield Started(settings, None if program is None else program.schedule)
+            for index in range(count):
+                if self._cancel.is_set():
+                    return
+                own = settings.model_copy(update={"seed": settings.seed + index})
+                begin = time.perf_counter()
+                with _out_of_memory():
+                    image = yield from self._steps(partial(call, seed=own.seed), index, own, job)
+                if image is None:
+                    return
+                yield Picture(index, image, own.seed, time.perf_counter() - begin, job.record(own))
+        finally:
+            self._drawing = False
 
     def _ready(self, job: Job) -> tuple[RunSettings, Program | None, Callable[..., Any]]:
         """A job's settings, its program, and the call that draws it, which takes a seed; all of them checked."""
+        if self.pipe is None:
+            raise InputError(f"job {job.name}: the engine is closed; open another")
         if (job.model, job.device, job.dtype) != (self._model, self._device, self._dtype):
             where = f"model {job.model.name} on {job.device} in {job.dtype}"
             raise InputError(f"job {job.name}: is for {where}, not for what is loaded")

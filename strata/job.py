@@ -1,7 +1,7 @@
 """What is to be drawn: settings and a source, read, completed and checked as far as that needs no weights."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +100,7 @@ def prepare(
     check_attachments(files)
     if source.swaps and image is not None:
         raise SettingError(f"{image}: texts that change at a step (<from_step>) do not go with an input picture")
+    check_canvas(model, plan, [name for name in ("width", "height") if getattr(given, name) is not None])
     _check_negative_prompt(plan, settings, given, model)
     steps = settings.steps or (MINIATURE_STEPS if model.kind == "miniature" else STEPS)
     if model.facts is not None and image is None and not plain:
@@ -134,10 +135,11 @@ def prepare(
     )
 
 
-def check_canvas(model: ModelSource, plan: ScenePlan) -> None:
-    """Raises `SettingError` for a canvas that is no multiple of the model's token size, where that is known."""
+def check_canvas(model: ModelSource, plan: ScenePlan, sides: Sequence[str] = ("width", "height")) -> None:
+    """Raises `SettingError` for sides that are no multiple of the model's token size, where that is known."""
     token = model.facts.token_size if model.facts is not None else None
-    for name, side in (("width", plan.width), ("height", plan.height)):
+    for name in sides:
+        side = getattr(plan, name)
         if token is not None and side % token:
             raise SettingError(f"<{name}> {side}: must be a multiple of {token} for model {model.name}")
 

@@ -23,7 +23,7 @@ from strata.source import Source, decode_picture, open_source
 class LayoutSettings(Settings):
     """What is shown of a plan."""
 
-    out: OutFile = "layout.png"
+    out: OutFile | None = None
     """default: layout.png"""
     image: Annotated[str | None, Parameter(metavar="IMG")] = None
     """picture to show under the regions"""
@@ -45,19 +45,21 @@ def layout(
 ) -> None:
     """Draws the regions of a plan as a PNG, with their names and texts; or prints its program."""
     if settings.program:
-        if settings.image is not None:
-            raise SettingError("<image>: not allowed with <program>")
+        for name in ("image", "out"):
+            if getattr(settings, name) is not None:
+                raise SettingError(f"<{name}>: not allowed with <program>")
         with open_source(plan) as source:
             print(*_program_lines(source, settings), sep="\n")
         return
     for name in ("routing", "model", "steps"):
         if getattr(settings, name) is not None:
             raise SettingError(f"<{name}>: goes with <program>")
-    check_png(settings.out)
+    out = settings.out or "layout.png"
+    check_png(out)
     image = settings.image
     picture = decode_picture(read_bytes(image), image, "RGB") if image is not None else None
     with open_source(plan) as source:
-        write_png(settings.out, png_bytes(draw_layout(source.plan, picture)))
+        write_png(out, png_bytes(draw_layout(source.plan, picture)))
 
 
 def _program_lines(source: Source, settings: LayoutSettings) -> list[str]:

@@ -1,5 +1,6 @@
 """The commands that need no model, the help, and the program as a process of its own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -213,7 +214,7 @@ def test_options_are_not_abbreviated_and_the_last_one_counts(strata: Run, here: 
 def test_layout_prints_the_program(strata: Run, here: Path) -> None:
     done = strata("layout", "plan.yaml", "--program", "--routing", "uniform", "--steps", 4)
     assert (done.code, done.err) == (0, "")
-    assert "routing uniform, method regional, 4 steps, 4 of them routed" in done.out
+    assert "routing uniform, method regional, 4 steps, 4 of them routed, base ratio 0.2 in those" in done.out
     row = next(line for line in done.out.splitlines() if line.startswith("left/"))
     assert row.split()[:3] == ["left/high", "3", "12"]
     assert row.endswith("double 0-3, single 0-7  0-3       1")
@@ -221,7 +222,16 @@ def test_layout_prints_the_program(strata: Run, here: Path) -> None:
     assert strata("layout", "plan.yaml", "--program", "--model", "owner/model").out.endswith("is not at hand\n")
     assert not list(here.glob("*.png"))
     assert "--steps: goes with --program" in strata("layout", "plan.yaml", "--steps", 4).err
+    assert "--out: not allowed with --program" in strata("layout", "plan.yaml", "--program", "-o", "x.png").err
     assert "--image: not allowed with --program" in strata("layout", "plan.yaml", "--program", "--image", "x").err
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "7"])
+def test_a_terminal_of_hardly_any_columns(columns: str) -> None:
+    command = [sys.executable, "-m", "strata", "generate", "--help"]
+    environment = os.environ | {"COLUMNS": columns}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_exit_codes_of_the_program(tmp_path: Path) -> None:

@@ -122,6 +122,28 @@ def test_a_caller_who_stops_listening_ends_the_run(job: Job) -> None:
         assert len(pictures(engine, job)) == 1
 
 
+def test_a_cancel_before_the_first_event_counts(job: Job) -> None:
+    with Engine.open(job) as engine:
+        run = engine.draw(job)
+        engine.cancel()
+        assert [type(event) for event in run] == [Started]
+        assert len(pictures(engine, job)) == 1
+
+
+def test_an_engine_draws_one_job_at_a_time_and_none_once_closed(job: Job) -> None:
+    with Engine.open(job) as engine:
+        run = engine.draw(job)
+        next(run)
+        with pytest.raises(InputError, match="is drawing another one"):
+            engine.draw(job)
+        assert isinstance(list(run)[-1], Picture)
+        run = engine.draw(job)
+        next(run)
+    assert list(run) == [], "closing ends what is being drawn"
+    with pytest.raises(InputError, match="the engine is closed"):
+        list(engine.draw(job))
+
+
 def test_two_engines_in_turn(job: Job, here: Path, tiny_folder: Path) -> None:
     with open_source("plan.yaml") as source:
         other = prepare(DrawSettings(model=str(tiny_folder), steps=2, seed=9, routing="uniform"), source)

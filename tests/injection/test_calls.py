@@ -114,9 +114,9 @@ class TestWithoutTextEncoders:
         anchored = RegionalPipeline(self.freed(family), "isolate-first")
         with pytest.raises(InputError, match=r"encoded: lacks the text 'a circle, red, striped'"):
             anchored(plan, seed=1, encoded=encoded, **STEPS)
-        with pytest.raises(InputError, match=r"encoded: is of the prompt"):
+        with pytest.raises(InputError, match=r"encoded: is of prompt 'a red.*', what is drawn has 'a star'"):
             bare(plan.model_copy(update={"prompt": "a star"}), seed=1, encoded=encoded, **STEPS)
-        other = EncodedPlan("other", plan.prompt, encoded.inputs, encoded.texts)
+        other = EncodedPlan("other", encoded.said, encoded.inputs, encoded.texts)
         with pytest.raises(InputError, match=r"encoded: is for the family 'other'"):
             bare(plan, seed=1, encoded=other, **STEPS)
 
@@ -127,6 +127,47 @@ class TestWithoutTextEncoders:
         bare = RegionalPipeline(self.freed("flux"), "uniform")
         found = bare(said, seed=1, encoded=encoded, **options).images
         assert torch.equal(found, regional(said, seed=1, **options).images)
+
+    def test_an_encoded_plan_is_not_drawn_as_another_one(self, plan: ScenePlan) -> None:
+        """What was not encoded cannot be drawn, and nothing that is asked for is passed over."""
+        regional = RegionalPipeline(make_text_to_image()[0], "uniform")
+        said = plan.model_copy(update={"negative_prompt": "checkered"})
+        guided = {"true_cfg_scale": 2.0}
+        plain, negative = regional.encode(plan, **STEPS), regional.encode(said, **STEPS, **guided)
+        cases: list[tuple[ScenePlan, EncodedPlan, dict[str, Any], str]] = [
+            (plan, plain, {"negative_prompt": "dotted", **guided}, "negative_prompt none, what is drawn has 'dotted'"),
+            (said, plain, guided, "negative_prompt none, what is drawn has 'checkered'"),
+            (plan, negative, guided, "negative_prompt 'checkered', what is drawn has none"),
+            (plan, plain, {"prompt_2": "a star"}, "prompt_2 none, what is drawn has 'a star'"),
+        ]
+        for drawn, encoded, options, message in cases:
+            with pytest.raises(InputError, match=message):
+                regional(drawn, seed=1, encoded=encoded, **STEPS, **options)
+        published = RegionalPipeline(regional.pipe, "regional-prompting-flux")
+        with pytest.raises(InputError, match="pad 'none', what is drawn has 'full'"):
+            published(plan, seed=1, encoded=plain, **STEPS)
+        with pytest.raises(InputError, match="encoded: None: must be an EncodedPlan"):
+            regional([plan, plan], seed=[1, 2], encoded=[plain, None], **STEPS)  # type: ignore[list-item]
+        with pytest.raises(InputError, match="must be an EncodedPlan; EncodedPlan"):
+            regional(plan, seed=1, encoded="e.safetensors", **STEPS)  # type: ignore[arg-type]
+        assert repr(plain) == f"EncodedPlan(flux, {plan.prompt!r}, {len(plain.texts)} texts)"
+        chroma = RegionalPipeline(make_chroma()[0], "uniform")
+        unguided = chroma.encode(plan, **STEPS, guidance_scale=1.0)
+        with pytest.raises(InputError, match="negative_prompt none, what is drawn has ''"):
+            RegionalPipeline(self.freed("chroma"), "uniform")(plan, seed=1, encoded=unguided, **STEPS)
+
+    def test_negative_embeddings_of_ones_own(self, plan: ScenePlan) -> None:
+        """They are repeated with the others, and may be the very tensor of the prompt."""
+        pipe, _ = make_text_to_image()
+        embeds, pooled = torch.randn(1, 24, 128), torch.randn(1, 64)
+        own = {"prompt_embeds": embeds, "pooled_prompt_embeds": pooled, "true_cfg_scale": 2.0}
+        same = {"negative_prompt_embeds": embeds, "negative_pooled_prompt_embeds": pooled}
+        other = {"negative_prompt_embeds": embeds.clone(), "negative_pooled_prompt_embeds": pooled}
+        regional = RegionalPipeline(pipe, "uniform")
+        found = [regional(plan, seed=np.int64(3), **own, **each, **STEPS).images for each in (same, other)]
+        assert torch.equal(*found)
+        two = regional(plan, seed=3, num_images_per_prompt=2, **own, **other, **STEPS).images
+        assert two.shape[0] == 2
 
     def test_embeddings_of_ones_own_stand_for_the_prompt(self, plan: ScenePlan) -> None:
         """What FluxPriorRedux gives: longer than a text, and no prompt at all."""
@@ -194,7 +235,7 @@ class TestSeveralPlans:
         for plan in plans:
             found = regional.encode(plan, **options)
             masks = {name: value.bool() if name.endswith("mask") else value for name, value in found.inputs.items()}
-            encoded.append(EncodedPlan(found.family, found.prompt, masks, found.texts))
+            encoded.append(EncodedPlan(found.family, found.said, masks, found.texts))
         images = regional(plans, seed=[1, 2, 3], encoded=encoded, **options).images
         for n, (plan, image) in enumerate(zip(plans, images, strict=True)):
             alone = regional(plan, seed=n + 1, encoded=encoded[n], **options).images[0]

@@ -66,7 +66,7 @@ def test_it_tells_itself_and_its_cost() -> None:
     lines = describe(program, method, words, 10)
     text = "\n".join(lines)
     assert "4x8 image tokens; flux (19 double, 38 single blocks; a token is 16×16 pixels)" in text
-    assert "routing halves, method regional, 4 steps, 4 of them routed" in text
+    assert "routing halves, method regional, 4 steps, 4 of them routed, base ratio 0.2 in those" in text
     row = next(line for line in lines if line.startswith("left/low"))
     assert row.split() == ["left/low", "1", "20", "double", "0-18,", "single", "0-8", "0-1", "0.5"]
     assert "  left and right: 4" in lines
@@ -78,6 +78,13 @@ def test_it_tells_itself_and_its_cost() -> None:
     silent = compile_program(PLAN.model_copy(update={"regions": ()}), ROUTING, FLUX_DEV, 4)
     assert cost_of(silent, method, words, 10) == (1.0, 1.0)
     assert cost_of(silent, method_for(Routing.load("regional-prompting-flux")), words, 10) == (1.0, 1.0)
+
+
+def test_padding_that_a_routing_keeps_is_counted() -> None:
+    routing = Routing.load("regional-prompting-flux")
+    program = compile_program(PLAN, routing, FLUX_DEV, 12)
+    lines = describe(program, method_for(routing), words, 512)
+    assert next(line for line in lines if line.startswith("left/full")).split()[1] == "512"
 
 
 def test_an_isolated_plan_costs_less_attention_than_an_open_one() -> None:
