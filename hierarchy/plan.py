@@ -43,6 +43,8 @@ RESERVED_NAMES = ("base", "background", "global")
 """Names of areas that every plan has, so that no region may take them."""
 LARGEST_SIDE = 8192
 """Longest side of a canvas in pixels."""
+FARTHEST = 10**6
+"""Pixels from the origin at most of a polygon's corner; it may lie off the canvas."""
 
 
 def _only_numbers(value: Any) -> Any:
@@ -211,7 +213,7 @@ class Strength(StrictModel):
 
 
 Box = tuple[Int, Int, Int, Int]
-Coordinate = Annotated[float, Field(ge=-1e6, le=1e6), NUMBER]
+Coordinate = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST), NUMBER]
 Point = tuple[Coordinate, Coordinate]
 
 
@@ -360,20 +362,24 @@ class ScenePlan(FileModel):
         Boxes are rounded to whole pixels but keep at least one; mask files are resized when they are read.
 
         Raises:
-            InputError: a side that is not from 1 to `LARGEST_SIDE`.
+            InputError: a side that is not from 1 to `LARGEST_SIDE`, or a polygon's corner that would then lie further
+                than `FARTHEST` off.
         """
         for name, side in (("width", width), ("height", height)):
             if not isinstance(side, int) or not 1 <= side <= LARGEST_SIDE:
                 raise InputError(f"{name}: {side}: must be a whole number from 1 to {LARGEST_SIDE}")
         x_scale, y_scale = width / self.width, height / self.height
         regions = []
-        for region in self.regions:
+        for index, region in enumerate(self.regions):
             if region.box is not None:
                 x1, x2 = pixel_span(region.box[0] * x_scale, region.box[2] * x_scale, width)
                 y1, y2 = pixel_span(region.box[1] * y_scale, region.box[3] * y_scale, height)
                 region = region.model_copy(update={"box": (x1, y1, x2, y2)})
             elif region.polygon is not None:
                 polygon = tuple((x * x_scale, y * y_scale) for x, y in region.polygon)
+                if max(abs(value) for corner in polygon for value in corner) > FARTHEST:
+                    message = f"has a corner more than {FARTHEST} pixels off at {width}x{height}; move it nearer"
+                    raise self.error(("regions", index, "polygon"), message)
                 region = region.model_copy(update={"polygon": polygon})
             regions.append(region)
         return self.model_copy(update={"width": width, "height": height, "regions": tuple(regions)})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.plan import Description, Region, ScenePlan, Strength
+from strata.hierarchy.plan import FARTHEST, Description, Region, ScenePlan, Strength
 
 from .plans import plans
 
@@ -185,6 +185,12 @@ def test_strength_round_trips(value: Any) -> None:
 
 @given(plans(masks=False), st.integers(1, 300), st.integers(1, 300))
 def test_resizing_keeps_every_box_inside_and_not_empty(plan: ScenePlan, width: int, height: int) -> None:
+    corners = [corner for region in plan.regions for corner in region.polygon or ()]
+    scales = (width / plan.width, height / plan.height)
+    if any(abs(value * scale) > FARTHEST for corner in corners for value, scale in zip(corner, scales, strict=True)):
+        with pytest.raises(InputError, match="has a corner more than 1000000 pixels off"):
+            plan.resized(width, height)
+        return
     resized = ScenePlan.model_validate(plan.resized(width, height).model_dump())  # validates boxes and bounds
     assert (resized.width, resized.height) == (width, height)
     assert resized.descriptions() == plan.descriptions()
