@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,16 +66,35 @@ def adamw(named: Named, lr: float, betas: tuple[float, float] = (0.9, 0.999), we
     return torch.optim.AdamW(list(named.values()), lr=lr, betas=betas, weight_decay=weight_decay)
 
 
-def muon(named: Named, is_matrix: Callable[[str], bool], lr: float, weight_decay: float = 0.0) -> list[Optimizer]:
-    """Muon for the 2-D parameters whose names are chosen, AdamW at half its learning rate for the rest.
+class FlatMuon(torch.optim.Muon):
+    """torch's Muon, which takes matrices alone, also for convolutions' kernels, as [out, in × height × width].
 
-    Muon's step is scaled to the size of AdamW's (Jordan et al. 2024; Liu et al., arXiv 2502.16982).
+    Its step is scaled to the size of AdamW's (Jordan et al. 2024; Liu et al., arXiv 2502.16982).
     """
-    matrices = [name for name, p in named.items() if p.ndim == 2 and is_matrix(name)]
-    rest = {name: p for name, p in named.items() if name not in set(matrices)}
-    chosen = [named[name] for name in matrices]
-    first = torch.optim.Muon(chosen, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
-    return [first, adamw(rest, lr / 2, (0.9, 0.98))]
+
+    def __init__(self, whole: list[Tensor], lr: float, weight_decay: float) -> None:
+        self.whole = whole
+        flat = [p.detach().view(len(p), -1) for p in whole]
+        super().__init__(flat, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+
+    def step(self, closure: Any = None) -> Any:
+        """As torch's, with the gradients of the whole kernels."""
+        for p, flat in zip(self.whole, self.param_groups[0]["params"], strict=True):
+            flat.grad = None if p.grad is None else p.grad.reshape(flat.shape)
+        return super().step(closure)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Of the whole kernels too."""
+        super().zero_grad(set_to_none)
+        for p in self.whole:
+            p.grad = None
+
+
+def muon(named: Named, is_matrix: Callable[[str], bool], lr: float, weight_decay: float = 0.0) -> list[Optimizer]:
+    """Muon for the parameters of two and more dimensions whose names are chosen, AdamW at half its rate for the rest."""
+    chosen = [name for name, p in named.items() if p.ndim >= 2 and is_matrix(name)]
+    rest = {name: p for name, p in named.items() if name not in set(chosen)}
+    return [FlatMuon([named[n] for n in chosen], lr, weight_decay), adamw(rest, lr / 2, (0.9, 0.98))]
 
 
 class Trainer:

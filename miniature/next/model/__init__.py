@@ -1,0 +1,1 @@
+"""The miniature's parts, untrained: autoencoder, text encoders with their tokenizers, transformer."""
