@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 OPPONENT = torch.tensor([[0.58, 0.58, 0.58], [0.7, -0.7, 0.0], [0.4, 0.4, -0.8]])
 """Lightness, red-green and blue-yellow: a plain RGB error let the red-green axis collapse."""
-READ_OUT = 0.004
-"""Weight of the read-out's cross-entropies, summed over its four questions."""
+READ_OUT = (0.004, 0.016)
+"""Weight of the read-out's cross-entropies, summed over its four questions, in the first quarter and afterwards."""
 
 
 def _scene(rng: random.Random, width: int, height: int, most: int) -> Scene:
@@ -86,7 +86,7 @@ def train_autoencoder(out: Path, steps: int, seed: int = 0, device: str | torch.
         told = torch.stack(
             [nn.functional.cross_entropy(x.flatten(0, 1), labels[..., i].flatten()) for i, x in enumerate(logits)]
         ).sum()
-        loss = pixels + READ_OUT * told + 1e-4 * posterior.kl().mean() / posterior.mean[0].numel()
+        loss = pixels + READ_OUT[progress > 0.25] * told + 1e-4 * posterior.kl().mean() / posterior.mean[0].numel()
         loss.backward()
         right = torch.stack([x.argmax(-1) == labels[..., i] for i, x in enumerate(logits)]).float()
         return len(images), {
