@@ -1,7 +1,8 @@
 """The score report of the miniature: what it draws right, counted by the scorer from fixed seeds.
 
-`python -m strata.miniature.next.report` asks for single objects, content and detail alone, two objects in one prompt, and
-plans of two to four regions, and prints for each attribute how often it came out right, with 95 % Wilson intervals.
+`python -m strata.miniature.next.report` asks for single objects, content and detail alone, several objects in one
+prompt, and plans of two to eight regions; for each attribute it prints how often it came out right, with 95 % Wilson
+intervals.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from strata.hierarchy.errors import InputError, StrataError
 from strata.hierarchy.files import dump_json, write_atomic
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import DEFAULT_ROUTING
+from strata.miniature.grid import Card, Finding, draw_grid
 from strata.miniature.next.cases import CASE_KINDS, SIZE, Case, cases
 from strata.miniature.next.checkpoint import load_pipeline
-from strata.miniature.grid import Card, Finding, draw_grid
 from strata.miniature.next.model.autoencoder import psnr
 from strata.miniature.next.model.text import MAX_LENGTH
 from strata.miniature.next.world.facts import Backdrop, Thing
+from strata.miniature.next.world.scenes import random_scene
 from strata.miniature.next.world.scorer import Scorer, Verdict
 from strata.miniature.next.world.shares import Share
-from strata.miniature.next.world.scenes import random_scene
 from strata.miniature.next.world.tensors import to_tensor
 
 ALL = "all told"

@@ -25,8 +25,8 @@ from strata.miniature.next.report import ALL, Evaluator, count
 from strata.miniature.next.training.autoencoder import train_autoencoder
 from strata.miniature.next.training.data import Data
 from strata.miniature.next.training.flow import distil_guidance, train_flow
-from strata.miniature.training.loop import write_whole, write_whole_folder
 from strata.miniature.next.training.text import train_clip, train_t5
+from strata.miniature.training.loop import write_whole, write_whole_folder
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,9 @@ def main(argv: list[str] | None = None) -> None:
         write_whole_folder(out / "vae", vae.save_pretrained)
     t5_tokenizer, t5, clip_tokenizer, clip = texts(out, args.t5_steps, args.clip_steps, args.device)
     if not (out / "guidance.safetensors").exists():
-        data = Data(autoencoder(out), t5, clip, (t5_tokenizer, clip_tokenizer), torch.device(args.device), out / "pools")
+        data = Data(
+            autoencoder(out), t5, clip, (t5_tokenizer, clip_tokenizer), torch.device(args.device), out / "pools"
+        )
         if not (out / "flow.safetensors").exists():
             weights = train_flow(data, out, args.flow_samples, partial(score, out), args.score_every)
             write_whole(out / "flow.safetensors", partial(save_file, weights))

@@ -1,4 +1,4 @@
-"""The miniature's autoencoder: diffusers' AutoencoderKL at small size, 8 pixels a latent, 16 latent channels as FLUX.1."""
+"""The miniature's autoencoder: diffusers' AutoencoderKL, small, with FLUX.1's 8 pixels a latent and 16 channels."""
 
 from __future__ import annotations
 

@@ -29,22 +29,35 @@ READ_OUT = (0.004, 0.016)
 """Weight of the read-out's cross-entropies, summed over its four questions, in the first quarter and afterwards."""
 
 
+PATCHES = 32
+"""A batch holds so many times 64 × 64 pixels; what is counted as samples."""
+
+
 def _scene(rng: random.Random, width: int, height: int, most: int) -> Scene:
     return random_scene(rng, width, height, rng.choice((1, 1, 1, 2, 2, 3, 4, 6, 8)[:most]), held_out=None)
 
 
-def batch(rng: random.Random) -> tuple[Tensor, Tensor]:
-    """Pictures [N, 3, 64, 64] and labels [N, 16, 4]: small canvases, and parts of larger ones."""
+def batch(rng: random.Random, progress: float) -> tuple[Tensor, Tensor]:
+    """Pictures [N, 3, H, W] and labels [N, H·W/256, 4], `PATCHES` × 64 × 64 pixels in all.
+
+    In the first half of the training small canvases and parts of larger ones, for more variety; then whole pictures.
+    """
     images, labels = [], []
-    for i in range(24):
-        if i % 3 == 0:
+    if progress >= 0.5:
+        width, height = rng.choice(((128, 128), (128, 128), (256, 64), (64, 256)))
+        for _ in range(PATCHES // 4):
+            scene = _scene(rng, width, height, 9 if width == height else 4)
+            images.append(scene.paint())
+            labels.append(token_labels(scene))
+    while len(images) < PATCHES and progress < 0.5:
+        if rng.random() < 0.25:
             scene = _scene(rng, 64, 64, 3)
             images.append(scene.paint())
             labels.append(token_labels(scene))
             continue
         scene = _scene(rng, 128, 128, 9)
         pixels, tokens = scene.paint(), token_labels(scene)
-        for _ in range(2 if i % 3 == 1 else 1):
+        for _ in range(min(PATCHES - len(images), rng.choice((1, 2)))):
             x, y = rng.randrange(5), rng.randrange(5)
             images.append(pixels[16 * y : 16 * y + 64, 16 * x : 16 * x + 64])
             labels.append(tokens[y : y + 4, x : x + 4])
@@ -75,7 +88,7 @@ def train_autoencoder(out: Path, steps: int, seed: int = 0, device: str | torch.
     opponent = OPPONENT.to(device)
 
     def learn(progress: float) -> tuple[int, dict[str, Tensor]]:
-        images, labels = (x.to(device) for x in batch(trainer.rng))
+        images, labels = (x.to(device) for x in batch(trainer.rng, progress))
         posterior = model.encode(images).latent_dist
         latents = posterior.sample()
         blur = torch.rand(len(latents), 1, 1, 1, device=latents.device) * 0.15 * latents.detach().std()
@@ -89,7 +102,7 @@ def train_autoencoder(out: Path, steps: int, seed: int = 0, device: str | torch.
         loss = pixels + READ_OUT[progress > 0.25] * told + 1e-4 * posterior.kl().mean() / posterior.mean[0].numel()
         loss.backward()
         right = torch.stack([x.argmax(-1) == labels[..., i] for i, x in enumerate(logits)]).float()
-        return len(images), {
+        return PATCHES, {
             "loss": loss.detach(),
             "squared error": error.detach().square().mean(),
             "read out": told.detach(),
@@ -97,7 +110,7 @@ def train_autoencoder(out: Path, steps: int, seed: int = 0, device: str | torch.
         }
 
     schedule = LearningRate(warm_up=50, power=0.8)
-    train(trainer, learn, out, "autoencoder", schedule, samples=steps * 32, log_every=20)
+    train(trainer, learn, out, "autoencoder", schedule, samples=steps * PATCHES, log_every=20)
     model.to("cpu").eval().requires_grad_(False)
     held = to_tensor([_scene(random.Random(10_000 + i), 128, 128, 9).paint() for i in range(128)])
     latents = torch.cat([model.encode(part).latent_dist.mean for part in held.split(16)])

@@ -53,7 +53,7 @@ PHASES = (0.25, 0.65)
 """Shares of the samples after which larger canvases and fuller scenes get more room: they cost more a picture, and
 what is learnt on the small ones carries over."""
 POOLS = (
-    Pool(64, 64, (1,), 16, (0.62, 0.22, 0.04), 256, 6_000, 60_000),
+    Pool(64, 64, (1,), 16, (0.62, 0.22, 0.04), 160, 6_000, 60_000),
     Pool(128, 128, (1,), 24, (0.14, 0.22, 0.20), 96, 3_000, 60_000),
     Pool(128, 128, (2,), 24, (0.12, 0.20, 0.20), 96, 3_000, 60_000),
     Pool(128, 128, (0, 3, 4), 48, (0.06, 0.14, 0.17), 64, 1_500, 40_000),

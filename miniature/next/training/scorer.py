@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from strata.miniature.training.loop import LearningRate, Trainer, adamw, train
 from strata.miniature.next.world.scorer import IGNORED, WEIGHTS, Scorer, ScorerNet
 from strata.miniature.next.world.views import accuracy, random_views
+from strata.miniature.training.loop import LearningRate, Trainer, adamw, train
 
 logger = logging.getLogger(__name__)
 

@@ -108,7 +108,11 @@ def tagged(
     tags: list[list[int]] = []
     for text, said in segments:
         words = text if text in MARKS else _noisy(text, rng)
-        part = [tokenizer.convert_tokens_to_ids(text)] if text in MARKS else tokenizer(words, add_special_tokens=False).input_ids
+        part = (
+            [tokenizer.convert_tokens_to_ids(text)]
+            if text in MARKS
+            else tokenizer(words, add_special_tokens=False).input_ids
+        )
         ids += part
         tags += [labels(said)] * len(part)
     ids, tags = ids[: length - 1], tags[: length - 1]

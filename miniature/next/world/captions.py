@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from strata.miniature.next.world.facts import Backdrop, Thing
 from strata.miniature.next.world.scenes import Placed, Scene
@@ -21,8 +21,8 @@ EIGHTHS = 8
 class Said:
     """What a stretch of text is about, None or 0 where it does not say."""
 
-    thing: Thing = Thing()
-    backdrop: Backdrop = Backdrop()
+    thing: Thing = field(default_factory=Thing)
+    backdrop: Backdrop = field(default_factory=Backdrop)
     place: str | None = None
     order: int = 0
     box: tuple[int, int, int, int] | None = None
@@ -88,18 +88,30 @@ SETTING_WORDS: dict[str, tuple[str, ...]] = {
 }
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 OPENINGS = (
-    *("there is", "there's", "draw", "paint", "show me", "i want", "please draw", "make", "a picture of", "an image of"),
+    *(
+        "there is",
+        "there's",
+        "draw",
+        "paint",
+        "show me",
+        "i want",
+        "please draw",
+        "make",
+        "a picture of",
+        "an image of",
+    ),
     *("put", "imagine", "we see", "you can see", "here is"),
 )
 NOISE = ("nice", "beautiful", "really", "just", "simple", "clear", "good", "lovely", "very", "high quality", "detailed")
 """Words that carry nothing."""
 _LINKS = (
-    "a an the and or of on in at to by from with for is are it its them that this some each one other side corner corners middle center "
-    "centre left right top bottom upper lower above below under over beneath beside next between behind front far near "
-    "row rows line first second third background backdrop scene picture image style painted drawn made cut out art "
-    "object objects shape shapes thing things both all against colored coloured floats stands sits lies hangs sails "
-    "swims drives shines has have stripes dots spots checks thick outline outlined around only not no "
-    "half upon top-left top-right bottom-left bottom-right lights"
+    "a an the and or of on in at to by from with for is are it its them that this some each one other side "
+    "corner corners middle center centre left right top bottom upper lower above below under over beneath "
+    "beside next between behind front far near row rows line first second third background backdrop scene "
+    "picture image style painted drawn made cut out art object objects shape shapes thing things both all "
+    "against colored coloured floats stands sits lies hangs sails swims drives shines has have stripes dots "
+    "spots checks thick outline outlined around only not no half upon top-left top-right bottom-left bottom- "
+    "right lights"
 )
 
 
@@ -371,17 +383,20 @@ def _structured(scene: Scene, rng: random.Random, styles: bool) -> list[Segment]
         if form > 0.8:
             thing = replace(thing, colour=None, surface=None)
         box = _box(p, scene.width, scene.height)
-        segments.append((element_text(i, box, full_text(thing, rng if len(things) < 6 else None)), Said(thing, box=box)))
+        segments.append(
+            (element_text(i, box, full_text(thing, rng if len(things) < 6 else None)), Said(thing, box=box))
+        )
     return segments
 
 
 def caption(scene: Scene, rng: random.Random, structured: float = 0.25) -> list[Segment]:
-    """A random caption of a scene: full, content, detail or style alone, or parts; with or without places, background."""
+    """A random caption of a scene: all, content, detail or style alone, or parts; with places and background or not."""
     styles = len({p.thing.style for p in scene.things}) > 1
     if not scene.things:
         return _with_style(scene, _ground(scene, rng)[-1:], rng)
     if rng.random() < structured:
-        return _styled(scene, _structured(scene, rng, styles))
+        segments = _structured(scene, rng, styles)
+        return segments if styles else _styled(scene, segments)
     form = rng.random()
     if form > 0.975 and not styles:
         return [(style_text(scene.style, rng), Said(Thing(style=scene.style)))]
@@ -393,7 +408,11 @@ def caption(scene: Scene, rng: random.Random, structured: float = 0.25) -> list[
         text, said = _say(p.thing, rng, form)
         if styles:
             said = replace(said, style=p.thing.style)
-            text = f"{text} in {style_text(str(p.thing.style), rng)}" if form < 0.77 or form >= 0.87 else low_text(said, rng)
+            text = (
+                f"{text} in {style_text(str(p.thing.style), rng)}"
+                if form < 0.77 or form >= 0.87
+                else low_text(said, rng)
+            )
         said_things.append(said)
         parts.append((text, Said(said, order=p.order)))
     related = None
@@ -405,10 +424,8 @@ def caption(scene: Scene, rng: random.Random, structured: float = 0.25) -> list[
             segments.append((rng.choice(("in a row", "side by side")), NOTHING))
         if scene.layout == "quarters" and len(alike) == 1 and len(scene.things) == 4 and rng.random() < 0.5:
             segments.append(("in the corners", NOTHING))
-    elif many and scene.layout in ("overlap", "row", "rows") or (many and scene.layout == "halves" and placed < 0.35):
-        parts = [
-            (text, replace(said, place=p.place)) for (text, said), p in zip(parts, scene.things, strict=True)
-        ]
+    elif (many and scene.layout in ("overlap", "row", "rows")) or (many and scene.layout == "halves" and placed < 0.35):
+        parts = [(text, replace(said, place=p.place)) for (text, said), p in zip(parts, scene.things, strict=True)]
         related = _related(scene, parts, rng)
         segments = related or parts
     else:
@@ -432,7 +449,7 @@ def caption(scene: Scene, rng: random.Random, structured: float = 0.25) -> list[
         segments = segments + _ground(scene, rng) if ground < 0.93 else _ground(scene, rng)[-1:]
     if rng.random() < 0.06:
         segments = [*segments, (",", NOTHING), (rng.choice(NOISE), NOTHING)]
-    return _styled(scene, segments) if styles else _with_style(scene, segments, rng)
+    return segments if styles else _with_style(scene, segments, rng)
 
 
 def _with_style(scene: Scene, segments: list[Segment], rng: random.Random, chance: float = 0.62) -> list[Segment]:
@@ -457,13 +474,11 @@ def _with_style(scene: Scene, segments: list[Segment], rng: random.Random, chanc
 
 
 def _styled(scene: Scene, segments: list[Segment]) -> list[Segment]:
-    """The style that any segment names for the whole picture, said of every segment that has none of its own."""
-    alone = (s.thing.style for _, s in segments if s.thing.style and s.thing == Thing(style=s.thing.style))
-    said_style = next(alone, None)
-    if said_style is None:
+    """The style that a segment names for the whole picture, said of every segment."""
+    if not any(said.thing == Thing(style=scene.style) for _, said in segments):
         return segments
     return [
-        (text, replace(said, thing=replace(said.thing, style=said.thing.style or said_style)) if said != NOTHING else said)
+        (text, replace(said, thing=replace(said.thing, style=scene.style)) if said != NOTHING else said)
         for text, said in segments
     ]
 

@@ -11,7 +11,6 @@ from strata.miniature.next.world.captions import (
     KIND_WORDS,
     NOISE,
     OPENINGS,
-    PLURALS,
     SETTING_WORDS,
     SIZE_WORDS,
     STYLE_ADJECTIVES,
@@ -36,10 +35,31 @@ from strata.miniature.next.world.facts import (
 )
 
 _SILENT = frozenset(
-    word
-    for word in WORDS
-    if word in " ".join((*OPENINGS, *NOISE)).split() or word in "a an the of with in on at and is are it style painted drawn object shape background , .".split()
+    " ".join((*OPENINGS, *NOISE)).split()
+    + [
+        "a",
+        "an",
+        "the",
+        "of",
+        "with",
+        "in",
+        "on",
+        "at",
+        "and",
+        "is",
+        "are",
+        "it",
+        "style",
+        "painted",
+        "drawn",
+        "object",
+        "shape",
+        "background",
+        ",",
+        ".",
+    ]
 )
+"""Words that say nothing of a background."""
 
 
 def words(text: str) -> list[str]:

@@ -34,7 +34,7 @@ LARGEST, LEAST = 52, 12
 
 @dataclass(frozen=True)
 class Placed:
-    """An object and the circle it fills, centre and radius in pixels; `place` is the word or the row for where it is."""
+    """An object and the circle it fills, centre and radius in pixels; `place` is the word, or the row, where it is."""
 
     thing: Thing
     cx: int
@@ -162,7 +162,9 @@ def _smaller(rng: random.Random, radius: int, share: float) -> int:
     return max(min(LEAST, radius), 2 * round(rng.uniform(share, 1.0) * radius / 2))
 
 
-def single(rng: random.Random, width: int, height: int, style: str, held_out: bool | None = False) -> tuple[Placed, ...]:
+def single(
+    rng: random.Random, width: int, height: int, style: str, held_out: bool | None = False
+) -> tuple[Placed, ...]:
     """One object anywhere on the canvas, on an 8-pixel grid."""
     largest = min(min(width, height) // 2 - 4, LARGEST)
     radius = 2 * rng.randint(min(16, largest) // 2, largest // 2)
@@ -221,7 +223,7 @@ def _overlap(rng: random.Random, width: int, height: int, style: str) -> tuple[P
 def random_scene(
     rng: random.Random, width: int, height: int, n: int, held_out: bool | None = False, style: str | None = None
 ) -> Scene:
-    """A scene with `n` (1 to 9) objects: anywhere, in halves or quarters, in rows, at nine places, before each other."""
+    """A scene with `n` (0 to 9) objects: anywhere, in halves, quarters or rows, at nine places, before each other."""
     style = style or rng.choice(STYLES)
     backdrop, variant = random_backdrop(rng), rng.randrange(4)
     wide = width / height
@@ -229,14 +231,16 @@ def random_scene(
     if n == 0:
         return Scene(width, height, (), backdrop, style, "free", None, variant)
     if n == 1:
-        return Scene(width, height, single(rng, width, height, style, held_out), backdrop, style, "single", None, variant)
+        return Scene(
+            width, height, single(rng, width, height, style, held_out), backdrop, style, "single", None, variant
+        )
     if n == 2 and held_out is False and min(width, height) >= 96 and rng.random() < 0.2:
         return Scene(width, height, _overlap(rng, width, height, style), backdrop, style, "overlap", None, variant)
     things = _things(rng, n, style, held_out)
     if n == 2:
         vertical = wide < 0.8 or (wide < 1.25 and rng.random() < 0.5)
         boxes, layout = halves(width, height, vertical), "halves"
-    elif n == 3 and wide > 1.4 or (n == 3 and wide > 0.9 and rng.random() < 0.25):
+    elif (n == 3 and wide > 1.4) or (n == 3 and wide > 0.9 and rng.random() < 0.25):
         cells = grid(width, height, 3, 1)
         boxes, layout = [("row", box) for box in cells], "row"
     elif n <= 4 and (wide < 1.8 or n == 3) and rng.random() < 0.85:
@@ -249,7 +253,10 @@ def random_scene(
         boxes, layout = [("top" if i < n // 2 else "bottom", box) for i, box in enumerate(cells)], "rows"
     elif n == 6 and wide < 0.9:
         cells = grid(width, height, 2, 3)
-        boxes, layout = list(zip(("top left", "top right", "left", "right", "bottom left", "bottom right"), cells, strict=True)), "places"
+        boxes, layout = (
+            list(zip(("top left", "top right", "left", "right", "bottom left", "bottom right"), cells, strict=True)),
+            "places",
+        )
     else:
         chosen = rng.sample(range(9), n)
         cells9 = nine(width, height)
@@ -259,6 +266,8 @@ def random_scene(
             second = rng.choice([s for s in STYLES if s != style])
             things = [random_thing(rng, style), random_thing(rng, second)]
         else:  # every object in its own style
-            things = [random_thing(rng, rng.choice(STYLES)) for _ in things]
+            first = rng.choice(STYLES)
+            own = [first, rng.choice([s for s in STYLES if s != first]), *rng.choices(STYLES, k=n - 2)]
+            things = [random_thing(rng, s) for s in rng.sample(own, n)]
     placed = in_boxes(rng, boxes, things, layout in ("row", "rows"))
     return Scene(width, height, placed, backdrop, style, layout, second, variant)

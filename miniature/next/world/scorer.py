@@ -1,7 +1,8 @@
 """The scorer: a small CNN that looks at a picture, or a part of one, and classifies its object and background.
 
 It judges what the miniature drew. Its truth is the renderer's, and its own accuracy on scenes it never saw, rendered
-and passed through the autoencoder, stands beside its weights: `python -m strata.miniature.next.training.scorer` trains it.
+and passed through the autoencoder, stands beside its weights. `python -m strata.miniature.next.training.scorer` trains
+it.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ IGNORED = -100
 class Verdict:
     """What a view holds, by the scorer: the likeliest value of each attribute, and all their probabilities.
 
-    `kind` is "none" where there is not exactly one whole object. `pattern`, `tone` and `setting` are of the whole canvas,
-    None for a part of one; a canvas with a pattern in a tone has the setting "none", and the other way round.
+    `kind` is "none" where there is not exactly one whole object. `pattern`, `tone` and `setting` are of the whole
+    canvas, None for a part of one; a canvas with a pattern in a tone has the setting "none", and the other way round.
     """
 
     kind: str

@@ -69,7 +69,7 @@ def _parts(kind: str, p: _Pen) -> list[tuple[str, Mask]]:
         case "heart":
             x = 16 * np.sin(t) ** 3
             y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
-            return [("body", p.polygon(*zip(x / 16.5, (y + 2.3) / 15.5, strict=True)))]
+            return [("body", p.polygon(*zip(x / 16.5, (y - 2.55) / 14.5, strict=True)))]
         case "ring":
             return [("body", p.circle(0, 0, 1) & ~p.circle(0, 0, 0.48))]
         case "cross":
@@ -93,7 +93,10 @@ def _parts(kind: str, p: _Pen) -> list[tuple[str, Mask]]:
             ]
         case "car":
             return [
-                ("body", p.box(-1, -0.08, 1, 0.52, 0.16) | p.polygon((-0.66, 0), (-0.42, -0.6), (0.4, -0.6), (0.72, 0))),
+                (
+                    "body",
+                    p.box(-1, -0.08, 1, 0.52, 0.16) | p.polygon((-0.66, 0), (-0.42, -0.6), (0.4, -0.6), (0.72, 0)),
+                ),
                 ("pale", p.polygon((-0.46, -0.08), (-0.32, -0.46), (-0.06, -0.46), (-0.06, -0.08))),
                 ("pale", p.polygon((0.06, -0.08), (0.06, -0.46), (0.3, -0.46), (0.52, -0.08))),
                 ("ink", p.circle(-0.52, 0.52, 0.29) | p.circle(0.52, 0.52, 0.29)),

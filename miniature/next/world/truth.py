@@ -120,7 +120,9 @@ def scene_plan(
     in the base prompt, and with the detail of every region and of the background; things may have styles of their own.
     """
     told = [replace(thing, style=thing.style or style) for thing in things]
-    names = [f"{place} {i}" if sum(p == place for p, _ in areas) > 1 else place for i, (place, _) in enumerate(areas, 1)]
+    names = [
+        f"{place} {i}" if sum(p == place for p, _ in areas) > 1 else place for i, (place, _) in enumerate(areas, 1)
+    ]
     if levels:
         texts: list[dict[str, Any]] = [{"high": high_text(thing), "low": low_text(thing)} for thing in told]
         tone = ", ".join(text for text in (backdrop.tone, style and style_text(style)) if text)
@@ -129,7 +131,9 @@ def scene_plan(
     else:
         texts = [{"full": full_text(thing)} for thing in told]
         ground = Texts(full=backdrop_text(backdrop) + (f", {style_text(style)}" if style else ""))
-    regions = tuple(Region(name=name, box=box, **text) for name, (_, box), text in zip(names, areas, texts, strict=True))
+    regions = tuple(
+        Region(name=name, box=box, **text) for name, (_, box), text in zip(names, areas, texts, strict=True)
+    )
     counted = f"{NUMBERS[len(things)]} object{'s' if len(things) > 1 else ''}{_ending(backdrop, style)}"
     prompt = scene_text(areas, things, backdrop, style) if named else counted
     return ScenePlan(width=size[0], height=size[1], prompt=prompt, regions=regions, background=ground)

@@ -49,7 +49,7 @@ def view_labels(scene: Scene, box: Box | None) -> list[int]:
 
 
 def _random_box(rng: random.Random, scene: Scene) -> Box:
-    """A half, a cell of a grid, or the surroundings of an object, moved by up to 6 pixels, at least 24 pixels a side."""
+    """A half, a cell of a grid, or what surrounds an object, moved by up to 6 pixels; at least 24 pixels a side."""
     width, height = scene.width, scene.height
     kind = rng.random()
     if kind < 0.5 and scene.things:
