@@ -425,7 +425,7 @@ def caption(scene: Scene, rng: random.Random, structured: float = 0.25) -> list[
         if scene.layout == "quarters" and len(alike) == 1 and len(scene.things) == 4 and rng.random() < 0.5:
             segments.append(("in the corners", NOTHING))
     elif (many and scene.layout in ("overlap", "row", "rows")) or (many and scene.layout == "halves" and placed < 0.35):
-        parts = [(text, replace(said, place=p.place)) for (text, said), p in zip(parts, scene.things, strict=True)]
+        parts = [(text, replace(about, place=p.place)) for (text, about), p in zip(parts, scene.things, strict=True)]
         related = _related(scene, parts, rng)
         segments = related or parts
     else:
@@ -433,9 +433,9 @@ def caption(scene: Scene, rng: random.Random, structured: float = 0.25) -> list[
         if named:
             front = rng.random() < 0.12
             for i, p in enumerate(scene.things):
-                text, said = parts[i]
+                text, about = parts[i]
                 at = where(p.place, rng)
-                parts[i] = (f"{at} {text}" if front else f"{text} {at}", replace(said, place=p.place))
+                parts[i] = (f"{at} {text}" if front else f"{text} {at}", replace(about, place=p.place))
         if many and rng.random() < 0.4:
             rng.shuffle(parts)
         segments = _listed(parts, rng)

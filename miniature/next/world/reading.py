@@ -34,31 +34,8 @@ from strata.miniature.next.world.facts import (
     Thing,
 )
 
-_SILENT = frozenset(
-    " ".join((*OPENINGS, *NOISE)).split()
-    + [
-        "a",
-        "an",
-        "the",
-        "of",
-        "with",
-        "in",
-        "on",
-        "at",
-        "and",
-        "is",
-        "are",
-        "it",
-        "style",
-        "painted",
-        "drawn",
-        "object",
-        "shape",
-        "background",
-        ",",
-        ".",
-    ]
-)
+_GLUE = "a an the of with in on at and is are it style painted drawn object shape background backdrop , ."
+_SILENT = frozenset(" ".join((*OPENINGS, *NOISE, _GLUE)).split())
 """Words that say nothing of a background."""
 
 

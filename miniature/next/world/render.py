@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from strata.miniature.next.world.facts import Backdrop, Thing
 from strata.miniature.next.world.shapes import MARGIN, Field, parts
 
 Pixels = NDArray[np.uint8]
-Image = NDArray[np.float32]
+Image = NDArray[np.floating[Any]]
 """RGB [H, W, 3], 0 to 1."""
 
 
@@ -55,21 +56,19 @@ def _blotches() -> Field:
         from scipy.ndimage import gaussian_filter
 
     noise = gaussian_filter(np.random.default_rng(7).standard_normal((320, 320)), 9, mode="wrap")
-    out: Field = (noise / noise.std()).astype(np.float32)
-    return out
+    return np.asarray(noise / noise.std(), np.float32)
 
 
 def _hatching(y: Field, x: Field, lean: int) -> Field:
-    out: Field = (0.5 + 0.5 * np.cos((x + lean * y) * (2 * np.pi / 8))).astype(np.float32)
-    return out
+    return np.asarray(0.5 + 0.5 * np.cos((x + lean * y) * (2 * np.pi / 8)), np.float32)
 
 
 def _cover(distance: Field, out: float = 0.0) -> Image:
-    return np.clip(0.5 - distance + out, 0, 1)[..., None]
+    return np.asarray(np.clip(0.5 - distance + out, 0, 1)[..., None])
 
 
 def _line(distance: Field, width: float) -> Image:
-    return np.clip(width / 2 + 0.5 - np.abs(distance), 0, 1)[..., None]
+    return np.asarray(np.clip(width / 2 + 0.5 - np.abs(distance), 0, 1)[..., None])
 
 
 def _surface(surface: str | None, y: Field, x: Field, distance: Field, radius: int) -> Field:
@@ -77,14 +76,14 @@ def _surface(surface: str | None, y: Field, x: Field, distance: Field, radius: i
     period = PERIOD if radius >= FINE else PERIOD // 2
     half, quarter = period / 2, period / 4
     if surface == "striped":
-        return np.clip(0.5 - (np.abs((x % period) - half) - quarter), 0, 1)
+        return np.asarray(np.clip(0.5 - (np.abs((x % period) - half) - quarter), 0, 1))
     if surface == "dotted":
-        return np.clip(0.27 * period - np.hypot(x % period - half, y % period - half) + 0.5, 0, 1)
+        return np.asarray(np.clip(0.27 * period - np.hypot(x % period - half, y % period - half) + 0.5, 0, 1))
     if surface == "checkered":
         across, down = (np.clip(np.abs((a % period) - half) - quarter, -0.5, 0.5) for a in (x, y))
         return np.asarray(0.5 - 2 * across * down, dtype=np.float32)
     if surface == "outlined":
-        return np.clip(0.5 - distance - max(3.0, radius * 0.13), 0, 1)
+        return np.asarray(np.clip(0.5 - distance - max(3.0, radius * 0.13), 0, 1))
     return np.zeros_like(distance)
 
 
@@ -149,7 +148,7 @@ def _ground(backdrop: Backdrop, style: str, variant: int, width: int, height: in
                 ground = ground + glow * (0.55 * _line(edge, 2) + 0.22 * np.exp(-np.abs(edge) / 5)[..., None])
     elif style == "pixel":
         ground = _blocks(ground, BLOCK)
-    out: Image = np.clip(ground, 0, 1).astype(np.float32)
+    out: Image = np.asarray(np.clip(ground, 0, 1), np.float32)
     out.setflags(write=False)
     return out
 
@@ -159,7 +158,7 @@ def _blocks(picture: Image, block: int) -> Image:
     h, w, c = picture.shape
     cells = picture.reshape(h // block, block, w // block, block, c)
     mean = (cells[:, 1:-1, :, 1:-1] if block > 2 else cells).mean((1, 3))
-    return (np.round(mean * 15) / 15).repeat(block, 0).repeat(block, 1)
+    return np.asarray((np.round(mean * 15) / 15).repeat(block, 0).repeat(block, 1))
 
 
 def paint_backdrop(width: int, height: int, backdrop: Backdrop, style: str = "flat", variant: int = 0) -> Image:
@@ -181,9 +180,7 @@ def paint_thing(
     if x0 >= x1 or y0 >= y1:
         return
     cut = np.s_[y0 - cy + half : y1 - cy + half, x0 - cx + half : x1 - cx + half]
-    y = np.arange(y0, y1, dtype=np.float32)[:, None] + 0.5
-    x = np.arange(x0, x1, dtype=np.float32)[None] + 0.5
-    y, x = np.broadcast_arrays(y, x)
+    y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32) + 0.5
     under, inside = canvas[y0:y1, x0:x1], whole[cut]
     base = RGB[thing.colour or "red"]
     dark, pale = base * 0.50, base * 0.22 + 0.78
@@ -201,7 +198,8 @@ def paint_thing(
     for shade, field in shapes:
         distance = field[cut]
         covered = _cover(distance)
-        second = _surface(thing.surface, y, x, distance, radius)[..., None] if shade == "body" else 0.0
+        surface = thing.surface if shade == "body" else None
+        second = _surface(surface, y, x, distance, radius)[..., None]
         fill = shades[shade] + ((dark if thing.surface == "striped" else pale) - shades[shade]) * second
         fill = np.broadcast_to(fill, under.shape)
         if style == "watercolour":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from strata.hierarchy.extras import needs_extra
 from strata.miniature.next.world.facts import PICTOGRAMS
 
 Mask = NDArray[np.bool_]
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
 
 MARGIN = 16
 """Pixels around an object's radius that its window holds, for glow and shadow."""
@@ -148,8 +149,7 @@ def _distance(mask: Mask) -> Field:
 
     far = distance_transform_edt(~mask) - distance_transform_edt(mask)
     n = far.shape[0] // OVERSAMPLE
-    out: Field = (far / OVERSAMPLE).reshape(n, OVERSAMPLE, n, OVERSAMPLE).mean((1, 3)).astype(np.float32)
-    return out
+    return np.asarray((far / OVERSAMPLE).reshape(n, OVERSAMPLE, n, OVERSAMPLE).mean((1, 3)), np.float32)
 
 
 @lru_cache(maxsize=4096)
