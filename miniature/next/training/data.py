@@ -22,13 +22,11 @@ from torch import Tensor
 from strata.miniature.next.model.text import CLIP_LENGTH, MAX_LENGTH
 from strata.miniature.next.training.autoencoder import pack
 from strata.miniature.next.world.captions import caption, join
+from strata.miniature.next.world.labels import TOKEN, token_labels
 from strata.miniature.next.world.scenes import Scene, random_scene
 from strata.miniature.next.world.tensors import to_tensor
 
 logger = logging.getLogger(__name__)
-
-TOKEN = 16
-"""Pixels of an image token."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,8 @@ class Data:
         device: where batches are wanted.
         folder: of the latents' files.
         pools: the kinds of pictures.
+        wander: place small canvases at random on the position grid of 8×8 tokens, as no FLUX does: a control.
+        labels: whether batches come with what is at every token.
     """
 
     def __init__(
@@ -94,8 +94,11 @@ class Data:
         device: torch.device,
         folder: Path,
         pools: Sequence[Pool] = POOLS,
+        wander: bool = False,
+        labels: bool = False,
     ) -> None:
         self.device, self.pools, self.vae = device, pools, vae.to(device)
+        self.wander, self.labels = wander, labels
         self.t5, self.clip = t5.to(device), clip.to(device)
         self.t5_tokenizer, self.clip_tokenizer = tokenizers
         self.scenes: list[list[Scene]] = [[] for _ in pools]
@@ -190,8 +193,9 @@ class Data:
             bias[:, 0, 0, :length].masked_fill_(tokens.attention_mask[:, :length] == 0, float("-inf"))
         h, w = pool.height // TOKEN, pool.width // TOKEN
         ids = torch.zeros(h, w, 3)
-        ids[..., 1], ids[..., 2] = torch.arange(h)[:, None], torch.arange(w)[None]
-        return {
+        down, right = (rng.choice((0, max(0, 8 - side))) if self.wander else 0 for side in (h, w))
+        ids[..., 1], ids[..., 2] = torch.arange(h)[:, None] + down, torch.arange(w)[None] + right
+        batch = {
             "latents": torch.from_numpy(self.latents[which][rows]).to(self.device).float(),
             "embeds": embeds,
             "pooled": torch.where(without_pooled, self.no_pooled, pooled),
@@ -199,3 +203,7 @@ class Data:
             "img_ids": ids.flatten(0, 1).to(self.device),
             "txt_ids": torch.zeros(length, 3, device=self.device),
         }
+        if self.labels:
+            told = torch.from_numpy(np.stack([token_labels(s) for s in scenes]))
+            batch["labels"] = told.flatten(1, 2).to(self.device)
+        return batch

@@ -1,6 +1,6 @@
 """Training the miniature's FLUX: rectified flow on autoencoder latents, then guidance distillation as in FLUX.1-dev.
 
-Nothing inside the transformer is supervised: the loss is the velocity's alone.
+Nothing inside the transformer is supervised: the loss is the velocity's alone, but in control runs.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import torch
 from diffusers import FluxTransformer2DModel
 from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_flux import _get_qkv_projections
-from torch import Tensor
+from torch import Tensor, nn
 
 from strata.miniature.next.model.text import MAX_LENGTH
 from strata.miniature.next.model.transformer import new_transformer
 from strata.miniature.next.training.data import Data
+from strata.miniature.next.world.labels import CLASSES
 from strata.miniature.training.loop import LearningRate, Score, Trainer, muon, train
 
 
@@ -53,13 +54,20 @@ class ExplicitAttention:
         return attn.to_out[1](attn.to_out[0](out[:, text:])), attn.to_add_out(out[:, :text])
 
 
-def flow_trainer(model: FluxTransformer2DModel, device: torch.device, lr: float = 3e-3, ema: float = 0.9995) -> Trainer:
+def flow_trainer(
+    model: FluxTransformer2DModel,
+    device: torch.device,
+    lr: float = 3e-3,
+    ema: float = 0.9995,
+    auxiliary: nn.Module | None = None,
+) -> Trainer:
     """Muon for the blocks' matrices, AdamW for the rest; computes in bfloat16 on a GPU, where that is faster."""
     trainer = Trainer(
         model,
         lambda named: muon(named, lambda name: "blocks." in name and ".norm" not in name, lr),
         half=device.type == "cuda",
         ema=ema,
+        auxiliary=auxiliary,
     )
     model.set_attn_processor(ExplicitAttention())
     return trainer
@@ -111,15 +119,24 @@ def train_flow(
     score: Score | None = None,
     score_every: int = 40_000,
     compiled: bool = True,
+    head: str | None = None,
 ) -> dict[str, Tensor]:
     """Train the flow until it has seen `samples` pictures, counting earlier runs in `out`; returns the EMA weights.
 
-    Goes on from `flow.pt`. Losses every 50 steps and, every `score_every` samples, what `score` says of the EMA
-    weights go to `log.csv`.
+    `head` is for control runs alone: the block ("double 3", "single 1") after which an auxiliary head, whose weight
+    falls to zero before the end, tells the object at every image token. Goes on from `flow.pt`. Losses every 50 steps
+    and, every `score_every` samples, what `score` says of the EMA weights go to `log.csv`.
     """
     torch.manual_seed(0)
     model = new_transformer().to(data.device)
-    trainer = flow_trainer(model, data.device)
+    teller = None
+    tapped: list[Tensor] = []
+    if head:
+        teller = nn.Sequential(nn.LayerNorm(model.inner_dim), nn.Linear(model.inner_dim, sum(CLASSES))).to(data.device)
+        which, number = head.split()
+        blocks = {"double": model.transformer_blocks, "single": model.single_transformer_blocks}[which]
+        blocks[int(number)].register_forward_hook(lambda _module, _args, output: tapped.append(output[1]))
+    trainer = flow_trainer(model, data.device, auxiliary=teller)
     if compiled:
         compile_blocks(model)
 
@@ -128,8 +145,19 @@ def train_flow(
         clean = batch["latents"]
         times, noise, noisy = add_noise(clean)
         loss = (velocity(model, batch, noisy, times, torch.ones_like(times)) - (noise - clean)).square().mean()
+        values = {"loss": loss.detach()}
+        if teller:
+            logits = teller(tapped.pop().float()).split(CLASSES, dim=-1)
+            told = torch.stack(
+                [
+                    nn.functional.cross_entropy(x.flatten(0, 1), batch["labels"][..., i].flatten())
+                    for i, x in enumerate(logits)
+                ]
+            ).sum()
+            values["auxiliary loss"] = told.detach()
+            loss = loss + 0.15 * max(0.0, 1 - progress / 0.7) * told
         loss.backward()
-        return len(clean), {"loss": loss.detach()}
+        return len(clean), values
 
     schedule = LearningRate(warm_up=150, decay=0.3)
     train(trainer, learn, out, "flow", schedule, samples=samples, score=score, score_every=score_every)
