@@ -71,6 +71,10 @@ def pack(latents: Tensor) -> Tensor:
     return packed
 
 
+def _is_kernel(name: str) -> bool:
+    return name.endswith("weight") and "norm" not in name and "conv_in" not in name and "conv_out" not in name
+
+
 def train_autoencoder(out: Path, steps: int, seed: int = 0, device: str | torch.device = "cpu") -> AutoencoderKL:
     """Train from scratch on random scenes; sets the latents' shift and scale so that they are standard normal.
 
@@ -81,10 +85,7 @@ def train_autoencoder(out: Path, steps: int, seed: int = 0, device: str | torch.
     head = nn.Sequential(nn.LayerNorm(4 * CHANNELS, elementwise_affine=False), nn.Linear(4 * CHANNELS, sum(CLASSES)))
     head = head.to(device)
 
-    def is_kernel(name: str) -> bool:
-        return name.endswith("weight") and "norm" not in name and "conv_in" not in name and "conv_out" not in name
-
-    trainer = Trainer(model, lambda named: muon(named, is_kernel, 3e-3), auxiliary=head, seed=seed)
+    trainer = Trainer(model, lambda named: muon(named, _is_kernel, 3e-3), auxiliary=head, seed=seed)
     opponent = OPPONENT.to(device)
 
     def learn(progress: float) -> tuple[int, dict[str, Tensor]]:
@@ -118,3 +119,37 @@ def train_autoencoder(out: Path, steps: int, seed: int = 0, device: str | torch.
     found = torch.cat([psnr(model, part) for part in held.split(16)])
     logger.info("autoencoder: %d steps, %.2f dB on fresh scenes, least %.2f", steps, found.mean(), found.min())
     return model
+
+
+def _edges(x: Tensor) -> Tensor:
+    """Differences of neighbours, across and down, [N, 3, 2·H·W or so]."""
+    return torch.cat([x.diff(dim=-1).flatten(2), x.diff(dim=-2).flatten(2)], dim=-1)
+
+
+def train_decoder(
+    model: AutoencoderKL, out: Path, steps: int, seed: int = 1, device: str | torch.device = "cpu"
+) -> AutoencoderKL:
+    """Train the decoder further, for sharper pictures; the encoder, and so the flow's world, stays as it is.
+
+    Its latents carry some noise, as a flow's do. Goes on from `decoder.pt` in `out`. The result is on the CPU.
+    """
+    torch.manual_seed(seed)
+    model.to(device).requires_grad_(False)
+    decoder = model.decoder.requires_grad_(True).train()
+    trainer = Trainer(decoder, lambda named: muon(named, _is_kernel, 2e-3), ema=0.995, seed=seed)
+    opponent = OPPONENT.to(device)
+
+    def learn(progress: float) -> tuple[int, dict[str, Tensor]]:
+        images = batch(trainer.rng, 1.0)[0].to(device)
+        with torch.no_grad():
+            latents = model.encode(images).latent_dist.mean
+            noise = 0.12 * torch.rand(len(latents), 1, 1, 1, device=latents.device) / model.config.scaling_factor
+            latents = latents + noise * torch.randn_like(latents)
+        error = torch.einsum("oc,nchw->nohw", opponent, decoder(latents) - images)
+        loss = error.square().mean() + 0.05 * error.abs().mean() + 0.1 * _edges(error).abs().mean()
+        loss.backward()
+        return PATCHES, {"loss": loss.detach(), "squared error": error.detach().square().mean()}
+
+    train(trainer, learn, out, "decoder", LearningRate(warm_up=20), samples=steps * PATCHES, log_every=20)
+    decoder.load_state_dict({name: x.clone() for name, x in trainer.weights.items()})
+    return model.to("cpu").eval().requires_grad_(False)
