@@ -82,7 +82,6 @@ class Data:
         folder: of the latents' files.
         pools: the kinds of pictures.
         wander: place small canvases at random on the position grid of 8×8 tokens, as no FLUX does: a control.
-        labels: whether batches come with what is at every token.
     """
 
     def __init__(
@@ -95,10 +94,9 @@ class Data:
         folder: Path,
         pools: Sequence[Pool] = POOLS,
         wander: bool = False,
-        labels: bool = False,
     ) -> None:
         self.device, self.pools, self.vae = device, pools, vae.to(device)
-        self.wander, self.labels = wander, labels
+        self.wander = wander
         self.t5, self.clip = t5.to(device), clip.to(device)
         self.t5_tokenizer, self.clip_tokenizer = tokenizers
         self.scenes: list[list[Scene]] = [[] for _ in pools]
@@ -160,7 +158,7 @@ class Data:
         return text
 
     def batch(self, progress: float, samples: int, rng: random.Random) -> dict[str, Tensor]:
-        """One batch of one pool; latents [B, N, 64], texts [B, L, 128], key bias [B, 1, 1, L+N].
+        """One batch of one pool; latents [B, N, 64], texts [B, L, 128], key bias [B, 1, 1, L+N], labels [B, N, 4].
 
         Args:
             progress: how much of the run is done, from 0 to 1.
@@ -195,15 +193,24 @@ class Data:
         ids = torch.zeros(h, w, 3)
         down, right = (rng.choice((0, max(0, 8 - side))) if self.wander else 0 for side in (h, w))
         ids[..., 1], ids[..., 2] = torch.arange(h)[:, None] + down, torch.arange(w)[None] + right
-        batch = {
+        return {
             "latents": torch.from_numpy(self.latents[which][rows]).to(self.device).float(),
             "embeds": embeds,
             "pooled": torch.where(without_pooled, self.no_pooled, pooled),
             "bias": bias.to(self.device),
             "img_ids": ids.flatten(0, 1).to(self.device),
             "txt_ids": torch.zeros(length, 3, device=self.device),
+            "labels": self._labels(scenes),
         }
-        if self.labels:
-            told = torch.from_numpy(np.stack([token_labels(s) for s in scenes]))
-            batch["labels"] = told.flatten(1, 2).to(self.device)
-        return batch
+
+    def _labels(self, scenes: Sequence[Scene]) -> Tensor:
+        return torch.from_numpy(np.stack([token_labels(s) for s in scenes])).flatten(1, 2).to(self.device)
+
+    def pictures(self, rng: random.Random, size: int) -> tuple[Tensor, Tensor, tuple[int, int]]:
+        """Latents [size, N, 64] of one pool, labels [size, N, 4], and its grid of tokens (rows, columns)."""
+        which = rng.choices(range(len(self.pools)), [pool.shares[0] for pool in self.pools])[0]
+        known = self._grow(which, 0)
+        rows = [rng.randrange(known) for _ in range(size)]
+        latents = torch.from_numpy(self.latents[which][rows]).to(self.device).float()
+        pool = self.pools[which]
+        return latents, self._labels([self.scenes[which][i] for i in rows]), (pool.height // TOKEN, pool.width // TOKEN)
