@@ -91,7 +91,7 @@ class FlatMuon(torch.optim.Muon):
 
 
 def muon(named: Named, is_matrix: Callable[[str], bool], lr: float, weight_decay: float = 0.0) -> list[Optimizer]:
-    """Muon for the parameters of two and more dimensions whose names are chosen, AdamW at half its rate for the rest."""
+    """Muon for the chosen parameters of two and more dimensions, AdamW at half its learning rate for the rest."""
     chosen = [name for name, p in named.items() if p.ndim >= 2 and is_matrix(name)]
     rest = {name: p for name, p in named.items() if name not in set(chosen)}
     return [FlatMuon([named[n] for n in chosen], lr, weight_decay), adamw(rest, lr / 2, (0.9, 0.98))]
