@@ -10,7 +10,7 @@ from typing import Any
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import Box, ScenePlan
-from strata.miniature.next.world.captions import backdrop_text, full_text, high_text, low_text, style_text, where
+from strata.miniature.next.world.captions import full_text, high_text, low_text, where
 from strata.miniature.next.world.facts import (
     COLOURS,
     HELD_OUT,
@@ -22,8 +22,8 @@ from strata.miniature.next.world.facts import (
     Thing,
     is_held_out,
 )
-from strata.miniature.next.world.scenes import grid, halves, quarters, random_backdrop
-from strata.miniature.next.world.truth import Areas, scene_plan, scene_text, structured_text
+from strata.miniature.next.world.scenes import halves, quarters, random_backdrop, two_rows
+from strata.miniature.next.world.truth import Areas, ending, scene_plan, scene_text, structured_text
 
 SIZE = 128
 """Canvases are 128×128 pixels where nothing else is said."""
@@ -91,9 +91,8 @@ def _single(held_out: bool) -> Make:
             backdrop = random_backdrop(rng) if i // 2 % 2 else NO_BACKDROP
             styles = [s for s in STYLES if held_out or not is_held_out(replace(thing, style=s))]
             style = rng.choice(styles) if i // 4 % 2 else None
-            ending = "".join(f", {t}" for t in (backdrop_text(backdrop), style and style_text(style)) if t)
-            expected = Expected(replace(thing, style=style))
-            cases.append(Case(full_text(thing) + place + ending, rng.getrandbits(31), (expected,), backdrop))
+            text = full_text(thing) + place + ending(backdrop, style)
+            cases.append(Case(text, rng.getrandbits(31), (Expected(replace(thing, style=style)),), backdrop))
         return cases
 
     return make
@@ -116,8 +115,7 @@ def _areas(rng: random.Random, count: int, width: int, height: int) -> Areas:
     if count == 4:
         return quarters(width, height)
     if count > 4:
-        cells = grid(width, height, count // 2, 2)
-        return [("top" if i < count // 2 else "bottom", box) for i, box in enumerate(cells)]
+        return two_rows(width, height, count)
     if rng.random() < 0.5:
         return sorted(rng.sample(quarters(width, height), 3))
     return [halves(width, height, True)[0], *quarters(width, height)[2:]]

@@ -5,25 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+from diffusers import AutoencoderKL, FluxPipeline, FluxTransformer2DModel
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
 from strata.hierarchy.errors import InputError
+from strata.miniature.checkpoint import scheduler
 from strata.miniature.next import WEIGHTS
 from strata.miniature.next.model.text import MAX_LENGTH
 from strata.miniature.next.model.transformer import new_transformer
-
-
-def scheduler() -> FlowMatchEulerDiscreteScheduler:
-    """FLUX.1-dev's scheduler configuration."""
-    return FlowMatchEulerDiscreteScheduler(
-        shift=3.0,
-        use_dynamic_shifting=True,
-        base_shift=0.5,
-        max_shift=1.15,
-        base_image_seq_len=256,
-        max_image_seq_len=4096,
-    )
 
 
 def assemble(out: Path, weights: dict[str, torch.Tensor]) -> FluxPipeline:

@@ -32,8 +32,8 @@ from strata.miniature.next.model.text import MAX_LENGTH
 from strata.miniature.next.world.facts import Backdrop, Thing
 from strata.miniature.next.world.scenes import random_scene
 from strata.miniature.next.world.scorer import Scorer, Verdict
-from strata.miniature.next.world.shares import Share
 from strata.miniature.next.world.tensors import to_tensor
+from strata.miniature.world.shares import Share
 
 ALL = "all told"
 """Every attribute that the text names of an object is right."""

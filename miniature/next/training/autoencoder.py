@@ -16,6 +16,7 @@ from diffusers import AutoencoderKL, FluxPipeline
 from torch import Tensor, nn
 
 from strata.miniature.next.model.autoencoder import CHANNELS, new_autoencoder, psnr
+from strata.miniature.next.training.reader import disagreement, kinds_read
 from strata.miniature.next.world.labels import CLASSES, token_labels
 from strata.miniature.next.world.scenes import Scene, random_scene
 from strata.miniature.next.world.tensors import to_tensor
@@ -97,17 +98,14 @@ def train_autoencoder(out: Path, steps: int, seed: int = 0, device: str | torch.
         error = torch.einsum("oc,nchw->nohw", opponent, decoded - images)
         pixels = error.square().mean() + 0.05 * error.abs().mean()
         logits = head(pack(latents)).split(CLASSES, dim=-1)
-        told = torch.stack(
-            [nn.functional.cross_entropy(x.flatten(0, 1), labels[..., i].flatten()) for i, x in enumerate(logits)]
-        ).sum()
+        told = disagreement(logits, labels, nothing=1.0)
         loss = pixels + READ_OUT[progress > 0.25] * told + 1e-4 * posterior.kl().mean() / posterior.mean[0].numel()
         loss.backward()
-        right = torch.stack([x.argmax(-1) == labels[..., i] for i, x in enumerate(logits)]).float()
         return PATCHES, {
             "loss": loss.detach(),
             "squared error": error.detach().square().mean(),
             "read out": told.detach(),
-            "kind read": right[0][labels[..., 0] > 0].mean(),
+            "kind read": kinds_read(logits, labels),
         }
 
     schedule = LearningRate(warm_up=50, power=0.8)

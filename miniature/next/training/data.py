@@ -8,6 +8,7 @@ are kept in a file.
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from strata.miniature.next.model.text import CLIP_LENGTH, MAX_LENGTH
 from strata.miniature.next.training.autoencoder import pack
 from strata.miniature.next.world.captions import caption, join
 from strata.miniature.next.world.labels import TOKEN, token_labels
+from strata.miniature.next.world.reading import words
 from strata.miniature.next.world.scenes import Scene, random_scene
 from strata.miniature.next.world.tensors import to_tensor
 
@@ -46,6 +48,11 @@ class Pool:
     first: int
     most: int
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of image tokens."""
+        return self.height // TOKEN, self.width // TOKEN
+
 
 PHASES = (0.25, 0.65)
 """Shares of the samples after which larger canvases and fuller scenes get more room: they cost more a picture, and
@@ -66,8 +73,8 @@ FRESH = 0.11
 """Scenes drawn a picture that is trained on."""
 CHUNK = 32
 """Scenes drawn at once."""
-FULL = (4, 48)
-"""The pool whose text length (all tokens) and batch size one object's or two objects' captions take at times."""
+LONG_BATCH = 48
+"""Batch size of one or two objects' captions padded to all tokens: the shape of `POOLS[4]`, a graph less to compile."""
 
 
 class Data:
@@ -104,9 +111,9 @@ class Data:
         self.drawn: list[int] = []
         folder.mkdir(parents=True, exist_ok=True)
         for i, pool in enumerate(pools):
-            shape = (pool.most, pool.width * pool.height // TOKEN**2, 64)
+            shape = (pool.most, math.prod(pool.grid), 64)
             path = folder / f"pool-{i}.f16"
-            size = 2 * int(np.prod(shape))
+            size = 2 * math.prod(shape)
             if not path.exists() or path.stat().st_size != size:
                 with path.open("wb") as file:
                     file.truncate(size)
@@ -153,7 +160,7 @@ class Data:
             return ""
         for _ in range(4):
             text = join(caption(scene, rng))
-            if len(text.split()) + text.count(",") + text.count(".") + text.count(":") + text.count(";") < length:
+            if len(words(text)) < length:
                 break
         return text
 
@@ -173,10 +180,8 @@ class Data:
         see_padding = rng.random() < 0.3
         length, size = pool.length, pool.batch
         if which in (1, 2) and see_padding and rng.random() < 0.4:
-            length, size = self.pools[FULL[0]].length, FULL[1]
-        known = self._grow(which, samples)
-        rows = [rng.randrange(known) for _ in range(size)]
-        scenes = [self.scenes[which][i] for i in rows]
+            length, size = MAX_LENGTH, LONG_BATCH
+        scenes, latents = self._sample(which, samples, size, rng)
         texts = [self._text(scene, rng, length) for scene in scenes]
         tokens = self.t5_tokenizer(
             texts, padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt"
@@ -184,17 +189,16 @@ class Data:
         with torch.no_grad():
             embeds = self.t5(input_ids=tokens.input_ids.to(self.device)).last_hidden_state[:, :length]
             pooled = self.pool_texts(texts)
-        without_pooled = (torch.rand(len(rows), 1) < 0.5).to(self.device)
-        n = self.latents[which].shape[1]
-        bias = torch.zeros(len(rows), 1, 1, length + n)
+        without_pooled = (torch.rand(size, 1) < 0.5).to(self.device)
+        bias = torch.zeros(size, 1, 1, length + latents.shape[1])
         if not see_padding:
             bias[:, 0, 0, :length].masked_fill_(tokens.attention_mask[:, :length] == 0, float("-inf"))
-        h, w = pool.height // TOKEN, pool.width // TOKEN
+        h, w = pool.grid
         ids = torch.zeros(h, w, 3)
         down, right = (rng.choice((0, max(0, 8 - side))) if self.wander else 0 for side in (h, w))
         ids[..., 1], ids[..., 2] = torch.arange(h)[:, None] + down, torch.arange(w)[None] + right
         return {
-            "latents": torch.from_numpy(self.latents[which][rows]).to(self.device).float(),
+            "latents": latents,
             "embeds": embeds,
             "pooled": torch.where(without_pooled, self.no_pooled, pooled),
             "bias": bias.to(self.device),
@@ -203,14 +207,18 @@ class Data:
             "labels": self._labels(scenes),
         }
 
+    def _sample(self, which: int, samples: int, size: int, rng: random.Random) -> tuple[list[Scene], Tensor]:
+        """Pictures of a pool as it is at `samples` samples: scenes, and latents [size, N, 64]."""
+        known = self._grow(which, samples)
+        rows = [rng.randrange(known) for _ in range(size)]
+        latents = torch.from_numpy(self.latents[which][rows]).to(self.device).float()
+        return [self.scenes[which][i] for i in rows], latents
+
     def _labels(self, scenes: Sequence[Scene]) -> Tensor:
         return torch.from_numpy(np.stack([token_labels(s) for s in scenes])).flatten(1, 2).to(self.device)
 
     def pictures(self, rng: random.Random, size: int) -> tuple[Tensor, Tensor, tuple[int, int]]:
         """Latents [size, N, 64] of one pool, labels [size, N, 4], and its grid of tokens (rows, columns)."""
         which = rng.choices(range(len(self.pools)), [pool.shares[0] for pool in self.pools])[0]
-        known = self._grow(which, 0)
-        rows = [rng.randrange(known) for _ in range(size)]
-        latents = torch.from_numpy(self.latents[which][rows]).to(self.device).float()
-        pool = self.pools[which]
-        return latents, self._labels([self.scenes[which][i] for i in rows]), (pool.height // TOKEN, pool.width // TOKEN)
+        scenes, latents = self._sample(which, 0, size, rng)
+        return latents, self._labels(scenes), self.pools[which].grid

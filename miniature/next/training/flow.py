@@ -7,12 +7,9 @@ latents that follow from it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import FluxTransformer2DModel
-from diffusers.models.embeddings import apply_rotary_emb
-from diffusers.models.transformers.transformer_flux import _get_qkv_projections
 from torch import Tensor, nn
 
 from strata.miniature.next.model.text import MAX_LENGTH
@@ -20,40 +17,8 @@ from strata.miniature.next.model.transformer import new_transformer
 from strata.miniature.next.training.data import Data
 from strata.miniature.next.training.reader import disagreement, train_reader
 from strata.miniature.next.world.labels import CLASSES
+from strata.miniature.training.flow import ExplicitAttention, compile_blocks
 from strata.miniature.training.loop import LearningRate, Score, Trainer, muon, train
-
-
-class ExplicitAttention:
-    """FLUX's joint attention written out: at 64 tokens it trains much faster on a CPU than the fused kernel."""
-
-    def __call__(
-        self,
-        attn: Any,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        image_rotary_emb: Any = None,
-    ) -> Any:
-        """Takes and returns what diffusers' `FluxAttnProcessor` does; `attention_mask` is added to the logits."""
-        q, k, v, eq, ek, ev = _get_qkv_projections(attn, hidden_states, encoder_hidden_states)
-        q, k, v = (x.unflatten(-1, (attn.heads, -1)) for x in (q, k, v))
-        q, k = attn.norm_q(q), attn.norm_k(k)
-        if attn.added_kv_proj_dim is not None:
-            eq, ek, ev = (x.unflatten(-1, (attn.heads, -1)) for x in (eq, ek, ev))
-            q = torch.cat([attn.norm_added_q(eq), q], dim=1)
-            k = torch.cat([attn.norm_added_k(ek), k], dim=1)
-            v = torch.cat([ev, v], dim=1)
-        q = apply_rotary_emb(q, image_rotary_emb, sequence_dim=1)
-        k = apply_rotary_emb(k, image_rotary_emb, sequence_dim=1)
-        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-        logits = (q @ k.transpose(-1, -2)).float() * (q.shape[-1] ** -0.5)
-        if attention_mask is not None:
-            logits = logits + attention_mask
-        out = (logits.softmax(-1).to(v.dtype) @ v).transpose(1, 2).flatten(2)
-        if encoder_hidden_states is None:
-            return out
-        text = encoder_hidden_states.shape[1]
-        return attn.to_out[1](attn.to_out[0](out[:, text:])), attn.to_add_out(out[:, :text])
 
 
 def flow_trainer(
@@ -73,13 +38,6 @@ def flow_trainer(
     )
     model.set_attn_processor(ExplicitAttention())
     return trainer
-
-
-def compile_blocks(model: FluxTransformer2DModel) -> None:
-    """Compile the blocks' forwards (hooks stay outside), one graph for all blocks of a kind and shape."""
-    torch._dynamo.config.recompile_limit = 64
-    for block in [*model.transformer_blocks, *model.single_transformer_blocks]:
-        block.forward = torch.compile(block.forward, dynamic=False)
 
 
 def velocity(
@@ -184,7 +142,7 @@ def train_flow(
             values["read"] = read.detach()
             loss = loss + READ * left * read
         if teller:
-            told = disagreement(list(teller(tapped.pop().float()).split(CLASSES, dim=-1)), labels)
+            told = disagreement(teller(tapped.pop().float()).split(CLASSES, dim=-1), labels)
             values["auxiliary loss"] = told.detach()
             loss = loss + 0.15 * left * told
         loss.backward()

@@ -7,6 +7,7 @@ nothing about how or where inside the transformer that comes about.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,14 +47,19 @@ class Reader(nn.Module):
         return list(self.last(x).flatten(2).transpose(1, 2).split(CLASSES, dim=-1))
 
 
-def disagreement(logits: list[Tensor], labels: Tensor) -> Tensor:
-    """Cross-entropy summed over the questions, of labels [N, tokens, 4]; a mean over tokens, empty ones count less."""
-    weights = torch.where(labels[..., 0] > 0, 1.0, NOTHING)
+def disagreement(logits: Sequence[Tensor], labels: Tensor, nothing: float = NOTHING) -> Tensor:
+    """Cross-entropy summed over the questions, of labels [N, tokens, 4]; empty tokens count `nothing`."""
+    weights = torch.where(labels[..., 0] > 0, 1.0, nothing)
     total = torch.zeros((), device=labels.device)
     for i, x in enumerate(logits):
         each = nn.functional.cross_entropy(x.flatten(0, 1), labels[..., i].flatten(), reduction="none")
         total = total + (each * weights.flatten()).sum()
     return total / weights.sum()
+
+
+def kinds_read(logits: Sequence[Tensor], labels: Tensor) -> Tensor:
+    """The share of the objects' tokens whose kind is told right."""
+    return (logits[0].argmax(-1) == labels[..., 0])[labels[..., 0] > 0].float().mean()
 
 
 def train_reader(data: Data, out: Path, steps: int) -> Reader:
@@ -70,8 +76,7 @@ def train_reader(data: Data, out: Path, steps: int) -> Reader:
             logits = reader(latents + noise * torch.randn(latents.shape).to(data.device), grid)
             loss = disagreement(logits, labels)
             loss.backward()
-            right = (logits[0].argmax(-1) == labels[..., 0])[labels[..., 0] > 0].float().mean()
-            return len(latents), {"loss": loss.detach(), "kind read": right}
+            return len(latents), {"loss": loss.detach(), "kind read": kinds_read(logits, labels)}
 
         train(trainer, learn, out, "reader", LearningRate(warm_up=20), samples=steps * 96, log_every=50)
         write_whole(path, lambda part: save_file(reader.state_dict(), part))

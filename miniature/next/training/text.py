@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -26,17 +27,8 @@ from strata.miniature.next.model.text import (
     t5_tokenizer,
 )
 from strata.miniature.next.world.captions import EIGHTHS, WORDS, Said, Segment, caption, join
-from strata.miniature.next.world.facts import (
-    COLOURS,
-    KINDS,
-    PATTERNS,
-    PLACES,
-    SETTINGS,
-    SIZES,
-    STYLES,
-    SURFACES,
-    TONES,
-)
+from strata.miniature.next.world.facts import PATTERNS, PLACES, SETTINGS, SIZES, TONES
+from strata.miniature.next.world.labels import TAGS
 from strata.miniature.next.world.scenes import random_scene
 from strata.miniature.training.loop import LearningRate, Trainer, adamw, train
 
@@ -45,22 +37,19 @@ logger = logging.getLogger(__name__)
 BATCH = 64
 SCHEDULE = LearningRate(warm_up=50, floor=0.02)
 
-TAGS: tuple[tuple[str, int], ...] = (
-    ("kind", len(KINDS)),
-    ("colour", len(COLOURS)),
-    ("surface", len(SURFACES)),
-    ("style", len(STYLES)),
-    ("size", len(SIZES)),
-    ("place", len(PLACES) + 3),
-    ("order", 4),
-    ("pattern", len(PATTERNS)),
-    ("tone", len(TONES)),
-    ("setting", len(SETTINGS)),
-    *((f"box {side}", EIGHTHS + 1) for side in ("left", "top", "right", "bottom")),
-)
-"""What is told of every word, and how many answers there are beside "nothing is said"."""
 ALL_PLACES = (*PLACES, "row", "behind", "front")
-SIZES_OF_CLASSES = [1 + n for _, n in TAGS]
+SIDES = ("box left", "box top", "box right", "box bottom")
+_OF_THING = {**dict(TAGS), "size": SIZES}
+_OF_BACKDROP = {"pattern": PATTERNS, "tone": TONES, "setting": SETTINGS}
+ANSWERS: Mapping[str, int] = {
+    **{name: len(values) for name, values in _OF_THING.items()},
+    "place": len(ALL_PLACES),
+    "order": 4,
+    **{name: len(values) for name, values in _OF_BACKDROP.items()},
+    **dict.fromkeys(SIDES, EIGHTHS + 1),
+}
+"""What is told of every word, and how many answers there are beside "nothing is said"."""
+SIZES_OF_CLASSES = [1 + n for n in ANSWERS.values()]
 
 
 def labels(said: Said) -> list[int]:
@@ -69,20 +58,12 @@ def labels(said: Said) -> list[int]:
     def index(values: tuple[str, ...], value: str | None) -> int:
         return 0 if value is None else 1 + values.index(value)
 
-    thing, backdrop = said.thing, said.backdrop
-    box = [0] * 4 if said.box is None else [1 + side for side in said.box]
     return [
-        index(KINDS, thing.kind),
-        index(COLOURS, thing.colour),
-        index(SURFACES, thing.surface),
-        index(STYLES, thing.style),
-        index(SIZES, thing.size),
+        *(index(values, getattr(said.thing, name)) for name, values in _OF_THING.items()),
         index(ALL_PLACES, said.place),
         said.order,
-        index(PATTERNS, backdrop.pattern),
-        index(TONES, backdrop.tone),
-        index(SETTINGS, backdrop.setting),
-        *box,
+        *(index(values, getattr(said.backdrop, name)) for name, values in _OF_BACKDROP.items()),
+        *([0] * len(SIDES) if said.box is None else [1 + side for side in said.box]),
     ]
 
 
@@ -107,17 +88,15 @@ def tagged(
     ids: list[int] = []
     tags: list[list[int]] = []
     for text, said in segments:
-        words = text if text in MARKS else _noisy(text, rng)
-        part = (
-            [tokenizer.convert_tokens_to_ids(text)]
-            if text in MARKS
-            else tokenizer(words, add_special_tokens=False).input_ids
-        )
+        if text in MARKS:
+            part = [tokenizer.convert_tokens_to_ids(text)]
+        else:
+            part = tokenizer(_noisy(text, rng), add_special_tokens=False).input_ids
         ids += part
         tags += [labels(said)] * len(part)
     ids, tags = ids[: length - 1], tags[: length - 1]
     padding = length - len(ids) - 1
-    return [*ids, 1, *[0] * padding], [*tags, *[[-100] * len(TAGS)] * (padding + 1)]
+    return [*ids, 1, *[0] * padding], [*tags, *[[-100] * len(ANSWERS)] * (padding + 1)]
 
 
 def train_t5(
@@ -158,7 +137,7 @@ def train_t5(
         right = torch.stack([found.argmax(-1) == tags[..., i] for i, found in enumerate(logits(ids))])
         counted = tags[..., 0] != -100
         score = float(right.all(0)[counted].float().mean())
-        of_each = {name: round(float(right[i][counted].float().mean()), 4) for i, (name, _) in enumerate(TAGS)}
+        of_each = {name: round(float(right[i][counted].float().mean()), 4) for i, name in enumerate(ANSWERS)}
     logger.info("t5: %d steps, %.4f of words tagged right; %s", steps, score, of_each)
     return tokenizer, model.to("cpu").eval().requires_grad_(False), score
 

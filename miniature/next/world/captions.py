@@ -10,8 +10,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from strata.miniature.next.world import facts
 from strata.miniature.next.world.facts import Backdrop, Thing
-from strata.miniature.next.world.scenes import Placed, Scene
+from strata.miniature.next.world.scenes import Scene
 
 EIGHTHS = 8
 """Boxes of structured captions are given in eighths of the canvas's sides."""
@@ -121,8 +122,6 @@ def plural(word: str) -> str:
 
 
 def _vocabulary() -> tuple[str, ...]:
-    from strata.miniature.next.world import facts
-
     words: list[str] = _LINKS.split()
     for group in (OPENINGS, NOISE, NUMBERS, facts.COLOURS, facts.SURFACES, facts.PATTERNS, facts.TONES):
         words += " ".join(group).split()
@@ -151,7 +150,7 @@ def _article(text: str) -> str:
     return f"an {text}" if text[0] in "aeiou" and not text.startswith("one") else f"a {text}"
 
 
-def full_text(thing: Thing, rng: random.Random | None = None, article: bool = True) -> str:
+def full_text(thing: Thing, rng: random.Random | None = None) -> str:
     """The object with every attribute it has: "a small red striped circle"; without `rng` in the plainest words."""
     kind = _pick(rng, thing.kind, KIND_WORDS) if thing.kind else rng.choice(("object", "shape")) if rng else "object"
     colour = _pick(rng, thing.colour, COLOUR_WORDS) if thing.colour else ""
@@ -166,8 +165,7 @@ def full_text(thing: Thing, rng: random.Random | None = None, article: bool = Tr
     words = [size, surface, colour, kind] if 0.5 < form < 0.65 else [size, colour, surface, kind]
     if thing.style and form > 0.9:
         words.insert(0, STYLE_ADJECTIVES[thing.style])
-    text = " ".join(w for w in words if w)
-    text = _article(text) if article else text
+    text = _article(" ".join(w for w in words if w))
     if after:
         text += f" {after}"
     if 0.65 < form < 0.72 and (colour or surface):
@@ -257,52 +255,53 @@ def _listed(parts: list[Segment], rng: random.Random) -> list[Segment]:
     return out
 
 
-def _related(scene: Scene, texts: list[tuple[str, Said]], rng: random.Random) -> list[Segment] | None:
-    """A relation in words between two objects, or the places in a row; None where there is none."""
-    places = [p.place for p in scene.things]
-    (first, a), (second, b) = texts[0], texts[1]
-    link = lambda words: (words, NOTHING)  # noqa: E731
+def _link(*words: str, rng: random.Random | None = None) -> Segment:
+    """Words between objects; one of several."""
+    return (rng.choice(words) if rng else words[0], NOTHING)
+
+
+def _related(scene: Scene, texts: list[Segment], rng: random.Random) -> list[Segment]:
+    """A relation in words between two objects of halves or before each other, or the places in one row or two."""
+    first, second = texts[:2]
     if scene.layout == "overlap":
         if rng.random() < 0.6:
-            return [(second, b), link("in front of"), (first, a)]
-        return [(first, a), link("behind"), (second, b)]
-    if scene.layout == "halves" and places == ["left", "right"]:
+            return [second, _link("in front of"), first]
+        return [first, _link("behind"), second]
+    if scene.layout == "halves" and scene.things[0].place == "left":
         match rng.randrange(4):
             case 0:
-                return [(first, a), link(rng.choice(("to the left of", "left of"))), (second, b)]
+                return [first, _link("to the left of", "left of", rng=rng), second]
             case 1:
-                return [(second, b), link(rng.choice(("to the right of", "right of"))), (first, a)]
+                return [second, _link("to the right of", "right of", rng=rng), first]
             case 2:
-                return [(first, a), link("with"), (second, b), link("to its right")]
+                return [first, _link("with"), second, _link("to its right")]
             case _:
-                return [(first, a), link(rng.choice(("next to", "beside"))), (second, b)]
+                return [first, _link("next to", "beside", rng=rng), second]
     if scene.layout == "halves":
         match rng.randrange(4):
             case 0:
-                return [(first, a), link(rng.choice(("above", "over"))), (second, b)]
+                return [first, _link("above", "over", rng=rng), second]
             case 1:
-                return [(second, b), link(rng.choice(("below", "under", "beneath"))), (first, a)]
+                return [second, _link("below", "under", "beneath", rng=rng), first]
             case 2:
-                return [(first, a), link("with"), (second, b), link(rng.choice(("under it", "below it", "beneath it")))]
+                return [first, _link("with"), second, _link("under it", "below it", "beneath it", rng=rng)]
             case _:
-                return [(second, b), link("with"), (first, a), link(rng.choice(("above it", "over it")))]
+                return [second, _link("with"), first, _link("above it", "over it", rng=rng)]
     if scene.layout == "row":
         if len(texts) == 3 and rng.random() < 0.3:
-            return [texts[1], link("between"), texts[0], link("and"), texts[2]]
+            return [texts[1], _link("between"), texts[0], _link("and"), texts[2]]
         if rng.random() < 0.5:
-            return [*_listed(texts, rng), link(rng.choice(("in a row", "side by side", "next to each other")))]
-        return [link(rng.choice(("from left to right :", "in a row :"))), *_listed(texts, rng)]
-    if scene.layout == "rows":
-        half = len(texts) // 2
-        upper, lower = rng.choice((("in the top row", "in the bottom row"), ("top row :", "bottom row :")))
-        return [
-            (upper, Said(place="top")),
-            *_listed(texts[:half], rng),
-            link(rng.choice((";", ",", "and"))),
-            (lower, Said(place="bottom")),
-            *_listed(texts[half:], rng),
-        ]
-    return None
+            return [*_listed(texts, rng), _link("in a row", "side by side", "next to each other", rng=rng)]
+        return [_link("from left to right :", "in a row :", rng=rng), *_listed(texts, rng)]
+    half = len(texts) // 2
+    upper, lower = rng.choice((("in the top row", "in the bottom row"), ("top row :", "bottom row :")))
+    return [
+        (upper, Said(place="top")),
+        *_listed(texts[:half], rng),
+        _link(";", ",", "and", rng=rng),
+        (lower, Said(place="bottom")),
+        *_listed(texts[half:], rng),
+    ]
 
 
 def _counted(said: list[Thing], rng: random.Random) -> list[tuple[str, Thing]] | None:
@@ -342,16 +341,23 @@ def _ground(scene: Scene, rng: random.Random) -> list[Segment]:
     return [(",", NOTHING), (text, said)]
 
 
-def _box(p: Placed, width: int, height: int) -> tuple[int, int, int, int]:
-    def eighth(value: float, side: int) -> int:
-        return min(max(round(value * EIGHTHS / side), 0), EIGHTHS)
-
-    return (
-        eighth(p.cx - p.radius, width),
-        eighth(p.cy - p.radius, height),
-        eighth(p.cx + p.radius, width),
-        eighth(p.cy + p.radius, height),
+def eighths(cx: int, cy: int, radius: int, width: int, height: int) -> tuple[int, int, int, int]:
+    """The box of a circle on a canvas, in pixels, as a structured caption gives it."""
+    x1, y1, x2, y2 = (
+        min(max(round(value * EIGHTHS / side), 0), EIGHTHS)
+        for value, side in (
+            (cx - radius, width),
+            (cy - radius, height),
+            (cx + radius, width),
+            (cy + radius, height),
+        )
     )
+    return x1, y1, x2, y2
+
+
+def enumerated(phrases: Sequence[str]) -> str:
+    """ "a, b and c"."""
+    return " and ".join([", ".join(phrases[:-1]), phrases[-1]]) if len(phrases) > 1 else phrases[0]
 
 
 def element_text(number: int, box: Sequence[int], text: str) -> str:
@@ -362,9 +368,7 @@ def element_text(number: int, box: Sequence[int], text: str) -> str:
 def structured_head(count: int) -> str:
     """ "<1> , <2> and <3>"; from six on "<1> to <6>"."""
     cited = [f"<{i}>" for i in range(1, count + 1)]
-    if count >= 6:
-        return f"{cited[0]} to {cited[-1]}"
-    return " and ".join([", ".join(cited[:-1]), cited[-1]]) if count > 1 else cited[0]
+    return f"{cited[0]} to {cited[-1]}" if count >= 6 else enumerated(cited)
 
 
 def _structured(scene: Scene, rng: random.Random, styles: bool) -> list[Segment]:
@@ -374,7 +378,8 @@ def _structured(scene: Scene, rng: random.Random, styles: bool) -> list[Segment]
         things.sort(key=lambda p: p.place == "front")
     segments: list[Segment] = [(structured_head(len(things)), NOTHING)]
     segments += _ground(scene, rng) if rng.random() < 0.6 else []
-    if not styles and rng.random() < 0.6:
+    styled = not styles and rng.random() < 0.6
+    if styled:
         segments += [(",", NOTHING), (style_text(scene.style, rng), Said(Thing(style=scene.style)))]
     segments.append((".", NOTHING))
     form = rng.random()
@@ -382,11 +387,10 @@ def _structured(scene: Scene, rng: random.Random, styles: bool) -> list[Segment]
         thing = replace(p.thing, size=None, style=p.thing.style if styles else None)
         if form > 0.8:
             thing = replace(thing, colour=None, surface=None)
-        box = _box(p, scene.width, scene.height)
-        segments.append(
-            (element_text(i, box, full_text(thing, rng if len(things) < 6 else None)), Said(thing, box=box))
-        )
-    return segments
+        box = eighths(p.cx, p.cy, p.radius, scene.width, scene.height)
+        words = full_text(thing, rng if len(things) < 6 else None)
+        segments.append((element_text(i, box, words), Said(thing, box=box)))
+    return _all_in_style(segments, scene.style) if styled else segments
 
 
 def caption(scene: Scene, rng: random.Random, structured: float = 0.25) -> list[Segment]:
@@ -395,12 +399,12 @@ def caption(scene: Scene, rng: random.Random, structured: float = 0.25) -> list[
     if not scene.things:
         return _with_style(scene, _ground(scene, rng)[-1:], rng)
     if rng.random() < structured:
-        segments = _structured(scene, rng, styles)
-        return segments if styles else _styled(scene, segments)
+        return _structured(scene, rng, styles)
     form = rng.random()
     if form > 0.975 and not styles:
         return [(style_text(scene.style, rng), Said(Thing(style=scene.style)))]
     form = rng.random()
+    detail = 0.77 <= form < 0.87
     many = len(scene.things) > 1
     parts: list[Segment] = []
     said_things = []
@@ -408,14 +412,9 @@ def caption(scene: Scene, rng: random.Random, structured: float = 0.25) -> list[
         text, said = _say(p.thing, rng, form)
         if styles:
             said = replace(said, style=p.thing.style)
-            text = (
-                f"{text} in {style_text(str(p.thing.style), rng)}"
-                if form < 0.77 or form >= 0.87
-                else low_text(said, rng)
-            )
+            text = low_text(said, rng) if detail else f"{text} in {style_text(str(p.thing.style), rng)}"
         said_things.append(said)
         parts.append((text, Said(said, order=p.order)))
-    related = None
     placed = rng.random()
     alike = _counted(said_things, rng) if many and not styles and form < 0.77 and scene.layout != "overlap" else None
     if alike and rng.random() < 0.75:
@@ -424,13 +423,11 @@ def caption(scene: Scene, rng: random.Random, structured: float = 0.25) -> list[
             segments.append((rng.choice(("in a row", "side by side")), NOTHING))
         if scene.layout == "quarters" and len(alike) == 1 and len(scene.things) == 4 and rng.random() < 0.5:
             segments.append(("in the corners", NOTHING))
-    elif (many and scene.layout in ("overlap", "row", "rows")) or (many and scene.layout == "halves" and placed < 0.35):
+    elif many and (scene.layout in ("overlap", "row", "rows") or (scene.layout == "halves" and placed < 0.35)):
         parts = [(text, replace(about, place=p.place)) for (text, about), p in zip(parts, scene.things, strict=True)]
-        related = _related(scene, parts, rng)
-        segments = related or parts
+        segments = _related(scene, parts, rng)
     else:
-        named = placed < (0.9 if many else 0.4)
-        if named:
+        if placed < (0.9 if many else 0.4):
             front = rng.random() < 0.12
             for i, p in enumerate(scene.things):
                 text, about = parts[i]
@@ -439,7 +436,7 @@ def caption(scene: Scene, rng: random.Random, structured: float = 0.25) -> list[
         if many and rng.random() < 0.4:
             rng.shuffle(parts)
         segments = _listed(parts, rng)
-    if form >= 0.77 and form < 0.87 and not many and rng.random() < 0.6:
+    if detail and not many and rng.random() < 0.6:
         return _with_style(scene, segments, rng, 0.4) if not styles else segments
     opening = rng.random()
     if opening < 0.15 and form < 0.77:
@@ -467,18 +464,13 @@ def _with_style(scene: Scene, segments: list[Segment], rng: random.Random, chanc
         segments = [(_article(words), style), ("of", NOTHING), *segments]
     else:
         segments = [(words, style), (",", NOTHING), *segments]
-    return [
-        (text, replace(said, thing=replace(said.thing, style=scene.style)) if said != NOTHING else said)
-        for text, said in segments
-    ]
+    return _all_in_style(segments, scene.style)
 
 
-def _styled(scene: Scene, segments: list[Segment]) -> list[Segment]:
-    """The style that a segment names for the whole picture, said of every segment."""
-    if not any(said.thing == Thing(style=scene.style) for _, said in segments):
-        return segments
+def _all_in_style(segments: list[Segment], style: str) -> list[Segment]:
+    """The segments with the picture's style said of everything."""
     return [
-        (text, replace(said, thing=replace(said.thing, style=scene.style)) if said != NOTHING else said)
+        (text, replace(said, thing=replace(said.thing, style=style)) if said != NOTHING else said)
         for text, said in segments
     ]
 

@@ -51,7 +51,7 @@ class Placed:
 class Scene:
     """A canvas with objects (from back to front) on a background; sizes in pixels.
 
-    A scene of two panels is cut in the middle, "across" or "down" its longer side: the second half's style is `second`.
+    A scene of two panels has another style, `second`, in the half of its second object.
     """
 
     width: int
@@ -60,7 +60,7 @@ class Scene:
     backdrop: Backdrop
     style: str
     layout: str = "free"
-    """How its objects stand: free, single, halves, quarters, row, rows, places, overlap, group."""
+    """How its objects stand: free (empty), single, halves, quarters, row, rows, places, overlap."""
     second: str | None = None
     variant: int = 0
 
@@ -105,6 +105,20 @@ def quarters(width: int, height: int) -> list[tuple[str, Box]]:
     return list(zip(QUARTERS, grid(width, height, 2, 2), strict=True))
 
 
+def row(width: int, height: int, count: int) -> list[tuple[str, Box]]:
+    """A row of equal boxes."""
+    return [("row", box) for box in grid(width, height, count, 1)]
+
+
+def two_rows(width: int, height: int, count: int) -> list[tuple[str, Box]]:
+    """Two rows of `count` / 2 boxes each, whose places are "top" and "bottom" again and again."""
+    half = count // 2
+    return list(zip(["top"] * half + ["bottom"] * half, grid(width, height, half, 2), strict=True))
+
+
+SIX = ("top left", "top right", "left", "right", "bottom left", "bottom right")
+
+
 def nine(width: int, height: int) -> list[tuple[str, Box]]:
     """The nine places of a canvas, three by three."""
     return list(zip(NINE, grid(width, height, 3, 3), strict=True))
@@ -127,12 +141,10 @@ def random_thing(rng: random.Random, style: str, held_out: bool | None = False) 
     while True:
         if held_out and rng.random() < 0.8:
             thing = Thing(*rng.choice(sorted(HELD_OUT)), style)
-        elif held_out:
-            thing = Thing(rng.choice(KINDS), rng.choice(COLOURS), rng.choice(SURFACES), style)
-            if (thing.kind, thing.colour, style) not in HELD_OUT_STYLES:
-                continue
         else:
             thing = Thing(rng.choice(KINDS), rng.choice(COLOURS), rng.choice(SURFACES), style)
+            if held_out and (thing.kind, thing.colour, style) not in HELD_OUT_STYLES:
+                continue
         if held_out is None or is_held_out(thing) == held_out:
             return thing
 
@@ -182,11 +194,11 @@ def in_boxes(
 ) -> tuple[Placed, ...]:
     """One object in the middle of each box, a little smaller than it could be at times."""
     out = []
-    row, order = "", 0
+    last, order = "", 0
     for (place, box), thing in zip(boxes, things, strict=True):
         cx, cy, radius = place_in_box(*box)
-        order = order + 1 if place == row else 1
-        row = place
+        order = order + 1 if place == last else 1
+        last = place
         out.append(_placed(rng, thing, cx, cy, _smaller(rng, radius, 0.75), place, order if ordered else 0))
     return tuple(out)
 
@@ -231,36 +243,27 @@ def random_scene(
     if n == 0:
         return Scene(width, height, (), backdrop, style, "free", None, variant)
     if n == 1:
-        return Scene(
-            width, height, single(rng, width, height, style, held_out), backdrop, style, "single", None, variant
-        )
+        alone = single(rng, width, height, style, held_out)
+        return Scene(width, height, alone, backdrop, style, "single", None, variant)
     if n == 2 and held_out is False and min(width, height) >= 96 and rng.random() < 0.2:
         return Scene(width, height, _overlap(rng, width, height, style), backdrop, style, "overlap", None, variant)
     things = _things(rng, n, style, held_out)
     if n == 2:
         vertical = wide < 0.8 or (wide < 1.25 and rng.random() < 0.5)
         boxes, layout = halves(width, height, vertical), "halves"
-    elif (n == 3 and wide > 1.4) or (n == 3 and wide > 0.9 and rng.random() < 0.25):
-        cells = grid(width, height, 3, 1)
-        boxes, layout = [("row", box) for box in cells], "row"
+    elif n == 3 and (wide > 1.4 or (wide > 0.9 and rng.random() < 0.25)):
+        boxes, layout = row(width, height, 3), "row"
     elif n <= 4 and (wide < 1.8 or n == 3) and rng.random() < 0.85:
-        boxes, layout = sorted(rng.sample(quarters(width, height), n)), "quarters"
-        boxes.sort(key=lambda b: QUARTERS.index(b[0]))
+        chosen = rng.sample(quarters(width, height), n)
+        boxes, layout = sorted(chosen, key=lambda b: QUARTERS.index(b[0])), "quarters"
     elif n == 4 and wide >= 1.8:
-        boxes, layout = [("row", box) for box in grid(width, height, 4, 1)], "row"
+        boxes, layout = row(width, height, 4), "row"
     elif n in (6, 8) and wide >= 1.2 and rng.random() < 0.6:
-        cells = grid(width, height, n // 2, 2)
-        boxes, layout = [("top" if i < n // 2 else "bottom", box) for i, box in enumerate(cells)], "rows"
+        boxes, layout = two_rows(width, height, n), "rows"
     elif n == 6 and wide < 0.9:
-        cells = grid(width, height, 2, 3)
-        boxes, layout = (
-            list(zip(("top left", "top right", "left", "right", "bottom left", "bottom right"), cells, strict=True)),
-            "places",
-        )
+        boxes, layout = list(zip(SIX, grid(width, height, 2, 3), strict=True)), "places"
     else:
-        chosen = rng.sample(range(9), n)
-        cells9 = nine(width, height)
-        boxes, layout = [cells9[i] for i in sorted(chosen)], "places"
+        boxes, layout = [nine(width, height)[i] for i in sorted(rng.sample(range(9), n))], "places"
     if held_out is False and 2 <= n <= 4 and rng.random() < 0.14:
         if layout == "halves" and rng.random() < 0.5:  # two panels, each in its own style
             second = rng.choice([s for s in STYLES if s != style])

@@ -12,10 +12,11 @@ from PIL import Image
 from strata.hierarchy.areas import pixel_mask
 from strata.hierarchy.plan import Box, Region, ScenePlan, Texts
 from strata.miniature.next.world.captions import (
-    EIGHTHS,
     NUMBERS,
     backdrop_text,
+    eighths,
     element_text,
+    enumerated,
     full_text,
     high_text,
     low_text,
@@ -71,11 +72,8 @@ def render(plan: ScenePlan) -> Image.Image:
     return Image.fromarray(to_pixels(canvas))
 
 
-def _list(phrases: Sequence[str]) -> str:
-    return " and ".join([", ".join(phrases[:-1]), phrases[-1]]) if len(phrases) > 1 else phrases[0]
-
-
-def _ending(backdrop: Backdrop, style: str | None) -> str:
+def ending(backdrop: Backdrop, style: str | None) -> str:
+    """ ", plain grey background, neon"; empty where neither is said."""
     return "".join(f", {text}" for text in (backdrop_text(backdrop), style and style_text(style)) if text)
 
 
@@ -85,10 +83,10 @@ def scene_text(areas: Areas, things: Sequence[Thing], backdrop: Backdrop, style:
     if len(set(places)) < len(places):  # two rows
         upper = [full_text(t) for t, place in zip(things, places, strict=True) if place == "top"]
         lower = [full_text(t) for t, place in zip(things, places, strict=True) if place == "bottom"]
-        text = f"in the top row {_list(upper)}; in the bottom row {_list(lower)}"
+        text = f"in the top row {enumerated(upper)}; in the bottom row {enumerated(lower)}"
     else:
-        text = _list([f"{full_text(t)} {where(place)}" for t, place in zip(things, places, strict=True)])
-    return text + _ending(backdrop, style)
+        text = enumerated([f"{full_text(t)} {where(place)}" for t, place in zip(things, places, strict=True)])
+    return text + ending(backdrop, style)
 
 
 def structured_text(
@@ -97,11 +95,8 @@ def structured_text(
     """The structured caption: "<1> and <2>, grey background. <1> 0 0 4 8 a red circle <2> 4 0 8 8 a blue square"."""
     elements = []
     for i, ((_, box), thing) in enumerate(zip(areas, things, strict=True), start=1):
-        cx, cy, radius = place_in_box(*box)
-        sides = (cx - radius, cy - radius, cx + radius, cy + radius)
-        eighths = [min(max(round(v * EIGHTHS / size[j % 2]), 0), EIGHTHS) for j, v in enumerate(sides)]
-        elements.append(element_text(i, eighths, full_text(thing)))
-    return f"{structured_head(len(things))}{_ending(backdrop, style)}. {' '.join(elements)}"
+        elements.append(element_text(i, eighths(*place_in_box(*box), *size), full_text(thing)))
+    return f"{structured_head(len(things))}{ending(backdrop, style)}. {' '.join(elements)}"
 
 
 def scene_plan(
@@ -134,6 +129,6 @@ def scene_plan(
     regions = tuple(
         Region(name=name, box=box, **text) for name, (_, box), text in zip(names, areas, texts, strict=True)
     )
-    counted = f"{NUMBERS[len(things)]} object{'s' if len(things) > 1 else ''}{_ending(backdrop, style)}"
+    counted = f"{NUMBERS[len(things)]} object{'s' if len(things) > 1 else ''}{ending(backdrop, style)}"
     prompt = scene_text(areas, things, backdrop, style) if named else counted
     return ScenePlan(width=size[0], height=size[1], prompt=prompt, regions=regions, background=ground)
