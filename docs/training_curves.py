@@ -16,12 +16,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 INK, RULE = "#20242c", "#dee1e6"
-LABELS = {
-    "single": "one object",
-    "two-named": "two named objects",
-    "128x64": "two on 128 × 64",
-}
-COLOURS = {"single": "#1b6f9c", "two-named": "#c7572b", "128x64": "#5b8c3a"}
+LABELS = {"single": "one object", "two-named": "two named objects"}
+COLOURS = {"single": "#1b6f9c", "two-named": "#c7572b"}
 
 
 def read(path: Path) -> dict[tuple[str, str], list[tuple[int, float]]]:
@@ -49,7 +45,7 @@ def main() -> None:
     for kind, label in LABELS.items():
         samples, values = zip(*curves["flow", kind], strict=True)
         right.plot(samples, [100 * v for v in values], "o-", color=COLOURS[kind], label=label)
-    right.set(ylabel="objects fully right, %", ylim=(0, 103), title="Unseen combinations, 28 objects a point")
+    right.set(ylabel="objects fully right, %", ylim=(0, 103), title="Unseen combinations, 34 objects a point")
     right.legend(frameon=False, loc=(0.14, 0.13))
     for axes in (left, right):
         axes.set_xlabel("pictures seen")

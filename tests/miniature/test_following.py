@@ -16,7 +16,7 @@ def evaluator() -> Evaluator:
     ("kind", "attribute", "least"),
     [
         ("single", ALL, 0.95),
-        ("content", "shape", 0.90),
+        ("content", "kind", 0.90),
         ("detail", "colour", 0.95),
         ("two-named", ALL, 0.95),
         ("regions-2", ALL, 0.90),
