@@ -3,7 +3,9 @@
 Scenes of six and of eight regions: all of one kind in different colours and surfaces ("alike"), or two kinds whose
 colours are swapped between them ("swapped": a red boat and a blue car, a blue boat and a red car). They are drawn with
 undivided texts, by level, by level with content visible from everywhere and detail confined, and from one prompt that
-names everything. Judged is every region: whether it is right, and whether what is wrong is another region's (a leak).
+names everything. The plans' base prompt only counts the objects, so that all comes from the regions, or names them all,
+as a planner writes it, or is the structured prompt itself, layout and all (`--base`). Judged is every region: whether
+it is right, and whether what is wrong is another region's (a leak).
 
 `python -m strata.analysis.crowds --scenes 24` draws, goes on where it was stopped, and prints the table.
 """
@@ -35,6 +37,8 @@ CROWDS = (("alike", 6), ("alike", 8), ("swapped", 6), ("swapped", 8))
 WAYS = ("one prompt", "undivided", "by level", "content open", "detail narrow")
 """What is compared: a structured prompt without regions; one full text a region; a high and a low text a region
 (anchored); the same with high texts never isolated; and with the low texts in the blocks of `--depth` alone."""
+BASES = ("counts", "names", "layout")
+"""What the base prompt of the plans says: how many objects there are, all of them, or the structured prompt."""
 LOOK = ("colour", "surface")
 MEASURES = ("right", "kind", "look", "leak")
 
@@ -50,8 +54,8 @@ class Crowd:
     seed: int
 
 
-def scenes(kind: str, regions: int, count: int, seed: int = 0) -> list[Crowd]:
-    """Scenes of one sort, always the same for a seed; the base prompt of plans only counts the objects."""
+def scenes(kind: str, regions: int, count: int, seed: int = 0, base: str = "counts") -> list[Crowd]:
+    """Scenes of one sort, always the same for a seed; `base`, one of `BASES`, is what the plans' base prompt says."""
     rng = random.Random(f"crowds {kind} {regions} {seed}")
     found = []
     for _ in range(count):
@@ -67,10 +71,13 @@ def scenes(kind: str, regions: int, count: int, seed: int = 0) -> list[Crowd]:
             rng.shuffle(things)
         backdrop = random_backdrop(rng)
         divided, undivided = (
-            scene_plan(areas, things, backdrop, levels=levels, named=False, size=size) for levels in (True, False)
+            scene_plan(areas, things, backdrop, levels=levels, named=base == "names", size=size)
+            for levels in (True, False)
         )
         boxes = tuple(box for _, box in areas)
         prompt = structured_text(areas, things, backdrop, size)
+        if base == "layout":
+            divided, undivided = (plan.model_copy(update={"prompt": prompt}) for plan in (divided, undivided))
         found.append(Crowd(tuple(things), boxes, (divided, undivided), prompt, rng.getrandbits(31)))
     return found
 
@@ -172,7 +179,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Draws on the bundled miniature, prints the table and writes crowds.json beside the journal."""
     parser = study_parser("Many regions of like kinds: which texts keep each look where it belongs?", "crowds", 24)
     parser.add_argument("--depth", default="0%-50%", help='of "detail narrow": percent of the blocks')
-    with open_study(parser, argv, ("depth",)) as opened:
+    parser.add_argument("--base", choices=BASES, default=BASES[0], help="what the plans' base prompt says")
+    with open_study(parser, argv, ("depth", "base")) as opened:
         args = opened.args
         try:
             first, last = (float(part.strip().removesuffix("%")) for part in args.depth.split("-"))
@@ -180,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             Percent(*depth)
         except (ValueError, InputError) as error:
             raise InputError(f'--depth {args.depth}: must be a range such as "0%-50%"') from error
-        todo = {sort: scenes(*sort, args.scenes, args.seed) for sort in CROWDS}
+        todo = {sort: scenes(*sort, args.scenes, args.seed, args.base) for sort in CROWDS}
         keys = [key(*sort, number, way) for sort in CROWDS for number in range(args.scenes) for way in WAYS]
         runs = study(opened.pipe, opened.routing, depth, todo, args.steps, opened.journal, Judge())
         opened.draw("crowds", keys, runs)

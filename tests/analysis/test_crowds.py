@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from strata.analysis.crowds import CROWDS, WAYS, judged, key, main, result, routed, scenes, study, table
+from strata.analysis.crowds import BASES, CROWDS, WAYS, judged, key, main, result, routed, scenes, study, table
 from strata.analysis.trials import Journal, Judge
 from strata.layers.routing import Routing
 from strata.miniature.world.facts import Thing
@@ -30,6 +30,20 @@ def test_alike_are_of_one_kind_and_swapped_share_their_looks() -> None:
                 assert sorted(kinds.values()) == [regions // 2] * 2
                 assert set(looks.values()) == {2}
             assert all(str(thing.colour) in scene.prompt for thing in scene.things)
+
+
+@pytest.mark.parametrize(("kind", "regions"), CROWDS)
+def test_the_base_prompt_is_all_that_differs(kind: str, regions: int) -> None:
+    counts, names, layout = (scenes(kind, regions, 3, base=base) for base in BASES)
+    for ways in zip(counts, names, layout, strict=True):
+        for plans in zip(*(scene.plans for scene in ways), strict=True):
+            assert len({plan.model_copy(update={"prompt": "same"}).to_yaml() for plan in plans}) == 1
+            counted, named, placed = (plan.prompt for plan in plans)
+            looks = [str(thing.colour) for thing in ways[0].things]
+            assert not any(look in counted for look in looks)
+            assert all(look in named for look in looks)
+            assert placed == ways[2].prompt
+        assert len({(scene.things, scene.boxes, scene.seed) for scene in ways}) == 1
 
 
 def test_the_routing_of_each_way() -> None:
