@@ -2,8 +2,7 @@
 
 Scenes of six and of eight regions: all of one kind in different colours and surfaces ("alike"), or two kinds whose
 colours are swapped between them ("swapped": a red boat and a blue car, a blue boat and a red car). They are drawn with
-undivided texts, by level, by level with content visible from everywhere and detail confined, and from one prompt that
-names everything. The plans' base prompt only counts the objects, so that all comes from the regions, or names them all,
+undivided texts, by level, by level with detail confined in depth, and from one prompt that names everything. The plans' base prompt only counts the objects, so that all comes from the regions, or names them all,
 as a planner writes it, or is the structured prompt itself, layout and all (`--base`). Judged is every region: whether
 it is right, and whether what is wrong is another region's (a leak).
 
@@ -34,9 +33,9 @@ from strata.miniature.world.scorer import Verdict
 from strata.miniature.world.truth import scene_plan, structured_text
 
 CROWDS = (("alike", 6), ("alike", 8), ("swapped", 6), ("swapped", 8))
-WAYS = ("one prompt", "undivided", "by level", "content open", "detail narrow")
+WAYS = ("one prompt", "undivided", "by level", "detail narrow")
 """What is compared: a structured prompt without regions; one full text a region; a high and a low text a region
-(anchored); the same with high texts never isolated; and with the low texts in the blocks of `--depth` alone."""
+(anchored); and the same with the low texts in the blocks of `--depth` alone."""
 BASES = ("counts", "names", "layout")
 """What the base prompt of the plans says: how many objects there are, all of them, or the structured prompt."""
 LOOK = ("colour", "surface")
@@ -86,8 +85,6 @@ def routed(way: str, routing: Routing, depth: tuple[float, float]) -> Routing:
     """The routing of a way, anchored."""
     rules = []
     for rule in routing.rules:
-        if way == "content open" and rule.level == "high":
-            rule = rule.model_copy(update={"isolate": False})
         if way == "detail narrow" and rule.level == "low":
             rule = rule.model_copy(update={"depth": Percent(*depth), "double": None, "single": None})
         rules.append(rule)
