@@ -2,9 +2,10 @@
 
 Scenes of six and of eight regions: all of one kind in different colours and surfaces ("alike"), or two kinds whose
 colours are swapped between them ("swapped": a red boat and a blue car, a blue boat and a red car). They are drawn with
-undivided texts, by level, by level with detail confined in depth, and from one prompt that names everything. The plans' base prompt only counts the objects, so that all comes from the regions, or names them all,
-as a planner writes it, or is the structured prompt itself, layout and all (`--base`). Judged is every region: whether
-it is right, and whether what is wrong is another region's (a leak).
+undivided texts, once and twice, by level, by level with detail confined in depth, and from one prompt that names
+everything. The plans' base prompt only counts the objects, so that all comes from the regions, or names them all, as a
+planner writes it, or is the structured prompt itself, layout and all (`--base`). Judged is every region: whether it is
+right, and whether what is wrong is another region's (a leak).
 
 `python -m strata.analysis.crowds --scenes 24` draws, goes on where it was stopped, and prints the table.
 """
@@ -23,7 +24,7 @@ from strata.analysis.statistics import Estimate, bootstrap
 from strata.analysis.studies import open_study, study_parser
 from strata.analysis.trials import Journal, Judge, layouts
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.plan import Box, ScenePlan
+from strata.hierarchy.plan import Box, Region, ScenePlan
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.ranges import Percent
 from strata.layers.routing import Routing
@@ -33,9 +34,9 @@ from strata.miniature.world.scorer import Verdict
 from strata.miniature.world.truth import scene_plan, structured_text
 
 CROWDS = (("alike", 6), ("alike", 8), ("swapped", 6), ("swapped", 8))
-WAYS = ("one prompt", "undivided", "by level", "detail narrow")
-"""What is compared: a structured prompt without regions; one full text a region; a high and a low text a region
-(anchored); and the same with the low texts in the blocks of `--depth` alone."""
+WAYS = ("one prompt", "undivided", "undivided twice", "by level", "detail narrow")
+"""What is compared: a structured prompt without regions; one full text a region; the same text in two streams, as two
+levels have; a high and a low text a region (anchored); the same with the low texts in the blocks of `--depth` alone."""
 BASES = ("counts", "names", "layout")
 """What the base prompt of the plans says: how many objects there are, all of them, or the structured prompt."""
 LOOK = ("colour", "surface")
@@ -48,7 +49,8 @@ class Crowd:
 
     things: tuple[Thing, ...]
     boxes: tuple[Box, ...]
-    plans: tuple[ScenePlan, ScenePlan]
+    divided: ScenePlan
+    undivided: ScenePlan
     prompt: str
     seed: int
 
@@ -77,18 +79,24 @@ def scenes(kind: str, regions: int, count: int, seed: int = 0, base: str = "coun
         prompt = structured_text(areas, things, backdrop, size)
         if base == "layout":
             divided, undivided = (plan.model_copy(update={"prompt": prompt}) for plan in (divided, undivided))
-        found.append(Crowd(tuple(things), boxes, (divided, undivided), prompt, rng.getrandbits(31)))
+        found.append(Crowd(tuple(things), boxes, divided, undivided, prompt, rng.getrandbits(31)))
     return found
 
 
+def doubled(plan: ScenePlan) -> ScenePlan:
+    """A plan of full texts with each region's text in two streams."""
+    regions = [Region(name=r.name, box=r.box, high=r.full, low=r.full) for r in plan.regions]
+    return plan.model_copy(update={"regions": tuple(regions)})
+
+
 def routed(way: str, routing: Routing, depth: tuple[float, float]) -> Routing:
-    """The routing of a way, anchored."""
+    """The routing of a way, anchored but where a text is in two streams already."""
     rules = []
     for rule in routing.rules:
         if way == "detail narrow" and rule.level == "low":
             rule = rule.model_copy(update={"depth": Percent(*depth), "double": None, "single": None})
         rules.append(rule)
-    return routing.model_copy(update={"anchor": True, "rules": tuple(rules)})
+    return routing.model_copy(update={"anchor": way != "undivided twice", "rules": tuple(rules)})
 
 
 def judged(found: Sequence[Verdict], things: Sequence[Thing]) -> list[float]:
@@ -130,11 +138,15 @@ def study(
     regional = {way: RegionalPipeline(pipe, routed(way, routing, depth)) for way in WAYS[1:]}
     for (kind, regions), crowd in todo.items():
         for number, scene in enumerate(crowd):
+            plans = dict.fromkeys(WAYS, scene.divided) | {
+                "undivided": scene.undivided,
+                "undivided twice": doubled(scene.undivided),
+            }
             for way in WAYS:
                 name = key(kind, regions, number, way)
                 if name in journal.rows:
                     continue
-                plan = scene.plans[way == "undivided"]
+                plan = plans[way]
                 image: Image.Image
                 if way == "one prompt":
                     image = pipe(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from strata.analysis.crowds import BASES, CROWDS, WAYS, judged, key, main, result, routed, scenes, study, table
+from strata.analysis.crowds import BASES, CROWDS, WAYS, doubled, judged, key, main, result, routed, scenes, study, table
 from strata.analysis.trials import Journal, Judge
 from strata.layers.routing import Routing
 from strata.miniature.world.facts import Thing
@@ -36,7 +36,7 @@ def test_alike_are_of_one_kind_and_swapped_share_their_looks() -> None:
 def test_the_base_prompt_is_all_that_differs(kind: str, regions: int) -> None:
     counts, names, layout = (scenes(kind, regions, 3, base=base) for base in BASES)
     for ways in zip(counts, names, layout, strict=True):
-        for plans in zip(*(scene.plans for scene in ways), strict=True):
+        for plans in zip(*((scene.divided, scene.undivided) for scene in ways), strict=True):
             assert len({plan.model_copy(update={"prompt": "same"}).to_yaml() for plan in plans}) == 1
             counted, named, placed = (plan.prompt for plan in plans)
             looks = [str(thing.colour) for thing in ways[0].things]
@@ -48,10 +48,19 @@ def test_the_base_prompt_is_all_that_differs(kind: str, regions: int) -> None:
 
 def test_the_routing_of_each_way() -> None:
     levels = {way: routed(way, ROUTING, (0.0, 50.0)).resolve(4, 8, 20) for way in WAYS[1:]}
-    assert all(schedule.routing.anchor for schedule in levels.values())
+    assert [way for way in levels if not levels[way].routing.anchor] == ["undivided twice"]
     low = levels["detail narrow"].strength("low", "a") > 0
     assert low.any(0).tolist() == [True] * 6 + [False] * 6
     assert (levels["by level"].strength("low", "a") > 0).any(0).all()
+
+
+def test_a_text_in_two_streams() -> None:
+    (scene,) = scenes("swapped", 6, 1)
+    twice = doubled(scene.undivided)
+    for region, full in zip(twice.regions, scene.undivided.regions, strict=True):
+        assert list(region.by_level()) == [("high", full.full), ("low", full.full)]
+        assert (region.name, region.box) == (full.name, full.box)
+    assert (twice.prompt, twice.background) == (scene.undivided.prompt, scene.undivided.background)
 
 
 def verdict(kind: str, colour: str, surface: str) -> Verdict:
@@ -84,7 +93,7 @@ def test_the_table_has_a_line_for_every_crowd_and_way(tmp_path: Path) -> None:
             for n, way in enumerate(WAYS):
                 journal.add(key(kind, regions, number, way), [0.1 * n, 1.0, 0.5, 0.25])
     found = result(journal, 2)
-    assert found["alike 6"]["by level"]["right"].value == pytest.approx(0.2)
+    assert found["alike 6"]["by level"]["right"].value == pytest.approx(0.3)
     assert len(table(found).splitlines()) == 1 + len(CROWDS) * len(WAYS)
 
 
