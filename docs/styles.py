@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("plan", type=Path, nargs="?", default=PLAN, help="(default: configs/plans/three_regions.yaml)")
     parser.add_argument("-o", "--output", type=Path, default=Path("styles.png"))
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=3)
     args = parser.parse_args()
     pipe = load()
     pipe.set_progress_bar_config(disable=True)
