@@ -44,9 +44,9 @@ class Candidate:
 
     high: tuple[float, float] = (0.0, 1.0)
     low: tuple[float, float] = (0.0, 1.0)
-    isolate: float = 0.5
+    isolate: float = 0.2
     until: float = 1.0
-    base_ratio: float = 0.2
+    base_ratio: float = 0.3
     anchor: bool = True
 
     def routing(self, name: str = "candidate") -> Routing:

@@ -65,10 +65,14 @@ def train_scorer(
     torch.manual_seed(seed)
     net = start_from.net.requires_grad_(True) if start_from else ScorerNet()
     net = net.train().to(device)
-    trainer = Trainer(
-        net, lambda named: muon(named, lambda name: "trunk" in name, lr, weight_decay=0.02), clip=math.inf, seed=seed
-    )
     painted, returned = Stock(), Stock(vae)
+    trainer = Trainer(
+        net,
+        lambda named: muon(named, lambda name: "trunk" in name, lr, weight_decay=0.02),
+        clip=math.inf,
+        memory={"painted": painted, "returned": returned},
+        seed=seed,
+    )
 
     def learn(progress: float) -> tuple[int, dict[str, Tensor]]:
         decoded = vae is not None and trainer.step % 3 > 0

@@ -26,6 +26,7 @@ from strata.miniature.world.tensors import to_tensor
 
 VIEWED_CANVASES = ((128, 128),) * 5 + ((64, 128), (128, 64), (64, 64), (192, 128), (128, 192), (256, 128), (256, 256))
 """(width, height) in pixels of the scenes, squares of 128 more often."""
+Size = tuple[int, int]
 LEAST_SEEN = 28
 """Pixels of a view."""
 
@@ -101,7 +102,7 @@ def _reconstruct(vae: Any, images: Tensor) -> Tensor:
         return decoded.float().clamp(-1, 1).cpu()
 
 
-def _paint(rng: random.Random, scenes: int, size: tuple[int, int], vae: Any) -> list[tuple[Scene, Tensor]]:
+def _paint(rng: random.Random, scenes: int, size: Size, vae: Any) -> list[tuple[Scene, Tensor]]:
     drawn = [_random_scene(rng, *size) for _ in range(scenes)]
     images = to_tensor([scene.paint() for scene in drawn])
     if vae is not None:
@@ -126,6 +127,8 @@ def random_views(rng: random.Random, scenes: int, crops: int, vae: Any = None) -
 class Stock:
     """Painted scenes, looked at several times before new ones take their place: painting costs more than learning.
 
+    A scene is known by its seed: a checkpoint holds seeds, and what a resumed run looks at again it paints again.
+
     Args:
         vae: the scenes are kept as its reconstructions; None: as they were painted.
     """
@@ -135,18 +138,35 @@ class Stock:
 
     def __init__(self, vae: Any = None) -> None:
         self.vae = vae
-        self.kept: dict[tuple[int, int], list[tuple[Scene, Tensor]]] = {size: [] for size in VIEWED_CANVASES}
+        self.kept: dict[Size, list[int]] = {size: [] for size in VIEWED_CANVASES}
+        """Seeds, the oldest first."""
+        self.painted: dict[Size, dict[int, tuple[Scene, Tensor]]] = {size: {} for size in VIEWED_CANVASES}
 
     def views(self, rng: random.Random, scenes: int, crops: int, fresh: int) -> tuple[Tensor, Tensor]:
         """As `random_views`, of scenes of which at least `fresh` were not seen before."""
         size = rng.choice(VIEWED_CANVASES)
-        kept = self.kept[size]
-        new = _paint(rng, max(fresh, scenes - len(kept)), size, self.vae)
-        old = rng.sample(kept, scenes - len(new))
+        kept, painted = self.kept[size], self.painted[size]
+        new = [rng.getrandbits(62) for _ in range(max(fresh, scenes - len(kept)))]
+        shown = [*new, *rng.sample(kept, scenes - len(new))]
+        for seed in shown:
+            if seed not in painted:  # one by one: in batches, rounding would depend on what else is there
+                painted[seed] = _paint(random.Random(seed), 1, size, self.vae)[0]
+        seen = _look(rng, [painted[seed] for seed in shown], crops)
         kept += new
         if len(kept) > self.KEPT:
+            for seed in kept[: len(new)]:
+                painted.pop(seed, None)
             kept[: len(new)] = []
-        return _look(rng, [*new, *old], crops)
+        return seen
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seeds of what is kept."""
+        return {"kept": {size: list(seeds) for size, seeds in self.kept.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Keep these scenes, to be painted when they are looked at."""
+        self.kept = {size: list(seeds) for size, seeds in state["kept"].items()}
+        self.painted = {size: {} for size in self.kept}
 
 
 def accuracy(scorer: Scorer, vae: Any = None, views: int = 6000, seed: int = 99) -> dict[str, float]:

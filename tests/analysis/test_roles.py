@@ -80,6 +80,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return before, after, Journal(path, {})
 
 
+@pytest.fixture(scope="module")
+def found(finished: Any) -> list[Curve]:
+    return curves(finished[2], SETUP, BLOCKS, 2)
+
+
 def test_a_study_goes_on_where_it_was(finished: Any) -> None:
     before, after, journal = finished
     keys = [f"{n} {key}" for n in range(2) for key in ("unchanged", *(i.key for i in SETUP.interventions(BLOCKS)))]
@@ -106,8 +111,7 @@ def test_every_intervention_changes_what_is_drawn(kind: Any, level: Any) -> None
     assert draw(replace(swaps[0], where=False)).equal(drawn[0])
 
 
-def test_curves_of_a_study(finished: Any) -> None:
-    found = curves(finished[2], SETUP, BLOCKS, 2)
+def test_curves_of_a_study(finished: Any, found: list[Curve]) -> None:
     names = {(c.kind, c.level, c.axis) for c in found}
     assert len(names) == 8
     for curve in found:
@@ -119,8 +123,8 @@ def test_curves_of_a_study(finished: Any) -> None:
         curves(finished[2], SETUP, BLOCKS, 1)
 
 
-def test_the_figure_has_a_panel_for_each_kind_and_axis(finished: Any, tmp_path: Path) -> None:
-    figure = draw_roles(curves(finished[2], SETUP, BLOCKS, 2), 2, "a title")
+def test_the_figure_has_a_panel_for_each_kind_and_axis(found: list[Curve], tmp_path: Path) -> None:
+    figure = draw_roles(found, 2, "a title")
     assert len(figure.axes) == 4
     figure.savefig(tmp_path / "roles.png")
     assert (tmp_path / "roles.png").stat().st_size > 10_000
@@ -131,8 +135,7 @@ def test_the_figure_has_a_panel_for_each_kind_and_axis(finished: Any, tmp_path: 
     assert len(figure.legends) == 1, "one for all panels"
 
 
-def test_studies_beside_each_other(finished: Any) -> None:
-    found = curves(finished[2], SETUP, BLOCKS, 2)
+def test_studies_beside_each_other(found: list[Curve]) -> None:
     figure = draw_beside({"one": found, "other": found}, 2, "a title")
     assert [axis.get_title() for axis in figure.axes] == [
         "kind (high text)",
@@ -146,10 +149,10 @@ def test_studies_beside_each_other(finished: Any) -> None:
 
 
 def test_the_script_draws_reports_beside_each_other(
-    finished: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    found: list[Curve], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "study").mkdir()
-    write_report(tmp_path / "study", curves(finished[2], SETUP, BLOCKS, 2), (2, 3), {}, "a title", "What was found.")
+    write_report(tmp_path / "study", found, (2, 3), {}, "a title", "What was found.")
     script = Path(roles_beside.__file__)
     out = tmp_path / "beside.png"
 
@@ -165,10 +168,10 @@ def test_the_script_draws_reports_beside_each_other(
         assert message in capsys.readouterr().err
 
 
-def test_a_missing_matplotlib_is_named(finished: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_matplotlib_is_named(found: list[Curve], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(InputError, match=r"figures need matplotlib: pip install 'strata-prompting\[analysis\]'"):
-        draw_roles(curves(finished[2], SETUP, BLOCKS, 2), 2, "a title")
+        draw_roles(found, 2, "a title")
 
 
 def test_the_stretch_in_which_texts_act() -> None:

@@ -70,7 +70,11 @@ def start(
     """A process that writes a run; it stops where `wait` says."""
     arguments = json.dumps([out, count, force, wait, size, reads])
     return subprocess.Popen(
-        [sys.executable, "-c", WRITER, arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITER, arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # under nohup it would be ignored
     )
 
 

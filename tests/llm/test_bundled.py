@@ -35,9 +35,6 @@ SCENE = ScenePrompt(
 )
 STYLED = ScenePrompt("two lovely houses in pencil", (Thing("house"),) * 2, (None, None), None, Backdrop(), "pencil")
 SENTENCES = Path(__file__).with_name("sentences.yaml")
-TRAINED = "atleft" in (WEIGHTS / "tokenizer.json").read_text(encoding="utf-8")
-needs_weights = pytest.mark.skipif(not TRAINED, reason="the weights in the folder are of the language before this one")
-"""Of what the model itself has to know; goes when the weights are trained."""
 
 
 @pytest.fixture(scope="module")
@@ -254,19 +251,16 @@ def right_of(planner: Planner, kind: str, n: int, seed: int) -> int:
     return exact
 
 
-@needs_weights
 def test_plans_of_unseen_combinations_are_exact(backend: BundledBackend) -> None:
     assert right_of(Planner(backend), "any", 40, seed=7) >= 34
 
 
-@needs_weights
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", EXERCISES)
 def test_each_kind_of_prompt_is_planned(backend: BundledBackend, kind: str) -> None:
     assert right_of(Planner(backend), kind, 30, seed=8) >= 24
 
 
-@needs_weights
 @pytest.mark.slow
 def test_ordinary_sentences_are_planned_and_few_are_silently_wrong(backend: BundledBackend) -> None:
     verdicts = [verdict.kind for verdict in judged(backend, load_sentences(SENTENCES))]
@@ -274,7 +268,6 @@ def test_ordinary_sentences_are_planned_and_few_are_silently_wrong(backend: Bund
     assert verdicts.count("wrong") <= 0.03 * len(verdicts)
 
 
-@needs_weights
 def test_answers_are_the_same_every_time_and_side_by_side(backend: BundledBackend) -> None:
     questions = [question(e.prompt) for e in exercises("any", 8, seed=3)]
     alone = [BundledBackend().ask_many([q])[0] for q in questions]
@@ -282,7 +275,6 @@ def test_answers_are_the_same_every_time_and_side_by_side(backend: BundledBacken
     assert str(backend.ask_many(questions[:1])[0]) == str(alone[0])
 
 
-@needs_weights
 def test_answers_are_compact_json_of_the_form(backend: BundledBackend) -> None:
     answer = backend.ask(question())
     data = json.loads(answer)

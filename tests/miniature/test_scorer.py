@@ -1,3 +1,4 @@
+import math
 import random
 
 import numpy as np
@@ -23,8 +24,9 @@ def scorer() -> Scorer:
 def test_bundled_scorer_is_small_and_says_how_good_it_is(scorer: Scorer) -> None:
     assert sum(p.numel() for p in scorer.net.parameters()) <= 920_000
     assert sum(file.stat().st_size for file in WEIGHTS.iterdir()) <= 2_000_000
-    for name in ("accuracy_on_renders", "accuracy_on_reconstructions"):
+    for name, least in (("accuracy_on_renders", 0.97), ("accuracy_on_reconstructions", 0.95)):
         assert set(scorer.facts[name]) == set(HEADS)
+        assert min(scorer.facts[name].values()) >= least
 
 
 def test_it_is_right_on_fresh_renders(scorer: Scorer) -> None:
@@ -45,7 +47,10 @@ def test_it_is_right_on_fresh_renders(scorer: Scorer) -> None:
             verdict = scorer.score(Image.fromarray(scene.paint()), areas[placed.place])
             for name, ok in verdict.right(placed.thing).items():
                 right[name].append(ok)
-    assert {name: sum(oks) / len(oks) >= 0.97 for name, oks in right.items()} == dict.fromkeys(HEADS, True)
+    for name, oks in right.items():
+        told = scorer.facts["accuracy_on_renders"][name]
+        chance = 3 * math.sqrt(told * (1 - told) / len(oks))
+        assert sum(oks) / len(oks) >= told - chance, f"{name}: not as good as it says"
 
 
 def test_batches_agree_with_single_scores(scorer: Scorer) -> None:

@@ -144,7 +144,7 @@ def train_planner(
     todo = exercises("any", held_out, seed=1)
 
     def export(weights: dict[str, Tensor]) -> None:
-        write_whole_folder(out / "planner", lambda folder: save_planner(weights, tokenizer, Path(folder)))
+        write_whole_folder(out / "planner", lambda folder: save_planner(weights, tokenizer, folder))
 
     def score(weights: dict[str, Tensor]) -> dict[str, float]:
         export(weights)
