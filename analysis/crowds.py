@@ -60,7 +60,8 @@ def scenes(kind: str, regions: int, count: int, seed: int = 0, base: str = "coun
     rng = random.Random(f"crowds {kind} {regions} {seed}")
     found = []
     for _ in range(count):
-        size, areas = layouts(regions, rng)
+        size, cells = layouts(regions, rng)
+        areas = [("bottom" if box[1] else "top", box) for _, box in cells]  # as two rows are said in captions
         if kind == "alike":
             one = rng.choice(KINDS)
             looks = [(colour, rng.choice(SURFACES)) for colour in rng.sample(COLOURS, regions)]

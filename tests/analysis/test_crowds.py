@@ -43,6 +43,8 @@ def test_the_base_prompt_is_all_that_differs(kind: str, regions: int) -> None:
             assert not any(look in counted for look in looks)
             assert all(look in named for look in looks)
             assert placed == ways[2].prompt
+            assert named.startswith("in the top row ")
+            assert "; in the bottom row " in named
         assert len({(scene.things, scene.boxes, scene.seed) for scene in ways}) == 1
 
 
