@@ -4,7 +4,8 @@ Each scene is drawn once, and changed from the same noise in many ways: by its l
 from a step on, alone or anchored; by its undivided texts; and by image-to-image with another prompt at several
 strengths, which is what people do without levels. Either the style of everything changes, or colour and surface of
 everything. A way is a point: the share of objects that changed as asked, against the share whose other attributes are
-those before. Further up and to the right is better; no single number ranks ways that trade one for the other.
+those before. Further up and to the right is better; no single number ranks ways that trade one for the other. The
+scorer's own errors count as changes: of perfect pictures it finds the rest as before in about 84 %.
 
 `python -m strata.analysis.tradeoff --scenes 60` draws, goes on where it was stopped, prints the table and draws it.
 """
@@ -257,23 +258,33 @@ def table(change: str, found: Mapping[str, Mapping[str, Estimate]]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Draws on the bundled miniature, prints the tables and writes tradeoff.json beside the journal."""
+    """Draws on the bundled miniature, prints the tables, writes tradeoff.json and .png beside the journal."""
+    from strata.analysis.charts import check_matplotlib, save_figure
+    from strata.analysis.tradeoff_plots import draw_tradeoff
     from strata.miniature.model.text import MAX_LENGTH
 
     parser = study_parser("Style against content, by the way a change is made.", "tradeoff", 60)
     parser.add_argument("--changes", nargs="+", choices=tuple(CHANGES), default=tuple(CHANGES))
     with open_study(parser, argv) as opened:
+        check_matplotlib()
         compared, judge, count = ways(), Judge(), opened.args.scenes
         painter = Painter(opened.pipe, opened.routing, opened.args.steps, {"max_sequence_length": MAX_LENGTH})
-        report = {}
+        studies = {}
         for change in opened.args.changes:
             todo = scenes(count, change, opened.args.seed)
             keys = [key(change, number, way) for number in range(count) for way in compared]
             opened.draw(change, keys, study(painter, change, todo, compared, opened.journal, judge))
             found = result(opened.journal, change, count, compared)
             print(table(change, found) + "\n")
-            report[change] = {name: {m: e.as_data() for m, e in values.items()} for name, values in found.items()}
-        opened.write(**report)
+            studies[change] = found
+        opened.write(
+            **{
+                change: {name: {m: e.as_data() for m, e in values.items()} for name, values in found.items()}
+                for change, found in studies.items()
+            }
+        )
+        title = f"miniature: {count} scenes, {opened.args.steps} steps, {opened.routing.name}"
+        print(save_figure(draw_tradeoff(studies, title), opened.args.out / "tradeoff.png"))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from strata.analysis.measures import edge_similarity, hull, same_place
+from strata.analysis.statistics import Estimate
 from strata.analysis.tradeoff import (
     CHANGES,
+    DEPTHS,
     MEASURES,
+    STARTS,
     Painter,
     Way,
     key,
@@ -23,6 +26,7 @@ from strata.analysis.tradeoff import (
     table,
     ways,
 )
+from strata.analysis.tradeoff_plots import LINES, draw_tradeoff
 from strata.analysis.trials import Journal, Judge, part
 from strata.hierarchy.errors import InputError
 from strata.layers.routing import Routing
@@ -107,6 +111,20 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     assert both == sorted(both, reverse=True)
     latent = [painter.regional[True](todo[0].plans[0], seed=1, num_inference_steps=2).images[0]]
     assert painter.after(todo[0], compared[0], latent[0]).tobytes() != painter.before(todo[0], compared[0]).tobytes()
+
+
+def test_the_figure_has_a_line_for_each_way_of_changing() -> None:
+    def told(value: float) -> dict[str, Estimate]:
+        return {name: Estimate(value, value - 0.1, value + 0.1) for name in MEASURES}
+
+    found = {way.name: told(n / len(ways())) for n, way in enumerate(ways())}
+    figure = draw_tradeoff({"style": found, "look": found}, "a title")
+    assert len(figure.axes) == 2
+    for panel in figure.axes:
+        lines = {line.get_label(): line for line in panel.get_lines()}
+        for label, (_, _, drawn) in LINES.items():
+            assert list(lines[label].get_xdata()) == [found[way.name]["changed"].value for way in drawn]
+        assert len(lines["low, anchored, in a part of the depth"].get_xdata()) == len(STARTS) * (len(DEPTHS) - 1)
 
 
 def test_place_is_told_by_the_hull_of_what_is_coloured() -> None:
