@@ -1,6 +1,7 @@
 """A dial: how evenly a style comes in as the low level is turned up, and whether the content holds.
 
-Every region's high text says all of its object but the style ("a red striped boat"), its low text the style alone.
+The base prompt and every region's high text say all of its object but the style ("a red striped boat"), its low text
+the style alone.
 Each scene is drawn from one noise at several settings of a dial from 0 (the low texts are visible nowhere) to 1
 (everywhere): their strength, the share of the steps from the end on in which they are visible, or the share of the
 blocks from the first on.
@@ -60,7 +61,7 @@ def scenes(count: int, seed: int = 0) -> list[DialScene]:
         things = tuple(replace(random_thing(rng), style=None) for _ in areas)
         style = rng.choice([s for s in STYLES if s != "flat"])
         ground = Backdrop("plain", rng.choice(("white", "grey")))
-        whole = scene_plan(areas, things, ground, named=False, size=size)
+        whole = scene_plan(areas, things, ground, size=size)
         regions = tuple(
             Region(name=region.name, box=box, high=full_text(thing), low=style_text(style))
             for region, (_, box), thing in zip(whole.regions, areas, things, strict=True)

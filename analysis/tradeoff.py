@@ -38,9 +38,11 @@ CHANGES: Mapping[str, tuple[str, ...]] = {"style": ("style",), "look": ("colour"
 """What is changed of every object; its other attributes are to stay."""
 DEPTHS = ((0.0, 100.0), (0.0, 33.0), (0.0, 50.0), (33.0, 66.0), (50.0, 100.0))
 """Percent of the blocks in which new low texts are visible; the old ones are in the others."""
-STARTS = (0.0, 10.0, 20.0, 35.0, 50.0)
+STARTS = (0.0, 5.0, 10.0, 20.0, 35.0)
 """Percent of the steps after which new texts are visible."""
-STRENGTHS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
+PART_STARTS = (0.0, 10.0)
+"""The same, of texts that are new in a part of the depth."""
+STRENGTHS = (0.5, 0.7, 0.8, 0.9, 0.95)
 """Of image-to-image."""
 SHARES = ("changed", "stays", "both", "kind")
 MEASURES = (*SHARES, "place", "edges")
@@ -74,9 +76,8 @@ class Way:
 def ways() -> list[Way]:
     """All that are compared."""
     return [
-        *(Way("anchored", depth, start) for depth in DEPTHS for start in STARTS),
-        *(Way("low", (0.0, 100.0), start) for start in STARTS),
-        *(Way("full", (0.0, 100.0), start) for start in STARTS),
+        *(Way(text, DEPTHS[0], start) for text in ("anchored", "low", "full") for start in STARTS),
+        *(Way("anchored", depth, start) for depth in DEPTHS[1:] for start in PART_STARTS),
         *(Way("img2img", strength=strength) for strength in STRENGTHS),
     ]
 
@@ -99,7 +100,8 @@ class ChangeScene:
 def scenes(count: int, change: str, seed: int = 0) -> list[ChangeScene]:
     """Scenes of two regions, always the same for a seed; all objects of a scene have one style.
 
-    Their grounds are grey, so that an object's place can be measured by its colour.
+    The base prompt of plans says the content alone ("a boat on the left and a sun on the right"), which no change
+    touches. Their grounds are grey, so that an object's place can be measured by its colour.
     """
     rng = random.Random(f"tradeoff {change} {seed}")
     found = []
@@ -114,7 +116,10 @@ def scenes(count: int, change: str, seed: int = 0) -> list[ChangeScene]:
             targets.append(replace(thing, **{name: getattr(new, name) for name in CHANGES[change]}))
         backdrop = Backdrop("plain", rng.choice(TONES))
         divided, undivided = (
-            scene_plan(areas, things, backdrop, levels=levels, named=False, size=size) for levels in (True, False)
+            scene_plan(areas, things, backdrop, levels=levels, size=size).model_copy(
+                update={"prompt": scene_text(areas, [Thing(thing.kind) for thing in things], backdrop)}
+            )
+            for levels in (True, False)
         )
         unstyled = [[replace(t, style=None) for t in group] for group in (things, targets)]
         before = scene_text(areas, unstyled[0], backdrop, style)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from strata.analysis.charts import legend_below, new_figure, panels, share_axis
 from strata.analysis.statistics import Estimate
-from strata.analysis.tradeoff import DEPTHS, STARTS, STRENGTHS, Way
+from strata.analysis.tradeoff import DEPTHS, PART_STARTS, STARTS, STRENGTHS, Way
 from strata.hierarchy.style import LEVELS, MUTED, hex_of, tint
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def draw_tradeoff(studies: Mapping[str, Mapping[str, Mapping[str, Estimate]]], t
                 what = f"{value.strength:g}" if value.text == "img2img" else f"from {value.start:g} %"
                 place = shown["changed"].value, shown["stays"].value
                 panel.annotate(what, place, (5, 5), textcoords="offset points", fontsize=7, color=colour)
-        parts = [found[Way("anchored", depth, start).name] for depth in DEPTHS[1:] for start in STARTS]
+        parts = [found[Way("anchored", depth, start).name] for depth in DEPTHS[1:] for start in PART_STARTS]
         x, y = ([point[name].value for point in parts] for name in ("changed", "stays"))
         panel.plot(x, y, "x", color=hex_of(LOW), alpha=0.6, markersize=5, label="low, anchored, in a part of the depth")
         panel.set_xlim(-0.03, 1.03)

@@ -13,7 +13,7 @@ from strata.analysis.tradeoff import (
     CHANGES,
     DEPTHS,
     MEASURES,
-    STARTS,
+    PART_STARTS,
     Painter,
     Way,
     key,
@@ -49,6 +49,10 @@ def test_only_what_is_changed_differs(change: str) -> None:
             assert differing(thing, target) == set(CHANGES[change])
         assert len({thing.style for thing in scene.things}) == 1
         assert style_text(str(scene.targets[0].style)) in scene.prompt
+        for plan in scene.plans:
+            looks = {str(getattr(t, name)) for t in (*scene.things, *scene.targets) for name in ("colour", "surface")}
+            assert all(str(thing.kind) in plan.prompt for thing in scene.things)
+            assert not any(look in plan.prompt for look in looks)
         assert [region.full for region in scene.plans[1].regions] == [full_text(thing) for thing in scene.things]
 
 
@@ -70,7 +74,7 @@ def test_where_and_when_the_new_texts_are_visible() -> None:
 def test_every_way_has_a_name_of_its_own() -> None:
     names = [way.name for way in ways()]
     assert len(set(names)) == len(names)
-    assert {"low, from 0%", "anchored, depth 0-33%, from 20%", "img2img 0.6"} <= set(names)
+    assert {"low, from 0%", "anchored, depth 0-33%, from 10%", "img2img 0.7"} <= set(names)
 
 
 def perfect(scene: Any, things: tuple[Thing, ...]) -> Any:
@@ -124,7 +128,7 @@ def test_the_figure_has_a_line_for_each_way_of_changing() -> None:
         lines = {line.get_label(): line for line in panel.get_lines()}
         for label, (_, _, drawn) in LINES.items():
             assert list(lines[label].get_xdata()) == [found[way.name]["changed"].value for way in drawn]
-        assert len(lines["low, anchored, in a part of the depth"].get_xdata()) == len(STARTS) * (len(DEPTHS) - 1)
+        assert len(lines["low, anchored, in a part of the depth"].get_xdata()) == len(PART_STARTS) * (len(DEPTHS) - 1)
 
 
 def test_place_is_told_by_the_hull_of_what_is_coloured() -> None:
