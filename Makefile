@@ -7,22 +7,27 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# A plain path in site-packages: type checkers cannot follow the import hook that setuptools would make.
+EDITABLE := --config-settings editable_mode=compat --editable
 DEMO_PLANS := two three four
+# What a program may use; the command line's own modules are not among it.
+API := strata $(addprefix strata.,hierarchy layers injection llm analysis miniature engine job settings record source)
 # vLLM pins versions of its own, so it has an environment of its own.
 VLLM_VENV := .venv-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help demo miniature-report test test-slow vllm lint clean
+.PHONY: help demo miniature-report test test-slow docs vllm lint clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.installed  ## draw the three example plans on the bundled miniature into out/demo
+demo: $(VENV)/.installed  ## draw the three example plans, and one of them in six styles, into out/demo
 	@set -e; for n in $(DEMO_PLANS); do \
 		$(BIN)/strata generate configs/plans/$${n}_regions.yaml --seed 1 --out out/demo/$${n}_regions --force; \
 	done
 	@$(BIN)/python docs/overview.py out/demo
+	@$(BIN)/python docs/styles.py -o out/demo/styles.png
 
 miniature-report: $(VENV)/.installed  ## print how well the bundled model draws, from fixed seeds (about 12 minutes)
 	$(BIN)/python -m strata.miniature.report
@@ -32,6 +37,10 @@ test: $(VENV)/.installed-dev  ## run the tests, without the slow ones
 
 test-slow: $(VENV)/.installed-dev  ## run the slow tests (none at all is fine)
 	$(BIN)/python -m pytest -q -m slow || [ $$? -eq 5 ]
+
+docs: $(VENV)/.installed-dev  ## write the API reference, made from the docstrings, into out/docs
+	$(BIN)/python -W ignore -m pdoc $(API) '!strata.analysis.scripts' '!strata.miniature.training' -o out/docs
+	@echo out/docs/index.html
 
 vllm: $(VLLM_VENV)/.installed  ## install vLLM for CPUs into .venv-vllm, for the slow tests of the planner
 
@@ -53,12 +62,12 @@ $(BIN)/python:
 # The interpreter in .venv is often a link older than this repository: it has to exist, not to be new.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing strata into $(VENV) (once; torch is large)"
-	@$(PIP_INSTALL) --editable '.[all]'
+	@$(PIP_INSTALL) $(EDITABLE) '.[all]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing the tools for tests and checks into $(VENV) (once)"
-	@$(PIP_INSTALL) --editable '.[dev]'
+	@$(PIP_INSTALL) $(EDITABLE) '.[dev]'
 	@touch $@
 
 # Planning needs no pictures and no sound; torchvision and its like would only have to match this torch.

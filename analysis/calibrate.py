@@ -5,6 +5,9 @@
    2016, algorithm 1) over candidates drawn at random, the presets' values among them.
 2. Balance: with those rules, base ratio and steps anew for plans of 1, 2, 3, 4, 6 and 8 regions, large and small; what
    is no better than the rules' own values beyond its standard error stays as it was.
+
+Every text rides along to the last block in which it is visible, so what a routing costs is known without drawing. Where
+a price is set, nothing dearer is tried.
 """
 
 from __future__ import annotations
@@ -12,28 +15,27 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from strata.analysis.budget import RATIOS, SEARCHED, Budget, Layout, survivors
 from strata.analysis.clip_judge import ClipJudge
 from strata.analysis.roles import Curve
 from strata.analysis.trials import Journal, Judge, Trial, trials
-from strata.hierarchy.errors import SettingError
+from strata.injection.description import cost_of
+from strata.injection.families import facts_of
+from strata.injection.methods import method_for
 from strata.injection.pipeline import RegionalPipeline
+from strata.injection.program import compile_program
 from strata.layers.routing import Routing
 
-Layout = tuple[int, bool]
-SEARCHED: tuple[Layout, ...] = ((1, True), (2, True), (3, True), (4, True))
-LAYOUTS: tuple[Layout, ...] = ((1, True), (1, False), (2, True), (2, False), (3, True), (4, True), (6, True), (8, True))
-"""Number of regions, and whether one or two of them fill halves of the canvas (else quarters)."""
 ACTING = 0.8
 """The share of a level's effect that its stretch of blocks holds."""
 BACKGROUND = 0.25
 """The background's weight in a score; the objects have the rest."""
-RATIOS, SPANS = (0.0, 0.1, 0.2, 0.35, 0.5), (0.6, 0.8, 1.0)
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ class Candidate:
 
     high: tuple[float, float] = (0.0, 1.0)
     low: tuple[float, float] = (0.0, 1.0)
-    isolate: float = 0.5
+    isolate: float = 0.2
     until: float = 1.0
-    base_ratio: float = 0.2
+    base_ratio: float = 0.3
     anchor: bool = True
 
     def routing(self, name: str = "candidate") -> Routing:
@@ -62,7 +64,8 @@ class Candidate:
                     rule["steps"] = _percent(start, stop)
                 rules.append(rule | ({"isolate": True} if isolate else {}))
         blend = {"mode": "shared", "base_ratio": self.base_ratio}
-        return Routing.model_validate({"name": name, "blend": blend, "anchor": self.anchor, "rules": rules})
+        how = {"blend": blend, "anchor": self.anchor, "background_in_regions": True}
+        return Routing.model_validate({"name": name, **how, "rules": rules})
 
 
 def _percent(start: float, stop: float) -> str:
@@ -86,19 +89,27 @@ def stretch(curve: Curve, blocks: int, share: float = ACTING) -> tuple[float, fl
     return round(first / blocks, 4), round(stop / blocks, 4)
 
 
-def candidates(count: int, acting: Mapping[str, tuple[float, float]], seed: int = 0) -> list[Candidate]:
+def candidates(
+    count: int,
+    acting: Mapping[str, tuple[float, float]],
+    seed: int = 0,
+    affordable: Callable[[Candidate], bool] = lambda candidate: True,
+) -> list[Candidate]:
     """Points to start from: the default preset's values, then others at random, none twice.
 
     Args:
-        count: how many.
+        count: how many, at most.
         acting: the stretches of "high" and "low" by the role study; empty without one.
+        seed: of the choice.
+        affordable: others are passed over.
     """
     every = (0.0, 1.0)
     depths = [(every, every), ((0.0, 0.33), (0.33, 1.0)), ((0.33, 1.0), (0.0, 0.33)), ((0.0, 0.5), (0.5, 1.0))]
-    depths += [((0.5, 1.0), (0.0, 0.5))]
+    depths += [((0.5, 1.0), (0.0, 0.5)), ((0.0, 0.5), (0.0, 0.5))]
     if acting:
         high, low = acting["high"], acting["low"]
-        depths += [(high, low), (high, every), (every, low)]
+        early = (0.0, max(high[1], low[1]))
+        depths += [(high, low), (high, every), (every, low), (early, early)]
     grid = [
         Candidate(high, low, isolate, until, ratio, anchor)
         for (high, low), isolate, until, ratio, anchor in itertools.product(
@@ -108,7 +119,8 @@ def candidates(count: int, acting: Mapping[str, tuple[float, float]], seed: int 
     ]
     first = Candidate()
     rest = [candidate for candidate in grid if candidate != first]
-    return [first, *random.Random(seed).sample(rest, min(count - 1, len(rest)))]
+    random.Random(seed).shuffle(rest)
+    return list(itertools.islice(filter(affordable, [first, *rest]), count))
 
 
 # Scoring --------------------------------------------------------------------------------------------------------------
@@ -121,6 +133,7 @@ class Examiner:
     Attributes:
         options: of the pipeline's call.
         images: pictures a scene.
+        price: what a routing may cost, as `cost` tells it; None: anything.
     """
 
     pipe: Any
@@ -129,6 +142,32 @@ class Examiner:
     options: Mapping[str, Any]
     images: int = 2
     on_progress: Callable[[int], object] = lambda pictures: None
+    price: float | None = None
+    _costs: dict[tuple[Candidate, int], float | None] = field(default_factory=dict, repr=False)
+
+    def cost(self, routing: Routing, todo: Sequence[Trial]) -> float | None:
+        """The mean computation of scenes' pictures, as a multiple of the plain model's; None if it cannot be known."""
+        facts, config = facts_of(self.pipe), self.pipe.transformer.config
+        tokenizer = getattr(self.pipe, "tokenizer_2", None) or self.pipe.tokenizer
+        found = []
+        for trial in todo:
+            program = compile_program(trial.plan, routing, facts, self.options["num_inference_steps"])
+            cost = cost_of(program, method_for(routing), lambda text: len(tokenizer(text).input_ids), facts.text_length)
+            if cost is None:
+                return None
+            plain = facts.text_length + program.grid.rows * program.grid.cols
+            found.append(cost.computation(plain, config.num_attention_heads * config.attention_head_dim))
+        return float(np.mean(found))
+
+    def affords(self, candidate: Candidate, scale: int) -> bool:
+        """Whether a candidate keeps the price on one scene of each layout that is searched."""
+        if self.price is None:
+            return True
+        if (candidate, scale) not in self._costs:  # every layout's balance asks for the same ones
+            todo = [trial for layout in SEARCHED for _, trial in scenes(layout, 1, "search", scale)]
+            self._costs[candidate, scale] = self.cost(candidate.routing(), todo)
+        cost = self._costs[candidate, scale]
+        return cost is not None and cost <= self.price
 
     def marks(self, routing: Routing, todo: Sequence[tuple[str, Trial]]) -> list[tuple[float, float]]:
         """Shares of objects and of backgrounds that are right in each scene's pictures."""
@@ -186,7 +225,7 @@ def successive_halving(
         ranked = [(c, float(scores(examiner.marks(c.routing(), todo)).mean())) for c in left]
         ranked.sort(key=lambda pair: -pair[1])
         if rung + 1 < len(rungs):
-            left = [c for c, _ in ranked[: max(2, -(-len(left) // 3))]]
+            left = [c for c, _ in ranked[: survivors(len(left))]]
     return ranked
 
 
@@ -205,24 +244,22 @@ class LayoutBalance:
     score_as_written: float
 
 
-def search_balance(
-    examiner: Examiner, best: Candidate, layout: Layout, rungs: Sequence[int], scale: int
-) -> LayoutBalance:
+def search_balance(examiner: Examiner, best: Candidate, layout: Layout, budget: Budget, scale: int) -> LayoutBalance:
     """The balance of a layout; the candidate's own values unless others beat them by more than a standard error."""
     grid = [
         replace(best, base_ratio=ratio, until=span * best.until, isolate=span * best.isolate)
-        for ratio in RATIOS
-        for span in SPANS
+        for ratio in budget.ratios
+        for span in budget.spans
     ]
-    left = list(dict.fromkeys([best, *grid]))
+    left = list(dict.fromkeys([best, *(point for point in grid if examiner.affords(point, scale))]))
     tables: dict[Candidate, NDArray[np.float64]] = {}
-    for rung, count in enumerate(rungs):
+    for rung, count in enumerate(budget.weighing):
         todo = scenes(layout, count, "balance", scale)
         for candidate in left:
             tables[candidate] = scores(examiner.marks(candidate.routing(), todo))
         left.sort(key=lambda c: -float(tables[c].mean()))
-        if rung + 1 < len(rungs):
-            kept = left[: max(2, -(-len(left) // 3))]
+        if rung + 1 < len(budget.weighing):
+            kept = left[: survivors(len(left))]
             left = kept if best in kept else [*kept, best]
     winner = left[0]
     gain = tables[winner] - tables[best]
@@ -266,34 +303,6 @@ def balance_entries(balances: Sequence[LayoutBalance]) -> list[dict[str, Any]]:
         regions = f"{first}+" if last is None else str(first) if last == first else f"{first}-{last}"
         merged += [{"regions": regions, **entry} for entry in entries]
     return merged
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a number of pictures is spent on: candidates, and scenes a layout at each rung."""
-
-    candidates: int
-    rungs: tuple[int, ...]
-    weighing: tuple[int, ...]
-
-    @classmethod
-    def of(cls, pictures: int, images: int) -> Budget:
-        """Half for the search, half for the balance.
-
-        Raises:
-            InputError: too few for either.
-        """
-        scenes = pictures // images
-        for size in (27, 18, 9, 6):
-            for first in (6, 4, 3, 2, 1):
-                rungs = (first, 3 * first, 9 * first)
-                search = size * first + -(-size // 3) * 2 * first + -(-size // 9) * 6 * first
-                weighing = (first, 4 * first)
-                grid = 1 + len(RATIOS) * len(SPANS)
-                balance = grid * weighing[0] + (-(-grid // 3) + 1) * (weighing[1] - weighing[0])
-                if search * len(SEARCHED) + balance * len(LAYOUTS) <= scenes:
-                    return cls(size, rungs, weighing)
-        raise SettingError(f"<budget> {pictures}: too few pictures to compare anything; at least {1000 * images}")
 
 
 def calibrated(name: str, best: Candidate, balances: Sequence[LayoutBalance], model: str) -> Routing:

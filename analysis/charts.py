@@ -18,16 +18,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def check_matplotlib() -> None:
+    """Raises `InputError` where matplotlib is not installed."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise InputError("figures need matplotlib: pip install 'strata-prompting[analysis]'") from error
+
+
 def new_figure(width: float, height: float, title: str) -> Figure:
     """An empty figure of so many inches, that belongs to no window and no global state.
 
     Raises:
         InputError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError("figures need matplotlib: pip install 'strata-prompting[analysis]'") from error
+    check_matplotlib()
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
     figure.suptitle(title, fontsize=12, color=hex_of(INK))
     return figure

@@ -10,15 +10,18 @@ from PIL import Image
 
 from strata.analysis.following_clip import load_clip
 from strata.hierarchy.plan import Box
-from strata.miniature.world.language import COLOURS, PATTERNS, SHAPES, SURFACES, TONES
-from strata.miniature.world.scorer import Verdict
+from strata.miniature.world.captions import STYLE_WORDS
+from strata.miniature.world.facts import COLOURS, KINDS, PATTERNS, SETTINGS, STYLES, SURFACES, TONES
+from strata.miniature.world.scorer import GROUND_HEADS, Verdict
 
 ASKED = {
-    "shape": {shape: f"a {shape}" for shape in SHAPES},
-    "colour": {colour: f"a {colour} shape" for colour in COLOURS},
-    "surface": {surface: f"a shape with a {surface} surface" for surface in SURFACES},
+    "kind": {kind: f"a {kind}" for kind in KINDS},
+    "colour": {colour: f"a {colour} object" for colour in COLOURS},
+    "surface": {surface: f"an object with a {surface} surface" for surface in SURFACES},
+    "style": {style: f"a picture in {STYLE_WORDS[style][-1]} style" for style in STYLES},
     "pattern": {pattern: f"a {pattern} background" for pattern in PATTERNS},
     "tone": {tone: f"a {tone} background" for tone in TONES},
+    "setting": {setting: f"a {setting} in the background" for setting in SETTINGS},
 }
 """Values and what CLIP is asked for them."""
 
@@ -37,7 +40,7 @@ class ClipJudge:
         self.net, self.processor = load_clip(model)
 
     def verdicts(self, images: Sequence[Image.Image], boxes: Sequence[Box | None]) -> list[list[Verdict]]:
-        """What each picture holds in each box: `[image][box]`; pattern and tone of whole pictures alone."""
+        """What each picture holds in each box: `[image][box]`; the background of whole pictures alone."""
         return [[self._verdict(image, box) for box in boxes] for image in images]
 
     def _verdict(self, image: Image.Image, box: Box | None) -> Verdict:
@@ -52,5 +55,5 @@ class ClipJudge:
             odds[name] = dict(zip(asked, part.softmax(-1).tolist(), strict=True))
         best: dict[str, Any] = {name: max(values, key=values.__getitem__) for name, values in odds.items()}
         if box is not None:
-            best |= {"pattern": None, "tone": None}
+            best |= dict.fromkeys(GROUND_HEADS)
         return Verdict(**best, probabilities=odds)

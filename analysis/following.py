@@ -78,7 +78,7 @@ class RegionFollowing:
         box: around its area, x1, y1, x2, y2 in pixels.
         text: its texts, all levels.
         attention: by source (`SOURCES`); those that were probed.
-        exact: by attribute the texts name ("shape", …), whether the picture has it; None where not judged.
+        exact: by attribute the texts name ("kind", …), whether the picture has it; None where not judged.
         clip: probability of its own text among all regions' texts; None where not judged.
     """
 
@@ -155,7 +155,7 @@ class Following:
         sources = [s for s in SOURCES if any(s in region.attention for region in self.regions)]
         wide = max(len("picture"), *(len(region.name) for region in self.regions))
         head = f"{'region':{wide}}  tokens"
-        head += "".join(f"{f'{source}: score':>17}{'IoU':>6}{'leaks':>7}" for source in sources)
+        head += "".join(f"{f'{source}: inside':>17}{'IoU':>6}{'leaks':>7}" for source in sources)
         head += "  CLIP" if self.clip is not None else ""
         head += "  seen" if self.exact is not None else ""
         lines = [head]
@@ -176,7 +176,12 @@ class Following:
         lines.append(line.rstrip())
         lines += [f"{source}: {SOURCES[source]}" for source in sources]
         if sources:
-            lines.append("score: 0 spread evenly over the canvas, 1 all inside; IoU, leaks: mean over blocks and steps")
+            lines.append("inside: 0 spread evenly over the canvas, 1 all inside; IoU, leaks: mean of blocks and steps")
+        if self.exact is None and self.clip is None:
+            lines.append(
+                "attention alone: where the routing shows a region its own texts only, they act inside by construction;"
+                " no picture was judged"
+            )
         if self.accuracy:
             right = ", ".join(f"{name} {100 * share:.1f} %" for name, share in self.accuracy.items())
             lines.append(f"seen: by the scorer, itself right on unseen scenes in {right}")

@@ -10,8 +10,8 @@ from PIL import Image
 from strata.analysis.following import RegionFollowing
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.miniature.world.language import Thing
-from strata.miniature.world.scorer import Scorer
+from strata.miniature.world.facts import Thing
+from strata.miniature.world.scorer import OBJECT_HEADS, Scorer
 from strata.miniature.world.truth import plan_backdrop, region_thing
 
 
@@ -24,8 +24,8 @@ def named_things(plan: ScenePlan) -> list[Thing]:
     things = []
     for region in plan.regions:
         thing = region_thing(region)
-        if not any(thing.combination):
-            raise InputError(f"region {region.name}: its texts name no shape, colour or surface to judge")
+        if not any(getattr(thing, name) for name in OBJECT_HEADS):
+            raise InputError(f"region {region.name}: its texts name no kind, colour, surface or style to judge")
         things.append(thing)
     return things
 
@@ -36,7 +36,7 @@ def judge(
     """Which attributes that the texts name the picture has.
 
     Args:
-        image: the picture, of the miniature's size (a region some 16 to 64 pixels a side).
+        image: the picture, of the miniature's size (a region some 32 to 128 pixels a side).
         regions: with their boxes and texts.
         plan: for the background's texts; the base prompt's where it has none.
 

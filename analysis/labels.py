@@ -60,6 +60,8 @@ class Labels:
     def of(cls, texts: Sequence[TextTokens], words: Sequence[str], tokenizer: Any) -> Labels:
         """Label the tokens of `texts`; without a tokenizer, padding counts as text.
 
+        Of `words`, names of texts need no label of their own: every text has one.
+
         Raises:
             InputError: a word is in none of the texts, or only in what was cut off.
         """
@@ -88,7 +90,7 @@ class Labels:
                     found = True
                     label = Label(kind="word", text=text.name, area=text.area, level=text.level, word=word, quote=raw)
                     add(label, at)
-            if not found:
+            if not found and word not in real:
                 raise no_such_word(word, [(text.name, text.text or "") for text in texts])
         column_of: dict[str, NDArray[np.int64]] = {}
         known: dict[tuple[int, ...], int] = {}
@@ -104,20 +106,22 @@ class Labels:
 
 
 def check_words(texts: Mapping[str, str], words: Sequence[str]) -> None:
-    """Raise `InputError` for a word that is in none of the texts (by name), or is empty or given twice."""
+    """Raise `InputError` for a word that is in none of the texts, nor the name of one, or is empty or given twice."""
     for index, word in enumerate(words):
         if not word.strip():
             raise InputError(f"words: {quote(word)}: is empty; give words or phrases of the texts")
         if word in words[:index]:
             raise InputError(f"words: {quote(word)}: is named twice")
-        if not any(_occurrences(text, word) for text in texts.values()):
+        if word not in texts and not any(_occurrences(text, word) for text in texts.values()):
             raise no_such_word(word, list(texts.items()))
 
 
 def no_such_word(word: str, texts: Sequence[tuple[str, str]]) -> InputError:
-    """The error for a word that no text has."""
+    """The error for a word that no text has or is called by."""
     read = "; ".join(f"{name} {quote(text)}" for name, text in texts)
-    return InputError(f"words: {quote(word)}: is in no text that is heard; these are: {read or 'none'}")
+    return InputError(
+        f"words: {quote(word)}: is in no text that is heard, nor the name of one; these are: {read or 'none'}"
+    )
 
 
 def word_tokens(text: str, word: str, tokenizer: Any, length: int) -> tuple[list[int], str]:

@@ -1,4 +1,4 @@
-"""How much two pictures differ in structure, colour and texture: for models that no exact scorer knows.
+"""How much two pictures differ in structure, colour, texture and place: for what no exact scorer tells.
 
 All take parts of pictures, uint8 `[height, width, 3]`, of one size.
 """
@@ -9,9 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2gray, rgb2lab
 from skimage.feature import local_binary_pattern
+from skimage.filters import sobel
+from skimage.measure import label
 from skimage.metrics import structural_similarity
+from skimage.morphology import convex_hull_image
 
 Pixels = NDArray[np.uint8]
+_CHROMA = 25
+"""Of 255: objects are coloured, backgrounds are grey. Hulls of an object rendered in two colours and surfaces then
+overlap to 98 % on average, in two styles to about 91 %: one glows, another casts a shadow or runs."""
+_SPECK = 24
+"""Pixels; smaller patches of colour are the autoencoder's."""
 
 
 def structure_change(one: Pixels, other: Pixels) -> float:
@@ -39,3 +47,26 @@ def texture_change(one: Pixels, other: Pixels) -> float:
 def pixel_change(one: Pixels, other: Pixels) -> float:
     """The mean absolute difference of all values, 0 to 1."""
     return float(np.abs(one.astype(np.int16) - other.astype(np.int16)).mean() / 255)
+
+
+def edge_similarity(one: Pixels, other: Pixels) -> float:
+    """SSIM (Wang et al. 2004, eq. 13) of the luminances' Sobel edges; 1 is the same."""
+    edges = [sobel(rgb2gray(pixels)) for pixels in (one, other)]
+    return float(structural_similarity(*edges, data_range=1.0))
+
+
+def hull(pixels: Pixels) -> NDArray[np.bool_]:
+    """The convex hull of what is coloured on a grey ground, bool `[height, width]`."""
+    coloured = np.ptp(pixels.astype(np.int16), axis=2) > _CHROMA
+    patches = label(coloured, connectivity=2)
+    sizes = np.bincount(patches.ravel())
+    large = coloured & (sizes >= _SPECK)[patches]
+    whole: NDArray[np.bool_] = convex_hull_image(large) if large.any() else large
+    return whole
+
+
+def same_place(one: Pixels, other: Pixels) -> float:
+    """Intersection over union of the hulls of what is coloured; NaN where nothing is."""
+    first, second = hull(one), hull(other)
+    union = np.logical_or(first, second).sum()
+    return float(np.logical_and(first, second).sum() / union) if union else float("nan")

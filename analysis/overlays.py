@@ -12,8 +12,7 @@ from PIL import Image
 
 from strata.analysis.charts import colour_bar, heat_map, new_figure, panels, row_label
 from strata.analysis.probe import Probe, Values
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import quote, shortened
+from strata.hierarchy.errors import InputError, shortened
 from strata.hierarchy.style import hex_of, region_colour
 from strata.hierarchy.typeset import SMALL
 
@@ -40,24 +39,27 @@ class MapRow:
     maps: Values
 
 
-def image_to_text(probe: Probe, words: Sequence[str] | None = None, texts: Sequence[str] | None = None) -> list[MapRow]:
+def image_to_text(probe: Probe, names: Sequence[str] | None = None) -> list[MapRow]:
     """Image→text maps: of words, each summed over the texts that have it, and of whole texts.
 
     Args:
         probe: what was recorded.
-        words: which; None: all, unless `texts` are given.
-        texts: "base", "left/low", …; None: none, unless there are no words.
+        names: words and texts ("base", "left/low", …); None: what the probe was asked for, without that all words, and
+            all texts where there are none.
 
     Raises:
         InputError: one was not probed; names what was.
     """
-    known = _words(probe)
-    if words is None:
-        words = known if texts is None else ()
-    if texts is None:
-        texts = () if words else [label.text for label in probe.facts.labels if label.kind == "text"]
-    rows = [MapRow(word, _sum(probe, "word", word)) for word in words]
-    return rows + [MapRow(_short(probe, text), _sum(probe, "text", text)) for text in texts]
+    facts = probe.facts
+    if names is None:
+        names = facts.asked or _words(probe) or [label.text for label in facts.labels if label.kind == "text"]
+    rows = []
+    for name in names:
+        found = facts.labelled(name)
+        label = facts.labels[found[0]]
+        title = name if label.kind == "word" else f"{name}\n“{shortened(label.quote, 24)}”"
+        rows.append(MapRow(title, probe.maps[found].sum(0)))
+    return rows
 
 
 def text_to_image(probe: Probe, words: Sequence[str] | None = None) -> list[MapRow]:
@@ -66,13 +68,11 @@ def text_to_image(probe: Probe, words: Sequence[str] | None = None) -> list[MapR
     Raises:
         InputError: a word was not probed.
     """
-    tokens = probe.facts.rows * probe.facts.cols
-    rows = []
-    for word in _words(probe) if words is None else words:
-        chosen = _labels(probe, "word", word)
-        picked = [n for n, label in enumerate(probe.facts.words) if label in chosen]
-        rows.append(MapRow(word, tokens * probe.words_to_image[picked].mean(0)))
-    return rows
+    facts = probe.facts
+    return [
+        MapRow(word, facts.rows * facts.cols * probe.words_to_image[facts.word_rows(word)].mean(0))
+        for word in (_words(probe) if words is None else words)
+    ]
 
 
 def concept_maps(probe: Probe) -> list[MapRow]:
@@ -82,25 +82,6 @@ def concept_maps(probe: Probe) -> list[MapRow]:
 
 def _words(probe: Probe) -> list[str]:
     return list(dict.fromkeys(label.word for label in probe.facts.labels if label.word is not None))
-
-
-def _labels(probe: Probe, kind: str, name: str) -> list[int]:
-    labels = [(n, label) for n, label in enumerate(probe.facts.labels) if label.kind == kind]
-    found = [n for n, label in labels if (label.word if kind == "word" else label.text) == name]
-    if not found:
-        known = dict.fromkeys(label.word if kind == "word" else label.text for _, label in labels)
-        raise InputError(f"{kind} {quote(name)}: was not probed; valid: {', '.join(map(str, known)) or 'none'}")
-    return found
-
-
-def _sum(probe: Probe, kind: str, name: str) -> Values:
-    total: Values = probe.maps[_labels(probe, kind, name)].sum(0)
-    return total
-
-
-def _short(probe: Probe, text: str) -> str:
-    quoted = probe.facts.labels[_labels(probe, "text", text)[0]].quote
-    return f"{text}\n“{shortened(quoted, 24)}”"
 
 
 # The figure ----------------------------------------------------------------------------------------------------------

@@ -19,9 +19,10 @@ from PIL import Image
 
 from strata.analysis.overlays import edges
 from strata.analysis.plots import COLOURS, MEANINGS
-from strata.analysis.probe import SHARES, Label, Probe, Values
+from strata.analysis.probe import SHARES, Facts, Label, Probe, Values
 from strata.hierarchy import style
-from strata.hierarchy.files import shortened, write_atomic
+from strata.hierarchy.errors import shortened
+from strata.hierarchy.files import write_atomic
 from strata.hierarchy.typeset import SMALL
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -74,6 +75,7 @@ def page_data(probe: Probe, image: Image.Image | None) -> dict[str, Any]:
             for (a, b), count in zip(facts.phases, counts, strict=True)
         ],
         "layers": layers,
+        "opens": _opens(facts),
         "texts": [
             {"layer": n, "colour": style.hex_of(_colour(label, probe))}
             for n, label in enumerate(facts.labels)
@@ -84,7 +86,15 @@ def page_data(probe: Probe, image: Image.Image | None) -> dict[str, Any]:
             {"name": area, "shares": np.round(by_phase[:, :, at, kinds].astype(float), 4).tolist()}
             for at, area in enumerate(facts.areas)
         ],
-        "regions": [{"name": r.name, "tokens": r.tokens, "edges": edges(facts.mask(r.tokens))} for r in facts.regions],
+        "regions": [
+            {
+                "name": region.name,
+                "tokens": region.tokens,
+                "edges": edges(facts.mask(region.tokens)),
+                "colour": style.hex_of(style.region_colour(n)),
+            }
+            for n, region in enumerate(facts.regions)
+        ],
         "picture": _picture(image),
         "maps": base64.b64encode(zlib.compress(b"".join(m.tobytes() for m in packed), 9)).decode(),
     }
@@ -96,6 +106,19 @@ def _about(probe: Probe) -> str:
     parts += [] if facts.seed is None else [f"seed {facts.seed}"]
     parts += [f"“{facts.prompt}”"] if facts.prompt else []
     return " · ".join(parts)
+
+
+def _opens(facts: Facts) -> dict[str, int]:
+    """The map and the area that are shown first: a region's own word, else any word, a text asked for, any text."""
+    regions = {region.name for region in facts.regions}
+
+    def rank(label: Label) -> tuple[bool, ...]:
+        elsewhere, unasked = label.area not in regions, label.text not in facts.asked
+        return label.kind != "word", label.kind == "padding", label.kind == "text" and unasked, elsewhere
+
+    layer = min(range(len(facts.labels)), key=lambda n: rank(facts.labels[n]))
+    area = facts.labels[layer].area
+    return {"layer": layer, "area": facts.areas.index(area) if area in facts.areas else 0}
 
 
 def _layers(probe: Probe) -> tuple[list[dict[str, Any]], list[Values]]:

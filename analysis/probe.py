@@ -20,8 +20,9 @@ from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
 from strata.hierarchy.errors import InputError, reason_of
-from strata.hierarchy.files import quote, read_document, validate, write_atomic
+from strata.hierarchy.files import quote, read_document, write_atomic
 from strata.hierarchy.plan import Int, StrictModel
+from strata.hierarchy.validation import validate
 
 Values = NDArray[np.float32]
 
@@ -79,6 +80,7 @@ class Facts(StrictModel):
         areas: of `shares`: the regions, and "background" where it has tokens; only "canvas" without regions.
         regions: their image tokens.
         concepts: of `Probe.concepts`.
+        asked: the words and the names of whole texts that were asked for.
         heads: the attention heads that were averaged; None for all.
         seed, prompt, plan: of the run, where known; the plan as its file has it.
         seconds: spent by the probe itself, which the run without it would not have taken.
@@ -101,6 +103,7 @@ class Facts(StrictModel):
     areas: tuple[str, ...]
     regions: tuple[ProbedRegion, ...] = ()
     concepts: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     heads: tuple[Int, ...] | None = None
     seed: Int | None = None
     prompt: str | None = None
@@ -130,6 +133,39 @@ class Facts(StrictModel):
         if name not in self.blocks:
             raise InputError(f"block {quote(name)}: was not probed; valid: {', '.join(self.blocks)}")
         return self.blocks.index(name)
+
+    def labelled(self, name: str, text: str | None = None) -> list[int]:
+        """Indices of the labels that a name means: a word, in one text or in all that have it, or a whole text.
+
+        Args:
+            name: a word as it was asked for, else a text: "base", "left/low", …
+            text: only the word in this text.
+
+        Raises:
+            InputError: nothing of that name was probed; names what was.
+        """
+        word = [n for n, label in enumerate(self.labels) if label.word == name]
+        whole = [n for n, label in enumerate(self.labels) if label.kind == "text" and label.text == name]
+        if not word and not whole:
+            words = ", ".join(dict.fromkeys(label.word for label in self.labels if label.word is not None))
+            texts = ", ".join(label.text for label in self.labels if label.kind == "text")
+            raise InputError(f"map {quote(name)}: was not probed; valid words: {words or 'none'}; texts: {texts}")
+        if text is None:
+            return word or whole
+        found = [n for n in word if self.labels[n].text == text]
+        if not word:
+            raise InputError(f"text {quote(text)}: {quote(name)} is a whole text itself; leave one of them out")
+        if not found:
+            valid = ", ".join(self.labels[n].text for n in word)
+            raise InputError(f"text {quote(text)}: there is none such of the word {quote(name)}; valid: {valid}")
+        return found
+
+    def word_rows(self, word: str, text: str | None = None) -> list[int]:
+        """Indices of a word's rows in `Probe.words_to_image`, in one text or in all. Raises `InputError`."""
+        known = dict.fromkeys(self.labels[n].word for n in self.words)
+        if word not in known:
+            raise InputError(f"word {quote(word)}: was not probed; valid: {', '.join(map(str, known)) or 'none'}")
+        return [self.words.index(label) for label in self.labelled(word, text)]
 
     def check_phase(self, phase: int | None) -> None:
         """Raises `InputError` for the index of a phase that there is not."""
@@ -166,29 +202,25 @@ class Probe:
             if getattr(self, name).shape != shape:
                 raise InputError(f"probe: {name} is {list(getattr(self, name).shape)}, must be {list(shape)}")
 
-    def map(
-        self, word: str | None = None, text: str | None = None, block: str | None = None, phase: int | None = None
-    ) -> Values:
-        """The image→text map `[rows, cols]` of a word, in one text or summed over all; of a text where `word` is None.
+    def map(self, name: str, text: str | None = None, block: str | None = None, phase: int | None = None) -> Values:
+        """The image→text map `[rows, cols]` of a word, in one text or summed over all, or of all tokens of a text.
 
         Args:
-            word: as it was asked for.
-            text: "base", "left/low", …
+            name: a word as it was asked for, or a text: "base", "left/low", …
+            text: of a word: only in this text.
             block: "double 0", …; None: mean over the probed blocks.
             phase: index; None: mean over the phases.
 
         Raises:
             InputError: nothing of that name was probed; names what was.
         """
-        chosen = self._labels(word, text)
-        return self._mean(self.maps[chosen].sum(0), block, phase)
+        return self._mean(self.maps[self.facts.labelled(name, text)].sum(0), block, phase)
 
     def word_to_image(
         self, word: str, text: str | None = None, block: str | None = None, phase: int | None = None
     ) -> Values:
         """The text→image map `[rows, cols]` of a word, in one text or the mean over all. As `map` else."""
-        chosen = [self.facts.words.index(index) for index in self._labels(word, text)]
-        return self._mean(self.words_to_image[chosen].mean(0), block, phase)
+        return self._mean(self.words_to_image[self.facts.word_rows(word, text)].mean(0), block, phase)
 
     def concept(self, concept: str, block: str | None = None, phase: int | None = None) -> Values:
         """The map `[rows, cols]` of a concept. As `map` else."""
@@ -196,22 +228,6 @@ class Probe:
         if concept not in names:
             raise InputError(f"concept {quote(concept)}: was not probed; valid: {', '.join(names) or 'none'}")
         return self._mean(self.concepts[names.index(concept)], block, phase)
-
-    def _labels(self, word: str | None, text: str | None) -> list[int]:
-        labels = self.facts.labels
-        if word is None and text is None:
-            raise InputError("map: give a word, a text, or both")
-        kind = "text" if word is None else "word"
-        named = [n for n, label in enumerate(labels) if label.kind == kind and label.word == word]
-        found = [n for n in named if text is None or labels[n].text == text]
-        if not named:
-            words = dict.fromkeys(label.word for label in labels if label.word is not None)
-            raise InputError(f"word {quote(word)}: was not probed; valid: {', '.join(words) or 'none'}")
-        if not found:
-            texts = ", ".join(labels[n].text for n in named)
-            of = "" if word is None else f" of the word {quote(word)}"
-            raise InputError(f"text {quote(text)}: there is none such{of}; valid: {texts}")
-        return found
 
     def _mean(self, values: Values, block: str | None, phase: int | None) -> Values:
         """`[phases, blocks, rows, cols]` to `[rows, cols]`."""

@@ -62,7 +62,8 @@ def probing(
 
     Args:
         target: a diffusers pipeline of a known family, or the `RegionalPipeline` that draws.
-        words: words or phrases of the texts, to be labelled wherever a text has them.
+        words: words or phrases of the texts, to be labelled wherever a text has them, and names of whole texts
+            ("base", "left/low"), of which figures are to be drawn.
         concepts: free words for ConceptAttention.
         blocks: `"double 0-3"`, `"double 0,1, single all"`, `"0%-50%"` of depth, or several; None: all.
         steps: `"0-9"`, `"50%-100%"`, [0, 5, 10], …; None: all.
@@ -297,6 +298,7 @@ class Recorder(Observer):
             areas=sums.areas.names,
             regions=sums.areas.regions,
             concepts=self.asked.concepts,
+            asked=self.asked.words,
             heads=self.asked.heads,
             seed=seed,
             prompt=self._prompt,

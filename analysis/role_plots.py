@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from strata.analysis.charts import block_axis, legend_below, new_figure, panels, share_axis
-from strata.analysis.roles import AXES, EXACT, Axis, Curve, InterventionKind
+from strata.analysis.role_findings import telling
+from strata.analysis.roles import AXES, CHANGES, DECIDES, STUDIED_LEVELS, Axis, Curve, InterventionKind
+from strata.hierarchy.errors import InputError
 from strata.hierarchy.style import LEVELS, hex_of, tint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CONTENT, DETAIL, OTHER_DETAIL = (hex_of(c) for c in (LEVELS["high"], LEVELS["low"], tint(LEVELS["low"], 0.55)))
+CONTENT, DETAIL, OTHER_DETAIL, THIRD_DETAIL = (
+    hex_of(c) for c in (LEVELS["high"], *(tint(LEVELS["low"], strength) for strength in (1.0, 0.55, 0.75)))
+)
 LOOKS = {
-    "shape": ("o-", CONTENT),
+    "kind": ("o-", CONTENT),
     "structure": ("o-", CONTENT),
     "colour": ("s--", DETAIL),
     "surface": ("^:", OTHER_DETAIL),
+    "style": ("D-.", THIRD_DETAIL),
     "texture": ("^:", OTHER_DETAIL),
 }
 """Marker, line and colour of each curve: those that lie on each other stay visible."""
 HEADS: dict[InterventionKind, str] = {
-    "swap": "another text inside the window:\nhow often the picture follows it",
-    "alone": "the text visible inside the window alone:\nhow often the picture obeys it",
+    "swap": "another text inside the window:\nhow far the picture follows it",
+    "alone": "the text visible inside the window alone:\nhow far the picture obeys it",
 }
 
 
 def draw_roles(curves: Sequence[Curve], double_blocks: int, title: str) -> Figure:
     """Rows: blocks and steps; columns: the kinds of intervention. Bands are 95 % intervals over scenes.
 
-    Curves are what the level should decide (content for high, detail for low), thin dotted lines what is without any
-    intervention (swap) or with the text at no place (alone). Without exact scores, changes against the unchanged
-    picture stand in, as shares of what a swap everywhere changes.
+    Curves are those of `telling`, thin dotted lines what is without any intervention (swap) or with the text at no
+    place (alone).
 
     Raises:
         InputError: matplotlib is not installed.
     """
+    curves = telling(curves)
     kinds: list[InterventionKind] = list(dict.fromkeys(curve.kind for curve in curves))
     axes: list[Axis] = [axis for axis in AXES if any(curve.axis == axis for curve in curves)]
-    figure = new_figure(5.6 * len(kinds) + 0.4, 3.7 * len(axes) + 1.0, title)
+    width = 5.6 * len(kinds) + 0.4
+    lines = [line for part in title.splitlines() for line in textwrap.wrap(part, round(10 * width))]
+    figure = new_figure(width, 3.7 * len(axes) + 1.0 + 0.2 * len(lines), "\n".join(lines))
     grid = panels(figure, len(axes), len(kinds))
     for row, axis in enumerate(axes):
         for column, kind in enumerate(kinds):
@@ -51,25 +60,21 @@ def draw_roles(curves: Sequence[Curve], double_blocks: int, title: str) -> Figur
 
 
 def _panel(panel: Any, chosen: Sequence[Curve], double_blocks: int) -> None:
-    exact = any(curve.name in {name for names in EXACT.values() for name in names} for curve in chosen)
     for curve in chosen:
         subject = curve.name.split()[0]
-        own = {"high": ("shape", "structure"), "low": ("colour", "surface", "texture")}[curve.level]
-        if subject not in own or exact == curve.name.endswith("change"):
-            continue
-        scale = 1.0 if exact else 1 / max(curve.most.value, 1e-9)
         centres = [(a + b) / 2 for a, b in curve.windows]
-        values, low, high = ([scale * getattr(p, name) for p in curve.points] for name in ("value", "low", "high"))
+        values, low, high = ([getattr(p, name) for p in curve.points] for name in ("value", "low", "high"))
         label = f"{subject} ({'content, high text' if curve.level == 'high' else 'detail, low text'})"
         line, colour = LOOKS[subject]
         panel.plot(centres, values, line, color=colour, label=label, markersize=5, linewidth=1.8)
         panel.fill_between(centres, low, high, color=colour, alpha=0.16, linewidth=0)
-        panel.axhline(scale * curve.least.value, color=colour, linestyle=":", linewidth=1)
+        panel.axhline(curve.least.value, color=colour, linestyle=":", linewidth=1)
     axis = chosen[0].axis
     last = max(b for curve in chosen for _, b in curve.windows)
     width = chosen[0].windows[0][1] - chosen[0].windows[0][0] + 1
     label = f"centre of the window of {width} {axis if width > 1 else axis.removesuffix('s')}"
-    share_axis(panel, "share of pictures" if exact else "change, as a share of a swap everywhere")
+    changes = all(curve.name in CHANGES for curve in chosen)
+    share_axis(panel, "change, as a share of the text's everywhere" if changes else "share of pictures")
     if axis == "blocks":
         singles = range(last + 1 - double_blocks)
         block_axis(panel, [*(f"double {n}" for n in range(double_blocks)), *(f"single {n}" for n in singles)], label)
@@ -77,3 +82,36 @@ def _panel(panel: Any, chosen: Sequence[Curve], double_blocks: int) -> None:
         panel.set_xlim(-0.5, last + 0.5)
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.set_xlabel(label, fontsize=9)
+
+
+def draw_beside(studies: Mapping[str, Sequence[Curve]], double_blocks: int, title: str) -> Figure:
+    """Studies of several models with the same blocks beside each other: a panel for each attribute, a line for each.
+
+    What is drawn is how often a picture follows another text inside a window of blocks (swap), as a share of how often
+    it follows one that is visible everywhere. Bands are 95 % intervals over scenes.
+
+    Raises:
+        InputError: matplotlib is not installed, or a study lacks exact scores of swaps over blocks.
+    """
+    subjects = [(level, name) for level in STUDIED_LEVELS for name in DECIDES[level]]
+    figure = new_figure(4.4 * len(subjects) + 0.4, 4.2, title)
+    grid = panels(figure, 1, len(subjects))
+    for panel, (level, subject) in zip(grid[0], subjects, strict=True):
+        for (name, curves), mark in zip(studies.items(), itertools.cycle(("o-", "s--", "^:", "D-.")), strict=False):
+            wanted = ("swap", level, "blocks", f"{subject} as swapped")
+            found = [c for c in curves if (c.kind, c.level, c.axis, c.name) == wanted]
+            if not found:
+                raise InputError(f"{name}: the study has no exact scores of swaps over blocks")
+            (curve,) = found
+            scale = 1 / max(curve.most.value, 1e-9)
+            centres = [(a + b) / 2 for a, b in curve.windows]
+            values, low, high = ([scale * getattr(p, end) for p in curve.points] for end in ("value", "low", "high"))
+            (line,) = panel.plot(centres, values, mark, label=name, markersize=5, linewidth=1.8)
+            panel.fill_between(centres, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+        panel.set_title(f"{subject} ({level} text)", fontsize=10)
+        share_axis(panel, "share of a swap everywhere" if panel is grid[0, 0] else "")
+        blocks = max(b for curves in studies.values() for c in curves if c.axis == "blocks" for _, b in c.windows) + 1
+        names = [f"double {n}" for n in range(double_blocks)]
+        block_axis(panel, [*names, *(f"single {n}" for n in range(blocks - double_blocks))], "centre of the window")
+    legend_below(figure)
+    return figure

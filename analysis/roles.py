@@ -9,13 +9,13 @@ blocks):
 - `alone`: outside the window no text is visible. How much of the text is still followed shows what the window can do by
   itself, which is what a routing asks of it.
 
-Content is the shape, detail the colour and the surface, judged by the miniature's exact scorer; for any model, the
-change of structure (SSIM), colour (CIEDE2000) and texture (local binary patterns) against the unchanged picture.
+Content is the kind of object, detail its colour, surface and style, judged by the miniature's exact scorer; for any
+model, the change of structure (SSIM), colour (CIEDE2000) and texture (local binary patterns) against the unchanged
+picture.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,12 +30,12 @@ from strata.analysis.charts import save_figure
 from strata.analysis.clip_judge import ClipJudge
 from strata.analysis.measures import colour_change, pixel_change, structure_change, texture_change
 from strata.analysis.statistics import Estimate, bootstrap, rank_correlation
-from strata.analysis.trials import Journal, Judge, Trial, part
+from strata.analysis.trials import ATTRIBUTES, CONTENT, DETAIL, Journal, Judge, Trial, part
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import dump_json, write_atomic
+from strata.hierarchy.files import dump_json, read_document, write_atomic
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
-from strata.miniature.world.language import high_text, low_text
+from strata.miniature.world.captions import high_text, low_text
 
 StudiedLevel = Literal["high", "low"]
 Axis = Literal["blocks", "steps"]
@@ -101,6 +101,12 @@ class RolesSetup:
     axes: tuple[Axis, ...] = AXES
     widths: tuple[int | None, int | None] = (None, None)
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of a run's call."""
+        found: dict[str, Any] = {"num_inference_steps": self.steps, "num_images_per_prompt": self.images}
+        return found if self.guidance is None else {**found, "guidance_scale": self.guidance}
+
     def interventions(self, blocks: int) -> list[Intervention]:
         """All of them on a model with so many blocks.
 
@@ -124,6 +130,11 @@ class RolesSetup:
         return windows(count, width, max(1, width // 2))
 
 
+def run_keys(setup: RolesSetup, blocks: int, scene: int) -> list[str]:
+    """A scene's runs, as the journal names them."""
+    return [f"{scene} {key}" for key in ("unchanged", *(i.key for i in setup.interventions(blocks)))]
+
+
 def study(
     regional: RegionalPipeline,
     todo: Sequence[Trial],
@@ -140,10 +151,7 @@ def study(
         judge: the exact scorer, or CLIP; None: pictures are only compared with the unchanged ones.
         show: is given each scene's number and its unchanged pictures.
     """
-    blocks = sum(regional.facts.block_counts)
-    options: dict[str, Any] = {"num_inference_steps": setup.steps, "num_images_per_prompt": setup.images}
-    if setup.guidance is not None:
-        options["guidance_scale"] = setup.guidance
+    blocks, options = sum(regional.facts.block_counts), setup.options
     interventions = setup.interventions(blocks)
     for number, trial in enumerate(todo):
         missing = [i for i in interventions if f"{number} {i.key}" not in journal.rows]
@@ -175,7 +183,7 @@ def _measured(
     verdicts = judge.verdicts(images, trial.boxes) if judge else [[]] * len(images)
     for image, old, seen in zip(images, before, verdicts, strict=True):
         if seen:
-            for name in ("shape", "colour", "surface"):
+            for name in ATTRIBUTES:
                 note(f"{name} as told", getattr(seen[0], name) == getattr(trial.things[0], name))
                 note(f"{name} as swapped", getattr(seen[0], name) == getattr(trial.other, name))
             right = [all(v.right(thing).values()) for v, thing in zip(seen[1:], trial.things[1:], strict=True)]
@@ -200,9 +208,9 @@ class Curve:
         name: what is measured.
         windows: first and last block or step of each.
         points: the measure at each.
-        rank: Spearman's correlation of measure and depth (or time), with its interval.
-        centre: the mean place of its effect, the windows' centres weighted by how far the measure rises above its
-            lowest point.
+        rank: Spearman's correlation of effect and depth (or time), with its interval. The effect is the measure, or
+            how far it falls where it is a change and the text is heard alone.
+        centre: the mean place of the effect, the windows' centres weighted by how far it rises above its lowest point.
         most: the measure with the window everywhere (swap) or the unchanged picture (alone).
         least: the unchanged picture (swap), or no text visible (alone).
     """
@@ -236,11 +244,15 @@ class Curve:
         return cls(data["kind"], data["level"], data["axis"], data["name"], windows, points, **ends)
 
 
-EXACT: dict[tuple[InterventionKind, StudiedLevel], tuple[str, ...]] = {
-    ("swap", "high"): ("shape as swapped", "colour as told", "surface as told"),
-    ("swap", "low"): ("colour as swapped", "surface as swapped", "shape as told"),
-    ("alone", "high"): ("shape as told", "colour as told", "surface as told"),
-    ("alone", "low"): ("colour as told", "surface as told", "shape as told"),
+DECIDES: Mapping[StudiedLevel, tuple[str, ...]] = {"high": tuple(CONTENT), "low": tuple(DETAIL)}
+"""The attributes that a level's texts name, and should decide."""
+EXACT: Mapping[tuple[InterventionKind, StudiedLevel], tuple[str, ...]] = {
+    (kind, level): (
+        *(f"{name} as {'swapped' if kind == 'swap' else 'told'}" for name in DECIDES[level]),
+        *(f"{name} as told" for name in ATTRIBUTES if name not in DECIDES[level]),
+    )
+    for kind in KINDS
+    for level in STUDIED_LEVELS
 }
 """Measures by the exact scorer: first what the level should decide, then what it should leave alone."""
 CHANGES = ("structure change", "colour change", "texture change")
@@ -254,15 +266,14 @@ def curves(journal: Journal, setup: RolesSetup, blocks: int, scenes: int) -> lis
         InputError: fewer than two are.
     """
     interventions = setup.interventions(blocks)
-    keys = ["unchanged", *(i.key for i in interventions)]
-    done = [n for n in range(scenes) if all(f"{n} {key}" in journal.rows for key in keys)]
+    done = [n for n in range(scenes) if all(key in journal.rows for key in run_keys(setup, blocks, n))]
     if len(done) < 2:
         raise InputError(f"{journal.path}: {len(done)} scenes are complete; intervals need at least 2")
 
     def values(key: str, name: str) -> NDArray[np.float64]:
         return np.array([journal.rows[f"{n} {key}"].get(name, np.nan) for n in done], dtype=np.float64)
 
-    exact = "shape as told" in journal.rows[f"{done[0]} unchanged"]
+    exact = "kind as told" in journal.rows[f"{done[0]} unchanged"]
     found: list[Curve] = []
     for kind in setup.kinds:
         for level in STUDIED_LEVELS:
@@ -272,6 +283,8 @@ def curves(journal: Journal, setup: RolesSetup, blocks: int, scenes: int) -> lis
                 over = [i for i in interventions if (i.kind, i.level, i.axis) == (kind, level, axis) and i.window]
                 for name in (*(EXACT[kind, level] if exact else ()), *CHANGES):
                     table = np.stack([values(i.key, name) for i in over], axis=1)
+                    # Alone, pictures change the less the more the text acts.
+                    acts = -table if kind == "alone" and name in CHANGES else table
                     middles = np.array([(i.window[0] + i.window[1]) / 2 for i in over if i.window])
                     found.append(
                         Curve(
@@ -281,8 +294,8 @@ def curves(journal: Journal, setup: RolesSetup, blocks: int, scenes: int) -> lis
                             name,
                             tuple(i.window for i in over if i.window),
                             tuple(bootstrap(table)),
-                            bootstrap(table, rank_correlation)[0],
-                            bootstrap(table, partial(_centre, middles))[0],
+                            bootstrap(acts, rank_correlation)[0],
+                            bootstrap(acts, partial(_centre, middles))[0],
                             bootstrap(values(most, name))[0],
                             bootstrap(values(least, name))[0],
                         )
@@ -295,27 +308,12 @@ def _centre(middles: NDArray[Any], curve: NDArray[Any]) -> float:
     return float(rise @ middles / rise.sum()) if rise.sum() > 0 else float("nan")
 
 
-def roles_table(curves: Sequence[Curve]) -> str:
-    """Each measure without and with the change everywhere, where a window changes it most, and its place in depth."""
-    lines = [f"{'':24}{'without':>9}{'everywhere':>12}   {'strongest window':28}{'centre':>16}{'rank correlation':>22}"]
-    group = None
-    for curve in curves:
-        if group != (group := (curve.kind, curve.level, curve.axis)):
-            what = "another text" if curve.kind == "swap" else "visible alone"
-            lines.append(f"{what}, {curve.level} level, window of {curve.axis}")
-        scale, digits = (100.0, 0) if curve.name.split()[-1] in ("told", "swapped") else (1.0, 2)
-        moved = [abs(point.value - curve.least.value) for point in curve.points]
-        peak = max(range(len(moved)), key=moved.__getitem__)
-        first, last = curve.windows[peak]
-        least, most = (f"{scale * end.value:.{digits}f}" for end in (curve.least, curve.most))
-        best = f"{first}-{last}: {curve.points[peak].text(scale, digits)}" if moved[peak] > 0 else "–"
-        places = f"{curve.centre.text(1, 1):>16}{curve.rank.text(1, 2):>22}"
-        lines.append(f"  {curve.name:22}{least:>9}{most:>12}   {best:28}{places}")
-    return "\n".join(lines)
+REPORT = ("roles.json", "roles.png")
+"""What a study's report is written to."""
 
 
 def write_report(
-    folder: Path, curves: Sequence[Curve], blocks: tuple[int, int], facts: Mapping[str, Any], title: str
+    folder: Path, curves: Sequence[Curve], blocks: tuple[int, int], facts: Mapping[str, Any], title: str, finding: str
 ) -> list[Path]:
     """Writes roles.json and roles.png; returns their paths.
 
@@ -325,13 +323,14 @@ def write_report(
         blocks: the model's double and single blocks.
         facts: what else the report holds: settings, date, versions.
         title: of the figure.
+        finding: what was found, in a sentence.
     """
     from strata.analysis.role_plots import draw_roles
 
-    report = folder / "roles.json"
-    data = {**facts, "blocks": list(blocks), "curves": [curve.as_data() for curve in curves]}
+    report = folder / REPORT[0]
+    data = {**facts, "finding": finding, "blocks": list(blocks), "curves": [curve.as_data() for curve in curves]}
     write_atomic(report, dump_json(data))
-    return [report, save_figure(draw_roles(curves, blocks[0], title), folder / "roles.png")]
+    return [report, save_figure(draw_roles(curves, blocks[0], f"{title}\n{finding}"), folder / REPORT[1])]
 
 
 def read_curves(path: str | Path) -> tuple[list[Curve], int]:
@@ -342,9 +341,10 @@ def read_curves(path: str | Path) -> tuple[list[Curve], int]:
     """
     file = Path(path) / "roles.json" if Path(path).is_dir() else Path(path)
     try:
-        report = json.loads(file.read_text(encoding="utf-8"))
+        report = read_document(file).data
+    except InputError as error:
+        raise InputError(f"no report of `strata roles`: {error}") from error
+    try:
         return [Curve.from_data(data) for data in report["curves"]], sum(report["blocks"])
-    except OSError as error:
-        raise InputError(f"no report of `strata roles`: {error.strerror}") from error
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise InputError("no report of `strata roles`: it lacks its curves, or is damaged") from error

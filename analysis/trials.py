@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,13 +23,19 @@ from strata.analysis.measures import Pixels
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import quote
 from strata.hierarchy.plan import Box, ScenePlan
-from strata.miniature.world.language import COLOURS, SHAPES, SURFACES, Backdrop, Thing
-from strata.miniature.world.scenes import halves, quarters, random_backdrop
+from strata.miniature.world.facts import COLOURS, KINDS, STYLES, SURFACES, Backdrop, Thing
+from strata.miniature.world.scenes import grid, halves, quarters, random_backdrop
 from strata.miniature.world.scorer import Scorer, Verdict
 from strata.miniature.world.truth import scene_plan
 
-CELL = 32
-"""Pixels a side of a region in grids of more than four."""
+CELL = 64
+"""Pixels a side of a region in grids of more than four; canvases are two of them high."""
+CONTENT: Mapping[str, tuple[str, ...]] = {"kind": KINDS}
+"""What high texts say of an object."""
+DETAIL: Mapping[str, tuple[str, ...]] = {"colour": COLOURS, "surface": SURFACES, "style": STYLES}
+"""What low texts say of an object."""
+ATTRIBUTES: Mapping[str, tuple[str, ...]] = {**CONTENT, **DETAIL}
+"""What is judged of an object, with its values."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class Trial:
     """A plan in the scene language, its truth, and what its first object could be instead.
 
     Attributes:
-        other: differs from the first object in shape, colour and surface.
+        other: differs from the first object in everything that texts say of it.
         seed: of the noise.
     """
 
@@ -49,7 +56,7 @@ class Trial:
 
 
 def layouts(regions: int, rng: random.Random, large: bool = True) -> tuple[tuple[int, int], list[tuple[str, Box]]]:
-    """Canvas size and regions: halves (`large`) or quarters of 64×64 pixels up to four regions, then a grid of cells.
+    """Canvas size and regions: halves (`large`) or quarters of 128×128 pixels up to four regions, then a grid of cells.
 
     Raises:
         InputError: no layout has so many regions.
@@ -61,13 +68,20 @@ def layouts(regions: int, rng: random.Random, large: bool = True) -> tuple[tuple
         return (side, side), sorted(rng.sample(quarters(side, side), regions))
     if regions in (6, 8):
         columns = regions // 2
-        cells = [
-            (f"row {row + 1}, column {col + 1}", (col * CELL, row * CELL, (col + 1) * CELL, (row + 1) * CELL))
-            for row in range(2)
-            for col in range(columns)
-        ]
-        return (columns * CELL, side), cells
+        boxes = grid(columns * CELL, side, columns, 2)
+        names = [f"row {row}, column {column}" for row in (1, 2) for column in range(1, columns + 1)]
+        return (columns * CELL, side), list(zip(names, boxes, strict=True))
     raise InputError(f"regions: {regions}: there are scenes of 1, 2, 3, 4, 6 or 8 regions")
+
+
+def random_thing(rng: random.Random, unlike: Thing | None = None) -> Thing:
+    """An object with all that texts can say of it; `unlike` another one in everything."""
+    return Thing(
+        **{
+            name: rng.choice([value for value in values if unlike is None or value != getattr(unlike, name)])
+            for name, values in ATTRIBUTES.items()
+        }
+    )
 
 
 def trials(
@@ -75,29 +89,25 @@ def trials(
 ) -> list[Trial]:
     """Scenes with a high and a low text a region and a base prompt that does not name the objects.
 
-    What is drawn of an object can so come from its region's texts alone. The same for the same arguments, always.
+    What is drawn of an object can so come from its region's texts alone: each has a style of its own, too. The same
+    for the same arguments, always.
 
     Args:
         count: how many.
         regions: of each: 1, 2, 3, 4, 6 or 8.
         large: of one or two regions: halves of the canvas instead of quarters.
         seed: of the choice.
-        scale: canvases are so many times 64 pixels high; 1 for the miniature, 16 for FLUX.1.
+        scale: canvases are so many times 128 pixels high; 1 for the miniature, 8 for FLUX.1.
         levels: False: one `full` text a region.
     """
     rng = random.Random(f"trials {regions} {large} {seed}")
     found = []
     for _ in range(count):
         size, areas = layouts(regions, rng, large)
-        things = [Thing(rng.choice(SHAPES), rng.choice(COLOURS), rng.choice(SURFACES)) for _ in areas]
-        first = things[0]
-        other = Thing(
-            rng.choice([shape for shape in SHAPES if shape != first.shape]),
-            rng.choice([colour for colour in COLOURS if colour != first.colour]),
-            rng.choice([surface for surface in SURFACES if surface != first.surface]),
-        )
+        things = [random_thing(rng) for _ in areas]
+        other = random_thing(rng, unlike=things[0])
         backdrop = random_backdrop(rng)
-        plan = scene_plan(areas, things, backdrop, levels, named=False, size=size)
+        plan = scene_plan(areas, things, backdrop, levels=levels, named=False, size=size)
         plan = plan.resized(scale * size[0], scale * size[1])
         boxes = tuple((x1 * scale, y1 * scale, x2 * scale, y2 * scale) for _, (x1, y1, x2, y2) in areas)
         found.append(Trial(plan, tuple(things), boxes, backdrop, other, rng.getrandbits(31)))
@@ -108,6 +118,20 @@ def part(image: Image.Image, box: Box) -> Pixels:
     """What of a picture lies in a box."""
     x1, y1, x2, y2 = box
     return np.asarray(image.convert("RGB"))[y1:y2, x1:x2]
+
+
+def seconds_per_scene(regional: Callable[..., object], trial: Trial, options: Mapping[str, Any]) -> float:
+    """What drawing a scene takes here, from doing it once; a first step warms up and does not count.
+
+    Args:
+        regional: a `RegionalPipeline`.
+        trial: the scene.
+        options: of the call.
+    """
+    regional(trial.plan, seed=trial.seed, **{**options, "num_inference_steps": 1})
+    begin = time.perf_counter()
+    regional(trial.plan, seed=trial.seed, **options)
+    return time.perf_counter() - begin
 
 
 class Judge:

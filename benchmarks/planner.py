@@ -22,7 +22,7 @@ import httpx2
 
 from strata.hierarchy.errors import StrataError
 from strata.llm.backends import open_backend
-from strata.llm.backends.bundled.lessons import exercises
+from strata.llm.backends.bundled.teaching.lessons import exercises
 from strata.llm.backends.server import ServerBackend
 from strata.llm.errors import PlanError
 from strata.llm.many import plan_many
@@ -133,7 +133,7 @@ def main() -> None:
 
     bundled = open_backend()
     start = time.perf_counter()
-    Planner(bundled).plan("a red striped circle on the left and a blue dotted square on the right", 64, 64)
+    Planner(bundled).plan("a red striped circle on the left and a blue dotted square on the right", 128, 128)
     print(f"bundled: the first plan after {time.perf_counter() - start:.2f} s, loading the model included")
     requests = planned(bundled, args.prompts)
     ways: dict[str, Callable[[], Any]] = {

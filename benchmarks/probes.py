@@ -1,7 +1,7 @@
 """What probing costs: the same pictures with and without, as ratios in one run, and the probe's memory.
 
     python benchmarks/probes.py                       the bundled miniature at its own canvas, plain and regional
-    python benchmarks/probes.py --pixels 64 128 256   and on larger ones
+    python benchmarks/probes.py --pixels 128 256 512  and on larger ones
     python benchmarks/probes.py --size wide           random weights of width 768, 4096 tokens (FLUX.1's 1024×1024)
 
 Words, shares and entropy are probed in all blocks at all steps; concept maps are measured apart. Times are seconds of
@@ -28,13 +28,13 @@ from strata.miniature import load
 PROMPT = "a red striped circle and a blue square"
 WORDS, CONCEPTS = ("red", "circle"), ("circle", "square", "background")
 PLAN = ScenePlan.from_yaml("""
-width: 64
-height: 64
+width: 128
+height: 128
 prompt: a red striped circle and a blue square
 low: plain background
 regions:
-  - {name: left, box: [0, 0, 32, 64], high: a circle, low: "red, striped"}
-  - {name: right, box: [24, 0, 64, 64], high: a square, low: "blue, solid"}
+  - {name: left, box: [0, 0, 64, 128], high: a circle, low: "red, striped"}
+  - {name: right, box: [48, 0, 128, 128], high: a square, low: "blue, solid"}
 background: {high: plain background}
 """)
 
@@ -98,7 +98,7 @@ def main() -> None:
     pipe.set_progress_bar_config(disable=True)
     steps = args.steps or (2 if wide else 20)
     size = 2 * int(pipe.vae_scale_factor)
-    canvases: list[int] = args.pixels or ([64 * size] if wide else [64])
+    canvases: list[int] = args.pixels or ([64 * size] if wide else [8 * size])
     print(
         f"{args.size}, {steps} steps, {args.repeats} repeats, {torch.get_num_threads()} threads,"
         f" torch {torch.__version__}"

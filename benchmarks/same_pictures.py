@@ -21,10 +21,11 @@ from strata.hierarchy.grid import token_grid
 from strata.miniature import load
 
 PRESETS = ("isolate-first", "coarse-to-fine", "uniform", "regional-prompting-flux")
-CANVASES = ((64, 64), (128, 64), (64, 96), (128, 128))
+CANVASES = ((128, 128), (256, 128), (128, 192), (256, 256))
 COLOURS = ("red", "blue", "green", "yellow", "purple")
-SHAPES = ("circle", "square", "triangle", "star", "ring")
+KINDS = ("circle", "square", "house", "star", "boat")
 SURFACES = ("striped", "solid", "dotted", "checkered")
+STYLES = ("flat", "pencil", "neon")
 
 
 def plans(count: int) -> list[ScenePlan]:
@@ -39,33 +40,33 @@ def _plan(rng: np.random.Generator, number: int) -> ScenePlan:
     if number % 3 == 0:
         texts["background"] = {"high": "plain background", "low": "grey"}
     if number % 4 == 1:
-        texts |= {"high": "shapes side by side", "low": "solid"}
+        texts |= {"high": "objects side by side", "low": "watercolour"}
     if number % 5 == 2:
         texts["overlap"] = "priority"
-    shapes = " and ".join(region.name for region in regions)
-    prompt = f"{len(regions)} shapes: {shapes}" if regions else "a red circle"
+    names = " and ".join(region.name for region in regions)
+    prompt = f"{len(regions)} objects: {names}" if regions else "a red circle"
     data = {"width": width, "height": height, "prompt": prompt, "regions": regions, **texts}
     plan = ScenePlan.model_validate(data)
     try:
-        token_grid(plan, height // 8, width // 8)
+        token_grid(plan, height // 16, width // 16)
     except InputError:  # a region lost all its tokens to others
         plan = plan.model_copy(update={"overlap": "union"})
     return plan
 
 
 def _region(rng: np.random.Generator, name: str, width: int, height: int, priority: int) -> Region:
-    x1, y1 = (int(rng.integers(0, side - 32 + 1)) for side in (width, height))
-    x2, y2 = (int(rng.integers(low + 24, side + 1)) for low, side in ((x1, width), (y1, height)))
-    shape, colour, surface = (str(rng.choice(words)) for words in (SHAPES, COLOURS, SURFACES))
+    x1, y1 = (int(rng.integers(0, side - 64 + 1)) for side in (width, height))
+    x2, y2 = (int(rng.integers(low + 48, side + 1)) for low, side in ((x1, width), (y1, height)))
+    kind, colour, surface, style = (str(rng.choice(words)) for words in (KINDS, COLOURS, SURFACES, STYLES))
     data: dict[str, object] = {"name": name}
     if rng.random() < 0.25:
         data["polygon"] = [[x1, y1], [x2, y1], [(x1 + x2) // 2, y2]]
     else:
         data["box"] = [x1, y1, x2, y2]
     if rng.random() < 0.2:
-        data["full"] = f"a {colour} {surface} {shape}"
+        data["full"] = f"a {colour} {surface} {kind} in {style}"
     else:
-        data |= {"high": f"a {shape}", "low": f"{colour}, {surface}"}
+        data |= {"high": f"a {kind}", "low": f"{colour}, {surface}, {style}"}
     if rng.random() < 0.3:
         data["strength"] = 0.5
     if priority:

@@ -140,11 +140,12 @@ def miniature(args: argparse.Namespace) -> None:
     """Whole images of the bundled model, plain and with regions."""
     from strata.injection.pipeline import RegionalPipeline
     from strata.miniature import load
+    from strata.miniature.model.text import MAX_LENGTH
 
     pipe = load()
     pipe.set_progress_bar_config(disable=True)
     plan = ScenePlan.load("configs/plans/four_regions.yaml")
-    options = {"num_inference_steps": 20, "max_sequence_length": 48}
+    options = {"num_inference_steps": 20, "max_sequence_length": MAX_LENGTH}
 
     size = {"width": plan.width, "height": plan.height}
     calls: dict[str, Callable[[], Any]] = {
@@ -154,7 +155,7 @@ def miniature(args: argparse.Namespace) -> None:
         regional = RegionalPipeline(pipe, name)
         routed = int(np.count_nonzero(regional.schedule(20).routed_steps))
         calls[f"{name}, {routed} of 20 steps"] = lambda r=regional: r(plan, seed=0, **options)
-    print("miniature, 64×64 pixels, 20 steps; four regions with two levels")
+    print(f"miniature, {plan.width}×{plan.height} pixels, 20 steps; four regions with two levels")
     show("routing", "seconds an image", median_seconds(calls, args.repeats, lambda: None))
 
 

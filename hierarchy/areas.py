@@ -1,5 +1,6 @@
 """Areas to pixels: boxes, polygons and mask images as boolean arrays."""
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import Area, Point, ScenePlan
 
 MASK_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -81,13 +83,17 @@ def _image_mask(path: Path, threshold: float, width: int, height: int) -> NDArra
 
 def _read_values(path: Path) -> NDArray[np.float32]:
     """float32 `[h, w]` from 0 to 1: the opacity where the image has transparent pixels, else its brightness."""
+    if not path.exists():
+        raise InputError(f"mask file '{path}': not found")
+    try:
+        content = read_bytes(path)
+    except InputError as error:
+        raise InputError(f"mask file '{path}': {str(error).removeprefix(f'{path}: ')}") from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=MASK_FORMATS) as image:
+            with Image.open(io.BytesIO(content), formats=MASK_FORMATS) as image:
                 return _values(ImageOps.exif_transpose(image))
-    except FileNotFoundError as error:
-        raise InputError(f"mask file '{path}': not found") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = Image.MAX_IMAGE_PIXELS
         raise InputError(f"mask file '{path}': too large (at most {limit:,} pixels)") from error

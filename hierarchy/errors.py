@@ -4,6 +4,37 @@ import re
 from collections.abc import Callable
 
 _FIELD = re.compile(r"<([a-z][a-z_]*)>")
+LONGEST_MESSAGE = 1000
+"""Characters of an error's message."""
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+"""Characters that count as printable though nothing is seen of them."""
+
+
+def printable(text: str) -> str:
+    """`text` with everything that a terminal would obey or not show (control characters, changes of the reading
+    direction, zero-width characters, halves of surrogates) as escapes such as `\\x1b`; other Unicode stays."""
+    if text.isprintable() and _BLANK.isdisjoint(text):
+        return text
+    return "".join(c if c.isprintable() and c not in _BLANK else ascii(c)[1:-1] for c in text)
+
+
+def shortened(text: str, most: int) -> str:
+    """`text` in at most so many characters, the last one an ellipsis where it is cut."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def one_line(text: str) -> str:
+    """`text` as a message: on one line, `printable`, and of at most `LONGEST_MESSAGE` characters.
+
+    A longer one loses its middle: the place stands at the start, the reason at the end.
+    """
+    if len(text) > 4 * LONGEST_MESSAGE:  # before anything is done to all of it
+        text = f"{text[: 2 * LONGEST_MESSAGE]}…{text[-2 * LONGEST_MESSAGE :]}"
+    line = printable(" ".join(text.split()))
+    if len(line) <= LONGEST_MESSAGE:
+        return line
+    half = LONGEST_MESSAGE // 2
+    return f"{line[: LONGEST_MESSAGE - half]}…{line[1 - half :]}"
 
 
 def first_line(error: BaseException) -> str:
@@ -18,18 +49,17 @@ def reason_of(error: BaseException) -> object:
 
 
 class StrataError(Exception):
-    """Base of every error that Strata raises on purpose."""
+    """Base of every error that Strata raises on purpose; its message is `one_line`, fit for a terminal."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class InputError(StrataError, ValueError):
     """What a user gave (a file, a value, an option) cannot be used.
 
-    The message is always one line that names the place and, where there are any, the valid choices, so that the
-    command line can print it as it is.
+    The message names the place and, where there are any, the valid choices.
     """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
 
 
 class SettingError(InputError):
@@ -52,4 +82,4 @@ class SettingError(InputError):
 
     def shown(self, name: Callable[[str], str]) -> str:
         """The message on one line, with `name(field)` for every setting."""
-        return " ".join(_FIELD.sub(lambda match: name(match[1]), self.template).split())
+        return one_line(_FIELD.sub(lambda match: name(match[1]), self.template))

@@ -8,24 +8,27 @@ import json
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar, get_args
+from typing import Any, Literal, NoReturn
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
-from strata.hierarchy.errors import InputError, reason_of
+from strata.hierarchy.errors import InputError, printable, reason_of, shortened
 
 KeyPath = tuple[str | int, ...]
 Syntax = Literal["yaml", "json"]
-M = TypeVar("M", bound=BaseModel)
 
 _SYNTAX_OF_SUFFIX: dict[str, Syntax] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
+LARGEST_TEXT = 8 * 2**20
+"""Bytes of a plan, a draft, a routing or another file of text."""
+LARGEST_FILE = 512 * 2**20
+"""Bytes of any file, such as a picture: more than a picture of the largest canvas with all its attachments."""
+DEEPEST = 64
+"""Mappings and lists within each other."""
 _LONGEST_VALUE = 60  # characters of a value that an error message quotes
 
 
@@ -59,25 +62,21 @@ def field_name(path: KeyPath) -> str:
     """`("regions", 1, "box")` as a person writes it: `regions[1].box`."""
     text = ""
     for key in path:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+        dot = "." if text else ""
+        text += f"[{key}]" if isinstance(key, int) else dot + shortened(printable(key), _LONGEST_VALUE)
     return text
 
 
 def quote(value: object) -> str:
     """`value` as messages show it: YAML-like, on one line, shortened."""
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    text = shortened(" ".join(text.split()), _LONGEST_VALUE)
+    text = shortened(printable(" ".join(text[: 10 * _LONGEST_VALUE].split())), _LONGEST_VALUE)
     return f"'{text}'" if isinstance(value, str) else text
-
-
-def shortened(text: str, most: int) -> str:
-    """`text` in at most so many characters, the last one an ellipsis where it is cut."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def did_you_mean(word: str, choices: Sequence[str]) -> str:
     """`"did you mean 'steps'? "` where one of `choices` is close to `word`, else `""`."""
-    close = get_close_matches(word, choices, n=1)
+    close = get_close_matches(word[:_LONGEST_VALUE], choices, n=1)
     return f"did you mean '{close[0]}'? " if close else ""
 
 
@@ -115,23 +114,47 @@ def read_json_lines(path: str | os.PathLike[str]) -> Iterator[Document]:
             data, lines = _parse_json(line, name, number)
             if not isinstance(data, dict):
                 raise InputError(f"{name}:{number}: must be a JSON mapping, not {quote(data)}")
-            yield Document(data, name, Path(path).parent, lines)
+            document = Document(data, name, Path(path).parent, lines)
+            _refuse_surrogates(document, data, ())
+            yield document
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """The text of a UTF-8 file. Raises `InputError` where it cannot be read, or is none."""
+def read_text(path: str | os.PathLike[str], most: int = LARGEST_TEXT) -> str:
+    """The text of a UTF-8 file. Raises `InputError` where it cannot be read, is none, or has more than `most` bytes."""
     try:
-        return read_bytes(path).decode("utf-8-sig")
+        return read_bytes(path, most).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{os.fspath(path)}: not UTF-8 text (byte {error.start})") from error
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """The content of a file. Raises `InputError` where it cannot be read."""
+def read_bytes(path: str | os.PathLike[str], most: int = LARGEST_FILE) -> bytes:
+    """The content of a file.
+
+    Raises:
+        InputError: it cannot be read, has more than `most` bytes, or is no file but a pipe, a device or a socket, which
+            could keep the reader waiting or never end.
+    """
+    name = os.fspath(path)
     try:
-        return Path(path).read_bytes()
+        _refuse_special(name, os.stat(path).st_mode)  # opening a device may have effects of its own
+        unblocked = getattr(os, "O_NONBLOCK", 0)  # a pipe that has taken the file's place
+        with open(path, "rb", opener=lambda path, flags: os.open(path, flags | unblocked)) as file:
+            _refuse_special(name, os.fstat(file.fileno()).st_mode)
+            content = file.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        raise InputError(f"{os.fspath(path)}: cannot be read: {reason_of(error)}") from error
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{name}: cannot be read: {reason_of(error)}") from error
+    if len(content) > most:
+        raise InputError(f"{name}: is larger than {most / 2**20:g} MiB, the most that is read of such a file")
+    return content
+
+
+def _refuse_special(name: str, mode: int) -> None:
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # the system refuses to read a folder
+        kinds = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+        kind = next((kind for is_one, kind in kinds if is_one(mode)), "a device")
+        raise InputError(f"{name}: cannot be read: is {kind}; must be a file")
 
 
 def parse_document(
@@ -150,18 +173,49 @@ def parse_document(
     data, lines = _parse_json(text, name) if syntax == "json" else _parse_yaml(text, name)
     if not isinstance(data, dict):
         raise InputError(f"{name}:{lines.get((), 1)}: must be a mapping (key: value lines), not {quote(data)}")
-    return Document(data, name, Path(root), lines)
+    document = Document(data, name, Path(root), lines)
+    _refuse_surrogates(document, data, ())
+    return document
+
+
+def _refuse_surrogates(document: Document, data: Any, path: KeyPath) -> None:
+    """JSON and YAML can spell halves of characters, which no file and no terminal takes."""
+    texts = [data] if isinstance(data, str) else list(data) if isinstance(data, dict) else []
+    for text in texts:
+        if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+            place = path if isinstance(data, str) else (*path, text)
+            raise document.error(place, f"{quote(text)}: holds half of a character (U+D800 to U+DFFF)")
+    if isinstance(data, dict | list):
+        for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+            _refuse_surrogates(document, value, (*path, key))
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML with the scalars of YAML 1.2's core schema and no aliases."""
+    """Safe YAML with the scalars of YAML 1.2's core schema, no aliases and no deep nesting."""
+
+    depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event: Any = self.get_event()
-            problem = f"aliases (*{event.anchor}) are not supported"
+            problem = f"aliases (*{shortened(event.anchor, _LONGEST_VALUE)}) are not supported"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
+        if self.depth > DEEPEST:
+            problem = f"nested more than {DEEPEST} levels deep"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.peek_event().start_mark)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:  # its tag
+            value = quote(node.value) if isinstance(node, yaml.ScalarNode) else "what stands here"
+            problem = f"{value} is no {node.tag.rpartition(':')[2]} that can be read"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
 
 
 _FLOAT = re.compile(r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$")
@@ -196,9 +250,7 @@ def _parse_yaml(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
         raise InputError(f"{name}:{line}: not valid YAML: character {error.character!r} is not allowed") from error
     except InputError:
         raise
-    except RecursionError as error:
-        raise InputError(f"{name}: nested too deeply") from error
-    except (ValueError, TypeError, AttributeError) as error:  # an explicit tag on a value that does not fit it
+    except (ValueError, OverflowError) as error:  # of the scanner, such as an escape beyond Unicode
         raise InputError(f"{name}: not valid YAML: {error}") from error
 
 
@@ -242,7 +294,7 @@ def _parse_json(text: str, name: str, only_line: int | None = None) -> tuple[Any
     except json.JSONDecodeError as error:
         raise InputError(f"{name}:{first_line + error.lineno - 1}: not valid JSON: {error.msg}") from error
     except RecursionError as error:
-        raise InputError(f"{place}: nested too deeply") from error
+        raise InputError(f"{place}: nested more than {DEEPEST} levels deep") from error
     except ValueError as error:
         raise InputError(f"{place}: not valid JSON: {error}") from error
     return data, _json_lines(text, name, first_line)
@@ -274,91 +326,12 @@ def _json_lines(text: str, name: str, first_line: int) -> dict[KeyPath, int]:
         elif token != ":":
             lines.setdefault(tuple(path), line)
             if token in ("{", "["):
+                if len(stack) == DEEPEST:
+                    raise InputError(f"{name}:{line}: nested more than {DEEPEST} levels deep")
                 stack.append({} if token == "{" else None)
                 path.append("" if token == "{" else 0)
         previous = token
     return lines
-
-
-# Validating -----------------------------------------------------------------------------------------------------------
-
-
-def validate(model: type[M], document: Document) -> M:
-    """Builds `model` from a document.
-
-    Raises:
-        InputError: `plan.yaml:12: regions[1].box: [5, 5, 2, 2]: x2 must be greater than x1 (and 2 more)`. Unknown keys
-            are reported first, as they often cause the others, with the valid keys.
-    """
-    try:
-        return model.model_validate(document.data)
-    except ValidationError as error:
-        # One value may fail in several ways, or as several members of a union: report it once.
-        found: dict[KeyPath, ErrorDetails] = {}
-        for details in error.errors():
-            found.setdefault(_path_in(document.data, details), details)
-        path = min(found, key=lambda path: (found[path]["type"] != "extra_forbidden", document.line(path) or 0))
-        message = _complaint(model, path, found[path])
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise document.error(path, message + more) from error
-
-
-def _path_in(data: Any, details: ErrorDetails) -> KeyPath:
-    """The error's place as keys of the data, without the union members that pydantic mixes into it."""
-    path: list[str | int] = []
-    location = details["loc"]
-    for index, key in enumerate(location):
-        if _holds(data, key):
-            data = data[key]
-            path.append(key)
-        elif details["type"] == "missing" and index == len(location) - 1:
-            path.append(key)
-    return tuple(path)
-
-
-def _holds(data: Any, key: str | int) -> bool:
-    if isinstance(data, dict):
-        return key in data
-    return isinstance(data, list) and isinstance(key, int) and key < len(data)
-
-
-def _complaint(model: type[BaseModel], path: KeyPath, details: ErrorDetails) -> str:
-    kind, message = details["type"], details["msg"]
-    if kind == "missing":
-        return "missing"
-    if kind == "extra_forbidden":
-        keys = _valid_keys(model, path[:-1])
-        return f"unknown key: {did_you_mean(str(path[-1]), keys)}valid keys: {', '.join(keys)}"
-    if kind in ("model_type", "model_attributes_type", "dict_type"):
-        message = "must be a mapping"
-    elif kind in ("tuple_type", "list_type"):
-        message = "must be a list"
-    message = message.removeprefix("Value error, ")
-    message = re.sub(r"^(Input|Value|String|Tuple|List|Dictionary) should ", "must ", message)
-    whole = isinstance(details["input"], dict | BaseModel)  # a rule between several keys: the value alone shows nothing
-    return message if whole else f"{quote(details['input'])}: {message}"
-
-
-def _valid_keys(model: type[BaseModel], path: KeyPath) -> list[str]:
-    """Keys that the model or models at `path` know."""
-    models = [model]
-    for key in path:
-        if isinstance(key, str):
-            fields = [field for name, field in _fields(models) if name == key]
-            models = [found for field in fields for found in _models_in(field.annotation)]
-    return [name for name, _ in _fields(models)]
-
-
-def _fields(models: Sequence[type[BaseModel]]) -> list[tuple[str, FieldInfo]]:
-    """Every field of the models, by the name it has in files."""
-    return [(field.alias or name, field) for model in models for name, field in model.model_fields.items()]
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """Every model that an annotation mentions, such as `tuple[Region, ...] | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for part in get_args(annotation) for found in _models_in(part)]
 
 
 # Writing --------------------------------------------------------------------------------------------------------------

@@ -2,10 +2,10 @@
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self
 
 from pydantic import (
     AfterValidator,
@@ -33,9 +33,9 @@ from strata.hierarchy.files import (
     parse_document,
     read_document,
     syntax_of,
-    validate,
     write_atomic,
 )
+from strata.hierarchy.validation import validate
 
 Level = Literal["high", "low", "full"]
 LEVELS: tuple[Level, ...] = ("high", "low", "full")
@@ -45,6 +45,10 @@ LARGEST_SIDE = 8192
 """Longest side of a canvas in pixels."""
 FARTHEST = 10**6
 """Pixels from the origin at most of a polygon's corner; it may lie off the canvas."""
+LONGEST_NAME, LONGEST_TEXT = 200, 20_000
+"""Characters of a region's name, and of any text: many times what a text encoder reads."""
+MOST_REGIONS, MOST_CORNERS = 100, 10_000
+"""Regions of a plan, and corners of a polygon."""
 
 
 def _only_numbers(value: Any) -> Any:
@@ -60,7 +64,9 @@ def _readable(text: str) -> str:
 
 
 def _without_controls(text: str) -> str:
-    """Refuses control characters; line breaks and tabs are white space to every tokenizer and may stay."""
+    """Refuses control characters (but line breaks and tabs, white space to every tokenizer) and endless texts."""
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"must have at most {LONGEST_TEXT} characters, not {len(text)}")
     for character in text:
         if unicodedata.category(character) == "Cc" and character not in "\n\t":
             raise ValueError(f"must not hold the control character U+{ord(character):04X}")
@@ -215,6 +221,7 @@ class Strength(StrictModel):
 Box = tuple[Int, Int, Int, Int]
 Coordinate = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST), NUMBER]
 Point = tuple[Coordinate, Coordinate]
+Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=MOST_CORNERS)]
 
 
 class Area(StrictModel):
@@ -223,7 +230,7 @@ class Area(StrictModel):
     name: Text
     box: Box | None = None
     """x1, y1, x2, y2 in pixels of the canvas; x2 and y2 are the first pixels outside."""
-    polygon: Annotated[tuple[Point, ...], Field(min_length=3)] | None = None
+    polygon: Polygon | None = None
     """Corners (x, y) in pixels of the canvas, even-odd where it crosses itself; what leaves the canvas is cut off."""
     mask: Text | None = None
     """Image file, relative to the plan's folder; bright (or, with transparency, opaque) pixels are inside."""
@@ -235,6 +242,8 @@ class Area(StrictModel):
     def _name_is_usable(cls, name: str) -> str:
         if name in RESERVED_NAMES:
             raise ValueError(f"is reserved (reserved names: {', '.join(RESERVED_NAMES)})")
+        if len(name) > LONGEST_NAME:
+            raise ValueError(f"must have at most {LONGEST_NAME} characters, not {len(name)}")
         for character in "/\\\n\t":
             if character in name:
                 raise ValueError(f"must not hold {character!r}")
@@ -268,6 +277,23 @@ class Region(Texts, Area):
     priority: Int = 0
     """Where the plan's overlap policy is `priority`, the highest wins, and of equals the later in the list."""
 
+    if TYPE_CHECKING:  # what may be given, as plan files write it
+
+        def __init__(
+            self,
+            *,
+            name: str,
+            box: Sequence[int] | None = None,
+            polygon: Sequence[Sequence[float]] | None = None,
+            mask: str | None = None,
+            mask_threshold: float = 0.5,
+            high: str | None = None,
+            low: str | None = None,
+            full: str | None = None,
+            strength: Strength | Mapping[str, float] = ...,
+            priority: int = 0,
+        ) -> None: ...
+
 
 class ScenePlan(FileModel):
     """Which texts apply where: the canvas, the base prompt, regions and background."""
@@ -283,7 +309,7 @@ class ScenePlan(FileModel):
     """Overall composition: visible everywhere, at level `high`."""
     low: Text | None = None
     """Overall style: visible everywhere, at level `low`."""
-    regions: tuple[Region, ...] = ()
+    regions: Annotated[tuple[Region, ...], Field(max_length=MOST_REGIONS)] = ()
     background: Texts | None = None
     """Texts of the part of the canvas outside all regions; where they are missing, the routing decides."""
     overlap: Literal["union", "priority"] = "union"
@@ -292,6 +318,24 @@ class ScenePlan(FileModel):
     """How areas become image tokens; see `grid.py`."""
     provenance: dict[str, JsonValue] | None = None
     """Where the plan comes from; kept, never interpreted."""
+
+    if TYPE_CHECKING:  # what may be given, as plan files write it
+
+        def __init__(
+            self,
+            *,
+            width: int,
+            height: int,
+            prompt: str,
+            negative_prompt: str | None = None,
+            high: str | None = None,
+            low: str | None = None,
+            regions: Sequence[Region | Mapping[str, Any]] = (),
+            background: Texts | Mapping[str, str] | None = None,
+            overlap: Literal["union", "priority"] = "union",
+            grid: Literal["nearest", "coverage"] = "nearest",
+            provenance: Mapping[str, Any] | None = None,
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _regions_fit(self) -> Self:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from strata.hierarchy import style
 from strata.hierarchy.areas import region_mask
@@ -20,6 +20,8 @@ _MARGIN = 24
 _LEGEND_WIDTH = 360
 _MOST_LINES = 6  # of one text in the legend
 _TITLE, _BODY, _SMALL = 18, 15, 12  # font sizes
+_Shape = tuple[tuple[slice, slice], NDArray[np.bool_]]
+"""A region: rows and columns of the canvas, and the pixels there that it holds."""
 
 
 def draw_layout(plan: ScenePlan, image: Image.Image | None = None) -> Image.Image:
@@ -59,22 +61,22 @@ def draw_canvas(plan: ScenePlan, long_side: int, image: Image.Image | None = Non
     scale = long_side / max(plan.width, plan.height)
     width, height = max(1, round(plan.width * scale)), max(1, round(plan.height * scale))
     drawn = plan.resized(width * _FINER, height * _FINER)
-    masks = [region_mask(drawn, index) for index in range(len(drawn.regions))]
+    shapes = [_cropped(region_mask(drawn, index)) for index in range(len(drawn.regions))]
     ground = _ground(drawn, image)
     pixels = ground.copy()
     share = 0.30 if image else 0.42
-    for index in sorted(range(len(masks)), key=lambda index: (drawn.regions[index].priority, index)):
-        mask, colour = masks[index], np.asarray(region_colour(index), dtype=np.float32)
-        below = ground if plan.overlap == "priority" else pixels  # the winner's colour alone, or a blend
-        pixels[mask] = below[mask] + share * (colour - below[mask])
-    for index, mask in enumerate(masks):
+    for index in sorted(range(len(shapes)), key=lambda index: (drawn.regions[index].priority, index)):
+        (place, mask), colour = shapes[index], np.asarray(region_colour(index), dtype=np.float32)
+        below = (ground if plan.overlap == "priority" else pixels)[place][mask]  # the winner's colour alone, or a blend
+        pixels[place][mask] = below + share * (colour - below)
+    for index, (place, mask) in enumerate(shapes):
         if image is not None:  # a light line inside the coloured one stands out on any picture
-            pixels[_outline(mask, 5 * _FINER)] = PAPER
-        pixels[_outline(mask, 3 * _FINER)] = region_colour(index)
+            pixels[place][_outline(mask, 5 * _FINER)] = PAPER
+        pixels[place][_outline(mask, 3 * _FINER)] = region_colour(index)
     reduced = Image.fromarray(pixels.round().astype(np.uint8)).resize((width, height), Image.Resampling.BOX)
     sheet = Sheet(width)
     sheet.paste(reduced, 0, 0)
-    _draw_names(sheet, height, plan.regions, masks)
+    _draw_names(sheet, height, plan.regions, shapes)
     sheet.box((0, 0, width, height), None, MUTED)
     return sheet.picture(height)
 
@@ -91,28 +93,42 @@ def _hatched(width: int, height: int, period: int) -> NDArray[np.uint8]:
     return hatched
 
 
+def _cropped(mask: NDArray[np.bool_]) -> _Shape:
+    """The smallest part of the canvas that holds the mask (one pixel for an empty one), and the mask there."""
+    place = tuple(
+        slice(int(hit[0]), int(hit[-1]) + 1) if len(hit) else slice(0, 1)
+        for hit in (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    )
+    return (place[0], place[1]), mask[place].copy()
+
+
 def _outline(mask: NDArray[np.bool_], thickness: int) -> NDArray[np.bool_]:
-    """The pixels of a mask within `thickness` of its edge; the canvas's border is an edge too."""
-    padded = Image.fromarray(np.pad(mask, 1).astype(np.uint8) * 255)
-    for _ in range(thickness // 2):
-        padded = padded.filter(ImageFilter.MinFilter(5))
-    inner = np.asarray(padded)[1:-1, 1:-1] > 0
+    """The pixels of a cropped mask within `thickness` of its edge; the canvas's border is an edge too."""
+    inner = mask
+    for _ in range(2):  # down the columns, then along the rows
+        padded = np.pad(inner, ((thickness + 1, thickness), (0, 0)))
+        sums = np.cumsum(padded, axis=0, dtype=np.int32)
+        wide = 2 * thickness + 1
+        inner = (sums[wide:] - sums[:-wide] == wide).T
     edge: NDArray[np.bool_] = mask & ~inner
     return edge
 
 
-def _draw_names(sheet: Sheet, height: int, regions: Sequence[Region], masks: Sequence[NDArray[np.bool_]]) -> None:
+def _draw_names(sheet: Sheet, height: int, regions: Sequence[Region], shapes: Sequence[_Shape]) -> None:
     """A label in each region, where it is alone if it is anywhere; labels give way to earlier ones."""
     size = 17 if max(sheet.width, height) >= _SHORTEST_LONG_SIDE else 13
-    covered = np.sum(masks, axis=0) if masks else np.zeros(())
+    covered = np.zeros((height * _FINER, sheet.width * _FINER), dtype=np.int32)
+    for place, mask in shapes:
+        covered[place] += mask
     taken: list[Rect] = []
-    for index, (region, mask) in enumerate(zip(regions, masks, strict=True)):
-        alone = mask & (covered == 1)
+    for index, (region, ((across, along), mask)) in enumerate(zip(regions, shapes, strict=True)):
+        alone = mask & (covered[across, along] == 1)
         free = alone if alone.any() else mask
-        spot = _deepest_point(free)
-        if spot is None:
+        deepest = _deepest_point(free)
+        if deepest is None:
             continue
-        columns = np.flatnonzero(free.any(axis=0)) / _FINER
+        spot = deepest[0] + along.start, deepest[1] + across.start
+        columns = (np.flatnonzero(free.any(axis=0)) + along.start) / _FINER
         room = max(columns.size / _FINER - 2 * size, 6 * size)
         lines = wrap(region.name, size, min(room, sheet.width - 2 * size), most=3)
         wide = max(measure(line, size) for line in lines) + 1.2 * size
@@ -120,11 +136,11 @@ def _draw_names(sheet: Sheet, height: int, regions: Sequence[Region], masks: Seq
         x = min(max(spot[0] / _FINER - wide / 2, columns[0] + 4), columns[-1] - wide - 4)  # inside the region, and
         x = max(min(x, sheet.width - wide), 0)  # in any case on the canvas
         y = max(min(spot[1] / _FINER - tall / 2, height - tall), 0)
-        rows = [y + sign * n * tall / 2 for n in range(2 * len(masks)) for sign in (1, -1)]
+        rows = [y + sign * n * tall / 2 for n in range(2 * len(shapes)) for sign in (1, -1)]
         places = [(x, row, wide, tall) for row in rows if 0 <= row <= height - tall]
-        place = next((place for place in places if not any(_overlap(place, old) for old in taken)), (x, y, wide, tall))
-        taken.append(place)
-        sheet.label(place, lines, size, region_colour(index), PAPER)
+        label = next((place for place in places if not any(_overlap(place, old) for old in taken)), (x, y, wide, tall))
+        taken.append(label)
+        sheet.label(label, lines, size, region_colour(index), PAPER)
 
 
 def _overlap(one: Rect, two: Rect) -> bool:

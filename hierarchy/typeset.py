@@ -19,6 +19,8 @@ SMALL = 256
 
 _BEYOND_LATIN = ("DejaVuSans.ttf", "Arial.ttf")
 """Of the system, for texts that Pillow's own font cannot set (it holds ASCII and little more)."""
+_LONGEST_LINE = 4096
+"""Characters of a line, however narrow they are."""
 _SET = frozenset(map(chr, range(32, 127))) | frozenset("…“”·°")
 
 
@@ -52,11 +54,13 @@ def line_height(size: float) -> int:
 
 def fit(text: str, size: float, width: float) -> str:
     """`text`, shortened with an ellipsis to `width`."""
-    if measure(text, size) <= width:
+    end = _fitting(text, size, width)
+    if end == len(text):
         return text
-    while text and measure(f"{text.rstrip()}…", size) > width:
-        text = text[:-1]
-    return f"{text.rstrip()}…"
+    end = _fitting(text[:end], size, width - measure("…", size))
+    while end and measure(f"{text[:end].rstrip()}…", size) > width:  # the ellipsis may be of another font
+        end -= 1
+    return f"{text[:end].rstrip()}…"
 
 
 def wrap(text: str, size: float, width: float, most: int = 0) -> list[str]:
@@ -66,17 +70,31 @@ def wrap(text: str, size: float, width: float, most: int = 0) -> list[str]:
     """
     lines: list[str] = []
     for word in text.split():
-        if lines and measure(f"{lines[-1]} {word}", size) <= width:
+        if lines and _fitting(f"{lines[-1]} {word}", size, width) == len(lines[-1]) + 1 + len(word):
             lines[-1] += f" {word}"
             continue
-        while measure(word, size) > width and len(word) > 1:
-            end = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or measure(word[:n], size) <= width)
+        while (end := max(_fitting(word, size, width), 1)) < len(word) and not 0 < most < len(lines):
             lines.append(word[:end])
             word = word[end:]
         lines.append(word)
-    if 0 < most < len(lines):
-        lines = [*lines[: most - 1], fit(f"{lines[most - 1]} {lines[most]}", size, width)]
+        if 0 < most < len(lines):
+            return [*lines[: most - 1], fit(f"{lines[most - 1]} {lines[most]}", size, width)]
     return lines
+
+
+def _fitting(text: str, size: float, width: float) -> int:
+    """How many characters from the start of `text` are at most `width` wide, found by bisecting."""
+    fits, too_many = 0, 16
+    while too_many < min(len(text), _LONGEST_LINE) and measure(text[:too_many], size) <= width:
+        fits, too_many = too_many, 2 * too_many
+    too_many = min(too_many, len(text), _LONGEST_LINE) + 1
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        if measure(text[:middle], size) <= width:
+            fits = middle
+        else:
+            too_many = middle
+    return fits
 
 
 # Pictures -------------------------------------------------------------------------------------------------------------
@@ -94,6 +112,16 @@ def resized(picture: Image.Image, width: int, height: int) -> Image.Image:
     sharp = max(picture.size) <= SMALL and width >= picture.width
     resampling = Image.Resampling.NEAREST if sharp else Image.Resampling.LANCZOS
     return picture.convert("RGB").resize((width, height), resampling)
+
+
+def enlarged(picture: Image.Image, side: int) -> Image.Image:
+    """The picture as RGB by a whole factor, its longer side as long as possible up to `side`, and never smaller.
+
+    Smooth, to be looked at: squares of single pixels would hide what small models draw.
+    """
+    factor = max(1, side // max(picture.size))
+    size = picture.width * factor, picture.height * factor
+    return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
 class Sheet:

@@ -23,9 +23,8 @@ from strata.injection.intercept import Call, intercepted
 from strata.injection.layout import Spans, merge
 from strata.injection.methods.base import BlockHooks, MethodRun
 from strata.injection.observer import AttentionEvent, Observer
+from strata.injection.ownership import DRAWING, Owner
 from strata.injection.processor import RegionalAttnProcessor
-
-DRAWING = "regions are attached to this transformer already, by a call that is still running"
 
 
 class Attachment:
@@ -36,6 +35,7 @@ class Attachment:
         run: what is asked at every conditional call.
         observers: are told every step, and every attention that they ask for.
         conditional: tells by its text embedding whether a call is conditional; others stay the stock model's.
+        owner: the call that draws; transformer calls of anyone else are errors. None: they are taken for its own.
     """
 
     def __init__(
@@ -44,7 +44,9 @@ class Attachment:
         run: MethodRun,
         observers: Sequence[Observer] = (),
         conditional: Callable[[Tensor], bool] = lambda text: True,
+        owner: Owner | None = None,
     ) -> None:
+        self.owner = owner
         self.family, self.run, self.observers, self.conditional = family, run, tuple(observers), conditional
         self.step = 0
         self.transformer: Any = None
@@ -65,6 +67,8 @@ class Attachment:
 
     def around_transformer(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A transformer call."""
+        if self.owner is not None:
+            self.owner.check()
         inputs = self.family.bind(self.transformer, args, kwargs)
         if not self.conditional(self.family.text(inputs)):
             return call(*args, **kwargs)

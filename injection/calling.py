@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
@@ -23,6 +24,26 @@ _FROM_PLAN = {
     "generator": "seed=",
 }
 _MOST_SEED = 2**63 - 1
+_MOST_TOKENS = 512
+"""T5 tokens that FLUX pipelines take at most."""
+_MOST_SCALE = 1000
+_WHOLE = {"max_sequence_length": _MOST_TOKENS, "num_images_per_prompt": 2**16}
+"""Options that are whole numbers from 1, and up to which."""
+_NUMBERS = {"guidance_scale": _MOST_SCALE, "true_cfg_scale": _MOST_SCALE, "strength": 1}
+"""Options that are numbers from 0, and up to which."""
+_NEVER_NONE = ("max_sequence_length", *_NUMBERS)
+
+
+def _check_option(name: str, value: Any) -> None:
+    """Raise `InputError` for a value that the option cannot have."""
+    if name in _WHOLE and (type(value) is not int or not 1 <= value <= _WHOLE[name]):
+        raise InputError(f"{name}: {value!r}: must be a whole number from 1 to {_WHOLE[name]}")
+    if name in _NUMBERS:
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not number or not 0 <= value <= _NUMBERS[name]:
+            raise InputError(f"{name}: {value!r}: must be a number from 0 to {_NUMBERS[name]}")
+    if name == "callback_on_step_end" and not callable(value):
+        raise InputError(f"{name}: {value!r}: must be a function of pipeline, step, timestep and tensors")
 
 
 class ClassicPipeline:
@@ -41,6 +62,10 @@ class ClassicPipeline:
             if name not in self.parameters:
                 known = ", ".join(sorted(p for p in self.parameters if p not in _FROM_PLAN))
                 raise InputError(f"{name}: {kind} takes no such option; valid: {known}")
+        for name, value in options.items():
+            if value is not None or name in _NEVER_NONE:
+                _check_option(name, value)
+        self._check_latents(plan, facts, options)
         if plan.negative_prompt is not None:
             if "negative_prompt" in options:
                 raise InputError("negative_prompt: comes from the plan here; leave it out in one of them")
@@ -50,6 +75,23 @@ class ClassicPipeline:
             if scale <= 1:
                 message = f"is ignored at {facts.negative_scale} {scale:g}; set it above 1"
                 raise plan.error(("negative_prompt",), message)
+
+    def _check_latents(self, plan: ScenePlan, facts: ModelFacts, options: Mapping[str, Any]) -> None:
+        """Raise `InputError` for latents that are no packed latents `[B, L, C]` of the canvas."""
+        latents = options.get("latents")
+        if latents is None:
+            return
+        if not isinstance(latents, Tensor) or not latents.is_floating_point():
+            kind = latents.dtype if isinstance(latents, Tensor) else type(latents).__name__
+            raise InputError(f"latents: {kind}: must be a tensor of floating-point numbers")
+        found, vae = tuple(latents.shape), self.pipe.vae
+        tokens = plan.height // facts.token_size * (plan.width // facts.token_size)
+        wanted: tuple[int | None, ...] = (None, tokens, None if vae is None else 4 * vae.config.latent_channels)
+        if "max_area" in self.parameters:  # may draw another size than the plan's
+            wanted = (None, None, wanted[2])
+        if len(found) != 3 or any(want not in (None, have) for want, have in zip(wanted, found, strict=True)):
+            shape = ", ".join("…" if side is None else str(side) for side in wanted)
+            raise InputError(f"latents: shape {list(found)}: must be [{shape}] (pictures, image tokens, channels)")
 
     def option(self, name: str, options: Mapping[str, Any]) -> Any:
         """What is asked for, else the call's default."""

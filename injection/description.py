@@ -32,6 +32,17 @@ class Cost(NamedTuple):
     tokens: float
     attention: float
 
+    def computation(self, plain: int, width: int) -> float:
+        """Both as one multiple of the plain model's multiplications.
+
+        A block of FLUX has 12 `width`² weights a token, and 2 `width` multiplications a pair of query and key.
+
+        Args:
+            plain: tokens of the plain model, text and image.
+            width: channels of a token in the blocks.
+        """
+        return (6 * width * self.tokens + plain * self.attention) / (6 * width + plain)
+
 
 def cost_of(program: Program, method: Method, count: Callable[[str], int], base_length: int) -> Cost | None:
     """What a program costs; None where the method does not draw it in one pass with the others.
@@ -128,8 +139,8 @@ def _blocks(values_TB: NDArray[Any], doubles: int) -> str:
 
 def _area(program: Program, stream: Stream) -> int:
     grid = program.grid
-    if stream.area == "global":
+    if stream.reach == "global":
         return grid.rows * grid.cols
-    if stream.area == "background":
+    if stream.reach == "background":
         return int(grid.background.sum())
     return int(grid.masks[grid.names.index(stream.area)].sum())

@@ -21,6 +21,7 @@ from strata.injection.methods import Method, method_for, method_named
 from strata.injection.methods.base import Drawing
 from strata.injection.methods.plain import PlainRun
 from strata.injection.observer import Observer
+from strata.injection.ownership import Owner, owned
 from strata.injection.program import Program, compile_program
 from strata.injection.streams import TextOverride
 from strata.layers.routing import DEFAULT_ROUTING, Routing
@@ -34,7 +35,8 @@ class RegionalPipeline:
     """Draws plans with a diffusers pipeline: each description visible in its region, at its depth, at its steps.
 
     The pipeline itself is never changed for longer than a call: it can be used plain beside this, with LoRAs loaded and
-    unloaded, offloaded or compiled by blocks.
+    unloaded, offloaded or compiled by blocks. While a call lasts it owns the pipeline: for anyone else,
+    another thread or the call's own callbacks, using it is an `UnsupportedError`.
 
     Args:
         pipe: any loaded pipeline of a known family that takes a prompt (FluxPipeline, img2img, inpaint, Fill, Kontext,
@@ -53,12 +55,10 @@ class RegionalPipeline:
         >>> regional(ScenePlan.load("plan.yaml"), seed=1).images[0]
     """
 
-    def __init__(
-        self, pipe: Any, routing: Routing | str | Path = DEFAULT_ROUTING, method: str | None = None
-    ) -> None:
+    def __init__(self, pipe: Any, routing: Routing | str | Path = DEFAULT_ROUTING, method: str | None = None) -> None:
         self.family = check_pipeline(pipe)
         self.pipe = pipe
-        if not isinstance(routing, Routing | str | Path):
+        if not isinstance(routing, Routing | str | Path) or routing == "":
             raise InputError(f"routing: {routing!r}: must be a Routing, a preset's name or the path of a file")
         self.routing = routing if isinstance(routing, Routing) else Routing.load(routing)
         self.method: Method = method_for(self.routing) if method is None else method_named(method)
@@ -189,8 +189,20 @@ class RegionalPipeline:
 
         Raises:
             InputError, UnsupportedError: as `compile`; plans of different sizes, not one seed a plan, texts that are
-                not encoded.
+                not encoded; the pipeline is in use by another regional call.
         """
+        with owned(self.pipe) as owner:
+            return self._draw(owner, plan, seed, overrides, encoded, options)
+
+    def _draw(
+        self,
+        owner: Owner,
+        plan: ScenePlan | Sequence[ScenePlan],
+        seed: int | Sequence[int | None] | None,
+        overrides: Sequence[TextOverride],
+        encoded: EncodedPlan | Sequence[EncodedPlan] | None,
+        options: Mapping[str, Any],
+    ) -> Any:
         plans: list[Any] = list(plan) if isinstance(plan, list | tuple) else [plan]
         call = ClassicPipeline(self.pipe)
         seeds = _one_each("seed", seed, plans)
@@ -209,6 +221,10 @@ class RegionalPipeline:
         inputs = self._inputs(call, programs, found, options)
         if generator is not None:
             inputs["generator"] = generator
+        if (callback := inputs.get("callback_on_step_end")) is not None:
+            if hasattr(callback, "tensor_inputs"):  # a PipelineCallback of diffusers, by its class
+                inputs["callback_on_step_end_tensor_inputs"] = callback.tensor_inputs
+            inputs["callback_on_step_end"] = owner.lend(callback)
         texts = {text: value for each in found for text, value in each.texts.items()}
 
         def told(programs: Sequence[Program]) -> Sequence[Program]:
@@ -231,7 +247,8 @@ class RegionalPipeline:
             return self.pipe(**inputs)
         run = PlainRun() if silent else self.method.start(drawing)
         negative = inputs.get("negative_prompt_embeds")
-        with attached(self.pipe.transformer, Attachment(self.family, run, self.observers, lambda t: t is not negative)):
+        attachment = Attachment(self.family, run, self.observers, lambda text: text is not negative, owner)
+        with attached(self.pipe.transformer, attachment):
             return self.pipe(**inputs)
 
     def _inputs(

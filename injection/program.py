@@ -164,7 +164,7 @@ def compile_program(
     balanced = routing.balanced_for(plan)
     schedule = balanced.resolve(*facts.block_counts, steps)
     streams = plan_streams(plan, schedule, overrides)
-    heard = tuple(s for s in streams if s.area != "background" or grid.background.any())
+    heard = tuple(s for s in streams if s.reach != "background" or grid.background.any())
     return Program(plan, balanced, facts, grid, schedule, heard)
 
 

@@ -30,6 +30,7 @@ class Stream:
     """One text, its area (a region's name, "background" or "global"), and `weight[T, B]` in [0, 1], 0 = invisible.
 
     `lead`: what the text begins with under an anchored routing, its area's content; an override keeps it.
+    `everywhere`: whether all image tokens see it, whatever its area.
     """
 
     area: str
@@ -37,6 +38,12 @@ class Stream:
     text: str
     weight: NDArray[np.float32]
     lead: str = ""
+    everywhere: bool = False
+
+    @property
+    def reach(self) -> str:
+        """The area whose image tokens see the text."""
+        return "global" if self.everywhere else self.area
 
     def last_block(self, step: int) -> int:
         """The last block in which the stream is visible at a step; -1 where it never is."""
@@ -76,6 +83,8 @@ def plan_streams(plan: ScenePlan, schedule: Schedule, overrides: Sequence[TextOv
     streams: list[Stream] = []
     for area, texts in by_area.items():
         found = [s for s in _area_streams(area, texts, schedule) if s.weight.any()]
+        if area == "background" and schedule.routing.background_in_regions:
+            found = [replace(stream, everywhere=True) for stream in found]
         if not found:
             logger.warning(
                 "%s: none of its texts is visible under the routing %s (it has %s; the routing uses %s)",

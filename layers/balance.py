@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import PlainSerializer, model_validator
 
 from strata.hierarchy.areas import region_mask
+from strata.hierarchy.files import quote
 from strata.hierarchy.plan import ScenePlan, StrictModel
 from strata.layers.fields import PercentField, RatioField, reader
 from strata.layers.ranges import Indices, Percent
@@ -44,7 +45,7 @@ class Count:
         first = int(match[1])
         last = None if match[3] else int(match[2] or match[1])
         if last is not None and first > last:
-            raise ValueError(f'the range "{value.strip()}" runs backwards; write "{last}-{first}"')
+            raise ValueError(f'the range {quote(value.strip())} runs backwards; write "{last}-{first}"')
         return cls(first, last)
 
     def holds(self, number: int) -> bool:

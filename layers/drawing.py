@@ -7,7 +7,7 @@ from PIL import Image
 from strata.hierarchy.style import BASE, INK, LEVELS, MUTED, PAPER, RULE, WASH, Colour
 from strata.hierarchy.typeset import Sheet, hatching, line_height, measure
 from strata.layers.schedule import Schedule
-from strata.layers.views import MEANING, View, tick_stride, title, views
+from strata.layers.views import ANCHORED, View, tick_stride, title, views
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -66,10 +66,9 @@ class _Page:
     # A panel ----------------------------------------------------------------------------------------------------------
 
     def _panel(self, view: View) -> None:
-        name = f"{view.level}: {MEANING[view.level]}"
         self.sheet.box((_EDGE, self.y + 3, _SWATCH, _SWATCH), LEVELS[view.level])
-        self.sheet.text(_EDGE + _SWATCH + 8, self.y + 11, name, _BODY)
-        x = _EDGE + _SWATCH + 18 + measure(name, _BODY)
+        self.sheet.text(_EDGE + _SWATCH + 8, self.y + 11, view.name, _BODY)
+        x = _EDGE + _SWATCH + 18 + measure(view.name, _BODY)
         self.sheet.paragraph(x, self.y + 2, f"of {view.areas}", _SMALL, MUTED, self.sheet.width - _EDGE - x, most=1)
         self.y += 42
         single_width = self.schedule.single_blocks * self.cell_width - 1
@@ -171,6 +170,8 @@ class _Page:
         if schedule.isolate.any():
             isolated = "isolated: image tokens attend only to image tokens that share a region with them"
             self._entry(MUTED, isolated, hatched=True)
+        if any(view.anchored for view in self.views):
+            self._entry(LEVELS["low"], ANCHORED)
         if schedule.unrouted == "open" and self.open.any():
             self._entry(RULE, "no rule for this block: all tokens attend to every text, without a mask", dotted=True)
         self._entry(BASE, "base ratio: share of the base prompt's attention in routed blocks")

@@ -42,12 +42,14 @@ def _parse_ratio(value: Any) -> float | Ramp:
     return ratio
 
 
-def _write_indices(value: Indices) -> str | int:
+def write_indices(value: Indices) -> str | int:
+    """As a file has it: a number where it is one."""
     single = value.spans[0] if value.spans is not None and len(value.spans) == 1 else None
     return single[0] if single is not None and single[0] == single[1] else str(value)
 
 
-def _write_steps(value: Percent | Indices | int) -> str | int:
+def write_steps(value: Percent | Indices | int) -> str | int:
+    """As a file has it."""
     text = str(value)
     if isinstance(value, Indices) and text.isdigit():
         return f"{text}-{text}"  # a bare number means that many first steps
@@ -59,7 +61,7 @@ def _write_number(value: float | Ramp) -> float | dict[str, float]:
 
 
 PercentField = Annotated[Percent, reader(Percent.parse, Percent), PlainSerializer(str)]
-IndicesField = Annotated[Indices, reader(Indices.parse, Indices), PlainSerializer(_write_indices)]
-StepsField = Annotated[Percent | Indices | int, reader(_parse_steps, Percent, Indices), PlainSerializer(_write_steps)]
+IndicesField = Annotated[Indices, reader(Indices.parse, Indices), PlainSerializer(write_indices)]
+StepsField = Annotated[Percent | Indices | int, reader(_parse_steps, Percent, Indices), PlainSerializer(write_steps)]
 StrengthField = Annotated[float | Ramp, reader(_parse_strength), PlainSerializer(_write_number)]
 RatioField = Annotated[float | Ramp, reader(_parse_ratio), PlainSerializer(_write_number)]

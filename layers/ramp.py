@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from strata.hierarchy.files import quote
+
 Mask = npt.NDArray[np.bool_]
 
 
@@ -20,7 +22,7 @@ class Ramp:
     def __post_init__(self) -> None:
         for key, value in (("from", self.start), ("to", self.end)):
             if not _is_number(value) or not 0 <= value <= 1:
-                raise ValueError(f"{key}: {value!r} is not a number from 0 to 1")
+                raise ValueError(f"{key}: {quote(value)} is not a number from 0 to 1")
 
     @classmethod
     def parse(cls, value: Any) -> "float | Ramp":
@@ -30,7 +32,7 @@ class Ramp:
         if isinstance(value, Mapping):
             unknown = [str(key) for key in value if key not in ("from", "to")]
             if unknown:
-                raise ValueError(f"unknown key {unknown[0]!r}; valid keys: from, to")
+                raise ValueError(f"unknown key {quote(unknown[0])}; valid keys: from, to")
             if len(value) < 2:
                 raise ValueError("a ramp needs both keys: from, to")
             return cls(value["from"], value["to"])
@@ -66,4 +68,4 @@ def over_steps(value: "float | Ramp", selected: Mask) -> npt.NDArray[np.float32]
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= 1e300  # fits a float

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from strata.hierarchy.files import quote
+
 Mask = npt.NDArray[np.bool_]
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
@@ -42,6 +44,11 @@ class Percent:
         if start >= stop:
             raise ValueError(f"an empty percent range: {start:g}% is not below {stop:g}%")
         return cls(start, stop)
+
+    @property
+    def centre(self) -> float:
+        """Percent, above 0 and below 100."""
+        return (self.start + self.stop) / 2
 
     def select(self, count: int) -> Mask:
         """`bool[count]`: the positions whose midpoint lies in the range (possibly none)."""
@@ -138,16 +145,23 @@ def compact(selected: Mask) -> str:
     return ", ".join(f"{start}-{stop - 1}" if stop - start > 1 else f"{start}" for start, stop in runs(selected))
 
 
+def named_blocks(selected: Mask, double_blocks: int) -> str:
+    """The selected blocks in execution order, by their names: `"double 3 and single 0-1"`."""
+    families = {"double": selected[:double_blocks], "single": selected[double_blocks:]}
+    return " and ".join(f"{family} {compact(chosen)}" for family, chosen in families.items() if chosen.any())
+
+
 def _span(item: Any) -> tuple[int, int]:
     if isinstance(item, int) and not isinstance(item, bool) and item >= 0:
         return item, item
     match = _INDICES.fullmatch(item.strip()) if isinstance(item, str) else None
     if match is None:
-        raise ValueError(f'{item!r} is no index or range; expected such as "0-18", "17", "0-3,7", [0, 1, 17] or "all"')
+        examples = '"0-18", "17", "0-3,7", [0, 1, 17] or "all"'
+        raise ValueError(f"{quote(item)} is no index or range; expected such as {examples}")
     start = int(match[1])
     stop = int(match[2]) if match[2] else start
     if start > stop:
-        raise ValueError(f'the range "{item.strip()}" runs backwards; write "{stop}-{start}"')
+        raise ValueError(f'the range {quote(item.strip())} runs backwards; write "{stop}-{start}"')
     return start, stop
 
 

@@ -11,22 +11,29 @@ rules:
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, field_validator, model_validator
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import Document, KeyPath, did_you_mean, quote
-from strata.hierarchy.plan import FileModel, Level, ScenePlan, StrictModel
+from strata.hierarchy.files import Document, KeyPath, did_you_mean, dump_yaml, quote
+from strata.hierarchy.plan import LONGEST_NAME, LONGEST_TEXT, FileModel, Level, ScenePlan, StrictModel
+from strata.layers.arrays import Key, rules_of_arrays
 from strata.layers.balance import Balance, mean_area
 from strata.layers.fields import IndicesField, PercentField, RatioField, StepsField, StrengthField
+from strata.layers.ramp import Ramp
+from strata.layers.ranges import Indices, Percent
 from strata.layers.schedule import Schedule, resolve, select_blocks
 
 DEFAULT_ROUTING = "isolate-first"
 """The preset that is used where none is named."""
+MOST_RULES = 1000
+"""Rules of a routing, and entries of its balance."""
 
 
 class ModelSize(StrictModel):
@@ -52,6 +59,12 @@ class Blend(StrictModel):
 
     mode: Literal["shared", "split"] = "shared"
     base_ratio: RatioField = 0.2
+
+    if TYPE_CHECKING:  # what may be given, as routing files write it
+
+        def __init__(
+            self, *, mode: Literal["shared", "split"] = "shared", base_ratio: float | Ramp | Mapping[str, float] = 0.2
+        ) -> None: ...
 
 
 class Rule(StrictModel):
@@ -79,6 +92,22 @@ class Rule(StrictModel):
     strength: StrengthField = 1.0
     isolate: Annotated[bool, Field(strict=True)] = False
     regions: tuple[str, ...] | None = None
+
+    if TYPE_CHECKING:  # what may be given, as routing files write it
+
+        def __init__(
+            self,
+            *,
+            level: Level,
+            depth: Percent | str | None = None,
+            double: Indices | str | int | Sequence[int] | None = None,
+            single: Indices | str | int | Sequence[int] | None = None,
+            every: int = 1,
+            steps: Percent | Indices | str | int | None = None,
+            strength: float | Ramp | Mapping[str, float] = 1.0,
+            isolate: bool = False,
+            regions: Sequence[str] | None = None,
+        ) -> None: ...
 
     @field_validator("regions")
     @classmethod
@@ -114,6 +143,8 @@ class Routing(FileModel):
             attention only, "open" is regional attention without any mask (as published).
         background: what image tokens of no region attend to where the plan gives no background texts: the base
             prompt, or nothing ("none", as published).
+        background_in_regions: whether the background's texts are visible to the image tokens of regions too, so that
+            what lies around an object in its region is the background.
         pad: "full" keeps the padding tokens of the texts (as published), "none" drops them.
         anchor: whether an area's low text stands behind its high text ("a circle, red, striped"), so that the
             model knows what the detail is of. Global texts are left as they are.
@@ -123,21 +154,39 @@ class Routing(FileModel):
         evidence: what was measured for the routing, and on what; without effect on pictures.
     """
 
-    name: Annotated[str, Field(min_length=1)]
-    about: str = ""
-    source: str | None = None
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+    about: Annotated[str, Field(max_length=LONGEST_TEXT)] = ""
+    source: Annotated[str, Field(max_length=LONGEST_TEXT)] | None = None
     model: ModelSize | None = None
     blend: Blend = Blend()
     unrouted: Literal["plain", "open"] = "plain"
     background: Literal["base", "none"] = "base"
+    background_in_regions: Annotated[bool, Field(strict=True)] = False
     pad: Literal["none", "full"] = "none"
     anchor: Annotated[bool, Field(strict=True)] = False
-    rules: tuple[Rule, ...]
-    balance: tuple[Balance, ...] = ()
+    rules: Annotated[tuple[Rule, ...], Field(max_length=MOST_RULES)]
+    balance: Annotated[tuple[Balance, ...], Field(max_length=MOST_RULES)] = ()
     evidence: dict[str, Any] | None = None
 
-    _balanced_by: str = PrivateAttr(default="")
-    """The entry of `balance` that was applied, for messages."""
+    if TYPE_CHECKING:  # what may be given, as routing files write it
+
+        def __init__(
+            self,
+            *,
+            name: str,
+            about: str = "",
+            source: str | None = None,
+            model: ModelSize | Mapping[str, int] | None = None,
+            blend: Blend | Mapping[str, Any] = ...,
+            unrouted: Literal["plain", "open"] = "plain",
+            background: Literal["base", "none"] = "base",
+            background_in_regions: bool = False,
+            pad: Literal["none", "full"] = "none",
+            anchor: bool = False,
+            rules: Sequence[Rule | Mapping[str, Any]],
+            balance: Sequence[Balance | Mapping[str, Any]] = (),
+            evidence: Mapping[str, Any] | None = None,
+        ) -> None: ...
 
     @field_validator("rules")
     @classmethod
@@ -174,6 +223,40 @@ class Routing(FileModel):
         return super().load(source)
 
     @classmethod
+    def from_arrays(
+        cls,
+        name: str,
+        levels: Mapping[Key, npt.ArrayLike],
+        double_blocks: int,
+        *,
+        isolate: npt.ArrayLike | None = None,
+        **settings: Any,
+    ) -> Self:
+        """A routing that resolves to these arrays, for a model with their number of blocks and runs of their steps.
+
+        Args:
+            name: what it is called.
+            levels: `float[T, B]` for a level ("high", "low", "full"), or for a level and an area (`("low", "boat")`):
+                how strongly its texts act at each step in each block, double blocks first; 0 hides them.
+            double_blocks: how many of the B blocks are double ones.
+            isolate: `bool[T, B]`, where image tokens attend only to image tokens that share a region with them.
+            **settings: the other keys of a routing, `blend` and `anchor` for instance.
+
+        Raises:
+            InputError: an array has another shape or values outside [0, 1], nothing is visible, or isolation is asked
+                for where nothing is; a setting is unknown.
+
+        Example:
+            >>> low = np.zeros((20, 57)); low[::2, 10:30] = np.linspace(1, 0.5, 20)
+            >>> Routing.from_arrays("mine", {"high": np.ones((20, 57)), "low": low}, double_blocks=19)
+        """
+        rules = rules_of_arrays(levels, double_blocks, isolate)
+        blocks = np.asarray(next(iter(levels.values()))).shape[1]
+        size = {"double": double_blocks, "single": blocks - double_blocks}
+        data = {"name": name, **settings, "model": size, "rules": rules}
+        return cls.from_yaml(dump_yaml(data), f"routing {name}")
+
+    @classmethod
     def _from_document(cls, document: Document) -> Self:
         routing = super()._from_document(document)
         if routing.model is not None:  # else exact ranges can be judged only once the model is known
@@ -190,8 +273,8 @@ class Routing(FileModel):
         """The routing as arrays, for a model with these block counts and a run of so many denoising steps.
 
         Raises:
-            InputError: a rule names a block or step that does not exist, or matches none; file, line, rule, value and
-                the model's counts are named.
+            InputError: a rule names a block or step that does not exist, or matches no block; file, line, rule, value
+                and the model's counts are named.
         """
         return resolve(self, double_blocks, single_blocks, steps)
 
@@ -217,16 +300,11 @@ class Routing(FileModel):
         if entry.base_ratio is not None:
             blend = blend.model_copy(update={"base_ratio": entry.base_ratio})
         rules = tuple(entry.laid(rule) for rule in self.rules)
-        routing = self.model_copy(update={"balance": (), "blend": blend, "rules": rules})
-        if entry.steps is not None:
-            routing._balanced_by = f" (laid over {entry.steps} by balance[{index}])"
-        return routing
+        return self.model_copy(update={"balance": (), "blend": blend, "rules": rules})
 
     def error(self, path: KeyPath, message: str) -> InputError:
         """An `InputError` about the field at `path`, with file and line where the routing was read from a file."""
         document = self._document or Document(None, f"routing {quote(self.name)}", Path(), {})
-        if path[:1] == ("rules",) and path[-1] == "steps":
-            message += self._balanced_by
         return document.error(path, message)
 
 
@@ -241,7 +319,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {key: _plain(item) for key, item in value.items()}
     raise ValueError(
-        f"{value!r}: must be plain data: mappings with text keys, lists, text, finite numbers, true, false"
+        f"{quote(value)}: must be plain data: mappings with text keys, lists, text, finite numbers, true, false"
     )
 
 

@@ -14,7 +14,7 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import did_you_mean, quote
 from strata.hierarchy.plan import LEVELS, Level
 from strata.layers.ramp import over_steps
-from strata.layers.ranges import Indices, Mask, compact
+from strata.layers.ranges import Indices, Mask, Percent, compact, named_blocks
 
 if TYPE_CHECKING:
     from strata.layers.routing import Routing, Rule
@@ -79,6 +79,10 @@ class Schedule:
         """What a block that no rule matches does in a step in which other blocks are routed."""
         return self.routing.unrouted
 
+    def anchors(self, level: Level) -> bool:
+        """Whether this level's texts stand behind the high texts of their areas; those of the whole canvas never do."""
+        return self.routing.anchor and level == "low" and level in self.levels
+
     def strength(self, level: Level, area: str) -> npt.NDArray[np.float32]:
         """`float32[T, B]`: how strongly the area's text of this level acts, 0 where it is not visible.
 
@@ -108,16 +112,16 @@ class Schedule:
 
     def _summarise(self, resolved: ResolvedRule) -> str:
         rule = resolved.rule
-        families = {"double": resolved.blocks[: self.double_blocks], "single": resolved.blocks[self.double_blocks :]}
-        blocks = [f"{family} {compact(chosen)}" for family, chosen in families.items() if chosen.any()]
         strength = f"{rule.strength:g}" if isinstance(rule.strength, float) else str(rule.strength)
         parts = [
-            f"{rule.level}: blocks {' and '.join(blocks)}",
+            f"{rule.level}: blocks {named_blocks(resolved.blocks, self.double_blocks)}",
             f"steps {compact(resolved.strength > 0)} of {self.steps}",
             f"strength {strength}",
         ]
         if rule.isolate:
             parts.append("regions isolated")
+        if self.anchors(rule.level) and rule.regions != ("global",):
+            parts.append("anchored")
         if rule.regions is not None:
             parts.append(f"only {', '.join(rule.regions)}")
         return ", ".join(parts)
@@ -126,7 +130,10 @@ class Schedule:
 def resolve(routing: "Routing", double_blocks: int, single_blocks: int, steps: int) -> Schedule:
     """Resolve `routing` for a model with these block counts and a run of `steps` denoising steps.
 
-    Raises `InputError` where a rule names a block or step that does not exist, or matches none.
+    A percent range that is shorter than a step selects the step in which its centre lies, so that no rule is lost in a
+    run of few steps.
+
+    Raises `InputError` where a rule names a block or step that does not exist, or matches no block.
     """
     if double_blocks < 0 or single_blocks < 0 or double_blocks + single_blocks < 1:
         raise InputError(f"model: {double_blocks} double and {single_blocks} single blocks: needs at least one block")
@@ -203,7 +210,7 @@ def _select_family(routing: "Routing", index: int, family: Family, count: int, m
 
 
 def _select_steps(routing: "Routing", index: int, steps: int) -> Mask:
-    """`bool[T]`: the steps that rule `index` selects. Raises `InputError` if that is none, or one is out of range."""
+    """`bool[T]`: the steps that rule `index` selects, never none. Raises `InputError` if one is out of range."""
     chosen = routing.rules[index].steps
     if chosen is None:
         return np.ones(steps, dtype=bool)
@@ -214,9 +221,8 @@ def _select_steps(routing: "Routing", index: int, steps: int) -> Mask:
         selected = chosen.select(steps)
     except ValueError as error:
         raise routing.error(("rules", index, "steps"), f"{quote(str(chosen))}: {error} in {steps} steps") from None
-    if not selected.any():
-        message = f"{quote(str(chosen))}: matches none of {steps} steps; choose a wider range or more steps"
-        raise routing.error(("rules", index, "steps"), message)
+    if isinstance(chosen, Percent) and not selected.any():  # it is shorter than a step: so short a run has that step
+        selected[int(chosen.centre / 100 * steps)] = True
     return selected
 
 

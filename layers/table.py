@@ -5,8 +5,9 @@ import textwrap
 import numpy as np
 import numpy.typing as npt
 
+from strata.hierarchy.errors import printable
 from strata.layers.schedule import Schedule
-from strata.layers.views import MEANING, View, tick_stride, title, views
+from strata.layers.views import ANCHORED, View, tick_stride, title, views
 
 _SHADES = "·░▒▓█"
 _UNROUTED = {"plain": "the base prompt only", "open": "every text, without a mask"}
@@ -35,7 +36,7 @@ class _Table:
             if blocks.stop > blocks.start
         ]
         self.views = views(schedule)
-        self.labels = [f"  {view.level} {MEANING[view.level]}{_areas(view)}" for view in self.views] + ["  isolated"]
+        self.labels = [f"  {view.name}{_areas(view)}" for view in self.views] + ["  isolated"]
         self.margin = min(max(map(len, self.labels)) + 2, width // 2)
         room = width - self.margin - len(self.families)
         fewest = min(blocks.stop - blocks.start for _, blocks in self.families)
@@ -46,8 +47,8 @@ class _Table:
 
     def text(self) -> str:
         schedule = self.schedule
-        lines = textwrap.wrap(f"{schedule.routing.name}: {title(schedule)}", self.width)
-        lines += textwrap.wrap(schedule.routing.about, self.width)
+        lines = textwrap.wrap(printable(f"{schedule.routing.name}: {title(schedule)}"), self.width)
+        lines += textwrap.wrap(printable(schedule.routing.about), self.width)
         lines += ["", *self.header()]
         patterns = [self.pattern(step) for step in range(schedule.steps)]
         first = 0
@@ -105,6 +106,8 @@ class _Table:
         parts = ["█ strength 1, ▓ up to 0.75, ▒ up to 0.5, ░ up to 0.25, · hidden"]
         if schedule.isolate.any():
             parts.append("/ image tokens attend only to their own regions")
+        if any(view.anchored for view in self.views):
+            parts.append(ANCHORED)
         if (schedule.routed_steps[:, None] & ~schedule.routed).any():
             parts.append(f"blocks where every level is hidden attend to {_UNROUTED[schedule.unrouted]}")
         if self.merged > 1:
@@ -113,4 +116,4 @@ class _Table:
 
 
 def _areas(view: View) -> str:
-    return "" if view.areas == "all areas" else f" ({view.areas})"
+    return "" if view.areas == "all areas" else printable(f" ({view.areas})")

@@ -19,6 +19,17 @@ class View:
     areas: str
     """Names of the areas, or "all areas", "all other areas"."""
     strength: npt.NDArray[np.float32]
+    anchored: bool = False
+    """Whether these texts stand behind their areas' high texts."""
+
+    @property
+    def name(self) -> str:
+        """The level and what it is of: "low detail, anchored"."""
+        return f"{self.level} {MEANING[self.level]}{', anchored' if self.anchored else ''}"
+
+
+ANCHORED = "anchored: a low text stands behind the high text of its area (“a boat, red”), where there is one"
+"""What it means, for a legend."""
 
 
 def views(schedule: Schedule) -> list[View]:
@@ -38,9 +49,12 @@ def views(schedule: Schedule) -> list[View]:
                     break
             else:
                 alike.append(([name], strength))
-        found += [View(level, ", ".join(names), strength) for names, strength in alike if strength.any()]
+        anchored = schedule.anchors(level)
+        for names, strength in alike:
+            if strength.any():
+                found.append(View(level, ", ".join(names), strength, anchored and names != ["global"]))
         if others.any():
-            found.append(View(level, "all other areas" if alike else "all areas", others))
+            found.append(View(level, "all other areas" if alike else "all areas", others, anchored))
     return found
 
 

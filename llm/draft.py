@@ -21,6 +21,7 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from strata.hierarchy.areas import pixel_mask
+from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import (
     LARGEST_SIDE,
     NUMBER,
@@ -28,7 +29,7 @@ from strata.hierarchy.plan import (
     Box,
     FileModel,
     Int,
-    Point,
+    Polygon,
     ScenePlan,
     Strength,
     StrictModel,
@@ -47,7 +48,7 @@ class DraftRegion(StrictModel):
 
     name: Text | None = None
     box: Box | None = None
-    polygon: Annotated[tuple[Point, ...], Field(min_length=3)] | None = None
+    polygon: Polygon | None = None
     mask: Text | None = None
     mask_threshold: Annotated[float, Field(gt=0, le=1), NUMBER] = 0.5
     high: Text | None = None
@@ -104,7 +105,7 @@ class Draft(FileModel):
     def as_data(self) -> dict[str, Any]:
         """The draft, with what is in its mask files."""
         masks = [self.root / region.mask for region in self.regions if region.mask is not None]
-        inside = [hashlib.sha256(path.read_bytes()).hexdigest() for path in masks]
+        inside = [hashlib.sha256(read_bytes(path)).hexdigest() for path in masks]
         return self.model_dump(mode="json", exclude_defaults=True) | ({"masks inside": inside} if inside else {})
 
     def canvas(self, width: int, height: int) -> ScenePlan:

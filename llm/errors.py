@@ -12,22 +12,19 @@ class LlmError(StrataError):
     """
 
     def __init__(self, message: str, *, again: bool = False, answered: bool = False) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(message)
         self.again, self.answered = again, answered
 
 
 class AnswerError(StrataError):
     """An answer came but is no usable answer to what was asked; the message is fit to be shown to the model."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
-
 
 class PlanError(StrataError):
     """A prompt has no plan: every attempt failed, or the planner does not understand it. Names the prompt."""
 
     def __init__(self, prompt: str, message: str) -> None:
-        shown = " ".join(prompt.split())
+        shown = " ".join(prompt[:400].split())
         shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-        super().__init__(f'prompt "{shown}": {" ".join(message.split())}')
+        super().__init__(f'prompt "{shown}": {message}')
         self.prompt = prompt

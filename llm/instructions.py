@@ -17,9 +17,10 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, JsonValue, ValidationError
 
-from strata.hierarchy.errors import InputError, reason_of
-from strata.hierarchy.files import read_document, validate
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import read_document, read_text
 from strata.hierarchy.plan import Int, StrictModel, Text
+from strata.hierarchy.validation import validate
 from strata.llm.answer import Corners, Task, answer_form
 from strata.llm.protocol import Message
 from strata.llm.wording import Brief, Known
@@ -100,12 +101,10 @@ def _read(folder: Path) -> Instructions:
     for task in TASKS:
         path = folder / f"{task}.md"
         try:
-            text = path.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
+            text = read_text(path).strip()
+        except InputError as error:
             files = ", ".join([*(f"{name}.md" for name in TASKS), "examples.yaml"])
-            raise InputError(
-                f"{path}: cannot be read: {reason_of(error)} (a folder of instructions holds {files})"
-            ) from error
+            raise InputError(f"{error} (a folder of instructions holds {files})") from error
         if not text:
             raise InputError(f"{path}: is empty")
         system[task] = text

@@ -16,10 +16,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from strata.hierarchy.errors import StrataError
+from strata.hierarchy.interrupts import on_interrupt
 from strata.hierarchy.plan import ScenePlan
 from strata.llm.cache import PlanCache
 from strata.llm.errors import LlmError
-from strata.llm.interrupts import on_interrupt
 from strata.llm.planner import Dialogue, Planner, Request
 from strata.llm.protocol import Backend, Question, answer_of
 
@@ -119,8 +119,9 @@ def plan_many(
 ) -> Tally:
     """Plans every request; requests that are alike are asked once.
 
-    Both callbacks get the request's index and are called in the calling thread, as results arrive. Ctrl-C ends the run
-    once what has arrived is handed over; it does not wait for answers. An exception of a callback ends it at once.
+    Both callbacks get the request's index and are called in the calling thread, as results arrive. Ctrl-C, SIGTERM and
+    SIGHUP end the run once what has arrived is handed over; it does not wait for answers. An exception of a callback
+    ends it at once.
 
     Args:
         planner: its backend is asked, and not closed.

@@ -20,7 +20,7 @@ from strata.llm.errors import AnswerError, LlmError, PlanError
 from strata.llm.grounding import content_words, lacking
 from strata.llm.instructions import Instructions
 from strata.llm.places import to_pixels
-from strata.llm.protocol import Backend, Message, Question, answer_of
+from strata.llm.protocol import Backend, Message, Question, ReadsPrompts, answer_of
 from strata.llm.reading import Answer, Found, read_answer
 from strata.llm.wording import Brief, Known
 
@@ -129,7 +129,8 @@ class Planner:
         """The plan of one prompt on a canvas of `width` × `height` pixels.
 
         Its `provenance` holds the prompt, the model, the instructions, the repairs made, the words that descriptions
-        invent (`invented`) and the words of the prompt that no description carries (`missing`).
+        invent (`invented`), the words of the prompt that no description carries (`missing`), and those that the model
+        was not given, as they mean nothing to it (`ignored`).
 
         Raises:
             InputError: a canvas, a number of regions or a draft that cannot be.
@@ -151,7 +152,7 @@ class Planner:
             "model": [self.backend.name, self.backend.model],
             "instructions": self.instructions.sha256,
             "one_call": self.one_call,
-            "format": 1,
+            "format": 2,
         }
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
@@ -187,7 +188,7 @@ class Planner:
                 finer = replace(brief, task="details", count=None, regions=seen, background=behind)
                 fine = yield from self._ask(finer, seen, record)
                 details, ground_detail, look = fine.objects, fine.background, fine.style
-        base = prompt if self.backend.base == "prompt" or not answer.topic else answer.topic
+        base = " ".join(prompt.split()) if self.backend.base == "prompt" or not answer.topic else answer.topic
         contents = _regions(answer, details, draft, request)
         plan: dict[str, Any] = {
             "width": request.width,
@@ -233,7 +234,7 @@ class Planner:
                 continue
             try:
                 answer = read_answer(reply, brief.task, prompt=brief.prompt, count=count, box=box, content=content)
-                _refuse_unrelated(answer, brief)
+                _refuse_unrelated(answer, brief, self._reads(brief.prompt)[0])
             except AnswerError as error:
                 last = str(error)
                 complaint = f"That answer cannot be used: {last}. Do the task again and answer with the JSON alone."
@@ -244,11 +245,17 @@ class Planner:
         times = "one attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         raise PlanError(brief.prompt, f"no usable answer ({brief.task}) in {times}; the last error: {last}")
 
+    def _reads(self, prompt: str) -> tuple[str, list[str]]:
+        """A prompt as the model is given it, and the words of it that are passed over."""
+        return self.backend.reads(prompt) if isinstance(self.backend, ReadsPrompts) else (prompt, [])
+
     def _provenance(
         self, request: Request, plan: dict[str, Any], topic: str, look: dict[str, str], record: _Record
     ) -> dict[str, Any]:
         draft = request.draft or _SETTLED
-        own = [request.prompt, request.style, draft.style, _texts(draft.background), *map(_texts, draft.regions)]
+        prompt = _prompt(request.prompt)
+        read, ignored = self._reads(prompt)
+        own = [request.prompt, read, request.style, draft.style, _texts(draft.background), *map(_texts, draft.regions)]
         given = content_words(" ".join(" ".join(part) if isinstance(part, list) else part or "" for part in own))
         areas = [(region["name"], region) for region in plan["regions"]]
         areas += [("background", plan.get("background", {})), ("global", {"low": plan["low"]})]
@@ -270,7 +277,8 @@ class Planner:
                 "topic": topic,
                 "repairs": record.repairs,
                 "invented": invented,
-                "missing": lacking(content_words(request.prompt), described),
+                "missing": lacking(content_words(read), described),
+                "ignored": ignored,
             },
             "key": self.key(request),
         }
@@ -280,10 +288,19 @@ def _texts(part: Texts | DraftRegion | None) -> list[str]:
     return [text for level in LEVELS if (text := getattr(part, level, None))]
 
 
+_ITEM = re.compile(r"\s*(?:[-*•+]\s|\d+[.)]\s|[\w.\[\]\"' -]{1,40}[:=](?!/))")
+"""How a line begins that is an item of a list or a field of a form."""
+
+
 def _prompt(prompt: str) -> str:
-    """The prompt without control characters, on one line."""
-    kept = "".join(c if unicodedata.category(c)[0] != "C" or c in "\u200c\u200d" else " " for c in prompt)
-    text = " ".join(kept.split())
+    """The prompt without control characters, on one line but for the items of a list and the fields of a form."""
+    lines = prompt.splitlines()
+    apart = sum(bool(_ITEM.match(line)) for line in lines) > 1
+    text = ""
+    for line in lines:
+        kept = "".join(c if unicodedata.category(c)[0] != "C" or c in "\u200c\u200d" else " " for c in line)
+        if said := " ".join(kept.split()):
+            text += f"{chr(10) if apart and _ITEM.match(line) else ' '}{said}" if text else said
     if not text:
         raise PlanError(prompt, "is empty; say what to draw")
     if len(text) > LONGEST_PROMPT:
@@ -299,11 +316,11 @@ def _settled(answer: Answer, known: list[Known]) -> list[Known]:
     ]
 
 
-def _refuse_unrelated(answer: Answer, brief: Brief) -> None:
-    """Refuses an answer that shares no word with its prompt, where both are surely English."""
+def _refuse_unrelated(answer: Answer, brief: Brief, read: str) -> None:
+    """Refuses an answer that shares no word with its prompt, nor with what is `read` in it, where all is English."""
     if not re.search(r"\b(?:a|an|the|of|with|and|on|in)\b", brief.prompt.lower()) or brief.task == "details":
         return
-    asked = content_words(brief.prompt)
+    asked = content_words(f"{brief.prompt} {read}")
     answered = content_words(" ".join([answer.topic, answer.background, *(o.content or "" for o in answer.objects)]))
     if len(asked) > 1 and len(answered) > 1 and len(lacking(answered, asked)) == len(set(answered)):
         raise AnswerError("the answer has nothing to do with the prompt")

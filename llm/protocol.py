@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from strata.llm.errors import LlmError
 
@@ -62,6 +62,14 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Frees memory, of a GPU too. The backend is not used again."""
+
+
+@runtime_checkable
+class ReadsPrompts(Protocol):
+    """A backend whose model is given prompts in words of its own."""
+
+    def reads(self, prompt: str) -> tuple[str, list[str]]:
+        """What a prompt describes in the words that the model is given, and the words of it that are passed over."""
 
 
 def answer_of(backend: Backend, question: Question) -> str | LlmError:

@@ -18,9 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, shortened
 from strata.hierarchy.extras import needs_extra
-from strata.hierarchy.files import shortened
 from strata.llm.backends.bundled import model_folder
 from strata.llm.backends.vllm import INSTALL_VLLM, KV_CACHE_ON_CPU, STRUCTURED_OUTPUTS
 from strata.llm.cache import cache_folder

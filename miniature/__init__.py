@@ -1,11 +1,11 @@
 """The miniature: a small FLUX, trained from scratch by this project on drawn scenes, bundled in the stock format.
 
-`load()` is the stock `FluxPipeline`; `language.py` says what it understands, `weights/README.md` how well it draws it.
+`load()` is the stock `FluxPipeline`; `world/captions.py` says what it understands, `weights/README.md` how well it
+draws it.
 """
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +19,17 @@ WEIGHTS = Path(__file__).resolve().parent / "weights"
 def load(dtype: torch.dtype | None = None) -> Any:
     """The bundled model as a stock diffusers `FluxPipeline`, on the CPU.
 
+    Its pictures are 128×128 pixels, 64 image tokens as FLUX.1 counts them, or anything up to 256×256.
+
     Args:
         dtype: of the weights; float32 by default (they are stored in half precision).
 
     Note:
-        Its prompts have at most 48 T5 tokens: the stock call wants `max_sequence_length=48`
+        Its prompts have at most 96 T5 tokens: the stock call wants `max_sequence_length=96`
         (`RegionalPipeline` sees that by itself).
     """
     import torch
-    from diffusers import FluxPipeline
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is deprecated, but `dtype` is too new
-        return FluxPipeline.from_pretrained(str(WEIGHTS), torch_dtype=dtype or torch.float32)
+    from strata.injection.weights import load_folder
+
+    return load_folder(WEIGHTS, dtype or torch.float32)

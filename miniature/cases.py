@@ -5,30 +5,28 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import Box, ScenePlan
-from strata.miniature.world.language import (
+from strata.miniature.world.captions import full_text, high_text, low_text, where
+from strata.miniature.world.facts import (
     COLOURS,
     HELD_OUT,
-    SHAPES,
-    SIDES,
+    KINDS,
+    PLACES,
+    STYLES,
     SURFACES,
     Backdrop,
     Thing,
-    backdrop_text,
-    full_text,
-    high_text,
-    low_text,
-    where,
+    is_held_out,
 )
-from strata.miniature.world.scenes import halves, quarters, random_backdrop
-from strata.miniature.world.truth import Areas, scene_plan, scene_text
+from strata.miniature.world.scenes import halves, quarters, random_backdrop, two_rows
+from strata.miniature.world.truth import Areas, ending, scene_plan, scene_text, structured_text
 
-SIZE = 64
-"""Canvases are 64×64 pixels where nothing else is said."""
+SIZE = 128
+"""Canvases are 128×128 pixels where nothing else is said."""
 NO_BACKDROP = Backdrop()
 """Of a text that leaves the background open."""
 
@@ -56,12 +54,15 @@ class Case:
     """Width and height in pixels of a picture without a plan."""
 
 
+Make = Callable[[random.Random, int], list[Case]]
+
+
 @dataclass(frozen=True)
 class CaseKind:
     """A kind of case."""
 
     title: str
-    make: Callable[[random.Random, int], list[Case]]
+    make: Make
 
 
 def _cycle(rng: random.Random, items: Sequence[Any], n: int) -> list[Any]:
@@ -72,51 +73,40 @@ def _cycle(rng: random.Random, items: Sequence[Any], n: int) -> list[Any]:
 
 
 def _things(rng: random.Random, n: int, held_out: bool = True) -> list[Thing]:
-    every = itertools.product(SHAPES, COLOURS, SURFACES)
+    every = itertools.product(KINDS, COLOURS, SURFACES)
     return [Thing(*c) for c in _cycle(rng, sorted(c for c in every if (c in HELD_OUT) == held_out), n)]
 
 
-def _single(held_out: bool) -> Callable[[random.Random, int], list[Case]]:
+def _styled(things: Sequence[Thing], style: str | None) -> list[Thing]:
+    return [replace(thing, style=style) for thing in things]
+
+
+def _single(held_out: bool) -> Make:
+    """Half of them with a place, half with a background, half with a style."""
+
     def make(rng: random.Random, n: int) -> list[Case]:
         cases = []
         for i, thing in enumerate(_things(rng, n, held_out)):
-            side = f" {where(rng.choice(SIDES))}" if i % 2 else ""
+            place = f" {where(rng.choice(PLACES))}" if i % 2 else ""
             backdrop = random_backdrop(rng) if i // 2 % 2 else NO_BACKDROP
-            ground = f", {backdrop_text(backdrop)}" if backdrop.tone else ""
-            cases.append(Case(full_text(thing) + side + ground, rng.getrandbits(31), (Expected(thing),), backdrop))
+            styles = [s for s in STYLES if held_out or not is_held_out(replace(thing, style=s))]
+            style = rng.choice(styles) if i // 4 % 2 else None
+            text = full_text(thing) + place + ending(backdrop, style)
+            cases.append(Case(text, rng.getrandbits(31), (Expected(replace(thing, style=style)),), backdrop))
         return cases
 
     return make
 
 
 def _content(rng: random.Random, n: int) -> list[Case]:
-    things = [Thing(shape) for shape in _cycle(rng, SHAPES, n)]
+    things = [Thing(kind) for kind in _cycle(rng, KINDS, n)]
     return [Case(high_text(thing), rng.getrandbits(31), (Expected(thing),)) for thing in things]
 
 
 def _detail(rng: random.Random, n: int) -> list[Case]:
-    pairs = _cycle(rng, list(itertools.product(COLOURS, SURFACES)), n)
-    things = [Thing(colour=colour, surface=surface) for colour, surface in pairs]
+    triples = _cycle(rng, list(itertools.product(COLOURS, SURFACES, STYLES)), n)
+    things = [Thing(None, *triple) for triple in triples]
     return [Case(low_text(thing), rng.getrandbits(31), (Expected(thing),)) for thing in things]
-
-
-def _two_named(width: int, height: int) -> Callable[[random.Random, int], list[Case]]:
-    """Two objects side by side or one above the other, along the longer side of the canvas if it has one."""
-
-    def make(rng: random.Random, n: int) -> list[Case]:
-        cases = []
-        pictures = -(-n // 2)
-        pool = _things(rng, 2 * pictures)
-        for i in range(pictures):
-            vertical = height > width or (height == width and bool(i % 2))
-            areas, things = halves(width, height, vertical), pool[2 * i : 2 * i + 2]
-            backdrop = random_backdrop(rng) if i // 2 % 2 else NO_BACKDROP
-            expected = tuple(Expected(thing, box) for thing, (_, box) in zip(things, areas, strict=True))
-            text = scene_text(areas, things, backdrop)
-            cases.append(Case(text, rng.getrandbits(31), expected, backdrop, size=(width, height)))
-        return cases
-
-    return make
 
 
 def _areas(rng: random.Random, count: int, width: int, height: int) -> Areas:
@@ -124,15 +114,55 @@ def _areas(rng: random.Random, count: int, width: int, height: int) -> Areas:
         return halves(width, height, height > width or (height == width and rng.random() < 0.5))
     if count == 4:
         return quarters(width, height)
+    if count > 4:
+        return two_rows(width, height, count)
     if rng.random() < 0.5:
         return sorted(rng.sample(quarters(width, height), 3))
     return [halves(width, height, True)[0], *quarters(width, height)[2:]]
 
 
+def _ground(rng: random.Random, i: int) -> tuple[Backdrop, str | None]:
+    return random_backdrop(rng) if i // 2 % 2 else NO_BACKDROP, rng.choice(STYLES) if i // 4 % 2 else None
+
+
+def _named(count: int, width: int, height: int, structured: bool = False) -> Make:
+    """Prompts alone that name `count` objects with their places, in prose or in the structured form."""
+
+    def make(rng: random.Random, n: int) -> list[Case]:
+        cases = []
+        pictures = -(-n // count)
+        pool = _things(rng, count * pictures)
+        for i in range(pictures):
+            areas, things = _areas(rng, count, width, height), pool[count * i : count * (i + 1)]
+            backdrop, style = _ground(rng, i)
+            expected = tuple(
+                Expected(thing, box) for thing, (_, box) in zip(_styled(things, style), areas, strict=True)
+            )
+            if structured:
+                text = structured_text(areas, things, backdrop, (width, height), style)
+            else:
+                text = scene_text(areas, things, backdrop, style)
+            cases.append(Case(text, rng.getrandbits(31), expected, backdrop, size=(width, height)))
+        return cases
+
+    return make
+
+
 def _planned(
-    count: int, levels: bool = False, named: bool = True, size: tuple[int, int] = (SIZE, SIZE)
-) -> Callable[[random.Random, int], list[Case]]:
-    """Plans with `count` regions, two pictures each, `n` regions judged in all (or a few more)."""
+    count: int,
+    *,
+    levels: bool = False,
+    named: bool = True,
+    size: tuple[int, int] = (SIZE, SIZE),
+    alike: bool = False,
+    styles: str | None = None,
+) -> Make:
+    """Plans with `count` regions, two pictures each, `n` regions judged in all (or a few more).
+
+    Args:
+        alike: all regions of one kind, in different colours.
+        styles: None, "one" for the whole picture or "each" for every region its own.
+    """
 
     def make(rng: random.Random, n: int) -> list[Case]:
         cases = []
@@ -140,42 +170,57 @@ def _planned(
         pool = _things(rng, plans * count)
         for i in range(plans):
             areas, things = _areas(rng, count, *size), pool[count * i : count * (i + 1)]
+            if alike:
+                kind = KINDS[i % len(KINDS)]
+                colours = rng.sample(COLOURS, count)
+                things = [Thing(kind, colour, rng.choice(SURFACES)) for colour in colours]
+            style = rng.choice(STYLES) if styles == "one" else None
+            if styles == "each":
+                chosen = rng.sample(STYLES, count)
+                things = [replace(thing, style=s) for thing, s in zip(things, chosen, strict=True)]
             backdrop = random_backdrop(rng)
-            plan = scene_plan(areas, things, backdrop, levels, named, size)
-            expected = tuple(Expected(thing, box) for thing, (_, box) in zip(things, areas, strict=True))
+            plan = scene_plan(areas, things, backdrop, style=style, levels=levels, named=named, size=size)
+            judged = _styled(things, style) if style else things
+            expected = tuple(Expected(thing, box) for thing, (_, box) in zip(judged, areas, strict=True))
             cases.append(Case(plan.prompt, rng.getrandbits(31), expected, backdrop, plan, images=2))
         return cases
 
     return make
 
 
+_FULL = "with one full text each"
 CASE_KINDS: Mapping[str, CaseKind] = {
     "single": CaseKind("one object of a combination kept out of training, plain prompt", _single(held_out=True)),
     "trained": CaseKind("one object of a combination seen in training, plain prompt", _single(held_out=False)),
     "content": CaseKind("content text alone, plain prompt", _content),
     "detail": CaseKind("detail text alone, plain prompt", _detail),
-    "two-named": CaseKind("two objects named with their sides, plain prompt", _two_named(SIZE, SIZE)),
-    "96x64": CaseKind("the same on 96 by 64 pixels", _two_named(96, 64)),
-    "64x96": CaseKind("the same on 64 by 96 pixels", _two_named(64, 96)),
-    "128x64": CaseKind("the same on 128 by 64 pixels", _two_named(128, 64)),
-    "64x128": CaseKind("the same on 64 by 128 pixels", _two_named(64, 128)),
-    "128x128": CaseKind("the same on 128 by 128 pixels", _two_named(128, 128)),
-    "regions-2-128x64": CaseKind("two regions with one full text each, 128 by 64 pixels", _planned(2, size=(128, 64))),
-    "regions-4-128x128": CaseKind(
-        "four regions with one full text each, 128 by 128 pixels", _planned(4, size=(128, 128))
-    ),
-    "regions-2": CaseKind("two regions with one full text each", _planned(2)),
-    "regions-3": CaseKind("three regions with one full text each", _planned(3)),
-    "regions-4": CaseKind("four regions with one full text each", _planned(4)),
-    "alone-2": CaseKind(
-        "two regions with one full text each, the base prompt only counts them", _planned(2, named=False)
-    ),
-    "alone-4": CaseKind(
-        "four regions with one full text each, the base prompt only counts them", _planned(4, named=False)
-    ),
+    "two-named": CaseKind("two objects named with their places, plain prompt", _named(2, SIZE, SIZE)),
+    "four-named": CaseKind("four objects named in one prompt", _named(4, SIZE, SIZE)),
+    "six-named": CaseKind("six objects named in one prompt, 192 by 128 pixels", _named(6, 192, 128)),
+    "eight-named": CaseKind("eight objects named in one prompt, 256 by 128 pixels", _named(8, 256, 128)),
+    "structured-2": CaseKind("two objects in the structured form", _named(2, SIZE, SIZE, True)),
+    "structured-4": CaseKind("four objects in the structured form", _named(4, SIZE, SIZE, True)),
+    "structured-8": CaseKind("eight objects in the structured form, 256 by 128", _named(8, 256, 128, True)),
+    "192x128": CaseKind("two objects named, 192 by 128 pixels", _named(2, 192, 128)),
+    "128x192": CaseKind("two objects named, 128 by 192 pixels", _named(2, 128, 192)),
+    "256x128": CaseKind("two objects named, 256 by 128 pixels", _named(2, 256, 128)),
+    "128x256": CaseKind("two objects named, 128 by 256 pixels", _named(2, 128, 256)),
+    "256x256": CaseKind("two objects named, 256 by 256 pixels", _named(2, 256, 256)),
+    "regions-2": CaseKind(f"two regions {_FULL}", _planned(2)),
+    "regions-3": CaseKind(f"three regions {_FULL}", _planned(3)),
+    "regions-4": CaseKind(f"four regions {_FULL}", _planned(4)),
+    "regions-6": CaseKind(f"six regions {_FULL}, 192 by 128 pixels", _planned(6, size=(192, 128))),
+    "regions-8": CaseKind(f"eight regions {_FULL}, 256 by 128 pixels", _planned(8, size=(256, 128))),
+    "regions-4-256x256": CaseKind(f"four regions {_FULL}, 256 by 256 pixels", _planned(4, size=(256, 256))),
+    "alone-2": CaseKind(f"two regions {_FULL}, the base prompt only counts them", _planned(2, named=False)),
+    "alone-4": CaseKind(f"four regions {_FULL}, the base prompt only counts them", _planned(4, named=False)),
     "levels-2": CaseKind("two regions with a high and a low text each", _planned(2, levels=True)),
+    "levels-4": CaseKind("four regions with a high and a low text each", _planned(4, levels=True)),
+    "alike-4": CaseKind("four regions of one kind in different colours", _planned(4, alike=True)),
+    "one-style": CaseKind("two regions, one style for the whole picture", _planned(2, styles="one")),
+    "two-styles": CaseKind("two regions in two styles", _planned(2, styles="each")),
 }
-"""Objects are of combinations kept out of training, but for "trained", "content" and "detail"."""
+"""Objects are of combinations kept out of training, but for "trained", "content", "detail" and "alike-4"."""
 
 
 def cases(kind: str, n: int, seed: int = 0) -> list[Case]:

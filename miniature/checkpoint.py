@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 from transformers import CLIPTextModel, CLIPTokenizer, T5EncoderModel, T5TokenizerFast
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import dump_json
+from strata.injection.weights import load_folder
 from strata.miniature import WEIGHTS
-from strata.miniature.model.text import MAX_LENGTH
+from strata.miniature.model.text import MARKS, MAX_LENGTH
 from strata.miniature.model.transformer import new_transformer
+from strata.miniature.world.captions import COLOUR_WORDS, KIND_WORDS, SIZE_WORDS, SURFACE_WORDS, WORDS
+from strata.miniature.world.facts import COLOURS, KINDS, SETTINGS, SIZES, STYLES, SURFACES
 
 
 def scheduler() -> FlowMatchEulerDiscreteScheduler:
@@ -54,6 +60,36 @@ def assemble_checkpoint(run: Path) -> FluxPipeline:
     return assemble(run, weights)
 
 
+def knowledge() -> dict[str, Any]:
+    """What a model of this recipe knows, for `strata.json` in its folder (`strata/knowledge.py` reads it)."""
+    tables: tuple[tuple[str, Sequence[str], Mapping[str, Sequence[str]]], ...] = (
+        ("kinds", KINDS, KIND_WORDS),
+        ("colours", COLOURS, COLOUR_WORDS),
+        ("surfaces", SURFACES, SURFACE_WORDS),
+        ("sizes", SIZES, SIZE_WORDS),
+        ("styles", STYLES, {}),
+        ("settings", " ".join(SETTINGS).split(), {}),
+    )
+    groups = {
+        name: list(dict.fromkeys(word for value in values for word in (value, *others.get(value, ()))))
+        for name, values, others in tables
+    }
+    shown = {word for words in groups.values() for word in words}
+    return {
+        "sizes": {"smallest": 64, "largest": 256, "default": 128},
+        "steps": 20,
+        "text_tokens": MAX_LENGTH,
+        "dtype": "float32",
+        "vocabulary": groups | {"other": [word for word in WORDS if word not in shown and word not in MARKS]},
+    }
+
+
+def save_pipeline(pipe: FluxPipeline, folder: Path) -> None:
+    """Save a miniature in half precision, with what it knows."""
+    pipe.to(torch.float16).save_pretrained(folder)
+    (folder / "strata.json").write_text(dump_json(knowledge()), encoding="utf-8")
+
+
 def load_pipeline(model: str | Path = "miniature") -> FluxPipeline:
     """A float32 pipeline on the CPU.
 
@@ -61,11 +97,11 @@ def load_pipeline(model: str | Path = "miniature") -> FluxPipeline:
         model: "miniature" for the bundled one, a folder with `model_index.json`, or a training run's with `flow.pt`.
 
     Raises:
-        InputError: it is none of these.
+        InputError: it is none of these, or its weights are not those of its models.
     """
     folder = WEIGHTS if model == "miniature" else Path(model)
     if (folder / "model_index.json").is_file():
-        pipe: FluxPipeline = FluxPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+        pipe: FluxPipeline = load_folder(folder, torch.float32)
     elif (folder / "flow.pt").is_file():
         pipe = assemble_checkpoint(folder)
     else:

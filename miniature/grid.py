@@ -90,11 +90,12 @@ def draw_grid(sections: Sequence[tuple[str, Sequence[Card]]], columns: int = 6) 
 
     Args:
         sections: headings, each with its cards.
-        columns: cards beside each other.
+        columns: cards beside each other, at most.
 
     Returns:
-        RGB, about 220 × `columns` pixels wide at twice that resolution.
+        RGB, about 220 pixels wide a column at twice that resolution.
     """
+    columns = min(columns, max((len(cards) for _, cards in sections), default=columns))
     sheet = Sheet(2 * _MARGIN + columns * (_CARD + _GAP) - _GAP, WASH, _FINER)
     y = _MARGIN
     for title, cards in sections:

@@ -1,12 +1,14 @@
 """The score report of the miniature: what it draws right, counted by the scorer from fixed seeds.
 
-`python -m strata.miniature.report` asks for single objects, content and detail alone, two objects in one prompt, and
-plans of two to four regions, and prints for each attribute how often it came out right, with 95 % Wilson intervals.
+`python -m strata.miniature.report` asks for single objects, content and detail alone, several objects in one
+prompt, and plans of two to eight regions; for each attribute it prints how often it came out right, with 95 % Wilson
+intervals.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import time
@@ -20,7 +22,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from strata.hierarchy.errors import InputError, StrataError
-from strata.hierarchy.files import dump_json, write_atomic
+from strata.hierarchy.files import dump_json, read_text, write_atomic
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import DEFAULT_ROUTING
 from strata.miniature.cases import CASE_KINDS, SIZE, Case, cases
@@ -28,17 +30,18 @@ from strata.miniature.checkpoint import load_pipeline
 from strata.miniature.grid import Card, Finding, draw_grid
 from strata.miniature.model.autoencoder import psnr
 from strata.miniature.model.text import MAX_LENGTH
-from strata.miniature.world.language import Backdrop, Thing
+from strata.miniature.world.facts import Backdrop, Thing
+from strata.miniature.world.scenes import random_scene
 from strata.miniature.world.scorer import Scorer, Verdict
 from strata.miniature.world.shares import Share
-from strata.miniature.world.tensors import random_images
+from strata.miniature.world.tensors import to_tensor
 
 ALL = "all told"
 """Every attribute that the text names of an object is right."""
 BACKGROUND = "background"
 WHOLE = "whole picture"
 """All objects of a picture are right."""
-ORDER = ("shape", "colour", "surface", ALL, WHOLE, BACKGROUND)
+ORDER = ("kind", "colour", "surface", "style", ALL, WHOLE, BACKGROUND)
 
 
 @dataclass(frozen=True)
@@ -172,6 +175,14 @@ class Evaluator:
         return sorted(spent)[repeats // 2]
 
 
+def autoencoder_db(vae: Any, seed: int) -> float:
+    """The mean peak signal-to-noise ratio of 192 fresh scenes' reconstructions, in dB."""
+    rng = random.Random(f"autoencoder {seed}")
+    scenes = [random_scene(rng, SIZE, SIZE, rng.choice((1, 1, 2, 3, 4, 8)), held_out=None) for _ in range(192)]
+    parts = to_tensor([scene.paint() for scene in scenes]).split(32)
+    return float(torch.cat([psnr(vae, part) for part in parts]).mean())
+
+
 def table(title: str, scores: Mapping[str, Share], images: int) -> str:
     """A kind's scores as text: right/asked, percent, interval and a bar."""
     lines = [f"{title} ({images} pictures)"]
@@ -196,12 +207,30 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--true-cfg", type=float, default=1.0, help="for checkpoints without distilled guidance: 3")
     parser.add_argument("--routing", default=DEFAULT_ROUTING, help=f"of plans (default: {DEFAULT_ROUTING})")
     parser.add_argument("--batch", type=int, default=25, help="prompts drawn at once")
-    parser.add_argument("--json", type=Path, help="write the scores here too")
+    parser.add_argument(
+        "--json", type=Path, help="write the scores here too; goes on with what a run like this left there"
+    )
     parser.add_argument(
         "--grid", type=Path, metavar="PNG", help="write a contact sheet: the first and the flawed drawings of each kind"
     )
     parser.add_argument("--grid-count", type=int, default=6, help="at most so many of each on the contact sheet")
     return parser
+
+
+def _kept(path: Path | None, setup: Mapping[str, Any]) -> dict[str, Any]:
+    """The kinds of case that an earlier run of the same setup scored, as `--json` has them."""
+    if path is None or not path.exists():
+        return {}
+    try:
+        data = json.loads(read_text(path))
+    except ValueError as error:
+        raise InputError(f"--json {path}: is there already and no report: {error}") from error
+    if not isinstance(data, dict) or any(
+        data.get(name) != value for name, value in json.loads(dump_json(setup)).items()
+    ):
+        raise InputError(f"--json {path}: is of another model, seed or setup; name another file, or remove it")
+    kinds: dict[str, Any] = data["kinds"]
+    return kinds
 
 
 def run(args: argparse.Namespace) -> None:
@@ -217,14 +246,18 @@ def run(args: argparse.Namespace) -> None:
     evaluator = Evaluator(
         pipe, steps=args.steps, guidance=guidance, true_cfg=args.true_cfg, routing=args.routing, batch=args.batch
     )
-    report: dict[str, Any] = {
+    setup: dict[str, Any] = {
         **{name: getattr(args, name) for name in ("model", "n", "seed", "steps", "true_cfg", "routing")},
         "guidance": guidance,
         "scorer": evaluator.scorer.facts,
-        "autoencoder_db": psnr(pipe.vae, random_images(random.Random(f"autoencoder {args.seed}"), 200)),
+    }
+    kept = _kept(args.json, setup)
+    report: dict[str, Any] = {
+        **setup,
+        "autoencoder_db": autoencoder_db(pipe.vae, args.seed),
         "seconds_per_image": evaluator.seconds_per_image(),
         "threads": torch.get_num_threads(),
-        "kinds": {},
+        "kinds": kept,
     }
     cfg = f", true CFG {args.true_cfg:g}" if args.true_cfg > 1 else ""
     print(f"{args.model}: {args.steps} steps, guidance {guidance:g}{cfg}, routing {args.routing}, seed {args.seed}")
@@ -237,24 +270,28 @@ def run(args: argparse.Namespace) -> None:
             print(f"scorer on {where}: " + ", ".join(f"{head} {100 * share:.1f} %" for head, share in known.items()))
     sheet: list[tuple[str, list[Card]]] = []
     for kind in kinds:
+        title = f"{kind}: {CASE_KINDS[kind].title}"
+        if kind in kept:
+            shares = {name: Share(score["right"], score["asked"]) for name, score in kept[kind]["scores"].items()}
+            print(f"\n{table(title, shares, kept[kind]['pictures'])}", flush=True)
+            continue
         total = sum(case.images for case in cases(kind, args.n, args.seed))
         progress = tqdm(evaluator.draw(kind, args.n, args.seed), desc=kind, total=total, disable=None, leave=False)
         drawings = list(progress)
         scores = count(drawings)
-        title = f"{kind}: {CASE_KINDS[kind].title}"
         print(f"\n{table(title, scores, len(drawings))}", flush=True)
         report["kinds"][kind] = {
             "title": CASE_KINDS[kind].title,
             "pictures": len(drawings),
             "scores": {name: score.as_data() for name, score in scores.items()},
         }
+        if args.json:
+            write_atomic(args.json, dump_json(report))
         sheet.append((title, [drawing.card() for drawing in drawings[: args.grid_count]]))
         flawed = [drawing.card() for drawing in drawings if drawing.flawed]
         if flawed:
             shown = f"the first {args.grid_count} of " if len(flawed) > args.grid_count else ""
             sheet.append((f"{kind}: {shown}{len(flawed)} flawed of {len(drawings)}", flawed[: args.grid_count]))
-    if args.json:
-        write_atomic(args.json, dump_json(report))
     if args.grid:
         args.grid.parent.mkdir(parents=True, exist_ok=True)
         sheet_image = draw_grid(sheet).quantize(256, dither=Image.Dither.NONE)

@@ -5,6 +5,7 @@ The commands stand in `strata/commands/`, one file each, and are imported only w
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from inspect import BoundArguments
@@ -14,9 +15,13 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
 from strata import __version__
-from strata.hierarchy.errors import InputError, SettingError, StrataError
+from strata.console import flag, say
+from strata.hierarchy.errors import InputError, SettingError, StrataError, one_line
+from strata.hierarchy.interrupts import Terminated, terminable
 
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+ENDED = 128
+"""The exit code after SIGTERM or SIGHUP is this plus the signal's number, as of programs that a signal killed."""
 
 ABOUT = """\
 Hierarchical prompts for FLUX.
@@ -38,15 +43,17 @@ COMMANDS = {
 }
 EXAMPLES = """\
 examples:
-  strata generate "a red circle on the left and a blue square on the right"
+  strata generate "a red boat on the left and a yellow sun on the right, at sea"
                                  plan it and draw it, on the bundled models
   strata plan prompts.txt -o plans
                                  only plan: a file of prompts, one a line
   strata generate plan.yaml      draw a plan
   strata generate plan.yaml --model black-forest-labs/FLUX.1-dev --count 4
+  strata generate plans/*.yaml -o drawn
+                                 draw many plans, each into its own folder
   strata generate out/plan/image.png
                                  draw that picture again, bit for bit
-  strata restyle plan.yaml --low left="blue, dotted"
+  strata restyle plan.yaml --low boat="blue, dotted, pencil"
                                  and beside it in another style
   strata layout plan.yaml        look at the regions before drawing
   strata routing show coarse-to-fine
@@ -64,8 +71,23 @@ NARROWEST = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code: 0, 2 for bad input, 130 when interrupted, 141 for a closed pipe."""
-    argv = sys.argv[1:] if argv is None else list(argv)
+    """Runs the command line; returns the exit code.
+
+    0, 1 where some of several plans were not drawn, 2 for bad input, 130 when interrupted, 143 (129) after SIGTERM
+    (SIGHUP), 141 for a closed pipe.
+    """
+    try:
+        with terminable():
+            return _main(sys.argv[1:] if argv is None else list(argv))
+    except Terminated as error:
+        say(f"ended by {signal.Signals(error.number).name}", error)
+        return ENDED + error.number
+    except KeyboardInterrupt as error:
+        say("interrupted", error)
+        return INTERRUPTED
+
+
+def _main(argv: list[str]) -> int:
     try:
         if os.environ.get("COLUMNS", "").isdigit():  # help cannot be set in a few columns
             os.environ["COLUMNS"] = str(max(NARROWEST, int(os.environ["COLUMNS"])))
@@ -74,23 +96,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return code
     except StrataError as error:
-        message = " ".join(str(error).split())
+        say(f"error: {error}", error)
     except BrokenPipeError:  # `strata … | head`; the interpreter must not write to the pipe again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as error:
         place = f"{os.fspath(error.filename)}: " if isinstance(error.filename, str | os.PathLike) else ""
-        message = f"{place}{error.strerror or error}"
-    except MemoryError:
-        message = "out of memory"
-    except KeyboardInterrupt:
-        print("strata: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    print(f"strata: error: {message}", file=sys.stderr)
+        say(f"error: {place}{error.strerror or error}", error)
+    except MemoryError as error:
+        say("error: out of memory", error)
     return BAD_INPUT
 
 
 def _run(argv: list[str]) -> int:
+    for text in argv:
+        if any("\ud800" <= character <= "\udfff" for character in text):  # no record could hold it
+            raise InputError(f"argument '{text}': holds bytes that are no UTF-8; rename the file")
     # What follows `--` is vLLM's.
     own = argv[: argv.index("--")] if argv[:1] == ["serve-llm"] and "--" in argv else argv
     app = _app(own)
@@ -151,7 +172,8 @@ def _usage_error(error: CycloptsError, command: App) -> str:
             return f"argument {kind}: invalid choice: {unknown!r} (choose from {names})"
         case UnknownOptionError():
             hint = str(error).partition(" Did you mean ")[2]
-            return f"unrecognized arguments: {error.token.keyword}" + (f"; did you mean {hint}" if hint else "")
+            unknown = error.token.keyword or error.token.value  # the latter beside several sources
+            return f"unrecognized arguments: {unknown}" + (f"; did you mean {hint}" if hint else "")
         case UnusedCliTokensError():
             return f"unrecognized arguments: {' '.join(error.unused_tokens or ())}"
         case MissingArgumentError(keyword=None) if argument is not None:
@@ -169,9 +191,9 @@ def _usage_error(error: CycloptsError, command: App) -> str:
 
 
 def _flags(command: App) -> Callable[[str], str]:
-    """What a command calls a setting: `true_cfg` is `--true-cfg`."""
+    """What this command calls a setting."""
     names = {argument.field_info.name: argument.name for argument in command.assemble_argument_collection()}
-    return lambda field: names.get(field) or f"--{field.replace('_', '-')}"
+    return lambda field: names.get(field) or flag(field)
 
 
 class _WarnOnce(logging.Handler):
@@ -185,7 +207,7 @@ class _WarnOnce(logging.Handler):
         message = record.getMessage()
         if message not in self.seen:
             self.seen.add(message)
-            print(f"strata: warning: {message}", file=sys.stderr)
+            print(f"strata: warning: {one_line(message)}", file=sys.stderr)
 
 
 def _show_warnings() -> None:

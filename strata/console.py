@@ -2,13 +2,11 @@
 
 import shutil
 import sys
-import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager, suppress
 
-from strata.hierarchy.errors import SettingError
-from strata.hierarchy.files import quote, write_atomic
+from strata.hierarchy.errors import one_line
+from strata.imports import uncollected
 
 
 def count(number: int, noun: str) -> str:
@@ -16,9 +14,28 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def duration(seconds: float) -> str:
+    """`40 s`, `3 min`, `2.5 h`; at least a second."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def flag(field: str) -> str:
+    """What the command line calls a setting: `true_cfg` is `--true-cfg`."""
+    return f"--{field.replace('_', '-')}"
+
+
+def say(message: str, error: BaseException | None = None) -> None:
+    """Prints one line about what went wrong, with what became of the run's pictures (the notes of the error)."""
+    notes = [note for e in (error, error and error.__cause__) for note in getattr(e, "__notes__", ())]
+    with suppress(OSError):  # the terminal may be gone
+        print(one_line("; ".join([f"strata: {message}", *notes])), file=sys.stderr, flush=True)
+
+
 def note(text: str) -> None:
     """Prints something that is no error."""
-    print(f"strata: note: {text}", file=sys.stderr, flush=True)
+    print(f"strata: note: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def terminal_width() -> int:
@@ -26,40 +43,30 @@ def terminal_width() -> int:
     return shutil.get_terminal_size((100, 24)).columns
 
 
-def check_png(path: str) -> None:
-    """Raises `SettingError` unless a path names a PNG file."""
-    if Path(path).suffix.lower() != ".png":
-        raise SettingError(f"-o {path}: suffix {quote(Path(path).suffix)}: must be .png")
-
-
-def write_png(path: str, content: bytes) -> None:
-    """Writes a picture, with the folder it goes to, and prints where."""
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingError(f"-o {path}: cannot be written: {error.strerror}") from error
-    write_atomic(path, content)
-    print(path)
-
-
 @contextmanager
 def quiet() -> Iterator[None]:
-    """While the context lasts, diffusers and transformers log errors only, and progress only to a terminal."""
-    from transformers.utils import logging as transformers_logging
+    """While the context lasts, libraries print errors only; and to a terminal, how far a download is."""
+    with uncollected():
+        from transformers.utils import logging as transformers_logging
 
-    transformers_before = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # before diffusers is imported, which makes transformers complain
-    from diffusers.utils import logging as diffusers_logging
+        transformers_before = transformers_logging.get_verbosity()
+        transformers_logging.set_verbosity_error()  # before diffusers is imported, which makes transformers complain
+        from diffusers.utils import logging as diffusers_logging
+        from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     diffusers_before = diffusers_logging.get_verbosity()
     diffusers_logging.set_verbosity_error()
-    with ExitStack() as undo, warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is deprecated, but `dtype` is too new
+    with ExitStack() as undo:
         undo.callback(transformers_logging.set_verbosity, transformers_before)
         undo.callback(diffusers_logging.set_verbosity, diffusers_before)
-        if not sys.stderr.isatty():
-            for library in (transformers_logging, diffusers_logging):
-                if library.is_progress_bar_enabled():
-                    library.disable_progress_bar()
-                    undo.callback(library.enable_progress_bar)
+        downloads = not are_progress_bars_disabled()  # which transformers disables and enables with its own
+        for library in (transformers_logging, diffusers_logging):
+            if library.is_progress_bar_enabled():
+                library.disable_progress_bar()
+                undo.callback(library.enable_progress_bar)
+        if downloads and sys.stderr.isatty():
+            enable_progress_bars()
+        elif downloads:
+            disable_progress_bars()
+            undo.callback(enable_progress_bars)
         yield

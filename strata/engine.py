@@ -85,10 +85,6 @@ class Engine:
     Args:
         pipe: a loaded pipeline of a known family, on the job's device.
         job: names its model, device and data type.
-
-    Raises:
-        InputError: the job does not fit the pipeline.
-        UnsupportedError: the pipeline is in a mode that regional prompting cannot work with.
     """
 
     def __init__(self, pipe: Any, job: Job) -> None:
@@ -98,17 +94,23 @@ class Engine:
         self._regional: RegionalPipeline | None = None
         self._cancel = threading.Event()
         self._drawing = False
-        self.check(job)
 
     @classmethod
-    def open(cls, job: Job) -> Self:
-        """Loads the model of a job and checks the job with it.
+    def load(cls, job: Job) -> Self:
+        """Loads the model of a job, which may serve others too; whether the job fits it is left to `check` and `draw`.
 
         Raises:
-            StrataError: the model cannot be had or read, there is too little memory, or as the constructor.
+            StrataError: the model cannot be had or read, or there is too little memory.
         """
         with _out_of_memory():
             return cls(load_pipeline(job.model, job.dtype, job.device, job.given.offload), job)
+
+    @classmethod
+    def open(cls, job: Job) -> Self:
+        """Loads the model of a job and checks the job with it. Raises `StrataError` as `load` and `check` do."""
+        engine = cls.load(job)
+        engine.check(job)
+        return engine
 
     def __enter__(self) -> Self:
         return self

@@ -1,5 +1,6 @@
 """What is to be drawn: settings and a source, read, completed and checked as far as that needs no weights."""
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,12 @@ from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.program import compile_program
 from strata.layers.routing import DEFAULT_ROUTING, Routing
-from strata.loading import MINIATURE, ModelSource, check_offload, choose_device, choose_dtype, locate
+from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for
 from strata.record import Record, RunSettings, TextSwap, now, versions
-from strata.settings import DrawSettings
+from strata.settings import LARGEST_SEED, DrawSettings, read_settings
 from strata.source import Source, check_attachments, decode_picture, portable, safe_name
 
-STEPS, MINIATURE_STEPS = 28, 20
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def prepare(
     if mask_image is not None and image is None:
         raise SettingError(f"<mask_image> {given.mask_image}: needs <image> too")
     settings = _completed(given, recorded)
-    model = locate(settings.model or MINIATURE)
+    model = locate_for(given.model, recorded.model if recorded is not None else None)
     for name in filter(None, (image, mask_image)):
         decode_picture(files[name], name, "RGB")
     check_attachments(files)
@@ -102,7 +103,9 @@ def prepare(
         raise SettingError(f"{image}: texts that change at a step (<from_step>) do not go with an input picture")
     check_canvas(model, plan, [name for name in ("width", "height") if getattr(given, name) is not None])
     _check_negative_prompt(plan, settings, given, model)
-    steps = settings.steps or (MINIATURE_STEPS if model.kind == "miniature" else STEPS)
+    if planned:
+        _check_known(model, plan, given.strict)
+    steps = settings.steps or model.default_steps
     if model.facts is not None and image is None and not plain:
         if planned:
             compile_program(plan, routing, model.facts, steps)
@@ -120,7 +123,7 @@ def prepare(
         seed=secrets.randbits(32) if settings.seed is None else settings.seed,
         steps=steps,
         device=device,
-        dtype=choose_dtype(settings.dtype or ("float32" if model.kind == "miniature" else "auto"), device),
+        dtype=choose_dtype(settings.dtype or model.default_dtype, device),
         plan=plan,
         kept_plan=kept_plan,
         files=files,
@@ -135,6 +138,21 @@ def prepare(
     )
 
 
+def check_seeds(job: Job, count: int) -> None:
+    """Raises `SettingError` where the last of so many pictures would have too large a seed."""
+    if job.seed + count - 1 > LARGEST_SEED:
+        raise SettingError(
+            f"<seed> {job.seed}: {count} pictures need seeds up to {job.seed + count - 1}, but the largest is"
+            f" {LARGEST_SEED}; choose a smaller <seed> or <count>"
+        )
+
+
+def read_files(job: Job, source: str) -> list[str | Path | None]:
+    """The files that a job of a file is made from, as far as they are named."""
+    masks = [job.plan.root / region.mask for region in job.plan.regions if region.mask is not None]
+    return [source, job.given.routing, job.given.image, job.given.mask_image, *masks]
+
+
 def check_canvas(model: ModelSource, plan: ScenePlan, sides: Sequence[str] = ("width", "height")) -> None:
     """Raises `SettingError` for sides that are no multiple of the model's token size, where that is known."""
     token = model.facts.token_size if model.facts is not None else None
@@ -145,11 +163,9 @@ def check_canvas(model: ModelSource, plan: ScenePlan, sides: Sequence[str] = ("w
 
 
 def _completed(given: DrawSettings, recorded: RunSettings | None) -> DrawSettings:
-    """The settings that were given, else those of the record, else None."""
-    if recorded is None:
-        return given
-    missing = {name for name, value in given if value is None} & RunSettings.model_fields.keys()
-    return given.model_copy(update={name: getattr(recorded, name) for name in missing})
+    """The settings that were given, else those of the record, else None; checked, wherever they come from."""
+    known = dict(recorded) if recorded is not None else {}
+    return read_settings(DrawSettings, {name: known.get(name) if value is None else value for name, value in given})
 
 
 def _input_picture(field: str, given: DrawSettings, source: Source, files: dict[str, bytes]) -> str | None:
@@ -177,6 +193,14 @@ def _check_negative_prompt(plan: ScenePlan, settings: DrawSettings, given: DrawS
         raise SettingError(str(plan.error(("negative_prompt",), message)))
     if plan.negative_prompt is None and given.true_cfg is not None:
         raise SettingError(f"<true_cfg> {given.true_cfg:g}: needs a negative_prompt in the plan")
+
+
+def _check_known(model: ModelSource, plan: ScenePlan, strict: bool) -> None:
+    """Warns of what the model was not trained for. Raises `SettingError` instead where `strict` asks for that."""
+    for complaint in model.knowledge.complaints(plan, model.name) if model.knowledge is not None else ():
+        if strict:
+            raise SettingError(f"{complaint} (<strict>)")
+        logger.warning("%s", complaint)
 
 
 def _device(given: DrawSettings, recorded: RunSettings | None) -> tuple[str, tuple[str, ...]]:

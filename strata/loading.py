@@ -10,15 +10,22 @@ from typing import Any, Literal
 
 from strata.hierarchy.errors import InputError, SettingError, first_line
 from strata.hierarchy.files import quote
+from strata.hierarchy.typeset import SMALL
+from strata.imports import uncollected
 from strata.injection.facts import ModelFacts
 from strata.injection.families import FLUX_DEV, facts_of_folder, family_of_folder
+from strata.knowledge import FILE as KNOWLEDGE
+from strata.knowledge import Knowledge
 from strata.miniature import WEIGHTS
 
 logger = logging.getLogger(__name__)
 
 MINIATURE = "miniature"
-MINIATURE_TOKEN = 8
-"""Pixels a token of the miniature and of models trained by its recipe, whose pictures the exact scorer can judge."""
+STEPS, CANVAS = 28, 1024
+"""Denoising steps, and pixels of each side, where nothing else is said."""
+MINIATURE_TEXT = 96
+"""T5 tokens a text of the miniature and of models trained by its recipe, whose pictures the exact scorer can judge: no
+other FLUX has 96."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -30,6 +37,8 @@ class ModelSource:
     name: str
     """What the user called it."""
     kind: Literal["miniature", "folder", "hub"]
+    only_here: bool = False
+    """Whether the hub is not to be asked: what is not in its cache on this machine is not loaded."""
 
     def folder(self) -> Path | None:
         """The model's folder on this machine, where that is known before loading."""
@@ -51,9 +60,43 @@ class ModelSource:
         """The facts, or FLUX.1-dev's for a model that is not at hand."""
         return self.facts or FLUX_DEV
 
+    @cached_property
+    def knowledge(self) -> Knowledge | None:
+        """What the model was trained on, where its folder says so, or it is a miniature; None: anything.
+
+        Raises:
+            InputError: the file that says so is wrong.
+        """
+        folder = self.folder()
+        if folder is None:
+            return None
+        places = (folder, WEIGHTS) if self.is_judged_exactly() else (folder,)
+        path = next((place / KNOWLEDGE for place in places if (place / KNOWLEDGE).is_file()), None)
+        return None if path is None else Knowledge.load(path)
+
+    @property
+    def default_size(self) -> int:
+        """Pixels of each side where none are asked for."""
+        return CANVAS if self.knowledge is None else self.knowledge.sizes.default
+
+    @property
+    def draws_small(self) -> bool:
+        """Whether its pictures are so small that one looks at them enlarged."""
+        return self.default_size <= SMALL
+
+    @property
+    def default_steps(self) -> int:
+        """Denoising steps where none are asked for."""
+        return STEPS if self.knowledge is None else self.knowledge.steps
+
+    @property
+    def default_dtype(self) -> str:
+        """The data type where none is asked for, as `choose_dtype` takes it."""
+        return (self.knowledge.dtype if self.knowledge is not None else None) or "auto"
+
     def is_judged_exactly(self) -> bool:
         """Whether the miniature's exact scorer can judge the model's pictures."""
-        return self.facts is not None and self.facts.token_size == MINIATURE_TOKEN
+        return self.facts is not None and self.facts.text_length == MINIATURE_TEXT
 
 
 def locate(name: str) -> ModelSource:
@@ -81,9 +124,40 @@ def locate(name: str) -> ModelSource:
     raise InputError(f"model {quote(name)}: no such folder; must be '{MINIATURE}', a folder, or a hub id (OWNER/NAME)")
 
 
+def locate_for(name: str | None, recorded: str | None = None) -> ModelSource:
+    """The model that is asked for, else the one that the source picture names, else the miniature.
+
+    Raises:
+        InputError: as of `locate` and `locate_recorded`.
+    """
+    return locate_recorded(recorded) if name is None and recorded is not None else locate(name or MINIATURE)
+
+
+def locate_recorded(name: str) -> ModelSource:
+    """The model that a picture names, which anybody may have made: only what is bundled, or in the hub's cache here.
+
+    No folder is looked at and the hub is not asked, not even while loading.
+
+    Raises:
+        SettingError: any other model; says how to allow it.
+    """
+    if name in (MINIATURE, str(WEIGHTS)):
+        return locate(name)
+    if _HUB_ID.fullmatch(name):
+        from huggingface_hub import try_to_load_from_cache
+
+        if isinstance(try_to_load_from_cache(name, "model_index.json"), str) and not Path(name).exists():
+            return ModelSource(name, "hub", only_here=True)
+    raise SettingError(
+        f"model {quote(name)}: is what the picture was drawn with, but a picture cannot have a model loaded that is"
+        " neither bundled nor in the hub's cache here; if you trust it, name it with <model>"
+    )
+
+
 def choose_device(name: str) -> str:
     """`auto` is cuda, else mps, else cpu. Raises `InputError` for a device that this machine does not have."""
-    import torch
+    with uncollected():
+        import torch
 
     here = ["cpu"]
     if torch.backends.mps.is_available():
@@ -122,20 +196,17 @@ def load_pipeline(source: ModelSource, dtype: str, device: str, offload: bool = 
 
     check_offload(offload, device)
     try:
-        if source.kind == "miniature":
-            from strata import miniature
+        if source.kind == "miniature" and not (WEIGHTS / "model_index.json").is_file():
+            raise InputError(f"its weights are missing from this installation ({WEIGHTS})")
+        folder = source.folder() or _downloaded(source.name, source.only_here)
+        with uncollected():
+            from strata.injection.weights import load_folder
 
-            if not (WEIGHTS / "model_index.json").is_file():
-                raise InputError(f"model '{MINIATURE}': its weights are missing from this installation ({WEIGHTS})")
-            pipe = miniature.load(dtype=getattr(torch, dtype))
-        else:
-            from diffusers import DiffusionPipeline
-
-            pipe = DiffusionPipeline.from_pretrained(
-                str(source.folder() or source.name), torch_dtype=getattr(torch, dtype)
-            )
-    except (MemoryError, torch.OutOfMemoryError, InputError):
+            pipe = load_folder(folder, getattr(torch, dtype))
+    except (MemoryError, torch.OutOfMemoryError):
         raise
+    except InputError as error:
+        raise InputError(f"model {quote(source.name)}: {error}") from error
     except Exception as error:  # what libraries raise for damaged or missing files is of many types
         logger.debug("loading %s failed", source.name, exc_info=True)
         reason = _hub_reason(error) if source.kind == "hub" else f"cannot be loaded: {first_line(error)}"
@@ -146,6 +217,13 @@ def load_pipeline(source: ModelSource, dtype: str, device: str, offload: bool = 
         pipe.to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def _downloaded(name: str, only_here: bool) -> Path:
+    """The folder of a model of the hub, of the user's cache alone where nothing may be asked for."""
+    from diffusers import DiffusionPipeline
+
+    return Path(DiffusionPipeline.download(name, local_files_only=only_here))
 
 
 def _hub_reason(error: BaseException) -> str:

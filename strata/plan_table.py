@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from strata.console import count, terminal_width
+from strata.hierarchy.errors import printable
 from strata.hierarchy.plan import LEVELS, Box, Level, Region, ScenePlan
 from strata.llm.places import place_of, to_grid
 from strata.llm.protocol import Backend
 
-Remark = Literal["repaired", "not in the prompt", "in no description"]
+Remark = Literal["repaired", "not in the prompt", "in no description", "passed over"]
 
 _GAP = 2
 _WIDEST_NAME = 24
@@ -22,14 +23,14 @@ def announce(backend: Backend) -> None:
     """On a terminal, names what takes its time."""
     if sys.stderr.isatty():
         who = backend.name if backend.model in backend.name else f"{backend.model} ({backend.name})"
-        print(f"planning with {who} …", file=sys.stderr, flush=True)
+        print(printable(f"planning with {who} …"), file=sys.stderr, flush=True)
 
 
 def print_plan(plan: ScenePlan) -> None:
     """Prints a plan as a table."""
     made = (plan.provenance or {}).get("planner")
     model = made.get("model") if isinstance(made, dict) else None
-    by = f", planned by {model}" if model else ""
+    by = f", planned by {printable(str(model))}" if model else ""
     print(f"{plan.width}x{plan.height} pixels, {count(len(plan.regions), 'region')}{by}\n")
     print(*plan_lines(plan, terminal_width()), sep="\n", flush=True)
 
@@ -40,11 +41,12 @@ def plan_lines(plan: ScenePlan, width: int = 100) -> list[str]:
     lines += ["", *_wrapped("base prompt: ", plan.prompt or "(none)", width)]
     if plan.negative_prompt:
         lines += _wrapped("negative prompt: ", plan.negative_prompt, width)
-    return lines + [line for kind, text in planner_remarks(plan) for line in _wrapped(f"{kind}: ", text, width)]
+    lines += [line for kind, text in planner_remarks(plan) for line in _wrapped(f"{kind}: ", text, width)]
+    return [printable(line) for line in lines]
 
 
 def planner_remarks(plan: ScenePlan) -> list[tuple[Remark, str]]:
-    """What was repaired in the model's answers, what they invented, and what of the prompt they left out."""
+    """What was repaired in the model's answers, what they invented, what of the prompt was left out or passed over."""
     made = (plan.provenance or {}).get("planner")
     if not isinstance(made, dict):
         return []
@@ -55,6 +57,8 @@ def planner_remarks(plan: ScenePlan) -> list[tuple[Remark, str]]:
             remarks.append(("not in the prompt", f"{words} ({invented.get('area')})"))
     if missing := _list(made.get("missing")):
         remarks.append(("in no description", ", ".join(map(str, missing))))
+    if ignored := _list(made.get("ignored")):
+        remarks.append(("passed over", ", ".join(map(str, ignored))))
     return remarks
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Annotated
 
@@ -20,11 +20,8 @@ from strata.llm.instructions import DEFAULT, Instructions
 from strata.llm.many import plan_many
 from strata.llm.planner import Planner, Request
 from strata.llm.protocol import Backend
-from strata.loading import MINIATURE
-from strata.settings import LARGEST_SCALE, PLANNING, Count, File, Settings
+from strata.settings import LARGEST_SCALE, PLANNING, Count, File, Name, Settings
 
-CANVAS, MINIATURE_CANVAS = 1024, 64
-"""Pixels of each side where nothing else is said."""
 TIMEOUT, ATTEMPTS = 120.0, 3
 _LONGEST_SLUG = 40
 
@@ -32,17 +29,17 @@ _LONGEST_SLUG = 40
 class PlannerSettings(Settings):
     """How prompts are planned; None means the default."""
 
-    llm: Annotated[str | None, Parameter(metavar="LLM"), PLANNING] = None
-    """miniature (bundled; knows the shapes and colours of the miniature, nothing else), the address of an
+    llm: Annotated[Name | None, Parameter(metavar="LLM"), PLANNING] = None
+    """miniature (bundled; knows what the miniature draws, nothing else), the address of an
     OpenAI-compatible server such as http://localhost:8000/v1 (its key is taken from STRATA_LLM_KEY or OPENAI_API_KEY),
     or vllm:MODEL (vLLM in this process) (default: miniature)"""
-    llm_model: Annotated[str | None, Parameter(metavar="NAME"), PLANNING] = None
+    llm_model: Annotated[Name | None, Parameter(metavar="NAME"), PLANNING] = None
     """which of the server's models (default: its only one)"""
     llm_timeout: Annotated[float | None, Field(gt=0, le=LARGEST_SCALE), Parameter(metavar="S"), PLANNING] = None
     """seconds to wait for a server's answer (default: 120)"""
     regions: Annotated[Count | None, PLANNING] = None
     """exactly so many (default: as the prompt needs)"""
-    style: Annotated[str | None, Parameter(metavar="TEXT"), PLANNING] = None
+    style: Annotated[Name | None, Parameter(metavar="TEXT"), PLANNING] = None
     """of the whole image; not left to the model then"""
     draft: Annotated[File | None, PLANNING] = None
     """what is known already: regions without texts, texts without a place, …"""
@@ -50,7 +47,7 @@ class PlannerSettings(Settings):
     """ask for both levels in one question instead of two"""
     attempts: Annotated[Count | None, PLANNING] = None
     """at each question (default: 3)"""
-    instructions: Annotated[str | None, Parameter(metavar="DIR"), PLANNING] = None
+    instructions: Annotated[Name | None, Parameter(metavar="DIR"), PLANNING] = None
     """the instructions of the model, in place of the bundled files"""
     no_cache: Annotated[bool, PLANNING] = False
     """ask even where the same was planned before"""
@@ -87,36 +84,30 @@ class PlannerSettings(Settings):
         return None if self.no_cache else PlanCache()
 
 
-def plan_prompt(
+def plan_prompts(
     settings: PlannerSettings,
     instructions: Instructions,
-    request: Request,
+    requests: Sequence[Request],
     on_start: Callable[[Backend], None] = lambda backend: None,
-) -> ScenePlan:
-    """Plans one prompt, or finds its plan in the cache; the model is gone from memory afterwards.
+) -> list[ScenePlan | StrataError]:
+    """Plans prompts, or finds their plans in the cache; the model is gone from memory afterwards.
+
+    Returns:
+        For every prompt its plan, or why it cannot be planned.
 
     Raises:
-        StrataError: the model cannot be had or reached, or the prompt cannot be planned.
+        StrataError: the model cannot be had or reached.
     """
-    plans: list[ScenePlan] = []
-    failures: list[StrataError] = []
+    found: dict[int, ScenePlan | StrataError] = {}
     with closing(settings.open()) as backend:
         on_start(backend)
-        plan_many(
-            settings.planner(backend, instructions),
-            [request],
-            on_plan=lambda _, plan: plans.append(plan),
-            on_failure=lambda _, error: failures.append(error),
-            cache=settings.cache(),
-        )
-    if failures:
-        raise failures[0]
-    return plans[0]
+        planner = settings.planner(backend, instructions)
+        plan_many(planner, requests, on_plan=found.__setitem__, on_failure=found.__setitem__, cache=settings.cache())
+    return [found[index] for index in range(len(requests))]
 
 
-def canvas(model: str, draft: Draft | None, width: int | None, height: int | None) -> tuple[int, int]:
-    """The sides asked for, else the draft's, else what suits a model: 64 for the miniature ones, 1024 for others."""
-    default = MINIATURE_CANVAS if model in (MINIATURE, BUNDLED) else CANVAS
+def canvas(default: int, draft: Draft | None, width: int | None, height: int | None) -> tuple[int, int]:
+    """The sides asked for, else the draft's, else the model's default."""
     drawn = (draft.width, draft.height) if draft is not None else (None, None)
     return width or drawn[0] or default, height or drawn[1] or default
 

@@ -10,29 +10,29 @@ from importlib.metadata import version
 from typing import Annotated, Literal
 
 from PIL import Image, PngImagePlugin
-from pydantic import Field
 
 from strata import __version__
-from strata.hierarchy.plan import NUMBER, Int, Level, ScenePlan, StrictModel
+from strata.hierarchy.plan import NUMBER, Level, ScenePlan, StrictModel
 from strata.layers.fields import PercentField
 from strata.layers.routing import Routing
+from strata.settings import Count, Name, Scale, Seed, Share, Steps, UsedDevice, UsedDtype
 
 CHUNK_RUN, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_FILE = "strata:run", "strata:plan", "strata:routing", "strata:file:"
 
 
 class RunSettings(StrictModel):
-    """Everything beside plan and routing that decides what a picture looks like."""
+    """Everything beside plan and routing that decides what a picture looks like, within the limits of the settings."""
 
-    model: str
-    seed: Annotated[int, Field(ge=0), NUMBER]
-    steps: Annotated[int, Field(ge=1), NUMBER]
-    guidance: float | None = None
+    model: Name
+    seed: Annotated[Seed, NUMBER]
+    steps: Annotated[Steps, NUMBER]
+    guidance: Annotated[Scale, NUMBER] | None = None
     """None where the model has no guidance."""
-    true_cfg: float | None = None
-    image_strength: float | None = None
-    device: str
-    dtype: str
-    threads: Int
+    true_cfg: Annotated[Scale, NUMBER] | None = None
+    image_strength: Annotated[Share, NUMBER] | None = None
+    device: UsedDevice
+    dtype: UsedDtype
+    threads: Annotated[Count, NUMBER]
     """Of torch on a CPU; other numbers may round differently."""
 
 

@@ -1,129 +1,303 @@
 """The folder that a run writes."""
 
-import itertools
 import json
+import os
 import re
-from collections.abc import Iterator
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from strata.hierarchy.errors import SettingError, reason_of
+from strata.claims import Claim, numbered, taken
+from strata.hierarchy.errors import InputError, SettingError, reason_of
 from strata.hierarchy.files import dump_json, write_atomic
+from strata.hierarchy.interrupts import uninterrupted
 from strata.record import Record
 
-_PICTURE = re.compile(r"image(-\d+)?\.png")
+_PICTURE, _PREVIEW = re.compile(r"image(-\d+)?\.png"), re.compile(r"preview(-\d+)?\.png")
+_STAGE, _WHOLE, _GONE = ".strata-run-", ".strata-whole-", ".gone.json"
+FILES = ("layout.png", "schedule.png", "plan.yaml", "routing.yaml", "run.json")
+"""What stands beside the pictures of a run."""
+CONTACT = "contact.png"
+"""All pictures of a run of several, with their seeds."""
+PROBE_FILES = ("probe.safetensors", "probe.json")
+FIGURES = ("words", "texts", "words_to_image", "concepts", "layers", "steps")
+BESIDE_PROBE = (*(f"{name}.png" for name in FIGURES), "probe.html", "following.json")
+"""What may stand beside `PROBE_FILES`; which of it depends on what is asked."""
+RECORDS: Mapping[str, tuple[str, ...]] = {"run.json": (*FILES, CONTACT), "probe.json": (*PROBE_FILES, *BESIDE_PROBE)}
+"""Files that say that a folder holds a run or a probe, and what belongs to it."""
 
 
-def picture_name(index: int) -> str:
-    """`image.png`, `image-2.png`, …, for `index` from 0."""
-    return "image.png" if index == 0 else f"image-{index + 1}.png"
+def picture_name(index: int, count: int, stem: str = "image") -> str:
+    """The picture with this index (from 0) of `count`: `image.png` of one; `image-1.png` of 8, `image-01.png` of 12.
+
+    So names sort as the pictures were drawn. Runs of older versions have `image.png`, `image-2.png`, ….
+    """
+    return f"{stem}.png" if count == 1 else f"{stem}-{index + 1:0{len(str(count))}}.png"
+
+
+def preview_name(index: int, count: int) -> str:
+    """The enlarged copy of a small picture: `preview.png` beside `image.png`."""
+    return picture_name(index, count, "preview")
+
+
+def run_files(count: int, previews: bool = False) -> tuple[str, ...]:
+    """What a run of so many pictures writes."""
+    names = (picture_name, preview_name) if previews else (picture_name,)
+    return *FILES, *((CONTACT,) if count > 1 else ()), *(name(i, count) for name in names for i in range(count))
 
 
 class RunFolder:
-    """The folder that a run writes; each file is written whole or not at all."""
+    """A folder that one run at a time writes; it holds the run before or the new one, never a mixture.
 
-    FILES = ("layout.png", "schedule.png", "plan.yaml", "routing.yaml", "run.json")
-    """What stands beside the pictures."""
+    A new run is written into a hidden folder inside. Where the folder holds no run, each picture moves out of it as it
+    is finished; where the run replaces another, all of it does when it is whole. A run that ends early after a picture
+    leaves the one that it was to replace, and its own pictures in `interrupted/`. What a killed process leaves is put
+    right by the next claim.
+    """
 
-    def __init__(self, path: Path, created: bool) -> None:
-        self.path = path
-        self._created = created
-        self._written: list[Path] = []
+    def __init__(self, given: Path, claim: Claim) -> None:
+        self.path = given
+        """As the user knows it."""
+        self._claim = claim
+        self._target = Path(os.path.realpath(given))
+        self.place = self._stage()
+        """The hidden folder that the run's files are written into."""
+        self._moved: set[Path] = set()
+        self._replaces, self._force = False, False
+        self._reads: tuple[str | os.PathLike[str], ...] = ()
 
     @classmethod
     @contextmanager
-    def claim(cls, out: str | None, name: str, count: int, force: bool) -> Iterator[Self]:
-        """The folder `out`, or a new one below out/: NAME, NAME-2, …; what an error leaves without a picture goes.
+    def claim(
+        cls,
+        out: str | None,
+        name: str,
+        writes: Iterable[str],
+        force: bool,
+        *,
+        attached: Mapping[str, bytes] | None = None,
+        reads: Iterable[str | os.PathLike[str] | None] = (),
+    ) -> Iterator[Self]:
+        """The folder `out`, or a new one below out/: NAME, NAME-2, ….
+
+        Args:
+            out: where the run goes, as given.
+            name: of a new folder.
+            writes: all files of the run, by their names in the folder.
+            force: a run that is there is replaced.
+            attached: further files of the run, which may be there already with this content.
+            reads: files that the run reads; they stay, under another name where the run has a file of that name.
 
         Raises:
-            InputError: `out` is no folder, cannot be made, or holds files that the run would overwrite.
+            InputError: `out` is no folder, cannot be made, is being written by another run, or holds files that the
+                run would overwrite.
         """
-        if out is None:
-            folder = cls(_new_folder(f"out/{name}"), created=True)
-        else:
-            path = Path(out)
-            taken = [file for file in (*cls.FILES, *map(picture_name, range(count))) if (path / file).exists()]
-            if taken and not force:
-                raise already_there(out, taken[0])
-            folder = cls(path, created=make_folder(path, f"<out> {out}"))
+        folder = None
         try:
+            with uninterrupted():
+                folder = cls(*_new_folder(f"out/{name}") if out is None else (Path(out), taken(Path(out), _label(out))))
+                folder._reads = tuple(path for path in reads if path is not None)
+                folder._begin(tuple(writes), attached or {}, force)
             yield folder
-        except BaseException:
-            folder.abandon()
+            with uninterrupted():
+                folder._take_place()
+        except BaseException as error:
+            if folder is not None:
+                with uninterrupted():
+                    folder._give_up(error)
             raise
-
-    def drop_old_pictures(self) -> None:
-        """Removes the pictures that an earlier run's run.json lists, so that they do not pass as this run's."""
-        try:
-            old = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-            names = [str(image["file"]) for image in old["images"]]
-        except (OSError, ValueError, LookupError, TypeError):
-            return
-        for name in names:
-            if _PICTURE.fullmatch(name):
-                (self.path / name).unlink(missing_ok=True)
+        finally:
+            if folder is not None:
+                with uninterrupted():
+                    folder._claim.release()
 
     def write(self, name: str, content: str | bytes) -> Path:
-        """Writes one file. Raises `InputError` if that cannot be done."""
-        path = self.path / name
-        path.parent.mkdir(exist_ok=True)
+        """Writes one file; returns where it is until the next `settle`. Raises `InputError` if that cannot be done."""
+        path = self.place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, content)
-        self._written.append(path)
         return path
 
-    def write_record(self, record: Record, images: list[dict[str, Any]], rules: list[str]) -> None:
+    def find(self, name: str) -> Path:
+        """Where a file that was written is at this moment."""
+        path = self.place / name
+        return path if path.exists() else self._target / name
+
+    def write_record(self, record: Record, images: list[dict[str, Any]], rules: list[str], part: str = "") -> None:
         """Writes run.json: the record of the first picture, all pictures with their seeds, the routing in words."""
         data = record.model_dump(mode="json") | {"images": images, "rules": rules}
-        self.write("run.json", dump_json(data, indent=2))
+        self.write(os.path.join(part, "run.json"), dump_json(data, indent=2))
 
-    def abandon(self) -> None:
-        """Removes what this run wrote, and the folder if it made that, unless a picture is among it."""
-        if any(path.parent == self.path and _PICTURE.fullmatch(path.name) for path in self._written):
+    def settle(self) -> None:
+        """Moves what is written so far to where it belongs, unless it replaces a run and has to be whole first."""
+        if not self._replaces:
+            self._take_place()
+
+    def _stage(self) -> Path:
+        return self._target / f"{_STAGE}{secrets.token_hex(8)}"
+
+    def _begin(self, writes: tuple[str, ...], attached: Mapping[str, bytes], force: bool) -> None:
+        self._put_right()
+        there = [name for name in writes if os.path.lexists(self._target / name)]
+        there += [name for name, content in attached.items() if not _holds(self._target / name, content)]
+        if there and not force:
+            raise _already_there(str(self.path), there[0])
+        for name in (*writes, *attached):
+            path = self._target / name
+            blocked = [path] if path.is_dir() else [p for p in (path.parent,) if os.path.lexists(p) and not p.is_dir()]
+            if blocked:
+                name = blocked[0].relative_to(self._target).as_posix()
+                kind = "a folder, where a file" if blocked[0].is_dir() else "no folder, where one"
+                raise SettingError(f"<out> {self.path}: {name} is {kind} has to go; give another folder")
+        self._replaces, self._force = bool(there), force
+        try:
+            self.place.mkdir()
+        except OSError as error:
+            raise SettingError(f"{_label(str(self.path))}: cannot be written: {reason_of(error)}") from error
+
+    def _put_right(self) -> None:
+        """What a killed run left: one that was whole takes its place, else its pictures are kept, and the rest goes."""
+        for left in sorted(self._target.glob(f"{_WHOLE}*")):
+            if left.is_dir() and not left.is_symlink():
+                _move_in(left, self._target)
+        for left in sorted(self._target.glob(f"{_STAGE}*")):
+            if left.is_dir() and not left.is_symlink():
+                if _has_pictures(left):
+                    left.rename(_free(self._target / "interrupted"))
+                else:
+                    shutil.rmtree(left, ignore_errors=True)
+
+    def _take_place(self) -> None:
+        """Moves what is written since the last time into the folder, and removes what was there of another run."""
+        files = _files(self.place)
+        if not files:
+            shutil.rmtree(self.place, ignore_errors=True)
             return
-        for path in self._written:
-            path.unlink(missing_ok=True)
-        inside = {path.parent for path in self._written} - {self.path}
-        for folder in (*inside, *([self.path] if self._created else [])):
-            with suppress(OSError):  # files of somebody else are in it
-                folder.rmdir()
+        if not self._replaces and not self._force:
+            for file in files:  # what came since the claim
+                if file not in self._moved and not _holds(self._target / file, (self.place / file).read_bytes()):
+                    raise _already_there(str(self.path), file.as_posix())
+        gone: list[Path] = []
+        if self._replaces:
+            gone = [path for path in _replaced(self._target, files) if not self._is_read(self._target / path)]
+            for file in files:
+                old = self._target / file
+                if self._is_read(old) and not _holds(old, (self.place / file).read_bytes()):
+                    shutil.copy2(old, _free(old.with_name(f"{old.stem}-before"), old.suffix))
+        write_atomic(self.place / _GONE, json.dumps([path.as_posix() for path in gone]))
+        whole = self._target / self.place.name.replace(_STAGE, _WHOLE)
+        self.place.rename(whole)
+        self.place = whole
+        _move_in(whole, self._target)
+        self._moved.update(files)
+        self.place = self._stage()
+
+    def _is_read(self, path: Path) -> bool:
+        for read in self._reads:
+            with suppress(OSError, ValueError):
+                if os.path.samefile(read, path):
+                    return True
+        return False
+
+    def _give_up(self, error: BaseException) -> None:
+        """Keeps the pictures that are finished, and removes everything else of the run."""
+        if not self.place.name.startswith(_STAGE):
+            return
+        if not _has_pictures(self.place):
+            shutil.rmtree(self.place, ignore_errors=True)
+            return
+        with suppress(OSError, InputError):  # else the next claim of the folder finds them
+            if not self._replaces:
+                with suppress(SettingError):
+                    return self._take_place()
+            kept = _free(self._target / "interrupted")
+            self.place.rename(kept)
+            error.add_note(f"what is finished is in {self.path / kept.name}")
 
 
-def already_there(out: str | None, name: str) -> SettingError:
+def _label(out: str) -> str:
+    return f"<out> {out}"
+
+
+def _already_there(out: str, name: str) -> SettingError:
     """The error that a folder holds a file which would be overwritten."""
     return SettingError(f"<out> {out}: holds {name} already; give another folder, or <force> to overwrite")
 
 
-def make_folder(path: Path, label: str) -> bool:
-    """Makes sure that files can be written into a folder, better now than after the work; whether it is a new one.
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether nothing is lost where `content` is written to a path: nothing is there, or just that."""
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return not os.path.lexists(path)
+
+
+def _free(path: Path, suffix: str = "") -> Path:
+    return next(free for free in numbered(str(path), suffix) if not os.path.lexists(free))
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a run below its folder, relative to it; those that say what it holds come last."""
+    found = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name != _GONE]
+    return sorted(found, key=lambda path: (path.name in RECORDS, path))
+
+
+def _has_pictures(folder: Path) -> bool:
+    return any(_PICTURE.fullmatch(path.name) for path in folder.rglob("*.png"))
+
+
+def _replaced(target: Path, files: list[Path]) -> list[Path]:
+    """What the folders of a new run hold of one before it, relative to `target`, unless the new run has such a file.
+
+    Records always, and first: none may list what is not there.
+    """
+    records: list[Path] = []
+    others: list[Path] = []
+    for folder in sorted({file.parent for file in files}):
+        for record, beside in RECORDS.items():
+            path = target / folder / record
+            if path.is_file():
+                names = list(beside)
+                with suppress(OSError, ValueError, LookupError, TypeError):
+                    images = json.loads(path.read_text(encoding="utf-8"))["images"]
+                    written = [str(image[kind]) for image in images for kind in ("file", "preview") if kind in image]
+                    names += [name for name in written if _PICTURE.fullmatch(name) or _PREVIEW.fullmatch(name)]
+                records.append(folder / record)
+                others += [folder / name for name in names if name != record and folder / name not in files]
+    return records + [path for path in others if (target / path).is_file()]
+
+
+def _move_in(whole: Path, target: Path) -> None:
+    """Moves a run into its folder, records last. Cut off at any moment, it goes on when called again.
 
     Raises:
-        InputError: they cannot; `label` is what the message calls the folder.
+        InputError: a file cannot be moved or removed.
     """
     try:
-        existed = path.is_dir()
-        path.mkdir(parents=True, exist_ok=True)
-        write_atomic(path / ".strata-probe", b"")
-        (path / ".strata-probe").unlink()
+        files = _files(whole)
+        if (whole / _GONE).exists():
+            for name in json.loads((whole / _GONE).read_text(encoding="utf-8")):
+                (target / name).unlink(missing_ok=True)
+            (whole / _GONE).unlink()
+        for file in files:
+            (target / file).parent.mkdir(parents=True, exist_ok=True)
+            (whole / file).replace(target / file)
+        shutil.rmtree(whole)
     except (OSError, ValueError) as error:
-        raise SettingError(f"{label}: cannot be written: {reason_of(error)}") from error
-    return not existed
+        raise InputError(f"{target}: cannot be written: {reason_of(error)}; the run is in {whole}") from error
 
 
-def numbered(name: str, suffix: str = "") -> Iterator[Path]:
-    """`plan.yaml`, `plan-2.yaml`, … for the name `plan` and the suffix `.yaml`."""
-    yield Path(name + suffix)
-    for number in itertools.count(2):
-        yield Path(f"{name}-{number}{suffix}")
-
-
-def _new_folder(name: str) -> Path:
+def _new_folder(name: str) -> tuple[Path, Claim]:
     for path in numbered(name):
         try:
-            path.mkdir(parents=True)
-            break
-        except FileExistsError:
-            continue
+            if (claim := Claim.take(path, new=True)) is not None:
+                return path, claim
         except OSError as error:
-            raise SettingError(f"{path}: cannot be made: {reason_of(error)}; give another folder as <out>") from error
-    return path
+            if not isinstance(error, FileExistsError) or not os.path.lexists(path):
+                raise SettingError(
+                    f"{path}: cannot be made: {reason_of(error)}; give another folder as <out>"
+                ) from error
+    raise AssertionError

@@ -7,7 +7,7 @@ source picture says, else the default.
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from cyclopts import Group, Parameter
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from strata.hierarchy.errors import SettingError
@@ -27,20 +27,32 @@ PICTURES = Parameter(
 PLANNING = Parameter(group=Group("how a prompt is planned", sort_key=5))
 WHERE_TO = Parameter(group=Group("where to", sort_key=9))
 
+
+def _named(value: str) -> str:
+    if not value.strip():
+        raise ValueError(f"{value!r}: must not be empty; leave it out for the default")
+    return value
+
+
 # What a setting takes
+Name = Annotated[str, AfterValidator(_named)]
+"""What names something (a file, a folder, a model, words): never empty."""
 Count = Annotated[int, Field(ge=1), Parameter(metavar="N")]
 Steps = Annotated[int, Field(ge=1, le=LARGEST_STEPS), Parameter(metavar="N")]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), Parameter(metavar="N")]
 Scale = Annotated[float, Field(ge=0, le=LARGEST_SCALE), Parameter(metavar="X")]
+Hours = Annotated[float, Field(gt=0, le=1000), Parameter(metavar="H")]
 Share = Annotated[float, Field(gt=0, le=1), Parameter(metavar="X")]
-File = Annotated[str, Parameter(metavar="FILE")]
-ModelName = Annotated[str, Parameter(name=("--model", "-m"), metavar="MODEL")]
-RoutingName = Annotated[str, Parameter(name=("--routing", "-r"), metavar="NAME|FILE")]
-ClipName = Annotated[str, Parameter(metavar="MODEL")]
-OutFile = Annotated[str, Parameter(name=("--out", "-o"), metavar="FILE")]
-OutFolder = Annotated[str, Parameter(name=("--out", "-o"), metavar="DIR")]
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+File = Annotated[Name, Parameter(metavar="FILE")]
+ModelName = Annotated[Name, Parameter(name=("--model", "-m"), metavar="MODEL")]
+RoutingName = Annotated[Name, Parameter(name=("--routing", "-r"), metavar="NAME|FILE")]
+ClipName = Annotated[Name, Parameter(metavar="MODEL")]
+OutFile = Annotated[Name, Parameter(name=("--out", "-o"), metavar="FILE")]
+OutFolder = Annotated[Name, Parameter(name=("--out", "-o"), metavar="DIR")]
+UsedDevice = Literal["cpu", "cuda", "mps"]
+Device = Literal["auto", UsedDevice]
+UsedDtype = Literal["float32", "bfloat16", "float16"]
+Dtype = Literal["auto", UsedDtype]
 S = TypeVar("S", bound="Settings")
 
 
@@ -51,7 +63,7 @@ def _split(value: Any) -> Any:
     return tuple(part.strip() for text in value for part in text.split(","))
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(_split), Parameter(metavar="A,B")]
+Words = Annotated[tuple[Name, ...], BeforeValidator(_split), Parameter(metavar="A,B")]
 """Texts, separated by commas where they come in one piece."""
 
 
@@ -94,13 +106,15 @@ class SamplingSettings(ModelSettings):
     """guidance scale (default: 3.5; 30 for Fill models)"""
     true_cfg: Annotated[Scale | None, HOW] = None
     """weight of the plan's negative_prompt, above 1"""
+    strict: Annotated[bool, HOW] = False
+    """refuse words and sizes that the model was not trained on, instead of warning"""
 
 
 class CanvasSettings(SamplingSettings):
     """And its size."""
 
     width: Annotated[Count | None, HOW] = None
-    """pixels; resizes a plan (default of prompts: 1024; 64 for the miniature)"""
+    """pixels; resizes a plan (default of prompts: 1024; 128 for the miniature)"""
     height: Annotated[Count | None, HOW] = None
     """likewise"""
 

@@ -5,6 +5,7 @@ import binascii
 import io
 import re
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from strata.hierarchy.areas import MASK_FORMATS, region_mask
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import Document, parse_document, quote, read_bytes, read_document, syntax_of, validate
+from strata.hierarchy.files import Document, parse_document, quote, read_bytes, read_document, syntax_of
 from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.validation import validate
 from strata.layers.routing import Routing
 from strata.llm.draft import Draft
 from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, TextSwap
@@ -25,6 +27,8 @@ FileKind = Literal["plan", "draft", "routing"]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_ATTACHMENTS = 40 * 2**20
 """Bytes of mask files and input pictures together that a picture's record may hold (readers stop at 64 MiB of text)."""
+LARGEST_CHUNK = 64 * 2**20
+"""Bytes of one chunk of a PNG file beside those of its pixels."""
 _ATTACHMENT = re.compile(r"(masks|inputs)/[A-Za-z0-9_][A-Za-z0-9._-]{0,49}")
 
 
@@ -51,9 +55,10 @@ def open_source(path: str) -> Iterator[Source]:
     Raises:
         InputError: no such file, no plan, or a picture without a record.
     """
-    if read_bytes(path).startswith(PNG_SIGNATURE):
+    content = read_bytes(path)
+    if content.startswith(PNG_SIGNATURE):
         with tempfile.TemporaryDirectory(prefix="strata-") as folder:
-            yield _open_picture(path, Path(folder))
+            yield _open_picture(path, content, Path(folder))
         return
     if Path(path).suffix.lower() == ".png":
         raise InputError(f"{path}: not a PNG file, whatever its name says")
@@ -79,11 +84,7 @@ def portable(plan: ScenePlan) -> tuple[ScenePlan, dict[str, bytes]]:
         if region.mask is not None:
             path = plan.root / region.mask
             region_mask(plan, index)  # an image that can be used
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                reason = f"mask file '{path}': cannot be read: {error.strerror}"
-                raise plan.error(("regions", index, "mask"), reason) from error
+            content = read_bytes(path)
             key = path.resolve()
             if key not in names:
                 names[key] = _free_name(f"masks/{safe_name(path.name)}", files)
@@ -104,9 +105,11 @@ def _free_name(name: str, taken: Mapping[str, bytes]) -> str:
 def decode_picture(content: bytes, name: str, mode: Literal["RGB", "L"]) -> Image.Image:
     """An input picture, upright. Raises `InputError` for what is no picture or too large."""
     try:
-        with Image.open(io.BytesIO(content), formats=MASK_FORMATS) as image:
-            return ImageOps.exif_transpose(image).convert(mode)
-    except Image.DecompressionBombError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=MASK_FORMATS) as image:
+                return ImageOps.exif_transpose(image).convert(mode)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{name}: too large a picture") from error
     except Exception as error:  # decoders of damaged files raise whatever they like
         raise InputError(f"{name}: not a readable picture; formats: {', '.join(MASK_FORMATS)}") from error
@@ -122,8 +125,8 @@ def check_attachments(files: Mapping[str, bytes]) -> None:
         )
 
 
-def _open_picture(path: str, scratch: Path) -> Source:
-    texts = _texts_of(path)
+def _open_picture(path: str, content: bytes, scratch: Path) -> Source:
+    texts = _texts_of(path, content)
     missing = [key for key in (CHUNK_RUN, CHUNK_PLAN, CHUNK_ROUTING) if key not in texts]
     if missing:
         raise InputError(
@@ -142,13 +145,31 @@ def _open_picture(path: str, scratch: Path) -> Source:
     return Source(safe_name(record.name), plan, routing, record, files, record.swaps)
 
 
-def _texts_of(path: str) -> dict[str, str]:
+def _texts_of(path: str, content: bytes) -> dict[str, str]:
+    """The text chunks; pillow refuses more than 64 MiB of them, but reads each chunk first, however long it is."""
+    if _longest_chunk(content) > LARGEST_CHUNK:
+        raise InputError(f"{path}: holds a chunk of more than {LARGEST_CHUNK // 2**20} MiB, so strata did not draw it")
     try:
-        with Image.open(path, formats=["PNG"]) as image:
-            assert isinstance(image, PngImagePlugin.PngImageFile)
-            return {str(key): str(value) for key, value in image.text.items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+                assert isinstance(image, PngImagePlugin.PngImageFile)
+                return {str(key): str(value) for key, value in image.text.items()}
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{path}: too large a picture (at most {Image.MAX_IMAGE_PIXELS:,} pixels)") from error
     except Exception as error:  # decoders of damaged files raise whatever they like
         raise InputError(f"{path}: damaged PNG file: {error}") from error
+
+
+def _longest_chunk(content: bytes) -> int:
+    """Bytes of the longest chunk of a PNG file, as its head says, that is no part of the picture itself."""
+    position, longest = len(PNG_SIGNATURE), 0
+    while position + 8 <= len(content):
+        length = int.from_bytes(content[position : position + 4], "big")
+        if content[position + 4 : position + 8] != b"IDAT":
+            longest = max(longest, length)
+        position += 12 + length
+    return longest
 
 
 def _unpack(path: str, texts: Mapping[str, str], scratch: Path) -> dict[str, bytes]:

@@ -18,7 +18,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("probe", type=Path, help="the probe's files, without their suffixes")
     parser.add_argument("--image", type=Path, help="the picture (default: image.png beside the probe)")
-    parser.add_argument("--words", nargs="+", help="default: all that were probed")
+    parser.add_argument(
+        "--words", nargs="+", help="and whole texts, such as left/low (default: all that were asked for)"
+    )
     parser.add_argument("--direction", choices=("heard", "looks", "concepts"), default="heard")
     parser.add_argument("--blocks", nargs="+", help='"double 0", … (default: all)')
     parser.add_argument("--phase", type=int, help="from 0 (default: mean over all)")

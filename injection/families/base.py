@@ -132,9 +132,7 @@ class Family(ABC):
         """The same of a negative prompt, under the names of the unconditional call."""
 
     @abstractmethod
-    def encode_text(
-        self, pipe: Any, text: str, max_length: int, lora_scale: float | None
-    ) -> tuple[Tensor, int]:
+    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, int]:
         """A stream's embedding `[1, L, C]` with its padding, and how many of its tokens the model is to see."""
 
     # The transformer's call

@@ -208,7 +208,7 @@ def stream_groups(sample: Sample, visible: Visibility, texts: TextSpans, text: i
     reference = shift(sample.layout.reference, text)
     groups = []
     for own, i in zip(texts.own, visible.alive, strict=True):
-        area = shift(sample.layout.area(sample.program.streams[i].area), text)
+        area = shift(sample.layout.area(sample.program.streams[i].reach), text)
         groups.append(AttentionGroup((own,), merge([own, *area, *reference])))
     return groups
 
@@ -219,7 +219,7 @@ def atom_groups(sample: Sample, visible: Visibility, texts: TextSpans, text: int
     found: dict[tuple[Spans, bool], list[Span]] = {}
     for members, span in layout.atoms:
         areas = {"global", *(layout.names[m] for m in members)} | ({"background"} if not members else set())
-        seen = [n for n in visible.visible if program.streams[visible.alive[n]].area in areas]
+        seen = [n for n in visible.visible if program.streams[visible.alive[n]].reach in areas]
         own = [texts.own[n] for n in seen]
         weighted = any(visible.weights[n] != 1 for n in seen)
         if not own and program.routing.background == "base":

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Literal
@@ -14,10 +13,12 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import shortened
+from strata.hierarchy.errors import InputError, shortened
+from strata.llm.backends.bounds import BoundedBody, Watch
 from strata.llm.backends.bundled import MINIATURE
+from strata.llm.backends.bundled.asking import Asking, is_of_the_planner
 from strata.llm.backends.bundled.checks import check_prompt
+from strata.llm.backends.bundled.reading.words import read
 from strata.llm.errors import LlmError
 from strata.llm.protocol import Question, answer_of
 
@@ -38,7 +39,8 @@ class ServerBackend:
         address: of the API, such as `http://127.0.0.1:8000/v1`.
         model: which of the server's models; None takes its only one.
         key: None takes the first of `KEY_VARIABLES` that the environment has, else none is sent.
-        timeout: seconds to wait for an answer, each of the 1 + `RETRIES` times that a question is sent.
+        timeout: seconds for a request and its whole answer, each of the 1 + `RETRIES` times that a question is sent;
+            what the server asks to wait between them (`Retry-After`) counts too.
         concurrency: questions under way at the same time.
         retries: how often a question is sent again.
 
@@ -72,9 +74,9 @@ class ServerBackend:
             default_headers={"Accept-Encoding": "identity"},
             http_client=openai.DefaultHttpxClient(
                 timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)),
-                limits=httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+                limits=httpx2.Limits(max_connections=concurrency, max_keepalive_connections=0),  # see `Watch`
                 follow_redirects=False,
-                event_hooks={"response": [self._bound]},
+                event_hooks={"request": [partial(Watch, seconds=timeout)], "response": [self._bound]},
             ),
         )
         try:
@@ -83,14 +85,40 @@ class ServerBackend:
             self.close()
             raise
         self.base: Literal["prompt", "topic"] = "topic" if self.model == MINIATURE else "prompt"
+        self._asking = Asking(self._answers) if self.model == MINIATURE else None
 
     def check(self, prompt: str) -> None:
         """Takes every prompt; where the model is the bundled planner, those that it understands."""
         if self.model == MINIATURE:
             check_prompt(prompt)
 
+    def reads(self, prompt: str) -> tuple[str, list[str]]:
+        """The prompt as it is; where the model is the bundled planner, in that one's words."""
+        if self._asking is None:
+            return prompt, []
+        reading = read(prompt)
+        return reading.content, list(reading.ignored)
+
     def ask(self, question: Question) -> str:
-        """The answer's text, as it came. Raises `LlmError`."""
+        """The answer's text, as it came; the bundled planner's in the form that is asked for. Raises `LlmError`."""
+        if self._asking is None or not is_of_the_planner(question):
+            return self._answer(question)
+        answer = self._asking.ask_many([question])[0]
+        if isinstance(answer, LlmError):
+            raise answer
+        return answer
+
+    def _answers(self, questions: Sequence[Question]) -> list[str | LlmError]:
+        """To several questions, one after the other; or why there is none."""
+        answers: list[str | LlmError] = []
+        for question in questions:
+            try:
+                answers.append(self._answer(question))
+            except LlmError as error:
+                answers.append(error)
+        return answers
+
+    def _answer(self, question: Question) -> str:
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": message.role, "content": message.content} for message in question.messages],
@@ -162,8 +190,8 @@ class ServerBackend:
     def _bound(self, response: httpx2.Response) -> None:
         """Before a body is read: bounds its length and the time it takes, and leaves compressed ones packed."""
         response.headers.pop("Content-Encoding", None)
-        assert isinstance(response.stream, httpx2.SyncByteStream)
-        response.stream = _Bounded(response.stream, response.request, time.monotonic() + self._timeout)
+        Watch.of(response.request).bound_retry(response.headers)
+        response.stream = BoundedBody(response, LARGEST_BODY)
 
     def _call(self, send: Callable[[], httpx2.Response]) -> httpx2.Response:
         """Sends. Raises `LlmError`, and `openai.APIStatusError` as it comes."""
@@ -171,13 +199,13 @@ class ServerBackend:
             return send()
         except openai.APIStatusError:
             raise
-        except openai.APITimeoutError as error:
+        except openai.APIConnectionError as error:
             if isinstance(error.__cause__, httpx2.ConnectTimeout):
                 raise self._problem("cannot be reached: no connection in time", again=True) from None
-            times = f"{self._tries} times in a row " if self._tries > 1 else ""
-            hint = "a longer --llm-timeout or fewer questions at a time may help"
-            raise self._problem(f"did not answer within {self._timeout:g} s {times}({hint})") from None
-        except openai.APIConnectionError as error:
+            if isinstance(error, openai.APITimeoutError) or Watch.of(error.request).expired:
+                times = f"{self._tries} times in a row " if self._tries > 1 else ""
+                hint = "a longer --llm-timeout or fewer questions at a time may help"
+                raise self._problem(f"did not answer within {self._timeout:g} s {times}({hint})") from None
             raise self._unreachable(error) from None
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, ValueError, RecursionError) as error:
             raise self._problem(f"cannot be asked: {self._clean(error) or type(error).__name__}") from None
@@ -298,26 +326,6 @@ class ServerBackend:
 
     def _problem(self, message: str, *, again: bool = False, answered: bool = False) -> LlmError:
         return LlmError(f"{self.name}: {message}", again=again, answered=answered)
-
-
-class _Bounded(httpx2.SyncByteStream):
-    """A body that ends after `LARGEST_BODY` bytes and a little, and must be there by a moment."""
-
-    def __init__(self, stream: httpx2.SyncByteStream, request: httpx2.Request, deadline: float) -> None:
-        self._stream, self._request, self._deadline = stream, request, deadline
-
-    def __iter__(self) -> Iterator[bytes]:
-        length = 0
-        for chunk in self._stream:
-            if time.monotonic() > self._deadline:
-                raise httpx2.ReadTimeout("the body took too long", request=self._request)
-            yield chunk
-            length += len(chunk)
-            if length > LARGEST_BODY:
-                return
-
-    def close(self) -> None:
-        self._stream.close()
 
 
 def _address(address: str) -> str:

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from strata.hierarchy.errors import first_line
 from strata.llm.backends.bundled import MINIATURE, model_folder
+from strata.llm.backends.bundled.asking import Asking, is_of_the_planner
 from strata.llm.backends.bundled.checks import check_prompt
+from strata.llm.backends.bundled.reading.words import read
 from strata.llm.errors import LlmError
 from strata.llm.protocol import Backend, Question
 
@@ -44,6 +46,7 @@ class VllmBackend(Backend):
     def __init__(self, model: str, *, sleep_mode: bool = False, **settings: Any) -> None:
         self.name, self.model = f"vllm:{model}", model
         self.base: Literal["prompt", "topic"] = "topic" if model == MINIATURE else "prompt"
+        self._asking = Asking(self._answers) if model == MINIATURE else None
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         try:
@@ -78,12 +81,24 @@ class VllmBackend(Backend):
 
     def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The answers, in order, made in one batch."""
+        if self._asking and all(map(is_of_the_planner, questions)):
+            return self._asking.ask_many(questions)
+        return self._answers(questions)
+
+    def reads(self, prompt: str) -> tuple[str, list[str]]:
+        """The prompt as it is; where the model is the bundled planner, in that one's words."""
+        if self._asking is None:
+            return prompt, []
+        reading = read(prompt)
+        return reading.content, list(reading.ignored)
+
+    def _answers(self, questions: Sequence[Question]) -> list[str | LlmError]:
         try:
             return self._chat(questions)
         except Exception as error:  # one question that cannot be asked, such as a too long one, spoils its batch
             if len(questions) <= 1:
                 return [self._problem(first_line(error)[:300]) for _ in questions]
-        return [answer for question in questions for answer in self.ask_many([question])]
+        return [answer for question in questions for answer in self._answers([question])]
 
     def sleep(self) -> None:
         """Frees the GPU until `wake`; the weights wait in the machine's memory. Needs `sleep_mode`."""

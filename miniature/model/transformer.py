@@ -13,7 +13,7 @@ def new_transformer(double_blocks: int = 4, single_blocks: int = 8) -> FluxTrans
     """An untrained FLUX with 4 heads of width 48 and a guidance embedding; its blocks' gates start a little open."""
     model = FluxTransformer2DModel(
         patch_size=1,
-        in_channels=32,
+        in_channels=64,
         num_layers=double_blocks,
         num_single_layers=single_blocks,
         attention_head_dim=48,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,16 @@ Learn = Callable[[float], tuple[int, Mapping[str, Tensor | float]]]
 held and what to log."""
 Score = Callable[[dict[str, Tensor]], Mapping[str, float]]
 """Takes the averaged weights, returns scores to log."""
+
+
+class Memory(Protocol):
+    """What a recipe knows from one step to the next beside the weights, in plain values and tensors."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole of it."""
+
+    def load_state_dict(self, state: dict[str, Any], /) -> object:
+        """Take the place of what is known so far."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +117,7 @@ class Trainer:
         ema: decay of the moving average; None keeps none.
         clip: largest norm of the model's gradient.
         auxiliary: a module that serves training alone, trained by AdamW at 1e-3 without clipping.
+        memory: of the recipe, by name; checkpoints hold it.
         seed: of `rng`, from which the recipe draws its batches. Torch's own generators are the caller's to seed.
     """
 
@@ -119,6 +130,7 @@ class Trainer:
         ema: float | None = None,
         clip: float = 1.0,
         auxiliary: nn.Module | None = None,
+        memory: Mapping[str, Memory] | None = None,
         seed: int = 0,
     ) -> None:
         named = dict(model.named_parameters())
@@ -129,7 +141,7 @@ class Trainer:
         self.model = model.to(torch.bfloat16) if half else model
         self.half, self.decay, self.clip = half, ema, clip
         self.optimizers = optimizers(self.master)
-        self.auxiliary = auxiliary
+        self.auxiliary, self.memory = auxiliary, dict(memory or {})
         if auxiliary is not None:
             self.optimizers.append(adamw(dict(auxiliary.named_parameters()), 1e-3, weight_decay=0.01))
         self.rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
@@ -196,6 +208,7 @@ class Trainer:
             "buffers": self._buffers(),
             "auxiliary": self.auxiliary and self.auxiliary.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "memory": {name: memory.state_dict() for name, memory in self.memory.items()},
             "counts": (self.step, self.samples, self.seconds),
             "log": (self.sums, self.summed),
             "seed": self.seed,
@@ -210,7 +223,8 @@ class Trainer:
             InputError: the checkpoint is of another model or seed.
         """
         state = torch.load(path, weights_only=True, map_location="cpu")
-        if set(state.get("master", ())) != set(self.master) or "rng" not in state or state["seed"] != self.seed:
+        known = state.get("memory", {}).keys() == self.memory.keys()
+        if not (known and state.get("master", {}).keys() == self.master.keys() and state.get("seed") == self.seed):
             raise InputError(f"{path}: is a checkpoint of another model or seed; remove it or name another folder")
         self.set_weights(state["master"])
         with torch.no_grad():
@@ -222,6 +236,8 @@ class Trainer:
             self.auxiliary.load_state_dict(state["auxiliary"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+        for name, memory in self.memory.items():
+            memory.load_state_dict(state["memory"][name])
         self.step, self.samples, self.seconds = state["counts"]
         self.sums, self.summed = state["log"]
         ours, torchs, devices = state["rng"]
@@ -343,10 +359,10 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     part.replace(path)
 
 
-def write_whole_folder(folder: Path, write: Callable[[str], object]) -> None:
+def write_whole_folder(folder: Path, write: Callable[[Path], object]) -> None:
     """`write` a folder (as `save_pretrained` does) whole or not at all."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
-    write(str(part))
+    write(part)
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)

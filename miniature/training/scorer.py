@@ -12,20 +12,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from strata.miniature.training.loop import LearningRate, Trainer, adamw, train
+from strata.miniature.training.loop import LearningRate, Trainer, muon, train
 from strata.miniature.world.scorer import IGNORED, WEIGHTS, Scorer, ScorerNet
-from strata.miniature.world.views import accuracy, random_views
+from strata.miniature.world.views import Stock, accuracy
 
 logger = logging.getLogger(__name__)
 
 
 def _augment(views: Tensor) -> Tensor:
-    """Slight noise, blur and colour changes, of another strength for each view."""
+    """Slight noise, blur and colour changes, of another strength for each view; what is known of lattices stays."""
+    views, lattices = views.split([3, views.shape[1] - 3], dim=1)
     n = len(views)
     blurred = nn.functional.avg_pool2d(nn.functional.pad(views, (1, 1, 1, 1), mode="replicate"), 3, 1)
     views = views.lerp(blurred, torch.rand(n, 1, 1, 1).square() * 0.8)
     views = views * (1 + 0.06 * torch.randn(n, 1, 1, 1)) + 0.05 * torch.randn(n, 3, 1, 1)
-    return (views + 0.08 * torch.rand(n, 1, 1, 1).square() * torch.randn_like(views)).clamp(-1, 1)
+    views = (views + 0.08 * torch.rand(n, 1, 1, 1).square() * torch.randn_like(views)).clamp(-1, 1)
+    return torch.cat([views, lattices], dim=1)
 
 
 def _loss(logits: dict[str, Tensor], labels: Tensor) -> Tensor:
@@ -48,7 +50,7 @@ def train_scorer(
     start_from: Scorer | None = None,
     device: str | torch.device = "cpu",
 ) -> Scorer:
-    """Train a scorer on scenes rendered on the fly, a third of the batches seen through `vae` (if one is given).
+    """Train a scorer on scenes rendered on the fly, two thirds of the batches seen through `vae` (if one is given).
 
     Args:
         run: folder of the checkpoint and the log; an interrupted training goes on from there.
@@ -62,13 +64,21 @@ def train_scorer(
     """
     torch.manual_seed(seed)
     net = start_from.net.requires_grad_(True) if start_from else ScorerNet()
-    net = net.train().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = Trainer(net, lambda named: [adamw(named, lr, weight_decay=0.02)], clip=math.inf, seed=seed)
+    net = net.train().to(device)
+    painted, returned = Stock(), Stock(vae)
+    trainer = Trainer(
+        net,
+        lambda named: muon(named, lambda name: "trunk" in name, lr, weight_decay=0.02),
+        clip=math.inf,
+        memory={"painted": painted, "returned": returned},
+        seed=seed,
+    )
 
     def learn(progress: float) -> tuple[int, dict[str, Tensor]]:
-        views, labels = random_views(trainer.rng, 24, 3, vae if trainer.step % 3 == 2 else None)
+        decoded = vae is not None and trainer.step % 3 > 0
+        views, labels = (returned if decoded else painted).views(trainer.rng, 24, 3, fresh=3 if decoded else 4)
         views = _augment(views).to(device, memory_format=torch.channels_last)
-        with torch.autocast(trainer.device.type, torch.bfloat16):
+        with torch.autocast(trainer.device.type, torch.bfloat16, enabled=trainer.device.type == "cuda"):
             logits = net(views)
         loss = _loss({name: x.float() for name, x in logits.items()}, labels.to(device))
         loss.backward()
@@ -78,7 +88,7 @@ def train_scorer(
     before = start_from.facts.get("taught", []) if start_from else []
     spent = round(trainer.seconds if seconds is None else seconds)
     training = {"views": trainer.samples, "steps": trainer.step, "seconds": spent, "seed": seed, "lr": lr}
-    return Scorer(net.to("cpu", memory_format=torch.contiguous_format), {"taught": [*before, training]})
+    return Scorer(net.cpu(), {"taught": [*before, training]})
 
 
 def main(argv: list[str] | None = None) -> None:

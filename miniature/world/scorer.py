@@ -1,7 +1,8 @@
 """The scorer: a small CNN that looks at a picture, or a part of one, and classifies its object and background.
 
 It judges what the miniature drew. Its truth is the renderer's, and its own accuracy on scenes it never saw, rendered
-and passed through the autoencoder, stands beside its weights: `python -m strata.miniature.training.scorer` trains it.
+and passed through the autoencoder, stands beside its weights. `python -m strata.miniature.training.scorer` trains
+it.
 """
 
 from __future__ import annotations
@@ -21,24 +22,39 @@ from torch import Tensor, nn
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import dump_json, write_atomic
 from strata.hierarchy.plan import Box
-from strata.miniature.world.language import COLOURS, PATTERNS, SHAPES, SURFACES, TONES, Backdrop, Thing
-from strata.miniature.world.render import Pixels
+from strata.miniature.world.facts import (
+    COLOURS,
+    KINDS,
+    PATTERNS,
+    SETTINGS,
+    STYLES,
+    SURFACES,
+    TONES,
+    Backdrop,
+    Thing,
+)
+from strata.miniature.world.render import BLOCK, Pixels
 from strata.miniature.world.tensors import to_tensor
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights_scorer"
-SIDE = 64
+SIDE = 128
 """Every view is made square and brought to this many pixels a side."""
+LATTICES = (BLOCK, BLOCK // 2)
+"""Pixels between the edges of pixel art."""
 NONE = "none"
-"""What the scorer calls the shape of a view that does not hold one whole object: nothing, pieces, or several."""
+"""What the scorer calls the kind of a view that does not hold one whole object: nothing, pieces, or several."""
 
 HEADS: Mapping[str, tuple[str, ...]] = {
-    "shape": (*SHAPES, NONE),
+    "kind": (*KINDS, NONE),
     "colour": COLOURS,
     "surface": SURFACES,
-    "pattern": PATTERNS,
-    "tone": TONES,
+    "style": STYLES,
+    "pattern": (*PATTERNS, NONE),
+    "tone": (*TONES, NONE),
+    "setting": (*SETTINGS, NONE),
 }
-OBJECT_HEADS = ("shape", "colour", "surface")
+OBJECT_HEADS = ("kind", "colour", "surface", "style")
+GROUND_HEADS = ("pattern", "tone", "setting")
 IGNORED = -100
 """Label of a head that a view does not determine."""
 
@@ -47,15 +63,17 @@ IGNORED = -100
 class Verdict:
     """What a view holds, by the scorer: the likeliest value of each attribute, and all their probabilities.
 
-    `shape` is "none" where there is not exactly one whole object. `pattern` and `tone` are of the whole canvas, None
-    for a part of one.
+    `kind` is "none" where there is not exactly one whole object. `pattern`, `tone` and `setting` are of the whole
+    canvas, None for a part of one; a canvas with a pattern in a tone has the setting "none", and the other way round.
     """
 
-    shape: str
+    kind: str
     colour: str
     surface: str
+    style: str
     pattern: str | None
     tone: str | None
+    setting: str | None
     probabilities: Mapping[str, Mapping[str, float]]
 
     def right(self, wanted: Thing | Backdrop) -> dict[str, bool]:
@@ -71,32 +89,49 @@ def _block(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequentia
 
 
 class ScorerNet(nn.Module):
-    """Six convolutions over 2×2 pixel patches, mean and maximum over the picture, one linear head per attribute."""
+    """Six convolutions over 4×4 pixel patches, mean and maximum over the picture, one linear head per attribute."""
 
     def __init__(self) -> None:
         super().__init__()
         self.trunk = nn.Sequential(
-            nn.PixelUnshuffle(2),
-            _block(12, 24),
-            _block(24, 48, 2),
-            _block(48, 64),
+            _block(48 + len(LATTICES), 64),
             _block(64, 96, 2),
             _block(96, 128),
+            _block(128, 128, 2),
+            _block(128, 192),
+            _block(192, 192),
         )
-        self.heads = nn.ModuleDict({name: nn.Linear(256, len(values)) for name, values in HEADS.items()})
+        self.heads = nn.ModuleDict({name: nn.Linear(384, len(values)) for name, values in HEADS.items()})
 
     def forward(self, views: Tensor) -> dict[str, Tensor]:
-        """Logits per attribute of views [N, 3, 64, 64] in [-1, 1]."""
-        features = self.trunk(views)
+        """Logits per attribute of views [N, 5, 128, 128] (`view`)."""
+        patches = nn.functional.pixel_unshuffle(views[:, :3], 4), nn.functional.avg_pool2d(views[:, 3:], 4)
+        features = self.trunk(torch.cat(patches, dim=1))
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
         return {name: head(pooled) for name, head in self.heads.items()}
 
 
+def with_lattices(image: Tensor) -> Tensor:
+    """An image [3, H, W] with two more channels: which share of the contrast nearby lies on the lattices of pixel art.
+
+    Pixel art differs from a flat drawing in where its edges are, and few of them are in a view.
+    """
+    step = (
+        nn.functional.pad(image.diff(dim=2).abs().mean(0), (1, 0)),
+        nn.functional.pad(image.diff(dim=1).abs().mean(0), (0, 0, 1, 0)),
+    )
+    height, width = image.shape[1:]
+    down, across = torch.arange(height), torch.arange(width)
+    on = [step[0] * (across % n == 0) + step[1] * (down % n == 0)[:, None] for n in LATTICES]
+    near = nn.functional.avg_pool2d(torch.stack([*on, step[0] + step[1]]), 13, 1, 6, count_include_pad=False)
+    return torch.cat([image, near[:-1] / (near[-1:] + 0.02)])
+
+
 def view(image: Tensor, box: Box | None = None) -> Tensor:
-    """A crop of an image [3, H, W], made square by repeating its edges and resized: [3, 64, 64].
+    """A crop of an image [C, H, W], made square by repeating its edges and resized: [C, 128, 128].
 
     Args:
-        image: values in [-1, 1].
+        image: of `with_lattices`.
         box: (x1, y1, x2, y2) in pixels; None for the whole.
     """
     x1, y1, x2, y2 = box or (0, 0, image.shape[2], image.shape[1])
@@ -115,8 +150,8 @@ class Scorer:
     """Classifies what pictures hold.
 
     Example:
-        >>> Scorer.load().score(image, box=(0, 0, 32, 64)).right(Thing("circle", "red", "striped"))
-        {'shape': True, 'colour': True, 'surface': False}
+        >>> Scorer.load().score(image, box=(0, 0, 64, 128)).right(Thing("boat", "red", "striped"))
+        {'kind': True, 'colour': True, 'surface': False}
     """
 
     def __init__(self, net: ScorerNet, facts: Mapping[str, Any] | None = None) -> None:
@@ -137,7 +172,7 @@ class Scorer:
         try:
             net.load_state_dict(load_file(weights))
         except RuntimeError as error:
-            raise InputError(f"{weights}: {error}") from error
+            raise InputError(f"{weights}: the weights of another scorer than this version's") from error
         return cls(net, json.loads((folder / "model.json").read_text(encoding="utf-8")))
 
     def save(self, folder: Path) -> None:
@@ -167,13 +202,13 @@ class Scorer:
             height, width = pixels.shape[:2]
             if box and not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
                 raise InputError(f"box {list(box)}: must be [x1, y1, x2, y2] inside the image of {width}×{height}")
-            views.append(view(to_tensor([pixels])[0], box))
+            views.append(view(with_lattices(to_tensor([pixels])[0]), box))
         verdicts: list[Verdict] = []
         for start in range(0, len(views), 128):
             with torch.no_grad():
                 logits = self.net(torch.stack(views[start : start + 128]))
             odds = {name: x.softmax(-1).tolist() for name, x in logits.items()}
-            for row in range(len(odds["shape"])):
+            for row in range(len(odds["kind"])):
                 asked = HEADS if boxes[start + row] is None else OBJECT_HEADS
                 odds_of = {name: dict(zip(HEADS[name], odds[name][row], strict=True)) for name in asked}
                 best: dict[str, Any] = dict.fromkeys(HEADS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,22 +11,26 @@ from PIL import Image
 
 from strata.hierarchy.areas import pixel_mask
 from strata.hierarchy.plan import Box, Region, ScenePlan, Texts
-from strata.miniature.world.language import (
+from strata.miniature.world.captions import (
     NUMBERS,
-    Backdrop,
-    Thing,
     backdrop_text,
+    eighths,
+    element_text,
+    enumerated,
     full_text,
     high_text,
     low_text,
-    parse_backdrop,
-    parse_thing,
+    structured_head,
+    style_text,
     where,
 )
-from strata.miniature.world.render import paint_backdrop, paint_thing, place_in_box
+from strata.miniature.world.facts import Backdrop, Thing
+from strata.miniature.world.reading import parse_backdrop, parse_style, parse_thing
+from strata.miniature.world.render import paint_backdrop, paint_thing, to_pixels
+from strata.miniature.world.scenes import place_in_box
 
 Areas = Sequence[tuple[str, Box]]
-"""Side words with their boxes in pixels."""
+"""Places with their boxes in pixels; the places of two rows are "top" and "bottom" again and again."""
 
 
 def region_thing(region: Region) -> Thing:
@@ -37,9 +42,17 @@ def plan_backdrop(plan: ScenePlan) -> Backdrop:
     """The background that a plan's background texts (else its base prompt) name."""
     texts = [plan.prompt] if plan.background is None else [text for _, text in plan.background.by_level()]
     found = [parse_backdrop(text) for text in texts]
-    return Backdrop(
-        pattern=next((b.pattern for b in found if b.pattern), None), tone=next((b.tone for b in found if b.tone), None)
-    )
+
+    def first(name: str) -> str | None:
+        return next((value for b in found if (value := getattr(b, name))), None)
+
+    setting = first("setting")
+    return Backdrop(setting=setting) if setting else Backdrop(first("pattern"), first("tone"))
+
+
+def plan_style(plan: ScenePlan) -> str:
+    """The style that a plan's global low text or its base prompt names; flat where none is named."""
+    return parse_style(plan.low or "") or parse_style(plan.prompt) or "flat"
 
 
 def render(plan: ScenePlan) -> Image.Image:
@@ -48,41 +61,74 @@ def render(plan: ScenePlan) -> Image.Image:
     Raises:
         InputError: a region's texts are outside the scene language.
     """
-    canvas = paint_backdrop(plan.width, plan.height, plan_backdrop(plan))
+    style = plan_style(plan)
+    canvas = paint_backdrop(plan.width, plan.height, plan_backdrop(plan), style)
     for region in plan.regions:
         ys, xs = np.nonzero(pixel_mask(region, plan.width, plan.height, plan.root))
         if len(xs):
-            paint_thing(canvas, region_thing(region), *place_in_box(xs.min(), ys.min(), xs.max() + 1, ys.max() + 1))
-    return Image.fromarray(canvas)
+            thing = region_thing(region)
+            place = place_in_box(xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
+            paint_thing(canvas, replace(thing, style=thing.style or style), *place)
+    return Image.fromarray(to_pixels(canvas))
 
 
-def scene_text(areas: Areas, things: Sequence[Thing], backdrop: Backdrop) -> str:
-    """ "a red striped circle on the left and a blue dotted square on the right, plain grey background"."""
-    phrases = [f"{full_text(thing)} {where(side)}" for (side, _), thing in zip(areas, things, strict=True)]
-    text = " and ".join([", ".join(phrases[:-1]), phrases[-1]])
-    return f"{text}, {backdrop_text(backdrop)}" if backdrop.tone else text
+def ending(backdrop: Backdrop, style: str | None) -> str:
+    """ ", plain grey background, neon"; empty where neither is said."""
+    return "".join(f", {text}" for text in (backdrop_text(backdrop), style and style_text(style)) if text)
+
+
+def scene_text(areas: Areas, things: Sequence[Thing], backdrop: Backdrop, style: str | None = None) -> str:
+    """ "a red striped circle on the left and a blue dotted square on the right, plain grey background, neon"."""
+    places = [place for place, _ in areas]
+    if len(set(places)) < len(places):  # two rows
+        upper = [full_text(t) for t, place in zip(things, places, strict=True) if place == "top"]
+        lower = [full_text(t) for t, place in zip(things, places, strict=True) if place == "bottom"]
+        text = f"in the top row {enumerated(upper)}; in the bottom row {enumerated(lower)}"
+    else:
+        text = enumerated([f"{full_text(t)} {where(place)}" for t, place in zip(things, places, strict=True)])
+    return text + ending(backdrop, style)
+
+
+def structured_text(
+    areas: Areas, things: Sequence[Thing], backdrop: Backdrop, size: tuple[int, int], style: str | None = None
+) -> str:
+    """The structured caption: "<1> and <2>, grey background. <1> 0 0 4 8 a red circle <2> 4 0 8 8 a blue square"."""
+    elements = []
+    for i, ((_, box), thing) in enumerate(zip(areas, things, strict=True), start=1):
+        elements.append(element_text(i, eighths(*place_in_box(*box), *size), full_text(thing)))
+    return f"{structured_head(len(things))}{ending(backdrop, style)}. {' '.join(elements)}"
 
 
 def scene_plan(
     areas: Areas,
     things: Sequence[Thing],
     backdrop: Backdrop,
+    *,
+    style: str | None = None,
     levels: bool = False,
     named: bool = True,
-    size: tuple[int, int] = (64, 64),
+    size: tuple[int, int] = (128, 128),
 ) -> ScenePlan:
     """A plan with one region an area, each with one `full` text, or (`levels`) with a `high` and a `low` one.
 
-    The base prompt names every object with its side, or (not `named`) only says how many there are, up to four.
+    The base prompt names every object with its place, or (not `named`) only says how many there are. A `style` is said
+    in the base prompt, and with the detail of every region and of the background; things may have styles of their own.
     """
+    told = [replace(thing, style=thing.style or style) for thing in things]
+    names = [
+        f"{place} {i}" if sum(p == place for p, _ in areas) > 1 else place for i, (place, _) in enumerate(areas, 1)
+    ]
     if levels:
-        texts: list[dict[str, Any]] = [{"high": high_text(thing), "low": low_text(thing)} for thing in things]
-        ground = Texts(high=f"{backdrop.pattern} background", low=str(backdrop.tone))
+        texts: list[dict[str, Any]] = [{"high": high_text(thing), "low": low_text(thing)} for thing in told]
+        tone = ", ".join(text for text in (backdrop.tone, style and style_text(style)) if text)
+        high = f"{backdrop.setting or backdrop.pattern} background"
+        ground = Texts(high=high, low=tone) if tone else Texts(high=high)
     else:
-        texts = [{"full": full_text(thing)} for thing in things]
-        ground = Texts(full=backdrop_text(backdrop))
-    regions = tuple(Region(name=side, box=box, **text) for (side, box), text in zip(areas, texts, strict=True))
-    number = f"{NUMBERS[len(things)]} " if len(things) < len(NUMBERS) else ""
-    counted = f"{number}object{'s' if len(things) > 1 else ''}, {backdrop_text(backdrop)}"
-    prompt = scene_text(areas, things, backdrop) if named else counted
+        texts = [{"full": full_text(thing)} for thing in told]
+        ground = Texts(full=backdrop_text(backdrop) + (f", {style_text(style)}" if style else ""))
+    regions = tuple(
+        Region(name=name, box=box, **text) for name, (_, box), text in zip(names, areas, texts, strict=True)
+    )
+    counted = f"{NUMBERS[len(things)]} object{'s' if len(things) > 1 else ''}{ending(backdrop, style)}"
+    prompt = scene_text(areas, things, backdrop, style) if named else counted
     return ScenePlan(width=size[0], height=size[1], prompt=prompt, regions=regions, background=ground)

@@ -1,44 +1,67 @@
-"""`strata generate`: from a prompt, a plan or a picture with its record to pictures with theirs."""
+"""`strata generate`: from prompts, plans or pictures with their records to pictures with theirs."""
 
+import re
 import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from strata.commands.options import Argv, PicturesOutput
-from strata.commands.runs import draw_run
-from strata.console import note, quiet
+from strata.claims import numbered
+from strata.commands.options import BAD_INPUT, FAILED, Argv, PicturesOutput
+from strata.commands.runs import Pace, announce_run, draw_run
+from strata.console import count, flag, note, quiet, say
 from strata.engine import Engine
-from strata.hierarchy.errors import SettingError
+from strata.hierarchy.errors import InputError, SettingError, StrataError, one_line
+from strata.hierarchy.files import quote
 from strata.hierarchy.plan import ScenePlan
-from strata.job import Job, check_canvas, prepare
+from strata.job import Job, check_canvas, check_seeds, prepare, read_files
+from strata.llm.draft import Draft
+from strata.llm.instructions import Instructions
 from strata.llm.planner import Request
-from strata.loading import MINIATURE
+from strata.loading import locate_for
 from strata.plan_table import announce, print_plan
-from strata.planning import PlannerSettings, canvas, check_prompt, is_file, plan_prompt, slug
-from strata.run_folder import RunFolder
-from strata.settings import DrawSettings
+from strata.planning import PlannerSettings, canvas, check_prompt, is_file, plan_prompts, slug
+from strata.resume import is_drawn
+from strata.run_folder import RunFolder, run_files
+from strata.settings import WHERE_TO, DrawSettings
 from strata.source import Source, open_source
 
 
+class GenerateOutput(PicturesOutput):
+    """And what becomes of runs that are there."""
+
+    resume: Annotated[bool, WHERE_TO] = False
+    """keep the runs that are there and would come out the same; draw the rest"""
+
+
 def generate(
-    source: Annotated[
-        str,
-        Parameter(name="PROMPT|PLAN|IMAGE.png", help="a prompt in quotes, a plan file, or a picture that strata drew"),
+    sources: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="PROMPT|PLAN|IMAGE.png",
+            help="a prompt in quotes, a plan file, or a picture that strata drew; or several of them",
+        ),
     ],
     /,
     *,
     settings: DrawSettings = DrawSettings(),
     planner: PlannerSettings = PlannerSettings(),
-    output: PicturesOutput = PicturesOutput(),
+    output: GenerateOutput = GenerateOutput(),
     argv: Argv,
-) -> None:
+) -> int:
     """Draws a plan, or plans a prompt with a language model and draws that.
 
     Writes a folder that explains and repeats the run:
 
       image.png     the picture, which holds plan, masks, routing, seed, model
-                    and versions
+                    and versions (image-1.png, image-2.png, … with --count)
+      preview.png   the same enlarged, of small models
+      contact.png   all pictures with their seeds, with --count
       layout.png    the regions of the plan
       schedule.png  which level acts in which block at which step
       plan.yaml, routing.yaml, run.json
@@ -46,40 +69,203 @@ def generate(
     Given a picture that strata drew, it draws that picture again, bit for bit
     on the same machine; options change what they name and leave the rest as it
     was.
+
+    Several sources are all checked before the model is loaded, once. Each gets
+    a folder of its own below --out, named after it: NAME, NAME-2, …. One that
+    cannot be drawn does not stop the others; the exit code is 1 then.
+
+    examples:
+      strata generate plans/*.yaml -o drawn --seed 1
+      strata generate plans/*.yaml -o drawn --seed 1 --resume
+                                     go on after an interruption
     """
-    command = shlex.join(["strata", *argv])
-    if not is_file(source):
-        _generate_from_prompt(source, settings, planner, output, command)
+    if output.resume and output.force:
+        raise SettingError("<force>: not allowed with <resume>")
+    many = len(sources) > 1
+    failed: list[str] = []
+    with ExitStack() as opened:
+        asked = _Asked(settings, planner, shlex.join(["strata", *argv]), opened)
+        tasks = _checked(sources, asked, output)
+        if tasks is None:
+            return BAD_INPUT
+        for task in tasks:
+            for text in task.job.notes:
+                note(f"{task.source}: {text}" if many else text)
+        todo = []
+        for task in _planned(tasks, asked, failed):
+            if output.resume and is_drawn(Path(str(task.out)), task.job, output.count):
+                print(f"{task.out}: is there and would come out the same")
+            else:
+                todo.append(task)
+        failed += _draw(todo, output, many)
+    if failed:
+        say(f"error: {len(failed)} of {count(len(sources), 'source')} not drawn: {', '.join(failed)}")
+    return FAILED if failed else 0
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A source and what is drawn of it."""
+
+    source: str
+    job: Job
+    """Of a prompt until it is planned: its canvas, without regions."""
+    reads: Sequence[str | Path | None]
+    """Files that are read."""
+    request: Request | None = None
+    """What the planner is asked; None where there is a plan."""
+    out: str | None = None
+    """Where the run goes; None: to a new folder, named by the job."""
+
+    def claim(self, output: GenerateOutput) -> AbstractContextManager[RunFolder]:
+        """The folder of the run."""
+        writes, force = run_files(output.count, self.job.model.draws_small), output.force or output.resume
+        return RunFolder.claim(self.out, self.job.name, writes, force, attached=self.job.files, reads=self.reads)
+
+
+@dataclass
+class _Asked:
+    """What the command line asks of every source, and how a source is read."""
+
+    settings: DrawSettings
+    planner: PlannerSettings
+    command: str
+    opened: ExitStack
+    """Until it is closed, the files of the sources can be read."""
+
+    @cached_property
+    def for_planner(self) -> tuple[Draft | None, Instructions]:
+        """The files that the planner's settings name."""
+        return self.planner.read()
+
+    def task(self, source: str) -> _Task:
+        """A source, checked as far as that can be without weights and without the plan of a prompt."""
+        if not is_file(source):
+            return self._prompt(source)
+        job = prepare(self.settings, self.opened.enter_context(open_source(source)), command=self.command)
+        return _Task(source, job, read_files(job, source))
+
+    def _prompt(self, prompt: str) -> _Task:
+        check_prompt(prompt)
+        settings, planner = self.settings, self.planner
+        draft, _ = self.for_planner
+        width, height = canvas(locate_for(settings.model).default_size, draft, settings.width, settings.height)
+        request = Request(prompt, width, height, draft, planner.regions, planner.style)
+        negative_prompt = draft.negative_prompt if draft is not None else None
+        stand_in = ScenePlan(width=width, height=height, prompt="", negative_prompt=negative_prompt)
+        job = prepare(settings, Source(slug(prompt), stand_in), command=self.command, planned=False)
+        check_canvas(job.model, stand_in)
+        return _Task(prompt, job, [planner.draft, settings.routing, settings.image, settings.mask_image], request)
+
+
+def _checked(sources: Sequence[str], asked: _Asked, output: GenerateOutput) -> list[_Task] | None:
+    """All sources, with everything checked that can be; None where several are given and some of them are wrong."""
+    many = len(sources) > 1
+    if all(map(is_file, sources)) and (given := asked.planner.given()):
+        raise SettingError(f"{', '.join(f'<{name}>' for name in given)}: for prompts; {sources[0]} is planned already")
+    tasks: list[_Task] = []
+    for source in sources:
+        try:
+            if many and not is_file(source) and not re.search(r"\s", source.strip()):
+                raise InputError(f"{quote(source)}: no such file; put a prompt of several words in quotes")
+            task = asked.task(source)
+            check_seeds(task.job, output.count)
+            tasks.append(task)
+        except StrataError as error:
+            if not many:
+                raise
+            _tell(source, error)
+    if len(tasks) < len(sources):
+        say(f"error: {len(sources) - len(tasks)} of {count(len(sources), 'source')} are wrong, so none is drawn")
+        return None
+    _check_one_model(tasks)
+    tasks = list(_with_folders(tasks, output))
+    for task in tasks:
+        with task.claim(output):
+            pass  # it can be written; nothing is by now
+    return tasks
+
+
+def _check_one_model(tasks: Sequence[_Task]) -> None:
+    """Raises `SettingError` where tasks are for several models: one is loaded."""
+    first = tasks[0]
+    for task in tasks:
+        here, there = ((job.model.name, job.device, job.dtype) for job in (task.job, first.job))
+        if here != there:
+            one, other = (f"model {name} on {device} in {dtype}" for name, device, dtype in (here, there))
+            raise SettingError(
+                f"{task.source}: is for {one}, but {first.source} for {other}; name one <model>, <device> and <dtype>"
+                " for all, or draw them one after the other"
+            )
+
+
+def _with_folders(tasks: Sequence[_Task], output: GenerateOutput) -> Iterator[_Task]:
+    """The tasks with their folders: the given one of a single task; below it of several, numbered if named alike."""
+    if output.out is None and not output.resume:  # new folders, which get their numbers as they are made
+        yield from tasks
         return
-    if given := planner.given():
-        raise SettingError(f"{', '.join(f'<{name}>' for name in given)}: for prompts; {source} is planned already")
-    with open_source(source) as opened:
-        job = prepare(settings, opened, command=command)
-        for text in job.notes:
-            note(text)
-        with RunFolder.claim(output.out, job.name, output.count, output.force) as folder:
-            _draw(job, folder, output)
+    if len(tasks) == 1 and output.out is not None:
+        yield replace(tasks[0], out=output.out)
+        return
+    taken: set[str] = set()
+    for task in tasks:
+        name = next(path.name for path in numbered(task.job.name) if path.name.casefold() not in taken)
+        taken.add(name.casefold())
+        yield replace(task, out=str(Path(output.out or "out", name)))
 
 
-def _generate_from_prompt(
-    prompt: str, settings: DrawSettings, planner: PlannerSettings, output: PicturesOutput, command: str
-) -> None:
-    """Plans a prompt and draws the plan. All that can be checked without the plan is checked before."""
-    check_prompt(prompt)
-    name = slug(prompt)
-    draft, instructions = planner.read()
-    width, height = canvas(settings.model or MINIATURE, draft, settings.width, settings.height)
-    request = Request(prompt, width, height, draft, planner.regions, planner.style)
-    negative_prompt = draft.negative_prompt if draft is not None else None
-    stand_in = ScenePlan(width=width, height=height, prompt="", negative_prompt=negative_prompt)
-    check_canvas(prepare(settings, Source(name, stand_in), planned=False).model, stand_in)
-    with RunFolder.claim(output.out, name, output.count, output.force) as folder:
-        plan = plan_prompt(planner, instructions, request, announce)
-        print_plan(plan)
-        print()
-        _draw(prepare(settings, Source(name, plan), command=command), folder, output)
+def _planned(tasks: Sequence[_Task], asked: _Asked, failed: list[str]) -> Iterator[_Task]:
+    """The tasks with their prompts planned; adds to `failed` those of several that cannot be, and tells why."""
+    requests = [task.request for task in tasks if task.request is not None]
+    plans = iter(plan_prompts(asked.planner, asked.for_planner[1], requests, announce) if requests else ())
+    for task in tasks:
+        if task.request is None:
+            yield task
+            continue
+        plan = next(plans)
+        try:
+            if isinstance(plan, StrataError):
+                raise plan
+            job = prepare(asked.settings, Source(task.job.name, plan), command=asked.command)
+        except StrataError as error:
+            if len(tasks) == 1:
+                raise
+            _tell(task.source, error)
+            failed.append(task.source)
+        else:
+            yield replace(task, job=job)
 
 
-def _draw(job: Job, folder: RunFolder, output: PicturesOutput) -> None:
-    with quiet(), Engine.open(job) as engine:
-        draw_run(engine, job, folder, output.count)
+def _draw(tasks: Sequence[_Task], output: GenerateOutput, many: bool) -> list[str]:
+    """Draws tasks with one loaded model; returns the sources that could not be drawn, each of which is told."""
+    failed: list[str] = []
+    pace = Pace()
+    with ExitStack() as stack:
+        engine: Engine | None = None
+        for number, task in enumerate(tasks, start=1):
+            place = f"[{number}/{len(tasks)}] {task.source}: " if many else ""
+            loading = False
+            try:
+                with task.claim(output) as folder:
+                    if task.request is not None:
+                        print_plan(task.job.plan)
+                        print()
+                    announce_run(task.job, output.count, pace, place)
+                    if engine is None:
+                        loading = True  # what goes wrong now would for all
+                        stack.enter_context(quiet())
+                        engine = stack.enter_context(Engine.load(task.job))
+                        loading = False
+                    draw_run(engine, task.job, folder, output.count, pace)
+            except (StrataError, OSError) as error:
+                if loading or not many:
+                    raise
+                _tell(task.source, error)
+                failed.append(task.source)
+    return failed
+
+
+def _tell(source: str, error: StrataError | OSError) -> None:
+    """Prints the error of one of several sources."""
+    text = error.shown(flag) if isinstance(error, SettingError) else one_line(str(error))
+    say(f"error: {text}" if text.startswith(source) else f"error: {source}: {text}", error)

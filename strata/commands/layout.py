@@ -6,17 +6,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from strata.console import check_png, quiet, write_png
+from strata.commands.png import check_png, write_png
+from strata.console import quiet
 from strata.hierarchy.errors import SettingError
 from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_layout
 from strata.injection.program import compile_program
-from strata.job import MINIATURE_STEPS, STEPS
 from strata.layers.routing import DEFAULT_ROUTING, Routing
-from strata.loading import MINIATURE, ModelSource, locate
+from strata.loading import ModelSource, locate_for
 from strata.record import png_bytes
-from strata.settings import ModelName, OutFile, RoutingName, Settings, Steps
+from strata.settings import ModelName, Name, OutFile, RoutingName, Settings, Steps
 from strata.source import Source, decode_picture, open_source
 
 
@@ -25,7 +25,7 @@ class LayoutSettings(Settings):
 
     out: OutFile | None = None
     """default: layout.png"""
-    image: Annotated[str | None, Parameter(metavar="IMG")] = None
+    image: Annotated[Name | None, Parameter(metavar="IMG")] = None
     """picture to show under the regions"""
     program: bool = False
     """print instead what attends to what in which blocks, at which steps"""
@@ -64,9 +64,8 @@ def layout(
 
 def _program_lines(source: Source, settings: LayoutSettings) -> list[str]:
     recorded = source.record.settings if source.record is not None else None
-    model = locate(settings.model or (recorded.model if recorded is not None else MINIATURE))
-    default = MINIATURE_STEPS if model.kind == "miniature" else STEPS
-    steps = settings.steps or (recorded.steps if recorded is not None else default)
+    model = locate_for(settings.model, recorded.model if recorded is not None else None)
+    steps = settings.steps or (recorded.steps if recorded is not None else model.default_steps)
     routing = source.routing if settings.routing is None else Routing.load(settings.routing)
     return _describe(source.plan, routing or Routing.load(DEFAULT_ROUTING), model, steps)
 

@@ -6,8 +6,8 @@ from cyclopts import Parameter
 
 from strata.settings import HOW, WHERE_TO, Count, OutFolder, Settings
 
-BAD_INPUT = 2
-"""Exit code."""
+FAILED, BAD_INPUT = 1, 2
+"""Exit codes: some of several plans were not drawn; nothing was tried."""
 Argv = Annotated[list[str], Parameter(parse=False)]
 """The whole command line, without the program's name; not an option."""
 

@@ -1,11 +1,12 @@
 """`strata plan`: prompts, one or a file of them, to plan files."""
 
 import json
+import os
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +15,13 @@ from cyclopts import Parameter
 from pydantic import Field, field_validator
 from tqdm import tqdm
 
+from strata.claims import Claim, check_no_folders, claimed, file_claim, numbered
 from strata.commands.options import BAD_INPUT
 from strata.console import count, note
 from strata.hierarchy.errors import InputError, SettingError, StrataError
-from strata.hierarchy.files import quote, read_json_lines, read_text, validate
+from strata.hierarchy.files import quote, read_json_lines, read_text, write_atomic
 from strata.hierarchy.plan import LARGEST_SIDE, NUMBER, ScenePlan, StrictModel, Text
+from strata.hierarchy.validation import validate
 from strata.llm.answer import MOST_REGIONS
 from strata.llm.backends import MINIATURE as BUNDLED
 from strata.llm.cache import PlanCache, planner_key
@@ -26,9 +29,9 @@ from strata.llm.draft import Draft
 from strata.llm.errors import LlmError
 from strata.llm.many import plan_many
 from strata.llm.planner import Planner, Request
+from strata.loading import CANVAS, MINIATURE, locate
 from strata.plan_table import Remark, announce, planner_remarks, print_plan
 from strata.planning import PlannerSettings, canvas, check_prompt, is_file, slug
-from strata.run_folder import make_folder, numbered
 from strata.settings import PLANNING, WHERE_TO, Count, OutFolder
 
 CONCURRENCY = 16
@@ -41,7 +44,7 @@ class PlanSettings(PlannerSettings):
     """The planner's settings, the canvas, and where the plans go."""
 
     width: Annotated[Count | None, PLANNING] = None
-    """pixels (default: 1024; 64 for --llm miniature)"""
+    """pixels (default: 1024; 128 for --llm miniature)"""
     height: Annotated[Count | None, PLANNING] = None
     """likewise"""
     concurrency: Annotated[Count | None, PLANNING] = None
@@ -85,24 +88,21 @@ def plan(
     if settings.concurrency is not None and not settings.asks_a_server:
         llm = settings.llm or BUNDLED
         raise SettingError(f"<concurrency> {settings.concurrency}: is for servers, not for <llm> {llm}")
-    if is_file(source):
-        tasks, folder = _read_list(source, settings, draft)
-        report = _Report(tasks, folder, folder / FAILED)
-    else:
-        tasks = [_read_prompt(source, settings, draft)]
-        report = _Report(tasks, tasks[0].path.parent, None)
-    kept = {task.path: key for task in tasks if (key := _kept_key(task.path, settings)) is not None}
-    created = make_folder(report.folder, str(report.folder) if settings.out is None else f"-o {settings.out}")
-    try:
+    with ExitStack() as stack:
+        if is_file(source):
+            tasks, folder = _read_list(source, settings, draft)
+            stack.enter_context(claimed(folder, _label(folder, settings)))
+            report = _Report(tasks, folder, folder / FAILED)
+            check_no_folders([report.folder / FAILED, *(task.path for task in tasks)])
+        else:
+            tasks = [stack.enter_context(_claimed_prompt(source, settings, draft))]
+            report = _Report(tasks, tasks[0].path.parent, None)
+        kept = {task.path: key for task in tasks if (key := _kept_key(task.path, settings)) is not None}
         with closing(settings.open(settings.concurrency or CONCURRENCY)) as backend:
             planner = settings.planner(backend, instructions)
             todo = [i for i, task in enumerate(tasks) if kept.get(task.path) != planner.key(task.request)]
             report.before = len(tasks) - len(todo)
             _ask(planner, settings.cache(), report, todo)
-    finally:
-        if created:
-            with suppress(OSError):  # there are plans in it
-                report.folder.rmdir()
     if report.failed_file is None:
         if report.failures:
             raise report.failures[0]
@@ -141,19 +141,42 @@ class _Task:
     """Where the prompt stands, such as `prompts.txt:3`; empty for the command line."""
 
 
-def _read_prompt(prompt: str, settings: PlanSettings, draft: Draft | None) -> _Task:
-    """The prompt of the command line, and where its plan goes: -o where that names a file, else into that folder."""
+@contextmanager
+def _claimed_prompt(prompt: str, settings: PlanSettings, draft: Draft | None) -> Iterator[_Task]:
+    """The prompt of the command line, and where its plan goes: -o where that names a file, else into that folder.
+
+    While the context lasts, no other process writes that file.
+    """
     if settings.concurrency is not None:
         raise SettingError(f"<concurrency> {settings.concurrency}: is for files of prompts")
     check_prompt(prompt)
+    request = _request(settings, draft, PromptRow.model_construct(prompt=prompt))
     out = OUT if settings.out is None else Path(settings.out)
-    if _names_a_plan(out):
-        path = out
-    else:
-        path = out / f"{slug(prompt)}.yaml"
-        if settings.out is None and not settings.resume and not settings.force:
-            path = next(free for free in numbered(str(out / slug(prompt)), ".yaml") if not free.exists())
-    return _Task(_request(settings, draft, PromptRow.model_construct(prompt=prompt)), path)
+    path = out if _names_a_plan(out) else out / f"{slug(prompt)}.yaml"
+    if settings.out is None and not settings.resume and not settings.force:
+        path, claim = _new_file(str(path.with_suffix("")), path.suffix)
+        try:
+            yield _Task(request, path)
+        finally:
+            claim.release()
+        return
+    with claimed(path.parent, _label(path.parent, settings), path.name):
+        check_no_folders([path])
+        yield _Task(request, path)
+
+
+def _new_file(name: str, suffix: str) -> tuple[Path, Claim]:
+    """The first numbered file that is not there, claimed."""
+    for path in numbered(name, suffix):
+        if not os.path.lexists(path) and (claim := file_claim(path, str(path.parent))) is not None:
+            if not os.path.lexists(path):  # else another process had just written it
+                return path, claim
+            claim.release()
+    raise AssertionError
+
+
+def _label(folder: Path, settings: PlanSettings) -> str:
+    return str(folder) if settings.out is None else f"-o {settings.out}"
 
 
 def _names_a_plan(out: Path) -> bool:
@@ -203,7 +226,8 @@ def _rows(path: Path) -> Iterator[tuple[int, PromptRow]]:
 def _request(settings: PlanSettings, draft: Draft | None, row: PromptRow) -> Request:
     """A prompt with what its row says, else what the settings say, else what suits."""
     sides = row.width or settings.width, row.height or settings.height
-    width, height = canvas(settings.llm or BUNDLED, draft, *sides)
+    bundled = (settings.llm or BUNDLED) == BUNDLED  # it plans for the miniature
+    width, height = canvas(locate(MINIATURE).default_size if bundled else CANVAS, draft, *sides)
     return Request(row.prompt, width, height, draft, row.regions or settings.regions, row.style or settings.style)
 
 
@@ -254,8 +278,12 @@ class _Report:
         if self.failed_file is not None:
             one = self.tasks[index]
             row = {"prompt": one.request.prompt, "error": str(error), "plan": one.path.name}
+            line = json.dumps(row, ensure_ascii=False) + "\n"
+            if len(self.failures) == 1:  # the list of an earlier run stays until there is a new one
+                write_atomic(self.failed_file, line)
+                return
             with self.failed_file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                file.write(line)
 
     def list_failures(self) -> None:
         """Prints every failed prompt, one line each."""
@@ -285,6 +313,7 @@ _REMARKS: dict[Remark, str] = {
     "repaired": "{} repaired",
     "not in the prompt": "{} with words that are not in the prompt",
     "in no description": "{} without some words of the prompt",
+    "passed over": "{} where words of the prompt were passed over",
 }
 
 
@@ -296,9 +325,7 @@ def _ask(planner: Planner, cache: PlanCache | None, report: _Report, todo: Seque
     """
     many = report.failed_file is not None
     terminal = sys.stderr.isatty()
-    if report.failed_file is not None:
-        report.failed_file.unlink(missing_ok=True)
-    elif todo:
+    if not many and todo:
         announce(planner.backend)
     requests = [report.tasks[i].request for i in todo]
     total = len(report.tasks)
@@ -325,5 +352,7 @@ def _ask(planner: Planner, cache: PlanCache | None, report: _Report, todo: Seque
             note(report.progress())
         raise
     report.cached = tally.cached
-    if many:
+    if report.failed_file is not None:
         report.list_failures()
+        if not report.failures:
+            report.failed_file.unlink(missing_ok=True)

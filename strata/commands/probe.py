@@ -16,21 +16,17 @@ from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import dump_json
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.program import compile_program
-from strata.job import Job, check_canvas, prepare
-from strata.loading import MINIATURE
+from strata.job import Job, check_canvas, prepare, read_files
+from strata.loading import locate_for
 from strata.planning import canvas, check_prompt, is_file, slug
 from strata.record import picture_bytes, png_bytes
-from strata.run_folder import RunFolder
-from strata.settings import HOW, WHERE_TO, CanvasSettings, ClipName, Count, DrawSettings, Settings, Steps, Words
+from strata.run_folder import BESIDE_PROBE, PROBE_FILES, RunFolder
+from strata.settings import HOW, WHERE_TO, CanvasSettings, ClipName, Count, DrawSettings, Name, Settings, Steps, Words
 from strata.source import Source, open_source
 
 if TYPE_CHECKING:
     from strata.analysis.probe import Probe
 
-FILES = ("probe.safetensors", "probe.json")
-FIGURES = ("words", "texts", "words_to_image", "concepts", "layers", "steps")
-BESIDE = (*(f"{name}.png" for name in FIGURES), "probe.html", "following.json")
-"""What may stand beside `FILES`; which of it depends on what is asked."""
 RECORDED = Parameter(group=Group("what is recorded", sort_key=1))
 FOLLOWING = Parameter(group=Group("did the regions obey?", sort_key=10))
 
@@ -39,14 +35,14 @@ class RecordedSettings(Settings):
     """What of a run is recorded; fields as the arguments of `strata.analysis.recorder.probing`."""
 
     words: Annotated[Words, RECORDED] = ()
-    """words or phrases of the texts"""
+    """words or phrases of the texts, or names of whole texts (base, left/low)"""
     concepts: Annotated[Words, RECORDED] = ()
     """free words, found by ConceptAttention"""
-    blocks: Annotated[str | None, Parameter(metavar="BLOCKS"), RECORDED] = None
+    blocks: Annotated[Name | None, Parameter(metavar="BLOCKS"), RECORDED] = None
     """such as "double 0-3, single all" or 0%-50% of depth (default: all)"""
-    probed_steps: Annotated[str | None, Parameter(name="--steps", metavar="STEPS"), RECORDED] = None
+    probed_steps: Annotated[Name | None, Parameter(name="--steps", metavar="STEPS"), RECORDED] = None
     """such as 0-9, 0,5,10 or 50%-100% (default: all)"""
-    heads: Annotated[str | None, Parameter(metavar="HEADS"), RECORDED] = None
+    heads: Annotated[Name | None, Parameter(metavar="HEADS"), RECORDED] = None
     """such as 0-3; maps are means over them (default: all)"""
     phases: Annotated[Count, RECORDED] = 4
     """equal parts of the steps to average over (default: 4)"""
@@ -111,18 +107,17 @@ def probe(
         _check(job, recorded, following)
         for text in job.notes:
             note(text)
-        with RunFolder.claim(output.out, f"{job.name}-probe", 1, output.force) as folder:
-            taken = [name for name in (*FILES, *BESIDE) if (folder.path / name).exists()]
-            if taken and not output.force:
-                raise SettingError(f"<out> {output.out}: holds {taken[0]} already; give another folder, or <force>")
+        figures = not output.no_pictures and _figures_are_possible()
+        writes = ("image.png", *PROBE_FILES, *BESIDE_PROBE)
+        with RunFolder.claim(
+            output.out, f"{job.name}-probe", writes, output.force, reads=read_files(job, source)
+        ) as folder:
             found, picture = _draw(job, recorded, folder)
-        for name in BESIDE:  # of a probe before this one
-            (folder.path / name).unlink(missing_ok=True)
-    print("\n".join(shares_table(found)))
-    if following.asked:
-        _judge_following(job, found, picture, following.clip, folder)
-    if not output.no_pictures:
-        _draw_figures(found, picture, folder.path)
+            print("\n".join(shares_table(found)))
+            if following.asked:
+                _judge_following(job, found, picture, following.clip, folder)
+            if not output.no_pictures:
+                _draw_figures(found, picture, folder.place, figures)
 
 
 @contextmanager
@@ -144,7 +139,7 @@ def _prepared(source: str, settings: ProbeSettings, command: str) -> Iterator[Jo
         raise SettingError(f"<routing> {settings.routing}: is for plans; a prompt is drawn by the plain pipeline")
     if settings.true_cfg is not None:
         raise SettingError(f"<true_cfg> {settings.true_cfg:g}: is for plans with a negative_prompt")
-    width, height = canvas(settings.model or MINIATURE, None, settings.width, settings.height)
+    width, height = canvas(locate_for(settings.model).default_size, None, settings.width, settings.height)
     plan = ScenePlan(width=width, height=height, prompt=source)
     yield prepare(drawn, Source(slug(source), plan), command=command, plain=True)
 
@@ -194,7 +189,10 @@ def _draw(job: Job, recorded: RecordedSettings, folder: RunFolder) -> tuple["Pro
                     case Started(used):
                         what = "plain" if job.plain else f"routing {job.routing.name}"
                         size = f"{job.plan.width}x{job.plan.height} pixels"
-                        print(f"{job.name}: {size}, {what}, {used.steps} steps, {used.model} on {used.device}")
+                        print(
+                            f"{job.name}: {size}, {what}, {used.steps} steps, {used.model} on {used.device}", flush=True
+                        )
+                        bar.begin()
                     case Step():
                         bar.show(event)
                     case Picture():
@@ -206,11 +204,13 @@ def _draw(job: Job, recorded: RecordedSettings, folder: RunFolder) -> tuple["Pro
         content = png_bytes(picture.image)
     else:
         content = picture_bytes(picture.image, job.kept_plan, job.routing, picture.record, job.files)
-    path = folder.write("image.png", content)
-    found.save(folder.path / "probe")
-    print(f"{path}  seed {picture.seed}  {picture.seconds:.1f} s")
+    folder.write("image.png", content)
+    found.save(folder.place / "probe")
+    print(f"{folder.path / 'image.png'}  seed {picture.seed}  {picture.seconds:.1f} s")
     mib = found.facts.bytes / 2**20
-    print(f"{folder.path / FILES[0]}  probing took {found.facts.seconds:.1f} s of these and {mib:.1f} MiB of memory")
+    print(
+        f"{folder.path / PROBE_FILES[0]}  probing took {found.facts.seconds:.1f} s of these and {mib:.1f} MiB of memory"
+    )
     return found, picture
 
 
@@ -263,15 +263,25 @@ def _judge_following(job: Job, found: "Probe", picture: Picture, clip: str | Non
     folder.write("following.json", dump_json(result.as_data()))
 
 
-def _draw_figures(found: "Probe", picture: Picture, folder: Path) -> None:
-    """The page, and the figures where matplotlib is installed."""
+def _figures_are_possible() -> bool:
+    """Whether matplotlib is installed; notes it if not, as the figures come after all the work."""
+    from strata.analysis.charts import check_matplotlib
+
+    try:
+        check_matplotlib()
+    except InputError as error:
+        note(f"no figures: {error}")
+        return False
+    return True
+
+
+def _draw_figures(found: "Probe", picture: Picture, folder: Path, figures: bool) -> None:
+    """The page, and the figures where they are possible."""
     from strata.analysis.page import write_page
     from strata.analysis.plots import draw_all
 
     write_page(found, picture.image, folder / "probe.html")
     paths = [folder / "probe.html"]
-    try:
+    if figures:
         paths += draw_all(found, picture.image, folder)
-    except InputError as error:
-        note(f"no figures: {error}")
     print("beside it: " + ", ".join(path.name for path in paths))

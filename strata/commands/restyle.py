@@ -2,9 +2,9 @@
 
 import re
 import shlex
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import AfterValidator
 
 from strata.commands.options import Argv, PicturesOutput
-from strata.commands.runs import draw_run
+from strata.commands.runs import Pace, announce_run, draw_run
 from strata.console import note, quiet
 from strata.engine import Engine
 from strata.hierarchy.compare import side_by_side
@@ -22,14 +22,15 @@ from strata.hierarchy.files import did_you_mean, quote
 from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.restyle import area_names, low_texts, matching_styles, restyled
-from strata.job import Job, prepare
+from strata.job import Job, check_seeds, prepare, read_files
 from strata.layers.ranges import Mask, Percent, compact
 from strata.record import TextSwap, png_bytes
-from strata.run_folder import RunFolder, already_there, picture_name
-from strata.settings import DrawSettings, SamplingSettings, Settings
+from strata.run_folder import RunFolder, picture_name, run_files
+from strata.settings import DrawSettings, Name, SamplingSettings, Settings
 from strata.source import open_source
 
 COMPARE = "compare.png"
+PARTS = ("original", "restyled")
 
 
 def _share_of_steps(text: str) -> str:
@@ -47,7 +48,7 @@ class Changes(Settings):
 
     low: Annotated[tuple[str, ...], Parameter(metavar="AREA=TEXT"), CHANGES] = ()
     """new low text of a region, of background or of global; may be given several times"""
-    style_from: Annotated[str | None, Parameter(metavar="PLAN_B"), CHANGES] = None
+    style_from: Annotated[Name | None, Parameter(metavar="PLAN_B"), CHANGES] = None
     """low texts of another plan's areas: of the same names, else in order"""
     from_step: Annotated[Percentage | None, CHANGES] = None
     """use the original's low texts until there (default: 0%)"""
@@ -98,26 +99,33 @@ def restyle(
         _note_prompt(opened.plan, texts)
         for text in original.notes:
             note(text)
-        _write(original, changed, texts, output)
+        check_seeds(original, output.count)
+        reads = [*read_files(original, source), changes.style_from]
+        _write(original, changed, texts, output, reads)
 
 
-def _write(original: Job, changed: Job, texts: Mapping[str, str], output: PicturesOutput) -> None:
-    with ExitStack() as stack:
-        whole = stack.enter_context(RunFolder.claim(output.out, changed.name, 0, output.force))
-        if (whole.path / COMPARE).exists() and not output.force:
-            raise already_there(output.out, COMPARE)
-        runs = [
-            stack.enter_context(RunFolder.claim(str(whole.path / part), changed.name, output.count, output.force))
-            for part in ("original", "restyled")
-        ]
+def _write(
+    original: Job, changed: Job, texts: Mapping[str, str], output: PicturesOutput, reads: Sequence[str | Path | None]
+) -> None:
+    jobs = dict(zip(PARTS, (original, changed), strict=True))
+    small = original.model.draws_small
+    writes = [COMPARE, *(f"{part}/{name}" for part in PARTS for name in run_files(output.count, small))]
+    attached = {f"{part}/{name}": content for part, job in jobs.items() for name, content in job.files.items()}
+    with RunFolder.claim(output.out, changed.name, writes, output.force, attached=attached, reads=reads) as folder:
+        pace = Pace()
+        announce_run(original, output.count, pace)
         with quiet(), Engine.open(original) as engine:
             engine.check(changed)
-            for job, run in zip((original, changed), runs, strict=True):
-                draw_run(engine, job, run, output.count)
+            for part, job in jobs.items():
+                if job is changed:
+                    announce_run(job, output.count, pace)
+                draw_run(engine, job, folder, output.count, pace, part)
         before = low_texts(original.plan)
         titles = [", ".join(f"{area}: {low.get(area, '-')}" for area in texts) for low in (before, texts)]
-        pairs = [[Image.open(run.path / picture_name(index)) for run in runs] for index in range(output.count)]
-        print(whole.write(COMPARE, png_bytes(side_by_side(pairs, titles))))
+        names = [picture_name(index, output.count) for index in range(output.count)]
+        pairs = [[Image.open(folder.find(f"{part}/{name}")) for part in PARTS] for name in names]
+        folder.write(COMPARE, png_bytes(side_by_side(pairs, titles)))
+        print(folder.path / COMPARE)
         if changed.swaps and all(_alike(one, two) for one, two in pairs):
             note("the restyled pictures hardly differ from the original ones; is the style decided before --from-step?")
 

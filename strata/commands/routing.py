@@ -7,15 +7,16 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from pydantic import AfterValidator
 
-from strata.console import check_png, terminal_width, write_png
+from strata.commands.png import check_png, write_png
+from strata.console import terminal_width
 from strata.hierarchy.errors import SettingError
 from strata.hierarchy.files import dump_yaml, quote
 from strata.injection.families import FLUX_DEV
-from strata.job import STEPS
 from strata.layers.drawing import draw_schedule
 from strata.layers.routing import DEFAULT_ROUTING, Routing, presets
 from strata.layers.schedule import Schedule
 from strata.layers.table import schedule_table
+from strata.loading import STEPS
 from strata.record import png_bytes
 from strata.settings import Count, OutFile, Settings, Share, Steps
 
@@ -126,7 +127,8 @@ def check(
         settings.resolve(routing.with_balance(index))
     model = f"{schedule.double_blocks}+{schedule.single_blocks} blocks"
     rescaled = ", ranges rescaled" if schedule.rescaled else ""
-    print(f"{file}: ok (routing {quote(schedule.routing.name)} on {model}, {settings.steps} steps{rescaled})")
+    anchored = ", low texts anchored" if schedule.anchors("low") else ""
+    print(f"{file}: ok (routing {quote(schedule.routing.name)} on {model}, {settings.steps} steps{rescaled}{anchored})")
     for line in schedule.summary():
         print(f"  {line}")
     _print_balance(routing, "  ")

@@ -4,12 +4,10 @@ from typing import Annotated, Any
 
 from strata.console import quiet
 from strata.hierarchy.errors import SettingError
-from strata.job import MINIATURE_STEPS, STEPS
 from strata.loading import MINIATURE, ModelSource, choose_device, choose_dtype, load_pipeline, locate
-from strata.planning import CANVAS
 from strata.settings import MODEL, ClipName, Count, ModelSettings, Scale, Steps
 
-SMALLEST = 64
+SMALLEST = 128
 """Pixels a side of a scene's canvas; others are multiples."""
 
 
@@ -17,7 +15,7 @@ class StudySettings(ModelSettings):
     """What draws in a study."""
 
     size: Annotated[Count | None, MODEL] = None
-    """pixels a side (default: 1024; 64 for the miniature)"""
+    """pixels a side (default: 1024; 128 for the miniature)"""
     steps: Annotated[Steps | None, MODEL] = None
     """denoising steps (default: 28; 20 for the miniature)"""
     guidance: Annotated[Scale | None, MODEL] = None
@@ -54,21 +52,21 @@ class StudySettings(ModelSettings):
         return Judge()
 
     def scale(self) -> int:
-        """Canvas size over 64 pixels. Raises `SettingError` for sizes that are no multiple."""
-        size = self.size or (SMALLEST if self.source().is_judged_exactly() else CANVAS)
+        """Canvas size over 128 pixels. Raises `SettingError` for sizes that are no multiple."""
+        size = self.size or self.source().default_size
         if size % SMALLEST:
             raise SettingError(f"<size> {size}: must be a multiple of {SMALLEST}")
         return size // SMALLEST
 
     def run_steps(self) -> int:
         """Denoising steps."""
-        return self.steps or (MINIATURE_STEPS if self.source().is_judged_exactly() else STEPS)
+        return self.steps or self.source().default_steps
 
     def load(self) -> Any:
         """The pipeline."""
         device = choose_device(self.device or "auto")
-        default = "float32" if self.source().is_judged_exactly() else "auto"
-        return load_pipeline(self.source(), choose_dtype(self.dtype or default, device), device, self.offload)
+        dtype = self.dtype or self.source().default_dtype
+        return load_pipeline(self.source(), choose_dtype(dtype, device), device, self.offload)
 
     def facts(self) -> dict[str, Any]:
         """What decides the pictures beside routing and scenes, for journals and evidence."""

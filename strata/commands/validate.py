@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from strata.commands.options import BAD_INPUT
 from strata.console import count
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, printable
 from strata.hierarchy.files import quote, read_document
 from strata.hierarchy.plan import ScenePlan
 from strata.layers.routing import Routing
@@ -28,7 +28,7 @@ def validate(
     failed = False
     for path in files:
         try:
-            print(f"{path}: ok ({_describe(path)})", flush=True)
+            print(f"{printable(path)}: ok ({_describe(path)})", flush=True)
         except InputError as error:
             failed = True
             print(f"strata: error: {error}", file=sys.stderr, flush=True)

@@ -1,12 +1,12 @@
 """Calibration: candidates as routings, the halving, the rule for numbers of regions, the report."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from strata.analysis.budget import LAYOUTS, Budget
 from strata.analysis.calibrate import (
-    LAYOUTS,
-    Budget,
     Candidate,
     Examiner,
     LayoutBalance,
@@ -53,6 +53,30 @@ def test_candidates_are_not_drawn_twice() -> None:
     assert any(c.high == (0.1, 0.4) for c in found)
 
 
+def test_candidates_beyond_a_price_are_passed_over() -> None:
+    found = candidates(30, {}, affordable=lambda candidate: candidate.until < 1)
+    assert len(found) == 30
+    assert all(candidate.until < 1 for candidate in found)
+    assert candidates(30, {}, affordable=lambda candidate: False) == []
+
+
+def test_what_a_routing_costs(tmp_path: Path) -> None:
+    examiner = Examiner(load_pipeline(), Judge(), Journal(tmp_path / "journal.jsonl", {}), {"num_inference_steps": 4})
+    todo = [trial for _, trial in scenes((2, True), 2, "search", 1)]
+    everywhere, half, early = (
+        Candidate(),
+        Candidate(isolate=0.5, until=0.5),
+        Candidate(high=(0.0, 0.5), low=(0.0, 0.5)),
+    )
+    cost, of_half, of_early = (examiner.cost(candidate.routing(), todo) for candidate in (everywhere, half, early))
+    assert cost is not None
+    assert of_half == pytest.approx((1 + cost) / 2, abs=0.01), "after half of the steps it is plain FLUX"
+    assert of_early is not None
+    assert 1 < of_early < cost, "texts are dropped after the last block in which they are visible"
+    prices = (replace(examiner, price=price) for price in (0.5, 10.0, None))
+    assert [dear.affords(everywhere, 1) for dear in prices] == [False, True, True]
+
+
 def test_a_routing_counts_as_the_same_whatever_it_is_called() -> None:
     assert routing_key(Candidate().routing("a")) == routing_key(Candidate().routing("b"))
     assert routing_key(Candidate().routing()) != routing_key(Candidate(base_ratio=0.1).routing())
@@ -90,8 +114,19 @@ def test_no_scene_serves_two_purposes() -> None:
 
 def test_a_budget_is_kept_or_refused() -> None:
     assert Budget.of(3000, 1).candidates >= Budget.of(1500, 1).candidates
-    with pytest.raises(InputError, match="budget 10: too few pictures"):
+    with pytest.raises(InputError, match=r"budget 10: too few pictures.* at least 768, or smoke"):
         Budget.of(10, 2)
+    assert Budget.of(768, 2).scenes() == 384
+    with pytest.raises(InputError, match="at least 768"):
+        Budget.of(767, 2)
+
+
+def test_how_much_a_budget_draws() -> None:
+    one = Budget(6, (1, 3), (1, 4), searched=((1, True), (2, True)), layouts=((2, True), (8, True)))
+    assert one.scenes() == 2 * (6 + 2 * 2) + 2 * (16 + (6 + 1) * 3)
+    assert one.work(0, 0) == 2 * 10 + 3 * 37, "eight regions take two canvases"
+    assert one.work(10, 2) == one.work(0, 0) + 3 * 20
+    assert Budget.smoke().work(10, 1) == Budget.smoke().scenes() + 10 < 20
 
 
 @pytest.mark.slow
@@ -103,7 +138,7 @@ def test_the_search_prefers_what_draws_better(tmp_path: Path) -> None:
     ranked = successive_halving(examiner, [deaf, Candidate()], (3,), ((2, True),), 1)
     assert ranked[0][0] == Candidate()
     assert ranked[0][1] > ranked[1][1]
-    balance = search_balance(examiner, Candidate(), (2, True), (1, 2), 1)
+    balance = search_balance(examiner, Candidate(), (2, True), Budget(1, (1,), (1, 2)), 1)
     assert balance.score >= balance.score_as_written
     assert balance.area == 0.5
     mine = calibrated("mine", Candidate(), [balance], "miniature")

@@ -13,7 +13,7 @@ from strata.analysis.following import Localization, following
 from strata.analysis.probe import Probe
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.miniature.world.language import Backdrop, Thing
+from strata.miniature.world.facts import Backdrop, Thing
 from strata.miniature.world.scenes import Placed, Scene
 from tests.analysis.probes import COLS, LEFT, PLAN, RIGHT, ROWS, made_probe, make_clip, picture
 
@@ -110,31 +110,31 @@ def test_what_cannot_be_judged() -> None:
 def test_exact_scores_of_a_rendered_scene() -> None:
     plan = ScenePlan.model_validate(
         {
-            "width": 64,
-            "height": 64,
+            "width": 128,
+            "height": 128,
             "prompt": "two objects",
             "regions": [
-                {"name": "left", "box": [0, 0, 32, 64], "high": "a circle", "low": "red, striped"},
-                {"name": "right", "box": [32, 0, 64, 64], "high": "a star", "low": "blue"},
+                {"name": "left", "box": [0, 0, 64, 128], "high": "a circle", "low": "red, striped, flat"},
+                {"name": "right", "box": [64, 0, 128, 128], "high": "a star", "low": "blue"},
             ],
             "background": {"high": "plain background", "low": "grey"},
         }
     )
     things = (
-        Placed(Thing("circle", "red", "striped"), 16, 32, 12),
-        Placed(Thing("square", "blue", "solid"), 48, 32, 12),
+        Placed(Thing("circle", "red", "striped", "flat"), 32, 64, 26, "left"),
+        Placed(Thing("square", "blue", "solid", "flat"), 96, 64, 26, "right"),
     )
-    image = Image.fromarray(Scene(64, 64, things, Backdrop("plain", "grey")).paint())
+    image = Image.fromarray(Scene(128, 128, things, Backdrop("plain", "grey"), "flat").paint())
     probe = made_probe()
     shown = following(
-        replace(probe, facts=probe.facts.model_copy(update={"width": 64, "height": 64})), image, plan, True
+        replace(probe, facts=probe.facts.model_copy(update={"width": 128, "height": 128})), image, plan, True
     )
     assert shown.accuracy["colour"] > 0.9
-    assert shown.regions[0].exact == {"shape": True, "colour": True, "surface": True}
-    assert shown.regions[1].exact == {"shape": False, "colour": True}, "what the text leaves open is not asked"
+    assert shown.regions[0].exact == {"kind": True, "colour": True, "surface": True, "style": True}
+    assert shown.regions[1].exact == {"kind": False, "colour": True}, "what the text leaves open is not asked"
     assert shown.background == {"pattern": True, "tone": True}
     assert shown.exact == 0.5
-    assert "shape WRONG, colour right" in shown.table()
+    assert "kind WRONG, colour right" in shown.table()
     assert "50 % of regions as told" in shown.table()
 
 

@@ -4,13 +4,15 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from strata.analysis.page import page, write_page
+from strata.analysis.page import page, page_data, write_page
+from strata.analysis.probe import Probe
 from strata.hierarchy import style
 from strata.hierarchy.errors import InputError
 from tests.analysis.probes import BLOCKS, COLS, LEFT, made_probe, picture
@@ -18,13 +20,19 @@ from tests.analysis.probes import BLOCKS, COLS, LEFT, made_probe, picture
 STUB = """
 const made = {};
 function element() {
-  return {
+  const made = {
     style: { setProperty() {} }, dataset: {}, classList: { add() {}, toggle() {} },
     checked: true, value: 70, children: [],
     append(...items) { this.children.push(...items); }, replaceChildren(...items) { this.children = items; },
-    setAttribute() {}, addEventListener() {}, getBoundingClientRect: () => ({ left: 0, top: 0, width: 1, height: 1 }),
-    getContext: () => ({ createImageData: (w, h) => ({ data: new Uint8ClampedArray(4 * w * h) }), putImageData() {} }),
+    set: {}, setAttribute(name, to) { this.set[name] = to; },
+    on: {}, addEventListener(name, does) { this.on[name] = does; },
+    focus() { document.activeElement = this; }, getBoundingClientRect: () => ({ left: 0, top: 0, width: 1, height: 1 }),
   };
+  made.getContext = () => ({
+    createImageData: (w, h) => ({ data: new Uint8ClampedArray(4 * w * h) }),
+    putImageData(shown) { made.shown = shown.data; },
+  });
+  return made;
 }
 globalThis.document = {
   getElementById: id => made[id] ??= element(), createElement: element, createElementNS: element,
@@ -39,7 +47,7 @@ ASKS = """
     if (String(made.about?.textContent).startsWith("This page")) throw new Error(made.about.textContent);
     await new Promise(done => setTimeout(done, 5));
   }
-  const press = key_ => key({ key: key_, target: { tagName: "BODY" }, preventDefault() {} });
+  const press = (key_, shiftKey) => key({ key: key_, shiftKey, target: { tagName: "BODY" }, preventDefault() {} });
   const first = { ...state };
   move("layer", 0); move("block", 0); move("phase", 0);
   press("ArrowRight"); press("ArrowRight"); press("ArrowLeft"); press("ArrowLeft"); press("ArrowLeft");
@@ -50,8 +58,20 @@ ASKS = """
   pick(4);
   const token = shares();
   press("Escape");
+  const stepped = [1, 2, 3].map(() => { press("ArrowRight", true); return state.token; });
+  press("Escape");
+  const buttons = el("blocks").children, pressed = () => buttons.map(button => button.set["aria-pressed"]);
+  buttons[1].on.click();
+  const labels = buttons.map(button => button.set["aria-label"]);
+  const clicked = { block: state.block, pressed: pressed(), labels };
+  buttons[1].focus();
+  press("ArrowRight");
+  const focused = buttons.indexOf(document.activeElement);
+  const told = el("told").children.map(part => part.textContent ?? part).join("");
+  const thumb = Array.from(buttons[2].children[0].shown);
   const theme = document.documentElement.dataset.theme;
-  console.log(JSON.stringify({ first, moved, map, mean, area, token, left: state.token, theme }));
+  const more = { theme, stepped, clicked, focused, told, thumb };
+  console.log(JSON.stringify({ first, moved, map, mean, area, token, left: state.token, ...more }));
 })();
 """
 
@@ -105,7 +125,11 @@ def test_the_script_shows_what_the_probe_holds() -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     labels, weights = probe.facts.labels, np.array([3, 2]) / 5
-    assert labels[found["first"]["layer"]].kind == "word"
+    opened = labels[found["first"]["layer"]]
+    assert (opened.word, opened.text) == ("red", "left/low"), "a word of a region's own text"
+    assert probe.facts.areas[found["first"]["area"]] == "left"
+    mean_maps = np.tensordot([0.6, 0.4], probe.maps[found["first"]["layer"]], 1)
+    assert found["first"]["block"] == mean_maps.max((1, 2)).argmax()
     assert found["first"]["phase"] == 2, "the mean over all steps"
     assert (found["moved"]["block"], found["moved"]["phase"], found["moved"]["layer"]) == (len(BLOCKS) - 1, 1, 1)
     np.testing.assert_allclose(found["map"], probe.maps[1, 1, -1].ravel(), atol=probe.maps[1].max() / 255)
@@ -126,3 +150,26 @@ def test_the_script_shows_what_the_probe_holds() -> None:
     assert "in right" in found["token"]["title"]
     assert found["left"] is None
     assert found["theme"] == "dark"
+    assert found["stepped"] == [15, 16, 17], "from the middle to the right, within the canvas"
+    assert found["clicked"]["block"] == 1
+    assert found["clicked"]["pressed"] == ["false", "true", "false", "false", "false"]
+    assert [label.split(",")[0] for label in found["clicked"]["labels"]] == list(BLOCKS)
+    assert found["focused"] == 2, "the keyboard's place goes along with the block"
+    assert found["told"].startswith("padding of base in single 0, steps: 5–6; highest: ")
+    brightness = np.reshape(found["thumb"], (-1, 4))[:, :3].sum(1)
+    assert brightness.argmax() == probe.maps[1, 1, 2].argmax(), "a block's small map is its own"
+
+
+def test_what_is_shown_first() -> None:
+    def first(probe: Probe) -> str:
+        data = page_data(probe, None)
+        return f"{data['layers'][data['opens']['layer']]['name']}; {data['areas'][data['opens']['area']]['name']}"
+
+    probe = made_probe()
+    assert first(probe) == "red (in left/low); left"
+    assert first(made_probe(regions=False)) == "red (in base); canvas"
+    wordless = made_probe(words=False)
+    assert first(wordless) == "left/high: a circle; left"
+    asked = wordless.facts.model_copy(update={"asked": ("right/low",)})
+    assert first(replace(wordless, facts=asked)) == "right/low: blue, dotted; right"
+    assert first(made_probe(regions=False, words=False)).startswith("base: ")

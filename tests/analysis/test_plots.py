@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -44,9 +45,7 @@ def test_all_figures_of_a_plain_probe_without_words_or_picture(tmp_path: Path) -
 
 def test_overlays_show_the_maps_asked_for() -> None:
     probe = made_probe()
-    figure = draw_overlays(
-        probe, None, image_to_text(probe, ["red"], ["base"]), blocks=["single 1", "double 0"], phase=1
-    )
+    figure = draw_overlays(probe, None, image_to_text(probe, ["red", "base"]), blocks=["single 1", "double 0"], phase=1)
     panels = [axis for axis in figure.axes if axis.get_label() != "<colorbar>"]
     assert [axis.get_title() for axis in panels[:4]] == ["picture", "single 1", "double 0", "mean"]
     assert [axis.get_ylabel().split("\n")[0] for axis in panels if axis.get_ylabel()] == ["red", "base"]
@@ -62,6 +61,10 @@ def test_rows_of_overlays() -> None:
     probe = made_probe()
     assert [row.name for row in image_to_text(probe)] == ["red", "circle", "square"]
     assert [row.name for row in concept_maps(probe)] == ["circle", "square"]
+    asked = replace(probe, facts=probe.facts.model_copy(update={"asked": ("left/low", "red")}))
+    whole, red = image_to_text(asked)
+    assert (whole.name, red.name) == ("left/low\n“red, striped”", "red")
+    np.testing.assert_allclose(whole.maps[0, 1], probe.map("left/low", block="double 1", phase=0), rtol=1e-5)
     np.testing.assert_allclose(
         image_to_text(probe, ["red"])[0].maps[1, 2], probe.map("red", block="single 0", phase=1), rtol=1e-5
     )
@@ -113,8 +116,11 @@ def test_edges_of_a_mask() -> None:
 def test_what_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     probe = made_probe()
     for ask, message in (
-        (lambda: image_to_text(probe, ["blue"]), "word 'blue': was not probed; valid: red, circle, square"),
-        (lambda: image_to_text(probe, texts=["top/low"]), "text 'top/low': was not probed; valid: base, left/high"),
+        (lambda: image_to_text(probe, ["blue"]), "map 'blue': was not probed; valid words: red, circle, square; texts"),
+        (
+            lambda: image_to_text(probe, ["top/low"]),
+            "map 'top/low': was not probed; .* texts: base, left/high, left/low",
+        ),
         (
             lambda: draw_overlays(probe, None, image_to_text(probe), blocks=["double 9"]),
             "block 'double 9': was not probed",

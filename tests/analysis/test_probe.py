@@ -56,7 +56,8 @@ def test_maps_of_words_and_texts() -> None:
     probe = small_probe()
     assert np.allclose(probe.map("red"), probe.maps[2:].sum(0).mean((0, 1)))
     assert np.allclose(probe.map("red", "base", "double 1", 1), probe.maps[2, 1, 1])
-    assert np.allclose(probe.map(text="left/low", phase=0), probe.maps[1, 0].mean(0))
+    assert np.allclose(probe.map("left/low", phase=0), probe.maps[1, 0].mean(0))
+    assert np.allclose(probe.map("base", block="single 0"), probe.maps[0, :, 2].mean(0))
     assert np.allclose(probe.word_to_image("red", "left/low", "single 0"), probe.words_to_image[1, :, 2].mean(0))
     assert np.allclose(probe.concept("circle", phase=1), probe.concepts[0, 1].mean(0))
 
@@ -64,9 +65,11 @@ def test_maps_of_words_and_texts() -> None:
 def test_what_was_not_probed() -> None:
     probe = small_probe()
     for ask, message in (
-        (lambda: probe.map("blue"), "word 'blue': was not probed; valid: red"),
+        (lambda: probe.map("blue"), "map 'blue': was not probed; valid words: red; texts: base, left/low"),
+        (lambda: probe.map("left/high"), "map 'left/high': was not probed; valid words: red; texts: base, left/low"),
+        (lambda: probe.map("left/low", "base"), "text 'base': 'left/low' is a whole text itself"),
+        (lambda: probe.word_to_image("left/low"), "word 'left/low': was not probed; valid: red"),
         (lambda: probe.map("red", "right/low"), "text 'right/low': there is none such of the word 'red'; valid: base"),
-        (lambda: probe.map(), "give a word, a text"),
         (lambda: probe.map("red", block="single 7"), "block 'single 7': was not probed; valid: double 0"),
         (lambda: probe.map("red", phase=2), "phase 2: there are 2; valid: 0-1"),
         (lambda: probe.concept("square"), "concept 'square': was not probed; valid: circle"),

@@ -1,5 +1,8 @@
 """Words in texts, and which blocks, steps and heads are meant."""
 
+import shlex
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,8 +10,11 @@ from strata.analysis.labels import Labels, TextTokens, check_words, word_tokens
 from strata.analysis.selection import chosen_blocks, chosen_heads, chosen_steps
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.grid import TokenGrid
+from strata.hierarchy.plan import ScenePlan
+from strata.injection.program import compile_program
 from strata.injection.streams import Stream
-from strata.layers.routing import Routing
+from strata.layers.routing import DEFAULT_ROUTING, Routing
+from strata.loading import MINIATURE, locate
 from strata.miniature.model.text import t5_tokenizer
 from tests.injection.drawings import program_of
 
@@ -35,7 +41,7 @@ def test_labels_partition_the_tokens() -> None:
         TextTokens("left/low", "left", "low", "red, striped", 4),
         TextTokens("right/low", "right", "low", None, 3),
     ]
-    labels = Labels.of(texts, ("red", "red circle"), TOKENIZER)
+    labels = Labels.of(texts, ("red", "left/low", "red circle"), TOKENIZER)
     found = [(label.kind, label.text, label.word) for label in labels.labels]
     assert found == [
         ("text", "base", None),
@@ -49,13 +55,16 @@ def test_labels_partition_the_tokens() -> None:
     sizes = np.bincount(np.concatenate([labels.column_of[text.name] for text in texts]), minlength=labels.columns)
     assert (labels.member @ sizes).tolist() == [4, 4, 3, 4, 1, 1, 2]
     assert labels.member[:4].sum(0).tolist() == [1] * labels.columns, "texts and paddings share no token"
-    assert labels.words == (4, 5, 6)
+    assert labels.words == (4, 5, 6), "left/low is a text that is labelled already"
     assert labels.word_tokens == ((1,), (0,), (1, 2))
 
 
 def test_words_that_no_text_has() -> None:
-    with pytest.raises(InputError, match="'blue': is in no text that is heard; these are: base 'a red circle'"):
+    with pytest.raises(
+        InputError, match="'blue': is in no text that is heard, nor the name of one; these are: base 'a red circle'"
+    ):
         Labels.of([TextTokens("base", None, None, "a red circle", 8)], ("blue",), TOKENIZER)
+    check_words({"base": "a red circle", "left/low": "red"}, ("left/low", "base"))
     for words, message in ((("",), "is empty"), (("red", "red"), "named twice"), (("re",), "is in no text")):
         with pytest.raises(InputError, match=message):
             check_words({"base": "a red circle"}, words)
@@ -67,6 +76,20 @@ def test_a_second_text_of_an_area_has_a_name_of_its_own() -> None:
     schedule = Routing.from_yaml("name: n\nrules: [{level: low}]").resolve(1, 1, 1)
     program = program_of(TokenGrid(1, 1, ("a",), nowhere, ~nowhere[0]), schedule, streams)
     assert program.stream_names == ("a/low", "a/low 2", "b/low")
+
+
+def test_the_words_of_the_documented_commands_are_in_their_plans() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "probes.md").read_text(encoding="utf-8")
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("strata probe configs/")]
+    assert commands
+    facts = locate(MINIATURE).facts
+    assert facts is not None
+    for _, _, plan, _, words, *_ in commands:
+        program = compile_program(
+            ScenePlan.load(Path(__file__).parents[2] / plan), Routing.load(DEFAULT_ROUTING), facts, 20
+        )
+        texts = dict(zip(program.stream_names, (stream.text for stream in program.streams), strict=True))
+        check_words({"base": program.plan.prompt, **texts}, words.split(","))
 
 
 def test_selections() -> None:

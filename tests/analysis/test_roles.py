@@ -1,6 +1,7 @@
 """Role studies: windows, what an intervention changes, resuming, and what comes out, on a model of random weights."""
 
 import itertools
+import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,26 @@ import numpy as np
 import pytest
 
 from strata.analysis.calibrate import stretch
-from strata.analysis.role_plots import draw_roles
-from strata.analysis.roles import CHANGES, Curve, Intervention, RolesSetup, curves, study, windows
+from strata.analysis.role_plots import draw_beside, draw_roles
+from strata.analysis.roles import (
+    CHANGES,
+    EXACT,
+    Curve,
+    Intervention,
+    RolesSetup,
+    curves,
+    study,
+    windows,
+    write_report,
+)
+from strata.analysis.scripts import roles_beside
 from strata.analysis.statistics import Estimate
 from strata.analysis.trials import Journal, Judge, trials
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.style import LEVELS, hex_of
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
+from strata.miniature.world.captions import style_text
 from tests.injection.conftest import make_text_to_image
 
 SETUP = RolesSetup(scenes=2, images=1, steps=2, widths=(2, 1))
@@ -35,7 +48,7 @@ def test_windows_reach_both_ends() -> None:
 def test_what_an_intervention_changes() -> None:
     (trial,) = trials(1)
     swap = Intervention("swap", "high", "blocks", (1, 2)).swap(trial, 2, BLOCKS)
-    assert (swap.area, swap.text) == (trial.plan.regions[0].name, f"a {trial.other.shape}")
+    assert (swap.area, swap.text) == (trial.plan.regions[0].name, f"a {trial.other.kind}")
     assert np.asarray(swap.where).tolist() == [[False, True, True, False, False]] * 2
     alone = Intervention("alone", "low", "steps", (0, 0)).swap(trial, 2, BLOCKS)
     assert alone.text is None
@@ -43,7 +56,16 @@ def test_what_an_intervention_changes() -> None:
     assert np.asarray(Intervention("alone", "low", "blocks", None).swap(trial, 2, BLOCKS).where).all()
     everywhere = Intervention("swap", "low", "blocks", None).swap(trial, 2, BLOCKS)
     assert np.asarray(everywhere.where).all()
-    assert everywhere.text == f"{trial.other.colour}, {trial.other.surface}"
+    assert trial.other.style is not None
+    assert everywhere.text == f"{trial.other.colour}, {trial.other.surface}, {style_text(trial.other.style)}"
+
+
+def test_content_is_what_high_texts_say_and_detail_what_low_texts_say() -> None:
+    told = ("kind as told", "colour as told", "surface as told", "style as told")
+    assert EXACT["alone", "high"] == told
+    assert EXACT["alone", "low"] == (*told[1:], told[0])
+    assert EXACT["swap", "high"] == ("kind as swapped", *told[1:])
+    assert EXACT["swap", "low"] == ("colour as swapped", "surface as swapped", "style as swapped", told[0])
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +78,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
     before = [next(first) for _ in range(7)]
     after = list(study(regional, todo, SETUP, Journal(path, {}), Judge()))
     return before, after, Journal(path, {})
+
+
+@pytest.fixture(scope="module")
+def found(finished: Any) -> list[Curve]:
+    return curves(finished[2], SETUP, BLOCKS, 2)
 
 
 def test_a_study_goes_on_where_it_was(finished: Any) -> None:
@@ -84,8 +111,7 @@ def test_every_intervention_changes_what_is_drawn(kind: Any, level: Any) -> None
     assert draw(replace(swaps[0], where=False)).equal(drawn[0])
 
 
-def test_curves_of_a_study(finished: Any) -> None:
-    found = curves(finished[2], SETUP, BLOCKS, 2)
+def test_curves_of_a_study(finished: Any, found: list[Curve]) -> None:
     names = {(c.kind, c.level, c.axis) for c in found}
     assert len(names) == 8
     for curve in found:
@@ -97,8 +123,8 @@ def test_curves_of_a_study(finished: Any) -> None:
         curves(finished[2], SETUP, BLOCKS, 1)
 
 
-def test_the_figure_has_a_panel_for_each_kind_and_axis(finished: Any, tmp_path: Path) -> None:
-    figure = draw_roles(curves(finished[2], SETUP, BLOCKS, 2), 2, "a title")
+def test_the_figure_has_a_panel_for_each_kind_and_axis(found: list[Curve], tmp_path: Path) -> None:
+    figure = draw_roles(found, 2, "a title")
     assert len(figure.axes) == 4
     figure.savefig(tmp_path / "roles.png")
     assert (tmp_path / "roles.png").stat().st_size > 10_000
@@ -109,10 +135,43 @@ def test_the_figure_has_a_panel_for_each_kind_and_axis(finished: Any, tmp_path: 
     assert len(figure.legends) == 1, "one for all panels"
 
 
-def test_a_missing_matplotlib_is_named(finished: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_studies_beside_each_other(found: list[Curve]) -> None:
+    figure = draw_beside({"one": found, "other": found}, 2, "a title")
+    assert [axis.get_title() for axis in figure.axes] == [
+        "kind (high text)",
+        "colour (low text)",
+        "surface (low text)",
+        "style (low text)",
+    ]
+    assert all({line.get_label() for line in axis.lines} >= {"one", "other"} for axis in figure.axes)
+    with pytest.raises(InputError, match="two: the study has no exact scores of swaps over blocks"):
+        draw_beside({"two": [curve for curve in found if curve.kind == "alone"]}, 2, "a title")
+
+
+def test_the_script_draws_reports_beside_each_other(
+    found: list[Curve], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "study").mkdir()
+    write_report(tmp_path / "study", found, (2, 3), {}, "a title", "What was found.")
+    script = Path(roles_beside.__file__)
+    out = tmp_path / "beside.png"
+
+    def run(*studies: str) -> None:
+        monkeypatch.setattr(sys, "argv", [script.name, *studies, "--double", "2", "--out", str(out)])
+        runpy.run_path(str(script), run_name="__main__")
+
+    run(f"one={tmp_path / 'study'}", f"two={tmp_path / 'study'}")
+    assert out.stat().st_size > 10_000
+    for wrong, message in ((f"one={tmp_path}", "no report of `strata roles`"), ("study", "study: must be NAME=DIR")):
+        with pytest.raises(SystemExit):
+            run(wrong)
+        assert message in capsys.readouterr().err
+
+
+def test_a_missing_matplotlib_is_named(found: list[Curve], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(InputError, match=r"figures need matplotlib: pip install 'strata-prompting\[analysis\]'"):
-        draw_roles(curves(finished[2], SETUP, BLOCKS, 2), 2, "a title")
+        draw_roles(found, 2, "a title")
 
 
 def test_the_stretch_in_which_texts_act() -> None:
@@ -121,7 +180,7 @@ def test_the_stretch_in_which_texts_act() -> None:
     def curve(values: list[float]) -> Curve:
         points = tuple(Estimate(v, v, v) for v in values)
         ends = Estimate(0.1, 0.1, 0.1)
-        return Curve("alone", "high", "blocks", "shape as told", tuple(places), points, ends, ends, ends, ends)
+        return Curve("alone", "high", "blocks", "kind as told", tuple(places), points, ends, ends, ends, ends)
 
     assert stretch(curve([0.1, 0.9, 0.1, 0.1]), 5) == (0.2, 0.6)
     assert stretch(curve([0.1, 0.1, 0.1, 0.1]), 5) == (0.0, 1.0)

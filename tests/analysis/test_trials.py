@@ -19,11 +19,11 @@ def test_trials_say_what_their_plans_say(regions: int) -> None:
         assert [region.box for region in trial.plan.regions] == list(trial.boxes)
         assert [region_thing(region) for region in trial.plan.regions] == list(trial.things)
         first = trial.things[0]
-        assert first.shape != trial.other.shape
-        assert first.colour != trial.other.colour
-        assert first.surface != trial.other.surface
-        assert not any(word in trial.plan.prompt for word in (str(first.shape), str(first.colour)))
-        assert trial.plan.height == 128
+        for name in ("kind", "colour", "surface", "style"):
+            assert None not in (getattr(first, name), getattr(trial.other, name))
+            assert getattr(first, name) != getattr(trial.other, name)
+        assert not any(word in trial.plan.prompt for word in (str(first.kind), str(first.colour), str(first.style)))
+        assert trial.plan.height == 256
 
 
 def test_numbers_of_regions_without_a_layout() -> None:

@@ -67,11 +67,9 @@ def test_events_of_a_run(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_record_draws_the_picture_again(job: Job, here: Path) -> None:
     with Engine.open(job) as engine:
         [picture] = [event for event in engine.draw(job) if isinstance(event, Picture)]
-    (here / "kept.png").write_bytes(
-        picture_bytes(picture.image, job.kept_plan, job.routing, picture.record, job.files)
-    )
+    (here / "kept.png").write_bytes(picture_bytes(picture.image, job.kept_plan, job.routing, picture.record, job.files))
     with open_source("kept.png") as source:
-        again = prepare(DrawSettings(), source)
+        again = prepare(DrawSettings(model=job.model.name), source)
         assert (again.seed, again.steps, again.model) == (5, 3, job.model)
         with Engine.open(again) as engine:
             assert np.array_equal(pictures(engine, again)[0], pixels(picture.image))

@@ -69,14 +69,14 @@ def test_repeats_a_picture_from_itself_alone(strata: Run, here: Path, tiny_folde
     for path in (here / "plan.yaml", here / "own.yaml", here / "masks" / "half right.png"):
         path.unlink()
 
-    again = strata("generate", "kept.png", "--out", "again")
+    again = strata("generate", "kept.png", "--model", tiny_folder, "--out", "again")
     assert again.code == 0, again.err
     assert same(moved, here / "again" / "image.png")
     before, after = (json.loads((here / name / "run.json").read_text()) for name in ("first", "again"))
     assert after["settings"] == before["settings"]
     for name in ("plan.yaml", "routing.yaml", "layout.png", "schedule.png"):
         assert (here / "again" / name).read_bytes() == (here / "first" / name).read_bytes()
-    third = strata("generate", "again/image.png", "--out", "third")
+    third = strata("generate", "again/image.png", "--model", tiny_folder, "--out", "third")
     assert third.code == 0, third.err
     assert same(moved, here / "third" / "image.png")
 
@@ -92,7 +92,8 @@ def test_repeats_a_picture_from_itself_alone(strata: Run, here: Path, tiny_folde
 
 def test_options_override_the_record(strata: Run, here: Path, tiny_folder: Path) -> None:
     assert strata("generate", "plan.yaml", "--model", tiny_folder, "--steps", 2, "--seed", 1, "-o", "a").code == 0
-    assert strata("generate", "a/image.png", "--seed", 2, "--steps", 1, "--routing", "alternate", "-o", "b").code == 0
+    changes = ("--seed", 2, "--steps", 1, "--routing", "alternate")
+    assert strata("generate", "a/image.png", "--model", tiny_folder, *changes, "-o", "b").code == 0
     a, b = (json.loads((here / name / "run.json").read_text()) for name in "ab")
     assert b["settings"] == a["settings"] | {"seed": 2, "steps": 1}
     assert Routing.load("b/routing.yaml").name == "alternate"
@@ -104,11 +105,14 @@ def test_count_draws_pictures_that_repeat_each_by_itself(strata: Run, here: Path
     assert done.code == 0, done.err
     out = here / "out" / "plan"
     run = json.loads((out / "run.json").read_text())
-    files = ["image.png", "image-2.png", "image-3.png"]
+    files = ["image-1.png", "image-2.png", "image-3.png"]
     assert [(image["file"], image["seed"]) for image in run["images"]] == list(zip(files, (5, 6, 7), strict=True))
     assert not same(out / files[0], out / files[1])
+    with Image.open(out / "contact.png") as sheet:
+        assert sheet.width == 3 * 32 * 5 + 4 * 12, "of three pictures of 32x48 pixels in a row, each 5 times as large"
+    assert not list(out.glob("preview*")), "a model that says of no small canvas that it is its own gets none"
 
-    again = strata("generate", out / "image-2.png")
+    again = strata("generate", out / "image-2.png", "--model", tiny_folder)
     assert again.code == 0, again.err
     assert (here / "out" / "plan-2" / "image.png").exists(), "numbered, as out/plan was taken"
     assert same(out / "image-2.png", here / "out" / "plan-2" / "image.png")
@@ -125,7 +129,10 @@ def test_force_replaces_a_run_whole(strata: Run, here: Path, tiny_folder: Path) 
         "strata: error: --out run: holds layout.png already; give another folder, or --force to overwrite\n"
     )
     assert strata("generate", "run/image-2.png", *options, "--force").code == 0
-    assert not (here / "run" / "image-2.png").exists(), "a picture of the old run would pass as one of the new"
+    assert (here / "run" / "image-2.png").exists(), "what the run reads stays"
+    assert not (here / "run" / "image-1.png").exists()
+    assert not (here / "run" / "contact.png").exists(), "it shows pictures that are gone"
+    assert [image["file"] for image in json.loads((here / "run" / "run.json").read_text())["images"]] == ["image.png"]
     assert (here / "run" / "mine.txt").exists()
 
 
@@ -136,7 +143,7 @@ def test_draws_over_a_picture_and_remembers_it(strata: Run, here: Path, tiny_fol
     common = ("generate", "plan.yaml", "--model", tiny_folder, "--steps", 5, "--seed", 1, "--image", "start.bmp")
     for name, more in (("over", ("--image-strength", 0.5)), ("inside", ("--mask-image", "where.png"))):
         assert strata(*common, *more, "-o", name).code == 0
-        again = strata("generate", f"{name}/image.png", "-o", f"{name}-again")
+        again = strata("generate", f"{name}/image.png", "--model", tiny_folder, "-o", f"{name}-again")
         assert again.code == 0, again.err
         assert same(here / name / "image.png", here / f"{name}-again" / "image.png")
     assert (here / "over" / "inputs" / "image.bmp").read_bytes() == (here / "start.bmp").read_bytes()
@@ -148,7 +155,7 @@ def test_negative_prompt(strata: Run, here: Path, tiny_folder: Path) -> None:
     (here / "plan.yaml").write_text(plan, encoding="utf-8")
     done = strata("generate", "plan.yaml", "--model", tiny_folder, "--steps", 1, "--true-cfg", 3, "-o", "run")
     assert done.code == 0, done.err
-    assert strata("generate", "run/image.png", "-o", "again").code == 0
+    assert strata("generate", "run/image.png", "--model", tiny_folder, "-o", "again").code == 0
     assert same(here / "run" / "image.png", here / "again" / "image.png")
 
 
@@ -169,7 +176,7 @@ def test_other_versions_and_devices_are_told(strata: Run, here: Path, tiny_folde
                 text = json.dumps(record)
             info.add_text(key, text)
         image.save(here / "other.png", pnginfo=info)
-    done = strata("generate", "other.png", "-o", "again")
+    done = strata("generate", "other.png", "--model", tiny_folder, "-o", "again")
     assert done.code == 0, done.err
     assert "drawn with torch 1.0 (here " in done.err
     assert "drawn on cuda, which is not here" in done.err
@@ -194,7 +201,7 @@ def test_interrupted_run_leaves_what_is_finished(
     done = strata("generate", "plan.yaml", "--model", tiny_folder, "--steps", 1, "--count", 3, "-o", "run")
     assert (done.code, done.err) == (130, "strata: interrupted\n")
     run = json.loads((here / "run" / "run.json").read_text())
-    assert [image["file"] for image in run["images"]] == ["image.png"]
+    assert [image["file"] for image in run["images"]] == ["image-1.png"]
     assert not list((here / "run").glob(".*")), "no temporary files"
 
 
@@ -207,5 +214,8 @@ def test_miniature_is_the_default(strata: Run, here: Path) -> None:
     run = json.loads((here / "out" / "four_regions" / "run.json").read_text())
     settings = run["settings"]
     assert (settings["model"], settings["steps"], settings["dtype"]) == ("miniature", 20, "float32")
+    with Image.open(here / "out" / "four_regions" / "preview.png") as preview:
+        assert preview.size == (768, 768)
+    assert run["images"][0]["preview"] == "preview.png"
     assert strata("generate", "out/four_regions/image.png").code == 0
     assert same(here / "out" / "four_regions" / "image.png", here / "out" / "four_regions-2" / "image.png")

@@ -14,6 +14,7 @@ from strata.llm.errors import LlmError
 from strata.llm.protocol import Question
 from strata.plan_table import plan_lines
 from strata.planning import is_file, slug
+from strata.run_folder import run_files
 from tests.cli.conftest import Run
 from tests.cli.test_errors import refused
 from tests.llm.scripted import ScriptedBackend, prompt_of, sensible
@@ -59,11 +60,11 @@ def test_one_prompt_is_shown_and_written(strata: Run, llm: ScriptedBackend) -> N
     done = strata("plan", PROMPT)
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
-        "64x64 pixels, 2 regions, planned by script-1",
+        "128x128 pixels, 2 regions, planned by script-1",
         "",
-        "region       place  box              high           low",
-        "boat         left   [0, 6, 32, 58]   a boat",
-        "white cloud  right  [32, 6, 64, 58]  a white cloud",
+        "region       place  box                 high           low",
+        "boat         left   [0, 13, 64, 115]    a boat",
+        "white cloud  right  [64, 13, 128, 115]  a white cloud",
         "",
         f"base prompt: {PROMPT}",
         "",
@@ -172,11 +173,11 @@ def test_rows_of_json(strata: Run, llm: ScriptedBackend) -> None:
         {"prompt": PROMPT, "name": "Größe.2", "width": 32, "height": 16, "regions": 1, "style": "ink"},
         {"prompt": "a tree"},
     )
-    assert strata("plan", "rows.jsonl", "-o", "a", "--width", 128, "--style", "oil").code == 0
+    assert strata("plan", "rows.jsonl", "-o", "a", "--width", 192, "--style", "oil").code == 0
     assert plans("a") == ["0002-a-tree.yaml", "Größe.2.yaml"]
     first, second = ScenePlan.load("a/Größe.2.yaml"), ScenePlan.load("a/0002-a-tree.yaml")
     assert (first.width, first.height, first.low, len(first.regions)) == (32, 16, "ink", 1)
-    assert (second.width, second.height, second.low) == (128, 64, "oil")
+    assert (second.width, second.height, second.low) == (192, 128, "oil")
 
 
 def test_a_failed_prompt_does_not_stop_the_rest(strata: Run, llm: ScriptedBackend) -> None:
@@ -298,7 +299,7 @@ ROWS: list[tuple[str, tuple[str, ...]]] = [
     ('{"prompt": "a"}\n{"prompt": "b"', ("rows.jsonl:2: not valid JSON",)),
     ('{"prompt": "a"}\n{"prompt": NaN}', ("rows.jsonl:2: not valid JSON", "NaN")),
     ('"a boat"', ("rows.jsonl:1: must be a JSON mapping", "a boat")),
-    ("[" * 100_000, ("rows.jsonl:1: nested too deeply",)),
+    ("[" * 100_000, ("rows.jsonl:1: nested more than 64 levels deep",)),
     ("\n\n", ("rows.jsonl: holds no prompt",)),
 ]
 
@@ -442,7 +443,7 @@ def test_draws_a_prompt(
     with Image.open(out / "image.png") as image:
         assert image.size == (32, 48)
 
-    assert strata("generate", out / "image.png", "-o", "again").code == 0
+    assert strata("generate", out / "image.png", "--model", tiny_folder, "-o", "again").code == 0
     assert ScenePlan.load("again/plan.yaml") == plan
     assert len(llm.asked) == 2
 
@@ -522,9 +523,9 @@ def test_a_sentence_is_drawn_out_of_the_box(strata: Run, folder: Path) -> None:
     assert (done.code, done.err) == (0, "")
     out = folder / "out" / "a-red-striped-circle-on-the-left-and-a"
     names = {path.name for path in out.iterdir()}
-    assert names == {"image.png", "layout.png", "schedule.png", "plan.yaml", "routing.yaml", "run.json"}
+    assert names == set(run_files(1, previews=True))
     plan = ScenePlan.load(out / "plan.yaml")
-    assert (plan.width, plan.height) == (64, 64)
+    assert (plan.width, plan.height) == (128, 128)
     assert [(region.high, region.low) for region in plan.regions] == [
         ("a circle", "red, striped"),
         ("a square", "blue, dotted"),

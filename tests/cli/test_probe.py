@@ -11,11 +11,13 @@ from tests.cli.conftest import Run
 
 def test_a_plan_is_probed(strata: Run, here: Path, tiny_folder: Path) -> None:
     common = ("plan.yaml", "-m", str(tiny_folder), "--seed", "3")
-    done = strata("probe", *common, "--words", "red, circle", "--run-steps", "2", "--out", "probed")
+    done = strata("probe", *common, "--words", "red, circle, left/low", "--run-steps", "2", "--out", "probed")
     assert (done.code, done.err) == (0, "")
     assert "left   double" in done.out
     found = Probe.load("probed/probe")
     assert found.facts.areas == ("left", "right")
+    assert found.facts.asked == ("red", "circle", "left/low")
+    assert found.map("left/low").shape == (found.facts.rows, found.facts.cols)
     assert (found.facts.seed, found.facts.total_steps, found.facts.model) == (3, 2, str(tiny_folder))
     names = {path.name for path in Path("probed").iterdir()}
     assert {"image.png", "probe.json", "probe.safetensors", "probe.html", "layers.png"} <= names
@@ -25,7 +27,8 @@ def test_a_plan_is_probed(strata: Run, here: Path, tiny_folder: Path) -> None:
     again = strata("probe", *common, "--words", "red", "--out", "probed")
     assert (again.code, again.out) == (2, "")
     assert "--out probed: holds" in again.err
-    picture = strata("probe", "probed/image.png", "--words", "blue", "--steps", "1", "--out", "again", "--no-pictures")
+    again_of = ("-m", str(tiny_folder), "--out", "again")
+    picture = strata("probe", "probed/image.png", "--words", "blue", "--steps", "1", *again_of, "--no-pictures")
     assert (picture.code, picture.err) == (0, "")
     assert sorted(path.name for path in Path("again").iterdir()) == ["image.png", "probe.json", "probe.safetensors"]
     assert Probe.load("again/probe").facts.steps == (1,)
@@ -42,8 +45,12 @@ def test_a_prompt_is_drawn_plain(strata: Run, here: Path, tiny_folder: Path) -> 
 
 def test_mistakes_are_told_before_anything_is_loaded(strata: Run, here: Path, tiny_folder: Path) -> None:
     for arguments, message in (
-        (("plan.yaml", "--words", "green"), "words: 'green': is in no text that is heard; these are: base"),
-        (("plan.yaml", "--words", "red,"), "words: '': is empty"),
+        (
+            ("plan.yaml", "--words", "green"),
+            "words: 'green': is in no text that is heard, nor the name of one; these are: base",
+        ),
+        (("plan.yaml", "--words", "top/low"), "'top/low': is in no text that is heard, nor the name of one; these are"),
+        (("plan.yaml", "--words", "red,"), "argument --words: '': must not be empty"),
         (("plan.yaml", "--blocks", "double 7"), "'double 7': index 7 is out of range (valid: 0-1)"),
         (("plan.yaml", "--steps", "50-60"), "steps: '50-60': index 60 is out of range (valid: 0-27)"),
         (("a red circle", "--routing", "isolate-first"), "--routing isolate-first: is for plans"),

@@ -39,15 +39,16 @@ def test_a_later_step_is_kept_inside_the_picture(strata: Run, here: Path, tiny_f
     drawn = strata("generate", "plan.yaml", "--model", tiny_folder, *QUICK, "--out", "plain")
     assert drawn.code == 0, drawn.err
     picture = here / "plain" / "image.png"
-    early = strata("restyle", picture, "--style-from", "style.yaml", "-o", "early")
-    late = strata("restyle", picture, "--style-from", "style.yaml", "--from-step", "50%", "-o", "late")
+    common = ("restyle", picture, "--model", tiny_folder, "--style-from", "style.yaml")
+    early = strata(*common, "-o", "early")
+    late = strata(*common, "--from-step", "50%", "-o", "late")
     assert (early.code, late.code) == (0, 0), late.err
     assert np.array_equal(pixels(here / "late" / "original" / "image.png"), pixels(picture))
     restyled = here / "late" / "restyled" / "image.png"
     assert not np.array_equal(pixels(restyled), pixels(here / "early" / "restyled" / "image.png"))
     swaps = json.loads((restyled.parent / "run.json").read_text())["swaps"]
     assert swaps == [{"area": "right", "level": "low", "text": "blue", "steps": "0%-50%"}]
-    again = strata("generate", restyled, "--out", "again")
+    again = strata("generate", restyled, "--model", tiny_folder, "--out", "again")
     assert again.code == 0, again.err
     assert np.array_equal(pixels(here / "again" / "image.png"), pixels(restyled))
     assert "was restyled from a later step on" in strata("restyle", restyled, "--low", "left=x").err

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from strata.hierarchy.compare import side_by_side
+from strata.hierarchy.compare import contact_cell, contact_sheet, side_by_side
 from strata.hierarchy.style import INK, PAPER, WRONG
-from strata.hierarchy.typeset import Sheet, fit, hatching, line_height, measure, resized, wrap
+from strata.hierarchy.typeset import Sheet, enlarged, fit, hatching, line_height, measure, resized, wrap
 
 TEXTS = st.text(st.sampled_from("abc wide WIDE,äß中 "), max_size=120)
 
@@ -51,6 +51,24 @@ def test_a_sheet_grows_downwards_and_is_cut_off(finer: int) -> None:
     assert (pixels[: 900 * finer] == PAPER).all()
 
 
+@pytest.mark.parametrize(
+    ("size", "side", "found"),
+    [((64, 32), 200, (192, 96)), ((32, 64), 64, (32, 64)), ((100, 30), 199, (100, 30)), ((300, 20), 200, (300, 20))],
+)
+def test_enlarged_by_a_whole_factor_and_never_smaller(size: tuple[int, int], side: int, found: tuple[int, int]) -> None:
+    assert enlarged(Image.new("RGB", size), side).size == found
+
+
+def test_what_is_enlarged_is_smooth_and_rgb() -> None:
+    halves = Image.new("L", (4, 4))
+    halves.paste(255, (2, 0, 4, 4))
+    pixels = np.asarray(enlarged(halves, 64))
+    assert pixels.shape == (64, 64, 3)
+    assert pixels[:, :8].max() < 30
+    assert pixels[:, -8:].min() > 225
+    assert len(np.unique(pixels)) > 8, "from one half to the other in many shades"
+
+
 def test_small_pictures_stay_sharp() -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
     assert np.array_equal(np.asarray(resized(noise, 256, 256))[2::4, 2::4], np.asarray(noise))
@@ -70,3 +88,26 @@ def test_pictures_side_by_side_are_whole_and_titled() -> None:
     assert sheet.width == 2 * 256 + 3 * 12
     for colour in ((255, 0, 0), (0, 0, 255), (0, 255, 0), (0, 0, 0)):
         assert int(np.equal(pixels, colour).all(axis=2).sum()) == 256 * 128
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "cell", "columns"),
+    [
+        ((128, 64), 8, (256, 128), 4),
+        ((96, 96), 2, (192, 192), 2),
+        ((1024, 512), 3, (512, 256), 3),
+        ((1024, 1024), 200, (244, 244), 16),
+        ((1024, 1024), 2_916, (64, 64), 54),
+    ],
+)
+def test_contact_sheets_have_cells_that_can_be_seen(
+    size: tuple[int, int], count: int, cell: tuple[int, int], columns: int
+) -> None:
+    shown = contact_cell(Image.new("RGB", size, "red"), count)
+    assert shown.size == cell
+    assert contact_cell(shown, count).size == cell
+    sheet = contact_sheet([shown] * count, ["seed 9223372036854775807"] * count)
+    assert sheet.width == columns * (cell[0] + 12) + 12
+    assert int(np.equal(np.asarray(sheet), (255, 0, 0)).all(axis=2).sum()) == count * cell[0] * cell[1]
+    bottom = np.asarray(sheet)[12 + cell[1] + 1 : 12 + cell[1] + 16]
+    assert int((bottom < 100).all(axis=2).sum()) > 50, "the seeds stand below"

@@ -70,14 +70,14 @@ class Scene:
             return torch.from_numpy(weights)
         for text, stream in zip(texts, self.streams, strict=True):
             weights[text, text] = 0
-            weights[text, image] = np.where(self.area(stream.area), 0, NEVER)
+            weights[text, image] = np.where(self.area(stream.reach), 0, NEVER)
             weights[text, reference] = 0
         isolated = self.schedule.isolate[step, block]
         for i in range(self.canvas):
             row, spoken_to = first + i, False
             for text, stream in zip(texts, self.streams, strict=True):
                 weight = stream.weight[step, block]
-                if weight > 0 and self.area(stream.area)[i]:
+                if weight > 0 and self.area(stream.reach)[i]:
                     weights[row, text] = np.log(weight)
                     spoken_to = True
             if not spoken_to and self.schedule.routing.background == "base":

@@ -298,9 +298,7 @@ class TestWhatChangesTheBlocks:
             def forward(self, hidden_states: Any, encoder_hidden_states: Any, *args: Any, **kwargs: Any) -> Any:
                 self.calls += 1
                 for block in self.blocks if self.calls < 3 else self.blocks[:1]:
-                    encoder_hidden_states, hidden_states = block(
-                        hidden_states, encoder_hidden_states, *args, **kwargs
-                    )
+                    encoder_hidden_states, hidden_states = block(hidden_states, encoder_hidden_states, *args, **kwargs)
                 return encoder_hidden_states, hidden_states
 
         pipe, _ = make_text_to_image()

@@ -43,7 +43,7 @@ def test_a_pipeline_whose_autoencoder_was_freed() -> None:
 
 def test_the_miniature() -> None:
     facts = facts_of_folder(WEIGHTS)
-    assert (facts.family, facts.block_counts, facts.token_size, facts.text_length) == ("flux", (4, 8), 8, 48)
+    assert (facts.family, facts.block_counts, facts.token_size, facts.text_length) == ("flux", (4, 8), 16, 96)
 
 
 @pytest.mark.parametrize("name", PIPELINES)

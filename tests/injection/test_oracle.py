@@ -82,13 +82,15 @@ def scenes(draw: Any, mode: str = "shared") -> tuple[Scene, TokenGrid]:
         }
     )
     schedule = routing.resolve(DOUBLE, SINGLE, STEPS)
-    areas = [*names, "global", *(["background"] if grid.background.any() else [])]
+    everywhere = draw(st.booleans())
+    areas = [*names, "global", *(["background"] if everywhere or grid.background.any() else [])]
     streams, lengths = [], []
     for area in areas:
         for level in draw(st.sets(st.sampled_from(["high", "low", "full"]), max_size=2)):
             weight = schedule.strength(level, area) * np.float32(draw(st.sampled_from([1.0, 1.0, 0.5])))
             if weight.any():
-                streams.append(Stream(area, level, f"{area} {level}", weight))
+                reaches = everywhere and area == "background"
+                streams.append(Stream(area, level, f"{area} {level}", weight, everywhere=reaches))
                 lengths.append(draw(st.integers(1, 3)))
     flat = masks.reshape(len(masks), -1)
     return Scene(names, flat, streams, lengths, 4, draw(st.sampled_from([0, 0, 3])), schedule), grid

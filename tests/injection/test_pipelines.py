@@ -214,12 +214,16 @@ def test_what_is_cut_off_a_long_text_is_told(plan: ScenePlan, caplog: pytest.Log
 
 
 def test_background_texts_without_a_background(plan: ScenePlan) -> None:
-    """A canvas that regions cover whole has nobody to hear them."""
+    """A canvas that regions cover whole has nobody to hear them, unless the routing takes them into the regions."""
     pipe, _ = make_text_to_image()
     everywhere = plan.regions[0].model_copy(update={"box": (0, 0, 48, 32)})
     covered = plan.model_copy(update={"regions": (everywhere, plan.regions[1])})
     silent = covered.model_copy(update={"background": None})
-    assert torch.equal(draw(pipe, covered), draw(pipe, silent))
+    outside = Routing.load("uniform")
+    inside = outside.model_copy(update={"background_in_regions": True})
+    assert torch.equal(draw(pipe, covered, routing=outside), draw(pipe, silent, routing=outside))
+    assert not torch.equal(draw(pipe, covered, routing=inside), draw(pipe, silent, routing=inside))
+    assert torch.equal(draw(pipe, silent, routing=outside), draw(pipe, silent, routing=inside))
 
 
 def test_gradients_flow(plan: ScenePlan) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import ScenePlan, Texts
 from strata.injection.streams import TextOverride, plan_streams
 from strata.layers.routing import Routing
 from strata.layers.schedule import Schedule
@@ -87,6 +87,16 @@ def test_an_override_of_nothing_and_one_that_does_not_fit() -> None:
         plan_streams(plan(low="red"), schedule(UNIFORM), [TextOverride("r", "high", "a")])
     with pytest.raises(InputError, match="4 steps × 5 blocks"):
         plan_streams(plan(low="red"), schedule(UNIFORM), [TextOverride("r", "low", "a", np.ones(7, dtype=bool))])
+
+
+def test_a_routing_takes_the_backgrounds_texts_into_the_regions() -> None:
+    told = plan(high="a circle").model_copy(update={"background": Texts(high="the sea", low="blue"), "low": "oil"})
+    rules = "rules: [{level: high}, {level: low}]"
+    outside = plan_streams(told, schedule(f"{{name: a, about: a, {rules}}}"))
+    inside = plan_streams(told, schedule(f"{{name: a, about: a, background_in_regions: true, {rules}}}"))
+    assert [stream.reach for stream in outside] == ["global", "r", "background", "background"]
+    assert [stream.reach for stream in inside] == ["global", "r", "global", "global"]
+    assert [stream.area for stream in inside] == [stream.area for stream in outside]
 
 
 def test_an_anchored_routing_says_what_the_detail_is_of() -> None:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from strata.hierarchy.style import LEVELS
+from strata.hierarchy.typeset import Sheet, measure
 from strata.layers.drawing import draw_schedule
 from strata.layers.routing import Routing, presets
 from strata.layers.table import schedule_table
@@ -100,6 +102,38 @@ rules:
         "blocks where every level is hidden attend to the base prompt",
         "only",
     ]
+
+
+def test_anchored_levels_say_so() -> None:
+    rules = "rules: [{level: high}, {level: low, regions: [dog]}, {level: low, regions: [global], steps: 3}]"
+    schedule, bare = (
+        Routing.from_yaml(f"name: a\nanchor: {anchor}\n{rules}").resolve(4, 8, 20) for anchor in ("true", "false")
+    )
+    assert [(view.name, view.areas) for view in views(schedule)] == [
+        ("high content", "all areas"),
+        ("low detail, anchored", "dog"),
+        ("low detail", "global"),
+    ], "texts of the whole canvas are left as they are"
+    told = [line.split(", strength 1")[1] for line in schedule.summary()]
+    assert told == ["", ", anchored, only dog", ", only global"]
+    table = schedule_table(schedule, width=100)
+    assert "  low detail, anchored (dog) " in table
+    assert "anchored: a low text stands behind" in table
+    assert "anchored" not in schedule_table(bare, width=100)
+    page, plain = draw_schedule(schedule), draw_schedule(bare)
+    assert page.height > plain.height, "the legend says what it means"
+    assert not schedule.anchors("high")
+    sheet = Sheet(page.width)
+    sheet.text(60, 11, "low detail, anchored", 16)
+    place = slice(60, 60 + round(measure("low detail, anchored", 16)))
+    name = np.asarray(sheet.picture(22), dtype=float)[:, place]
+
+    def likeness(drawn: Image.Image) -> float:
+        """The least mean difference of the panel's name from any place of a page."""
+        pixels = np.asarray(drawn)[:, place]
+        return min(float(np.abs(pixels[y : y + 22] - name).mean()) for y in range(len(pixels) - 22))
+
+    assert likeness(page) < 0.5 * likeness(plain), "its panel does too"
 
 
 @settings(deadline=None)

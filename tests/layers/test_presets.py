@@ -37,7 +37,7 @@ def test_the_list() -> None:
 
 @pytest.mark.parametrize("name", presets())
 @pytest.mark.parametrize("model", [FLUX, (3, 5), (4, 8), (1, 1), (5, 10), (19, 0), (0, 24)])
-@pytest.mark.parametrize("steps", [1, 4, 20, 28])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 20, 28])
 def test_every_preset_resolves_on_every_model(name: str, model: tuple[int, int], steps: int) -> None:
     routing = Routing.load(name)
     if name in ("splitflux", "hard-mid") and model[1] == 0:

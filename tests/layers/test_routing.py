@@ -166,6 +166,13 @@ def routing_with(rule: str, head: str = "") -> str:
         ("regions: [a, a]", "regions", "twice"),
         ("regions: [base]", "regions", "the base prompt is not routed"),
         ("depths: 0%-33%", "depths", "did you mean 'depth'"),
+        (
+            "anchor: true",
+            "anchor",
+            "belongs at the top, not in an entry of rules; valid keys in an entry of rules: level",
+        ),
+        ("mode: split", "mode", "belongs in blend, not in an entry of rules"),
+        ("base_ratio: 0.5", "base_ratio", "belongs in blend or in an entry of balance, not in an entry of rules"),
     ],
 )
 def test_a_wrong_rule_is_refused_with_file_line_field_and_choices(rule: str, field: str, complaint: str) -> None:
@@ -187,6 +194,14 @@ def test_a_wrong_rule_is_refused_with_file_line_field_and_choices(rule: str, fie
         ("name: a\nblend: {mode: both}\nrules: [{level: high}]", "'shared' or 'split'"),
         ("name: a\nblend: {base_ratio: 1.1}\nrules: [{level: high}]", "blend.base_ratio: 1.1: must be from 0 to 1"),
         ("name: a\nmodel: {double: 0, single: 0}\nrules: [{level: high}]", "at least one block"),
+        (
+            "name: a\ndepth: 0%-50%\nrules: [{level: high}]",
+            "depth: unknown key: belongs in an entry of rules, not",
+        ),
+        (
+            "name: a\nblend: {pad: full}\nrules: [{level: high}]",
+            "pad: unknown key: belongs at the top, not in blend",
+        ),
         ("name: a\nunrouted: off\nrules: [{level: high}]", "'plain' or 'open'"),
     ],
 )

@@ -214,8 +214,24 @@ def test_a_prompt_is_data_and_stays_on_its_line(prompt: str) -> None:
     for question in backend.questions:
         lines = question.messages[-1].content.splitlines()
         assert sum(line.startswith(("Task:", "Prompt:")) for line in lines) == 2
-        assert json.loads(lines[-1].removeprefix("Prompt: ")) == " ".join(prompt.split())
+        assert json.loads(lines[-1].removeprefix("Prompt: ")).split() == prompt.split()
     assert ScenePlan.from_yaml(plan.to_yaml()) == plan
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked"),
+    [
+        ("a cat\nin a\r\ngarden", "a cat in a garden"),
+        ("Note: a cat\nin a garden", "Note: a cat in a garden"),
+        ("- a cat\n  that sleeps\n\n- a\tdog", "- a cat that sleeps\n- a dog"),
+        ("shape: cat\ncolour = red", "shape: cat\ncolour = red"),
+    ],
+)
+def test_only_items_and_fields_stay_on_lines_of_their_own(prompt: str, asked: str) -> None:
+    backend = ScriptedBackend(in_turn(LAYOUT, DETAILS))
+    plan = Planner(backend).plan(prompt, 64, 64)
+    assert json.loads(backend.questions[0].messages[-1].content.splitlines()[-1].removeprefix("Prompt: ")) == asked
+    assert "\n" not in plan.prompt
 
 
 def test_names_are_short_unique_and_safe() -> None:

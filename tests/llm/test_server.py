@@ -394,3 +394,40 @@ def test_what_cannot_be_a_key_is_refused_unseen(server: Book, monkeypatch: pytes
     with pytest.raises(LlmError, match="STRATA_LLM_KEY: is no key") as caught:
         open_server(server)
     assert "hush" not in str(caught.value)
+
+
+def _drip(handler: Handler, lines: bytes) -> None:
+    """Sends a piece of raw HTTP again and again, a little at a time."""
+    for _ in range(100):
+        handler.wfile.write(lines)
+        handler.wfile.flush()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("start", "drop"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a"),
+        (b"HTTP/1.1 200 OK\r\n", b"X-Slow: a\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+)
+def test_headers_and_early_hints_have_no_more_time_than_the_answer(server: Book, start: bytes, drop: bytes) -> None:
+    def reply(handler: Handler, asked: Asked) -> None:
+        handler.wfile.write(start)
+        _drip(handler, drop)
+
+    server.reply = reply
+    begin = time.monotonic()
+    assert "did not answer within 0.4 s (" in str(failure(server, timeout=0.4))
+    assert time.monotonic() - begin < 2.5
+
+
+@pytest.mark.parametrize("header", ["Retry_After", "Retry_After_Ms"])
+def test_what_a_server_asks_to_wait_is_within_the_time_too(server: Book, header: str) -> None:
+    server.reply = lambda handler, asked: handler.send({}, status=503, **{header: "60"})
+    begin = time.monotonic()
+    assert "HTTP 503" in str(failure(server, timeout=0.5, retries=1))
+    assert time.monotonic() - begin < 3
+    assert len(server.asked) == 2

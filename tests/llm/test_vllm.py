@@ -22,7 +22,7 @@ from strata.hierarchy.errors import StrataError
 from strata.hierarchy.plan import ScenePlan
 from strata.llm.answer import MOST_REGIONS, Form, Task, answer_form, json_schema
 from strata.llm.backends.bundled.answers import truth_matches
-from strata.llm.backends.bundled.lessons import Exercise, exercises
+from strata.llm.backends.bundled.teaching.lessons import Exercise, exercises
 from strata.llm.backends.server import ServerBackend
 from strata.llm.errors import LlmError
 from strata.llm.many import plan_many

@@ -19,4 +19,5 @@ def test_cards_stand_in_rows_with_their_findings() -> None:
     assert len(starts) == 4, "three rows of the first section, one of the second"
     for colour in (tint(RIGHT, 0.13), tint(WRONG, 0.13)):
         assert np.equal(pixels, colour).all(axis=2).sum() > 6 * 1000
+    assert draw_grid([("one", [card] * 2)], columns=6).width == sheet.width, "no empty columns"
     assert findings[1].text == "striped, not solid"

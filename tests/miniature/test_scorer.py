@@ -1,3 +1,4 @@
+import math
 import random
 
 import numpy as np
@@ -7,10 +8,10 @@ from PIL import Image
 
 from strata.hierarchy.errors import InputError
 from strata.miniature.training.scorer import train_scorer
-from strata.miniature.world.language import Backdrop, Thing
-from strata.miniature.world.render import paint_backdrop, paint_thing
+from strata.miniature.world.facts import Backdrop, Thing
+from strata.miniature.world.render import Pixels, paint_backdrop, paint_thing, to_pixels
 from strata.miniature.world.scenes import Placed, Scene, halves, quarters, random_scene
-from strata.miniature.world.scorer import HEADS, IGNORED, SIDE, WEIGHTS, Scorer, view
+from strata.miniature.world.scorer import HEADS, IGNORED, SIDE, WEIGHTS, Scorer, view, with_lattices
 from strata.miniature.world.tensors import to_tensor
 from strata.miniature.world.views import accuracy, view_labels
 
@@ -21,97 +22,132 @@ def scorer() -> Scorer:
 
 
 def test_bundled_scorer_is_small_and_says_how_good_it_is(scorer: Scorer) -> None:
-    assert sum(p.numel() for p in scorer.net.parameters()) <= 350_000
-    assert sum(file.stat().st_size for file in WEIGHTS.iterdir()) <= 1_000_000
-    for name in ("accuracy_on_renders", "accuracy_on_reconstructions"):
+    assert sum(p.numel() for p in scorer.net.parameters()) <= 920_000
+    assert sum(file.stat().st_size for file in WEIGHTS.iterdir()) <= 2_000_000
+    for name, least in (("accuracy_on_renders", 0.97), ("accuracy_on_reconstructions", 0.95)):
         assert set(scorer.facts[name]) == set(HEADS)
+        assert min(scorer.facts[name].values()) >= least
 
 
 def test_it_is_right_on_fresh_renders(scorer: Scorer) -> None:
     rng = random.Random(12_345)
     right: dict[str, list[bool]] = {name: [] for name in HEADS}
     for i in range(150):
-        scene = random_scene(rng, 64, 64, 1, held_out=bool(i % 2))
+        scene = random_scene(rng, 128, 128, 1, held_out=bool(i % 2))
         verdict = scorer.score(scene.paint())
         for name, ok in (verdict.right(scene.things[0].thing) | verdict.right(scene.backdrop)).items():
             right[name].append(ok)
-    for _ in range(75):
-        count = rng.choice((2, 4))
-        scene = random_scene(rng, 64, 64, count, held_out=True)
-        vertical = count == 2 and scene.things[0].thing.side == "top"
-        areas = dict(halves(64, 64, vertical) if count == 2 else quarters(64, 64))
+    while len(right["kind"]) < 300:
+        scene = random_scene(rng, 128, 128, rng.choice((2, 4)), held_out=True)
+        if scene.layout not in ("halves", "quarters"):
+            continue
+        vertical = scene.things[0].place == "top"
+        areas = dict(halves(128, 128, vertical) if scene.layout == "halves" else quarters(128, 128))
         for placed in scene.things[:2]:
-            verdict = scorer.score(Image.fromarray(scene.paint()), areas[str(placed.thing.side)])
+            verdict = scorer.score(Image.fromarray(scene.paint()), areas[placed.place])
             for name, ok in verdict.right(placed.thing).items():
                 right[name].append(ok)
-    assert len(right["shape"]) == 300
-    assert {name: sum(oks) / len(oks) >= 0.97 for name, oks in right.items()} == dict.fromkeys(HEADS, True)
+    for name, oks in right.items():
+        told = scorer.facts["accuracy_on_renders"][name]
+        chance = 3 * math.sqrt(told * (1 - told) / len(oks))
+        assert sum(oks) / len(oks) >= told - chance, f"{name}: not as good as it says"
 
 
 def test_batches_agree_with_single_scores(scorer: Scorer) -> None:
     rng = random.Random(1)
-    pictures = [random_scene(rng, 64, 64, 2).paint() for _ in range(6)]
-    boxes = [None, (0, 0, 32, 64), (32, 0, 64, 64), None, (0, 32, 64, 64), (5, 6, 40, 30)]
+    pictures = [random_scene(rng, 128, 128, 2).paint() for _ in range(6)]
+    boxes = [None, (0, 0, 64, 128), (64, 0, 128, 128), None, (0, 64, 128, 128), (10, 12, 80, 60)]
     together = scorer.score_batch(pictures, boxes)
     for picture, box, verdict in zip(pictures, boxes, together, strict=True):
         alone = scorer.score(picture, box)
-        assert (alone.shape, alone.tone) == (verdict.shape, verdict.tone)
+        assert (alone.kind, alone.tone) == (verdict.kind, verdict.tone)
         for name, odds in verdict.probabilities.items():
             assert odds == pytest.approx(alone.probabilities[name], abs=1e-4)
             assert sum(odds.values()) == pytest.approx(1, abs=1e-4)
-        assert (verdict.pattern is None) == (box is not None)
+        assert (verdict.pattern is None) == (verdict.setting is None) == (box is not None)
     assert scorer.score_batch([]) == []
 
 
+def painted(*placed: tuple[Thing, int, int, int], backdrop: Backdrop | None = None) -> Pixels:
+    canvas = paint_backdrop(128, 128, backdrop or Backdrop("plain", "grey"))
+    for thing, cx, cy, radius in placed:
+        paint_thing(canvas, thing, cx, cy, radius)
+    return to_pixels(canvas)
+
+
 def test_only_what_was_told_is_asked(scorer: Scorer) -> None:
-    canvas = paint_backdrop(64, 64, Backdrop("striped", "black"))
-    paint_thing(canvas, Thing("star", "yellow", "solid"), 32, 32, 22)
-    verdict = scorer.score(canvas)
-    assert verdict.right(Thing("star")) == {"shape": True}
-    assert verdict.right(Thing("star", "red", "solid")) == {"shape": True, "colour": False, "surface": True}
+    star = Thing("star", "yellow", "solid", "flat")
+    verdict = scorer.score(painted((star, 64, 64, 44), backdrop=Backdrop("striped", "black")))
+    assert verdict.right(Thing("star")) == {"kind": True}
+    assert verdict.right(Thing("star", "red", "solid")) == {"kind": True, "colour": False, "surface": True}
+    assert verdict.right(Thing("star", style="flat", size="large")) == {"kind": True, "style": True}
     assert verdict.right(Backdrop("striped", "black")) == {"pattern": True, "tone": True}
+    assert verdict.right(Backdrop(setting="sea")) == {"setting": False}
 
 
 def test_nothing_pieces_and_several_are_no_object(scorer: Scorer) -> None:
-    empty = paint_backdrop(64, 64, Backdrop("plain", "grey"))
-    assert scorer.score(empty).shape == "none"
-    several = empty.copy()
-    for cx in (16, 48):
-        paint_thing(several, Thing("circle", "red", "solid"), cx, 32, 13)
-    assert scorer.score(several).shape == "none"
-    assert scorer.score(several, (0, 0, 32, 64)).shape == "circle"
-    cut = empty.copy()
-    paint_thing(cut, Thing("heart", "blue", "dotted"), 32, 32, 20)
-    assert scorer.score(cut, (0, 0, 32, 64)).shape == "none"
-    assert scorer.score(cut).shape == "heart"
+    assert scorer.score(painted()).kind == "none"
+    circle = Thing("circle", "red", "solid", "flat")
+    several = painted(*((circle, cx, 64, 26) for cx in (32, 96)))
+    assert scorer.score(several).kind == "none"
+    assert scorer.score(several, (0, 0, 64, 128)).kind == "circle"
+    cut = painted((Thing("heart", "blue", "dotted", "flat"), 64, 64, 40))
+    assert scorer.score(cut, (0, 0, 64, 128)).kind == "none"
+    assert scorer.score(cut).kind == "heart"
 
 
-@pytest.mark.parametrize("box", [(0, 0, 65, 64), (-1, 0, 5, 5), (10, 0, 10, 5), (9, 0, 5, 5)])
+@pytest.mark.parametrize("box", [(0, 0, 129, 128), (-1, 0, 5, 5), (10, 0, 10, 5), (9, 0, 5, 5)])
 def test_boxes_outside_the_image_are_refused(scorer: Scorer, box: tuple[int, int, int, int]) -> None:
-    with pytest.raises(InputError, match=r"inside the image of 64×64"):
-        scorer.score(np.zeros((64, 64, 3), np.uint8), box)
+    with pytest.raises(InputError, match=r"inside the image of 128×128"):
+        scorer.score(np.zeros((128, 128, 3), np.uint8), box)
 
 
-@pytest.mark.parametrize(("width", "height"), [(64, 64), (32, 64), (96, 64), (17, 5), (200, 128)])
+@pytest.mark.parametrize(("width", "height"), [(128, 128), (64, 128), (192, 128), (17, 5), (300, 192)])
 def test_views_are_square_and_keep_proportions(width: int, height: int) -> None:
     image = to_tensor([np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)])[0]
     seen = view(image)
     assert seen.shape == (3, SIDE, SIDE)
-    if width == height == SIDE:
+    if width == height:
         assert torch.equal(seen, image)
-    if (width, height) == (32, 64):
-        assert torch.equal(seen[:, :, 16:48], image)
+    if (width, height) == (64, 128):
+        assert torch.equal(seen[:, :, 32:96], image)
         assert torch.equal(seen[:, :, 0], image[:, :, 0])
 
 
+@pytest.mark.parametrize(("radius", "lattice"), [(44, 0), (16, 1)])
+def test_lattices_tell_pixel_art(radius: int, lattice: int) -> None:
+    """All edges of pixel art are on one, a quarter or half of a drawing's are; where nothing is drawn, none."""
+    flat, pixel = (
+        with_lattices(to_tensor([painted((Thing("heart", "red", "solid", style), 64, 64, radius))])[0])
+        for style in ("flat", "pixel")
+    )
+    assert flat.shape == (5, 128, 128)
+    assert torch.equal(flat[:3], to_tensor([painted((Thing("heart", "red", "solid", "flat"), 64, 64, radius))])[0])
+    edges = pixel[3 + lattice] > 0.5
+    assert edges.sum() > 300, "the outline of the heart"
+    moved = with_lattices(pixel[:3].roll(1, 2).roll(1, 1))  # the lattice is the canvas's
+    on, off, beside = (float(x[3 + lattice][edges].mean()) for x in (pixel, flat, moved))
+    assert on > 0.7
+    assert off < on - 0.25
+    assert beside < 0.05
+    assert flat[3:, :8].abs().max() < 0.01
+
+
 def test_labels_of_views() -> None:
-    thing = Thing("ring", "cyan", "dotted")
-    scene = Scene(64, 64, (Placed(thing, 32, 32, 16),), Backdrop("plain", "white"))
-    ring = [HEADS["shape"].index("ring"), HEADS["colour"].index("cyan"), HEADS["surface"].index("dotted")]
-    assert view_labels(scene, None) == [*ring, 0, 0]
-    assert view_labels(scene, (16, 16, 48, 48)) == [*ring, IGNORED, IGNORED]
-    assert view_labels(scene, (0, 0, 32, 64))[0] == HEADS["shape"].index("none")
-    assert view_labels(scene, (0, 0, 40, 64)) == [IGNORED] * 5, "three quarters of it is neither"
+    thing = Thing("ring", "cyan", "dotted", "pencil")
+    scene = Scene(128, 128, (Placed(thing, 64, 64, 32, "center"),), Backdrop("plain", "white"), "pencil")
+    ring = [HEADS[name].index(str(getattr(thing, name))) for name in ("kind", "colour", "surface", "style")]
+    none = HEADS["setting"].index("none")
+    assert view_labels(scene, None) == [*ring, 0, 0, none]
+    assert view_labels(scene, (32, 32, 96, 96)) == [*ring, IGNORED, IGNORED, IGNORED]
+    assert view_labels(scene, (0, 0, 64, 128))[0] == HEADS["kind"].index("none")
+    assert view_labels(scene, (0, 0, 80, 128)) == [IGNORED] * 7, "three quarters of it is neither"
+    far = Scene(256, 256, (Placed(thing, 64, 64, 16, "center"),), Backdrop("plain", "white"), "pencil")
+    assert view_labels(far, None)[:3] == [IGNORED] * 3, "16 pixels of the view"
+    assert view_labels(far, (32, 32, 96, 96))[:4] == ring
+    sea = Scene(128, 128, scene.things, Backdrop(setting="sea"), "pencil")
+    grounds = [HEADS[name].index(value) for name, value in (("pattern", "none"), ("tone", "none"), ("setting", "sea"))]
+    assert view_labels(sea, None) == [*ring, *grounds]
 
 
 def test_teaching_saving_and_loading(tmp_path_factory: pytest.TempPathFactory) -> None:

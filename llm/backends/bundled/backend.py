@@ -1,46 +1,34 @@
 """The bundled planner: a small causal language model in the process, held to the question's JSON schema as it writes.
 
-It knows the miniature's scene language and nothing else, and refuses what lies outside: a prompt with other words
-before it is asked, an answer that leaves out or invents a shape, a colour or a surface after it.
+It knows the miniature's scene language and nothing else, and refuses what lies outside: a prompt that names what cannot
+be drawn before it is asked, an answer that disagrees with its prompt after it.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from strata.hierarchy.extras import needs_extra
-from strata.llm.answer import Task, answer_form, json_schema
 from strata.llm.backends.bundled import MINIATURE, WEIGHTS
-from strata.llm.backends.bundled.answers import right_answer, settle
-from strata.llm.backends.bundled.checks import (
-    CONNECT,
-    UNDERSTOOD,
-    check_prompt,
-    counted,
-    difference,
-    lost,
-    named_shapes,
-    names_places,
-    refusal,
-    unknown,
-)
-from strata.llm.backends.bundled.phrasing import ScenePrompt
+from strata.llm.backends.bundled.asking import Asking, refused
+from strata.llm.backends.bundled.checks import check_prompt
+from strata.llm.backends.bundled.reading.vocabulary import CONNECT
+from strata.llm.backends.bundled.reading.words import read
 from strata.llm.errors import LlmError
-from strata.llm.places import place_of
-from strata.llm.protocol import Backend, Message, Question
-from strata.llm.wording import Brief, Known
-from strata.miniature.world.language import Backdrop, parse_backdrop, parse_thing
+from strata.llm.protocol import Backend, Question
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
+
+FORKS = 6
+"""How many other answers are written where the first one disagrees with its prompt: each leaves it at one of the
+tokens that the model was least sure of, for the next best, and is greedy from there."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +37,14 @@ class _Loaded:
     tokenizer: Any
     grammar: Any
     """The tokenizer as llguidance wants it."""
+
+
+@dataclass
+class _Written:
+    """An answer on its way: its tokens, and for each of them by how much it beat the next best, and which that was."""
+
+    tokens: list[int]
+    gaps: list[tuple[float, int]]
 
 
 class BundledBackend(Backend):
@@ -65,51 +61,20 @@ class BundledBackend(Backend):
         self.folder = folder
         self._loaded: _Loaded | None = None
         self._lock = threading.Lock()
+        self._asking = Asking(self._write, self._next)
 
     def check(self, prompt: str) -> None:
         """Raises `PlanError` for a prompt outside the language; names what it does not know and what it does."""
         check_prompt(prompt)
 
+    def reads(self, prompt: str) -> tuple[str, list[str]]:
+        """What the prompt describes, in the planner's words, and the words that it passes over."""
+        reading = read(prompt)
+        return reading.content, list(reading.ignored)
+
     def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The answers, in order, written side by side."""
-        briefs = [_read(question) for question in questions]
-        known = {i: brief for i, brief in enumerate(briefs) if isinstance(brief, Brief) and _in_another_order(brief)}
-        direct = [i for i, brief in enumerate(briefs) if isinstance(brief, Brief) and i not in known]
-        answers = dict(zip(direct, self._write([questions[i] for i in direct]), strict=True))
-        answers |= zip(known, self._match(list(known.values())), strict=True)
-        return [brief if isinstance(brief, LlmError) else _checked(brief, answers[i]) for i, brief in enumerate(briefs)]
-
-    def _match(self, briefs: Sequence[Brief]) -> list[str | LlmError]:
-        """Answers about regions that are known already.
-
-        The model reads the prompt as if nothing were known, and what it finds is dealt out to the regions by the rule
-        of `answers.settle`: by shape, colour, surface and side.
-        """
-        layouts = self._ask_anew([Brief("layout", b.prompt, b.width, b.height) for b in briefs])
-        finer = []
-        for brief, layout in zip(briefs, layouts, strict=True):
-            objects = [] if isinstance(layout, LlmError) else layout["objects"]
-            regions = [Known(tuple(item["box"]), item["content"]) for item in objects]
-            finer.append(replace(brief, task="details", count=None, regions=regions))
-        looks = self._ask_anew([brief for brief in finer if brief.regions])
-        answers: list[str | LlmError] = []
-        for brief, layout in zip(briefs, layouts, strict=True):
-            found = layout if isinstance(layout, LlmError) else looks.pop(0)
-            answers.append(found if isinstance(found, LlmError) else _dealt(brief, _scene(brief.prompt, layout, found)))
-        return answers
-
-    def _ask_anew(self, briefs: Sequence[Brief]) -> list[Any]:
-        """The checked answers to questions of the planner's own making, as data; or why there is none."""
-        questions = [
-            Question(
-                brief.task,
-                (Message("user", brief.text()),),
-                json_schema(answer_form(brief.task, count=len(brief.regions) or None)),
-            )
-            for brief in briefs
-        ]
-        texts = map(_checked, briefs, self._write(questions))
-        return [text if isinstance(text, LlmError) else json.loads(text) for text in texts]
+        return self._asking.ask_many(questions)
 
     def close(self) -> None:
         """Frees memory."""
@@ -141,27 +106,43 @@ class BundledBackend(Backend):
     def _write(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The model's answers, one caller at a time."""
         with self._lock:
-            return self._decode(questions) if questions else []
+            return [text for text, _ in self._decode(questions)] if questions else []
 
-    def _decode(self, questions: Sequence[Question]) -> list[str | LlmError]:
-        """Greedy decoding of all questions at once, each under its own grammar."""
+    def _next(self, question: Question) -> list[str]:
+        """The answers that come next to the first, by the tokens that the model was least sure of."""
+        with self._lock:
+            _, first = self._decode([question])[0]
+            order = sorted(range(len(first.gaps)), key=lambda at: first.gaps[at][0])[:FORKS]
+            forks = [[*first.tokens[:at], first.gaps[at][1]] for at in order if np.isfinite(first.gaps[at][0])]
+            if not forks:
+                return []
+            written = self._decode([question] * len(forks), forks)
+        return [text for text, _ in written if isinstance(text, str)]
+
+    def _decode(
+        self, questions: Sequence[Question], begun: Sequence[Sequence[int]] | None = None
+    ) -> list[tuple[str | LlmError, _Written]]:
+        """Greedy decoding of all questions at once, each under its own grammar, after what of it is `begun`."""
         self.load()
         import torch
-        from llguidance.numpy import (
-            allocate_token_bitmask,
-            apply_token_bitmask_inplace,
-            fill_next_token_bitmask,
-        )
+        from llguidance.numpy import allocate_token_bitmask, apply_token_bitmask_inplace, fill_next_token_bitmask
 
         assert self._loaded is not None
         model, tokenizer = self._loaded.model, self._loaded.tokenizer
         matchers = [self._matcher(question) for question in questions]
         chats = [[{"role": m.role, "content": m.content} for m in q.messages] for q in questions]
         texts = tokenizer.apply_chat_template(chats, tokenize=False, add_generation_prompt=True)
-        tokens = tokenizer(texts, add_special_tokens=False, padding=True, padding_side="left", return_tensors="pt")
-        ids, mask = tokens.input_ids, tokens.attention_mask
+        asked: list[list[int]] = tokenizer(texts, add_special_tokens=False).input_ids
+        written = [_Written([], []) for _ in questions]
+        for row, tokens in enumerate(begun or ()):
+            asked[row] = [*asked[row], *tokens]
+            written[row] = _Written(list(tokens), [(np.inf, 0)] * len(tokens))
+            for token in tokens:
+                matchers[row].consume_token(token)
+        length = max(map(len, asked))
+        ids = torch.tensor([[tokenizer.pad_token_id] * (length - len(tokens)) + tokens for tokens in asked])
+        mask = torch.tensor([[0] * (length - len(tokens)) + [1] * len(tokens) for tokens in asked])
         allowed = allocate_token_bitmask(len(questions), model.config.vocab_size)
-        written: list[list[int]] = [[] for _ in questions]
         open_rows = set(range(len(questions)))
         cache = None
         for _ in range(max(question.max_tokens for question in questions)):
@@ -180,27 +161,32 @@ class BundledBackend(Backend):
             for row in open_rows:
                 fill_next_token_bitmask(matchers[row], allowed, row)
             apply_token_bitmask_inplace(logits, allowed)
-            best = np.where(
-                [row in open_rows for row in range(len(questions))], logits.argmax(1), tokenizer.pad_token_id
-            )
+            order = np.argpartition(logits, -2, axis=1)[:, -2:]
+            best = np.full(len(questions), tokenizer.pad_token_id)
             for row in sorted(open_rows):
-                token = int(best[row])
+                token = int(logits[row].argmax())
+                other = int(order[row][0] if order[row][1] == token else order[row][1])
+                best[row] = token
                 if token == tokenizer.eos_token_id or not matchers[row].consume_token(token):
                     open_rows.discard(row)
                     continue
-                written[row].append(token)
-                if len(written[row]) >= questions[row].max_tokens:
+                written[row].tokens.append(token)
+                written[row].gaps.append((float(logits[row, token] - logits[row, other]), other))
+                if len(written[row].tokens) >= questions[row].max_tokens:
                     open_rows.discard(row)
             if not open_rows:
                 break
             ids = torch.from_numpy(best)[:, None]
             mask = torch.cat([mask, torch.ones(len(questions), 1, dtype=mask.dtype)], dim=1)
-        texts = tokenizer.batch_decode(written, clean_up_tokenization_spaces=False)
+        texts = tokenizer.batch_decode([w.tokens for w in written], clean_up_tokenization_spaces=False)
         return [
-            text
-            if matcher.is_accepting()
-            else _refused(f"the bundled planner did not end its answer: {matcher.get_error() or 'it is too long'}")
-            for text, matcher in zip(texts, matchers, strict=True)
+            (
+                text
+                if matcher.is_accepting()
+                else refused(f"the bundled planner did not end its answer: {matcher.get_error() or 'it is too long'}"),
+                answer,
+            )
+            for text, matcher, answer in zip(texts, matchers, written, strict=True)
         ]
 
     def _matcher(self, question: Question) -> LLMatcher:
@@ -209,105 +195,3 @@ class BundledBackend(Backend):
         assert self._loaded is not None
         grammar = LLMatcher.grammar_from_json_schema(dict(question.schema), defaults={"whitespace_flexible": False})
         return LLMatcher(self._loaded.grammar, grammar)
-
-
-def _in_another_order(brief: Brief) -> bool:
-    """Whether regions are known that may stand in another order than the prompt's objects.
-
-    The details of regions that the model itself laid out are asked for in the prompt's order.
-    """
-    shapes = [named_shapes(region.content or "") for region in brief.regions]
-    own = named_shapes(brief.prompt)
-    in_order = len(set(own)) == len(own) and shapes == [[shape] for shape in own]
-    return bool(brief.regions) and not (brief.task == "details" and in_order)
-
-
-_REGION = re.compile(r"Region \d+(?:: [a-z ]+ \[([\d, ]+)\])?(?:: (.*))?")
-
-
-def _scene(prompt: str, layout: Any, looks: Any) -> ScenePrompt:
-    """What a prompt asks for, by the model's answers."""
-    sided = names_places(prompt)
-    things = []
-    for item, look in zip(layout["objects"], looks["objects"], strict=True):
-        thing = parse_thing(f"{item['content']}, {look['colour']}, {look['texture']}")
-        side = place_of(tuple(item["box"])) if sided else None
-        things.append(replace(thing, side=None if side == "everywhere" else side))
-    pattern = parse_backdrop(layout["background"]).pattern
-    return ScenePrompt(prompt, tuple(things), Backdrop(pattern, looks["background"] or None))
-
-
-def _dealt(brief: Brief, scene: ScenePrompt) -> str:
-    """The answer to a question with known regions, of what its prompt asks for."""
-    truth = settle(scene, brief.width, brief.height, brief.regions)
-    box, content = (any(getattr(k, name) is None for k in brief.regions) for name in ("box", "content"))
-    data = right_answer(brief.task, truth, box=box, content=content)
-    return json.dumps(data, separators=(",", ":"))
-
-
-def _read(question: Question) -> Brief | LlmError:
-    """What is asked, or why it cannot be answered."""
-    turns = [m.content for m in question.messages if m.role == "user" and m.content.startswith("Task:")]
-    lines = turns[-1].splitlines() if turns else []
-    prompts = [line for line in lines if line.startswith("Prompt: ")]
-    try:
-        prompt = json.loads(prompts[-1].removeprefix("Prompt: "))
-    except (IndexError, ValueError):
-        return _refused("the bundled planner answers questions of the planner's own form only")
-    counts = [int(line.split()[1]) for line in lines if re.fullmatch(r"Regions: \d+", line)]
-    known = tuple(_known(match) for line in lines if (match := _REGION.fullmatch(line)))
-    width, height = lines[1].removeprefix("Canvas: ").split("x")
-    count = counts[0] if counts else len(known) or None
-    if reason := refusal(prompt):
-        return _refused(f"{reason}; it understands {UNDERSTOOD}; {CONNECT}")
-    styles = [line.removeprefix("Style: ") for line in lines if line.startswith("Style: ")]
-    if words := [word for style in styles for word in unknown(style)]:
-        return _refused(f'the style: the bundled planner does not know "{words[0]}"; {CONNECT}')
-    for region in known:
-        if region.content and (words := unknown(region.content)):
-            return _refused(f'the region "{region.content}": the bundled planner does not know "{words[0]}"; {CONNECT}')
-    things = counted(prompt).things
-    if count is not None and count != things:
-        return _refused(f"{count} regions are asked for, but the prompt names {things} objects; {CONNECT}")
-    task = cast(Task, lines[0].removeprefix("Task: "))
-    return Brief(task, prompt, int(width), int(height), count, known)
-
-
-def _known(match: re.Match[str]) -> Known:
-    corners = [int(number) for number in match[1].split(",")] if match[1] else None
-    return Known((corners[0], corners[1], corners[2], corners[3]) if corners else None, match[2])
-
-
-def _checked(brief: Brief, text: str | LlmError) -> str | LlmError:
-    """The answer, or why it is not to be trusted."""
-    if isinstance(text, LlmError):
-        return text
-    data = json.loads(text)
-    objects, words = data["objects"], counted(brief.prompt)
-    known = [region.content for region in brief.regions] or [None] * len(objects)
-    fault = None
-    if len(objects) != words.things or len(known) != len(objects):
-        fault = f"tells {len(objects)} objects of {words.things}"
-    elif "topic" in data:
-        fault = difference(words.words, counted(data["topic"]).words)
-    if not fault:
-        contents = [item.get("content") or content or "" for item, content in zip(objects, known, strict=True)]
-        looks = [(item.get("colour"), item.get("texture")) for item in objects]
-        fault = lost(brief.prompt, contents, looks if "light" in data else None)
-    if not fault and "light" in data:
-        tone = counted(data.get("background_detail", data["background"]))
-        fault = difference(words.of("tone"), tone.of("tone"))
-    boxes = [tuple(item["box"]) for item in objects if "box" in item]
-    if not fault and len(set(boxes)) < len(boxes):
-        fault = "puts two objects in one place"
-    if fault:
-        return _refused(
-            f"the bundled planner did not get this prompt right: its answer {fault}; name every object by itself, with"
-            f' its side ("a blue star on the left and a blue star on the right"), or {CONNECT}'
-        )
-    return text
-
-
-def _refused(message: str) -> LlmError:
-    """The model is there, only not for this question."""
-    return LlmError(message, answered=True)

@@ -6,28 +6,27 @@ import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from strata.llm.backends.bundled import WEIGHTS
-from strata.llm.backends.bundled.lessons import Lesson, random_lesson
+from strata.llm.backends.bundled.asking import answer_text
+from strata.llm.backends.bundled.teaching.lessons import Lesson, random_lesson
 
-PIECES = 1024
+PIECES = 1280
 """Size of the vocabulary."""
 SPECIAL = ("<|pad|>", "<|begin|>", "<|end|>")
-CHAT_TEMPLATE = WEIGHTS / "chat_template.jinja"
-_PIECE = r""" ?[a-zA-Z]+|[0-9]+(?:,[0-9]+)*|\]?[\[{",:]+(?:[a-z_]+":[\[{",:]*)*[\]}]*|[\]}]+|\s|."""
-"""Words with the space before them; boxes; the keys and brackets between two values of an answer, up to where an object
-ends; single characters."""
-
-
-def answer_text(answer: dict[str, Any]) -> str:
-    """An answer as the model writes it."""
-    return json.dumps(answer, separators=(",", ":"))
+CHAT_TEMPLATE = Path(__file__).with_name("chat_template.jinja")
+_PIECE = (
+    r" (?:on|at|in) the (?:top |bottom )?(?:left|right|top|bottom|center)(?: corner)?"
+    r"| (?:meadow|sea|night sky|desert) background|(?: and|,) an?(?= )"
+    r"| ?[a-zA-Z]+| [,.:]|[0-9]+(?:,[0-9]+)*"
+    r"""|[\[{",:\]}]+(?:[a-z_]+":[\[{",:\]}]*)*(?:(?<=c":"|t":")an?(?= ))?|\s|."""
+)
+"""Places and backgrounds; words with the space before them, articles with what joins them to the last; boxes; the keys
+and brackets between two values of an answer, with an article that follows; single characters."""
 
 
 def chats(lessons: Sequence[Lesson]) -> list[list[dict[str, str]]]:
@@ -54,7 +53,7 @@ def new_tokenizer() -> PreTrainedTokenizerFast:
             bos_token=begin,
             eos_token=end,
             clean_up_tokenization_spaces=False,
-            model_max_length=2048,
+            model_max_length=1024,
         )
         tokenizer.chat_template = CHAT_TEMPLATE.read_text(encoding="utf-8")
         return tokenizer
@@ -79,11 +78,11 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
         vocab_size=len(tokenizer),
         hidden_size=192,
         intermediate_size=512,
-        num_hidden_layers=5,
+        num_hidden_layers=6,
         num_attention_heads=3,
         num_key_value_heads=3,
         head_dim=64,
-        max_position_embeddings=2048,
+        max_position_embeddings=1024,
         rms_norm_eps=1e-5,
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,

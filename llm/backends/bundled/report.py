@@ -2,6 +2,8 @@
 
 `python -m strata.llm.backends.bundled.report` plans held-out prompts with the bundled planner through the whole planner
 (both questions, grammar, checks) and prints for each kind the share that is exactly right, with 95 % Wilson intervals.
+With `--sentences FILE.yaml` it plans the ordinary sentences of a file instead (see `sentences.py`), and prints how many
+are right, refused, and silently wrong.
 """
 
 from __future__ import annotations
@@ -21,17 +23,19 @@ from strata.hierarchy.files import dump_json, write_atomic
 from strata.llm.backends.bundled import WEIGHTS
 from strata.llm.backends.bundled.answers import truth_matches
 from strata.llm.backends.bundled.backend import BundledBackend
-from strata.llm.backends.bundled.lessons import EXERCISES, Exercise, exercises
+from strata.llm.backends.bundled.reading.words import read
+from strata.llm.backends.bundled.sentences import Sentence, Verdict, judge, load_sentences
+from strata.llm.backends.bundled.teaching.lessons import EXERCISES, Exercise, exercises
+from strata.llm.backends.bundled.world import Share
 from strata.llm.errors import PlanError
 from strata.llm.many import plan_many
 from strata.llm.planner import Planner, Request
-from strata.miniature.world.shares import Share
 
 
 def flaws(backend: BundledBackend, todo: Sequence[Exercise], one_call: bool = False) -> list[list[str]]:
     """What is wrong with the plan of each exercise (see `truth_matches`); the error's words where there is none."""
     found: list[list[str]] = [[] for _ in todo]
-    requests = [Request(e.prompt, e.width, e.height, e.draft, e.regions) for e in todo]
+    requests = [Request(e.prompt, e.width, e.height, e.draft, e.regions, e.style) for e in todo]
 
     def failed(index: int, error: StrataError) -> None:
         found[index] = [f"no plan: {error}"]
@@ -46,6 +50,45 @@ def flaws(backend: BundledBackend, todo: Sequence[Exercise], one_call: bool = Fa
     return found
 
 
+def judged(backend: BundledBackend, sentences: Sequence[Sentence], one_call: bool = False) -> list[Verdict]:
+    """What becomes of each sentence on a canvas of 128 × 128 pixels."""
+    found: list[Verdict] = [Verdict("refused")] * len(sentences)
+    plan_many(
+        Planner(backend, one_call=one_call),
+        [Request(sentence.text, 128, 128) for sentence in sentences],
+        on_plan=lambda index, plan: found.__setitem__(index, judge(sentences[index], plan)),
+        on_failure=lambda index, error: found.__setitem__(index, judge(sentences[index], error)),
+        give_up_after=len(sentences) + 1,
+    )
+    return found
+
+
+def report_sentences(backend: BundledBackend, path: Path, one_call: bool = False) -> dict[str, Any]:
+    """Plans the sentences of a file, prints what becomes of them, and returns the numbers."""
+    sentences = load_sentences(path)
+    verdicts = judged(backend, sentences, one_call)
+    names = {"right": "right", "refused": "refused", "wrong": "silently wrong"}
+    report: dict[str, Any] = {}
+    for kind, name in names.items():
+        share = Share(sum(verdict.kind == kind for verdict in verdicts), len(verdicts))
+        low, high = (100 * x for x in share.interval())
+        print(f"{name:<16}{share.right:>4}/{share.asked}{100 * share.value:>7.1f} %   [{low:.1f}, {high:.1f}]")
+        report[kind] = share.as_data()
+    for voice in sorted({sentence.voice for sentence in sentences if sentence.voice}):
+        of_voice = [v.kind == "right" for v, s in zip(verdicts, sentences, strict=True) if s.voice == voice]
+        print(f"  {voice:<14}{sum(of_voice):>4}/{len(of_voice)} right")
+    for kind in ("wrong", "refused"):
+        for sentence, verdict in zip(sentences, verdicts, strict=True):
+            if verdict.kind == kind:
+                print(f"\n{names[kind]}: {sentence.text}\n    as read: {read(sentence.text).text}")
+                print(*(f"    {flaw}" for flaw in verdict.flaws), sep="\n")
+    report["sentences"] = [
+        {"text": sentence.text, "kind": verdict.kind, "flaws": list(verdict.flaws)}
+        for sentence, verdict in zip(sentences, verdicts, strict=True)
+    ]
+    return report
+
+
 def main(argv: list[str] | None = None) -> None:
     """The command; see `--help`."""
     parser = argparse.ArgumentParser(prog="python -m strata.llm.backends.bundled.report", description=__doc__)
@@ -55,6 +98,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--one-call", action="store_true", help="ask for both levels at once")
     parser.add_argument("--flaws", type=int, default=0, metavar="K", help="print the first K flawed plans of each kind")
+    parser.add_argument("--sentences", type=Path, metavar="FILE.yaml", help="plan these ordinary sentences instead")
     parser.add_argument("--json", type=Path, help="write the scores here too")
     args = parser.parse_args(argv)
     kinds = args.only.split(",") if args.only else list(EXERCISES)
@@ -62,6 +106,11 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"--only: {strange[0]}: no such kind; valid: {', '.join(EXERCISES)}")
 
     backend = BundledBackend(args.model)
+    if args.sentences:
+        told = report_sentences(backend, args.sentences, args.one_call)
+        if args.json:
+            write_atomic(args.json, dump_json(told))
+        return
     begin = time.perf_counter()
     backend.load()
     loading = time.perf_counter() - begin
@@ -98,7 +147,7 @@ def main(argv: list[str] | None = None) -> None:
 def seconds_per_plan(backend: BundledBackend, count: int = 10) -> float:
     """The median time of planning one prompt, both questions."""
     planner, spent = Planner(backend), []
-    for exercise in exercises("two", count, seed=2):
+    for exercise in exercises("list", count, seed=2):
         begin = time.perf_counter()
         with suppress(PlanError):
             planner.plan(exercise.prompt, exercise.width, exercise.height)

@@ -1,0 +1,95 @@
+"""Loading the folder of a pipeline so that a wrong checkpoint is an error, and not a wrong picture.
+
+The libraries fill what a checkpoint lacks with random numbers, leave out what it has too much, and draw with NaN.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Collection, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+from torch import Tensor, nn
+
+from strata.hierarchy.errors import InputError
+
+_SHOWN = 3
+
+
+def load_folder(folder: Path, dtype: torch.dtype | None = None) -> Any:
+    """The pipeline in a folder in the diffusers format, on the CPU, with exactly the weights that its models have.
+
+    What the libraries leave out by design (tied weights, buffers of older versions) is no error.
+
+    Args:
+        folder: with a `model_index.json` and a folder for each component.
+        dtype: of the weights; None: as the libraries choose.
+
+    Raises:
+        InputError: a component is not there; a model's weights are missing, unused, of another shape, or hold NaN or
+            infinities; names folder and weights.
+        OSError, ValueError, …: what the libraries raise for files that cannot be read.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is deprecated, but `dtype` is too new
+        models = {name: _load_model(folder / name, kind, dtype) for name, kind in _models(folder)}
+        pipe = DiffusionPipeline.from_pretrained(str(folder), torch_dtype=dtype, **models)
+    for name, part in pipe.components.items():
+        specials = getattr(part, "all_special_ids", None)
+        if specials is not None and len(part) <= len(specials):
+            raise InputError(f"{folder / name}: holds no vocabulary: the tokenizer's files are missing or empty")
+    return pipe
+
+
+def _models(folder: Path) -> Iterator[tuple[str, Any]]:
+    """The components with weights, by name, each with its class."""
+    index: dict[str, Any] = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    for name, entry in index.items():
+        if name.startswith("_") or not isinstance(entry, list) or not all(isinstance(part, str) for part in entry):
+            continue
+        library, kind = entry
+        if not (folder / name).is_dir():
+            raise InputError(f"{folder}: has no folder {name}, of its {kind}; download or save the model again")
+        found = getattr(import_module(library), kind, None) if library in ("diffusers", "transformers") else None
+        if isinstance(found, type) and issubclass(found, nn.Module):
+            yield name, found
+
+
+def _load_model(folder: Path, kind: Any, dtype: torch.dtype | None) -> nn.Module:
+    model: nn.Module
+    model, info = kind.from_pretrained(str(folder), torch_dtype=dtype, output_loading_info=True)
+    for which, complaint in (
+        ("missing_keys", "weights missing that the model of its config.json has"),
+        ("unexpected_keys", "weights that the model of its config.json does not have"),
+        ("mismatched_keys", "weights of another shape than in the model of its config.json"),
+    ):
+        if info[which]:
+            raise InputError(f"{folder}: {complaint}: {_some(info[which])}")
+    if bad := [name for name, tensor in model.state_dict().items() if not is_finite(tensor)]:
+        raise InputError(f"{folder}: weights with NaN or infinities{_as(dtype)}: {_some(bad)}")
+    return model
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether a tensor holds neither NaN nor an infinity: one pass, nothing kept; quantized numbers always are."""
+    if not tensor.is_floating_point() or not tensor.numel() or tensor.is_meta:
+        return True
+    if tensor.element_size() < 2:  # of 8 bits; torch cannot compare these
+        tensor = tensor.float()
+    return all(bool(extreme.isfinite()) for extreme in torch.aminmax(tensor))
+
+
+def _as(dtype: torch.dtype | None) -> str:
+    return "" if dtype is None else f" as {str(dtype).removeprefix('torch.')}"
+
+
+def _some(names: Collection[Any]) -> str:
+    """The first names, and how many more there are."""
+    texts = sorted(str(name[0] if isinstance(name, tuple) else name) for name in names)
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more

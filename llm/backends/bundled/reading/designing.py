@@ -1,0 +1,136 @@
+"""How designers give orders of layout ("flush left", "a 2x2 grid of …", "in the left column") in everyday words.
+
+A table of patterns for a prompt in lower case, applied before those of `everyday.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from strata.llm.backends.bundled.reading.vocabulary import SINGULAR
+
+_SIDE = r"(left|right|top|bottom)"
+_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight")
+_NUMBER = rf"([1-8]|{'|'.join(_NUMBERS)})"
+_PART = r"(?:edge|margin|side|border|third|half|gutter|rail)"
+
+
+def _grid(match: re.Match[str]) -> str:
+    """ "a 2x3 grid of stars": two rows of three."""
+    down, across = (int(n) if n.isdigit() else 1 + _NUMBERS.index(n) for n in (match[1], match[2]))
+    return f" {_NUMBERS[down - 1]} rows of {_NUMBERS[across - 1]} " if down > 1 else f" a row of {across} "
+
+
+def _column(match: re.Match[str]) -> str:
+    place = {"first": "left", "last": "right", "second": "right"}.get(match[1], match[1])
+    return f" on the {place} side " if place in ("left", "right") else " in the center "
+
+
+def _two_corners(match: re.Match[str]) -> str:
+    """ "a cross in the bottom corners": one in each of the two."""
+    side = next(group for group in (match[1], match[4], match[5]) if group)
+    said = next(group for group in (match[2], match[3], match[6]) if group)
+    found = re.fullmatch(
+        r"(\W*(?:and |with |there (?:is|are) )*)(?:(?:an?|two|2|one) )?((?:[\w-]+ )*?)([\w-]+?)(?:,? ?(?:one"
+        r" )?(?:in )?each)?\s*",
+        said,
+    )
+    if found is None:
+        return match[0]
+    across = ("left", "right") if side in ("top", "bottom") else ("top", "bottom")
+    one = f"a {found[2]}{SINGULAR.get(found[3], found[3])}"
+    places = [f"the {side} {end}" if side in ("top", "bottom") else f"the {end} {side}" for end in across]
+    return f" {found[1]} {one} in {places[0]} corner and {one} in {places[1]} corner "
+
+
+DESIGNING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    (
+        r"\b(?:plenty of |lots of |some |enough |generous |ample |with |and |leave |keep |a bit of |more )*"
+        r"(?:white ?space|breathing (?:room|space)|negative space|room to breathe|empty space|padding|clear ?space"
+        r"|even (?:gaps|margins|spacing)|equal (?:gaps|margins|spacing))"
+        r"(?: (?:all )?(?:around|between|about|on all sides)(?: (?:it|them|each|everything|both))?)?\b",
+        " ",
+    ),
+    (
+        rf"\b(?:and |with |leave |keep )*(?:the )?(?:{_SIDE}|middle|cent(?:er|re)|rest|remaining|other|outer)"
+        r"(?: (?:third|half|column|row|part|cell|area|side|two thirds|cells|thirds|corners?))?"
+        r" (?:(?:stays?|remains?|is left|are left|left|is|are|kept|to be) )*(?:empty|blank|clear|free|open)\b",
+        " ",
+    ),
+    (
+        r"\b(?:an? |the )?(?:symmetric(?:al)?|balanced|asymmetric(?:al)?|minimal|simple|tight|clean|airy|centred"
+        r"|centered"
+        r"|classic|formal) (?:composition|layout|arrangement|design|grid|page)(?= ?[,:.;])",
+        " ",
+    ),
+    (
+        r"\b(?:keep|make|hold) the (?:palette|colou?rs?|layout|composition|spacing|grid|page) (?:tight|simple|clean"
+        r"|minimal"
+        r"|limited|restrained|airy|balanced|even)\b ?[,:.;]?",
+        " ",
+    ),
+    (
+        rf"\b(?:an? )?(?:{_NUMBER} ?(?:x|by|×) ?{_NUMBER})(?: layout)? (?:grid|matrix|array|table) (?:of|with)"
+        rf"(?! (?:{_NUMBER})\b)",
+        _grid,
+    ),
+    (
+        r"\b(?:in |on |into |for |at )?(?:the |its )?(left|right|first|second|last|middle|cent(?:er"
+        r"|re))(?:[ -]hand)?[ -]"
+        r"column\b(?! of)",
+        _column,
+    ),
+    (
+        r"\b(?:flush|ranged?|justif(?:y|ied)|align(?:ed)?|hard|snapped?|pinned|docked|tight|bleeding off)(?:(?:"
+        r" up)? (?:to|with"
+        rf"|against|at|on))?(?: the)?[ -]{_SIDE}(?: {_PART})?\b",
+        r" at the \1 ",
+    ),
+    (rf"\b{_SIDE}[ -](?:aligned|justified|ranged|flush|align)\b", r" at the \1 "),
+    (rf"\bcent(?:er|re)[ -]align(?:ed)?\b(?= (?:{_NUMBER}|them|all)\b)", " "),
+    (r"\bcent(?:er|re)[ -]align(?:ed)?\b", " in the center "),
+    (
+        r"\b(?:at |on |near |in )?(?:the )?(upper|lower|top|bottom)[ -](left|right) (?:intersection|third|power"
+        r" point|quadrant"
+        r"|cell|point|crossing|zone|slot|tile|module|grid (?:point|cell))\b",
+        r" in the \1 \2 corner ",
+    ),
+    (
+        r"\bfill (?:(?:in )?all |each |every |the |both |in )*(?:four |4 )*corners? (?:with|using) ([^.,;:]*)"
+        r"(?:, ?one (?:each|per corner|in each))?",
+        r" \1 in the four corners ",
+    ),
+    (r"(?:^|(?<=[.;]))\s*(?:in the )?foreground ?[:,]", " "),
+    (
+        rf"\b(?:line|lined|lining) up ((?:{_NUMBER}|the|an?) [^.,;:]*?)(?: in (?:a|one) (?:row"
+        rf"|line))?(?=\s*(?:[.,;:]|$))",
+        r" a row of \1 ",
+    ),
+    (r"\b(?:line|lined|lining) up\b(?=[^.;]*\bin (?:a|one) (?:row|line)\b)", " "),
+    (r"\b(?:get|gets|has|have|take|takes|is|are) (?:the|a) colou?r (?=\w)", " is "),
+    (r"\b(?:the )?(?:pattern|colou?r|look|texture) (?:on|of|in|for) the background\b", "the background"),
+    (
+        rf"\b(?:in|at|on) the {_SIDE} (?:two )?corners ([^.,;:]*)|([^.,;:]*?) (?:in|at|on) (?:each of |both"
+        rf" )?the {_SIDE}"
+        rf" (?:two )?corners\b|(?:^|(?<=[.;]))\s*{_SIDE} corners ?: ?([^.;]*)",
+        _two_corners,
+    ),
+    (r"\b(?:optical|visual|geometric|exact|true) (?=cent(?:er|re)\b)", ""),
+    (r"\bheader row\b", "top row"),
+    (r"\bfooter row\b", "bottom row"),
+    (r"\b(?:in|at|for|as) the (?:header|masthead)\b", "at the top"),
+    (r"\b(?:in|at|for|as) the footer\b", "at the bottom"),
+    (
+        r"(?:^|(?<=[.;,]))\s*(?:and )?(?:just |directly |right )?(above|over|below|under|beneath|underneath|beside"
+        r"|inside|behind)"
+        r" ?:",
+        r" \1 it ",
+    ),
+    (
+        rf"(?:^|(?<=[.;,:]))\s*(?:and )?(?:evenly |equally )?(?:space|distribute|spread|scatter)(?: out)?(?: evenly"
+        rf"| equally)?"
+        rf" (?={_NUMBER} )",
+        " ",
+    ),
+)

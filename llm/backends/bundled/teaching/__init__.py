@@ -1,0 +1,1 @@
+"""What the language model is taught: prompts with their answers, made from scenes."""

@@ -1,1 +1,0 @@
-"""The miniature's parts, untrained: autoencoder, text encoders with their tokenizers, transformer."""

@@ -1,1 +1,0 @@
-"""The training of the miniature's models and of the scorer: one loop (`loop.py`), one recipe a model."""
