@@ -36,7 +36,7 @@ START = 300.0
 """Seconds that a server may take to start."""
 COUNT, CONCURRENCY = 200, 16
 MOST_REFUSED = 0.08
-"""Share of plans that may be refused, as they do not show what the prompt says: 3-5 % of answers that nobody asks again."""
+"""Share of plans that may be refused as not showing what the prompt says: 3-5 % of answers are."""
 
 pytestmark = [
     pytest.mark.slow,
