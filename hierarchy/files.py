@@ -378,6 +378,13 @@ def dump_json(data: Any, indent: int = 1) -> str:
     return json.dumps(data, ensure_ascii=False, indent=indent) + "\n"
 
 
+def first_difference(found: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first value of `given` that a JSON file has otherwise, or not at all: its name, what was found and what is
+    given, both as JSON has them (tuples are lists there); None where the file has them all."""
+    plain = json.loads(json.dumps(dict(given)))
+    return next(((name, found.get(name), value) for name, value in plain.items() if found.get(name) != value), None)
+
+
 def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
     """Writes a file whole or not at all: into a temporary file beside it that then takes its place.
 

@@ -22,7 +22,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from strata.hierarchy.errors import InputError, StrataError
-from strata.hierarchy.files import dump_json, read_text, write_atomic
+from strata.hierarchy.files import dump_json, first_difference, read_text, write_atomic
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import DEFAULT_ROUTING
 from strata.miniature.cases import CASE_KINDS, SIZE, Case, cases
@@ -225,9 +225,7 @@ def _kept(path: Path | None, setup: Mapping[str, Any]) -> dict[str, Any]:
         data = json.loads(read_text(path))
     except ValueError as error:
         raise InputError(f"--json {path}: is there already and no report: {error}") from error
-    if not isinstance(data, dict) or any(
-        data.get(name) != value for name, value in json.loads(dump_json(setup)).items()
-    ):
+    if not isinstance(data, dict) or first_difference(data, setup) is not None:
         raise InputError(f"--json {path}: is of another model, seed or setup; name another file, or remove it")
     kinds: dict[str, Any] = data["kinds"]
     return kinds
