@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 from strata.analysis.measures import Pixels
-from strata.hierarchy.errors import InputError, SettingError
-from strata.hierarchy.files import first_difference, quote
+from strata.hierarchy.errors import InputError, SettingError, quote
+from strata.hierarchy.files import first_difference
 from strata.hierarchy.plan import Box, ScenePlan
 from strata.miniature.world.facts import COLOURS, KINDS, STYLES, SURFACES, Backdrop, Thing
 from strata.miniature.world.scenes import grid, halves, quarters, random_backdrop

@@ -18,8 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import quote, write_atomic
+from strata.hierarchy.errors import InputError, quote
+from strata.hierarchy.files import write_atomic
 from strata.injection.families import Family
 
 logger = logging.getLogger(__name__)

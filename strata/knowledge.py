@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from strata.hierarchy.files import quote
+from strata.hierarchy.errors import quote
 from strata.hierarchy.plan import LARGEST_SIDE, NUMBER, FileModel, ScenePlan, StrictModel, Text
 from strata.settings import Steps, UsedDtype
 

@@ -16,8 +16,7 @@ from strata.commands.options import BAD_INPUT, FAILED, Argv, PicturesOutput
 from strata.commands.runs import Pace, announce_run, draw_run
 from strata.console import count, flag, note, quiet, say
 from strata.engine import Engine
-from strata.hierarchy.errors import InputError, SettingError, StrataError, one_line
-from strata.hierarchy.files import quote
+from strata.hierarchy.errors import InputError, SettingError, StrataError, one_line, quote
 from strata.hierarchy.plan import ScenePlan
 from strata.job import Job, check_canvas, check_seeds, prepare, read_files
 from strata.llm.draft import Draft
