@@ -1,6 +1,7 @@
 """The errors that Strata raises on purpose, and how their messages show what a user gave."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -63,6 +64,12 @@ def first_line(error: BaseException) -> str:
 def reason_of(error: BaseException) -> object:
     """Why a file cannot be used: what the system says, else the error."""
     return (error.strerror if isinstance(error, OSError) else None) or error
+
+
+def file_error(error: OSError) -> str:
+    """What the system refused, as a person reads it: `image.png: No space left on device`; without its number."""
+    place = f"{os.fspath(error.filename)}: " if isinstance(error.filename, str | os.PathLike) else ""
+    return f"{place}{reason_of(error)}"
 
 
 class StrataError(Exception):
