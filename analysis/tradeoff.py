@@ -29,8 +29,8 @@ from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
 from strata.layers.ranges import Percent
 from strata.layers.routing import Routing
-from strata.miniature.world.captions import full_text, low_text
 from strata.miniature.world.facts import STYLES, TONES, Backdrop, Thing
+from strata.miniature.world.phrases import full_text, low_text
 from strata.miniature.world.truth import scene_plan, scene_text
 
 CHANGES: Mapping[str, tuple[str, ...]] = {"style": ("style",), "look": ("colour", "surface")}

@@ -51,8 +51,6 @@ NUMBER = BeforeValidator(_only_numbers)
 """For constrained numbers; it goes last, after the constraints, so that the JSON schema shows them."""
 Int = Annotated[int, NUMBER]
 """A whole number; `true` and `"3"` are refused, 3.0 is accepted."""
-Float = Annotated[float, NUMBER]
-"""A finite number; `true` and `"3"` are refused."""
 Fraction = Annotated[float, Field(ge=0, le=1), NUMBER]
 """A number from 0 to 1."""
 Text = Annotated[str, AfterValidator(_readable)]
