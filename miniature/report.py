@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from strata.hierarchy.errors import InputError, StrataError
 from strata.hierarchy.files import dump_json, first_difference, read_text, write_atomic
+from strata.injection.cut_texts import stock_call
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import DEFAULT_ROUTING
 from strata.miniature.cases import CASE_KINDS, SIZE, Case, cases
@@ -134,9 +135,10 @@ class Evaluator:
         if self.true_cfg > 1:
             options["negative_prompt"] = [""] * len(prompts)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        images: list[Image.Image] = self.pipe(
-            list(prompts), width=size[0], height=size[1], generator=generators, **options
-        ).images
+        with stock_call(self.pipe, prompts):
+            images: list[Image.Image] = self.pipe(
+                list(prompts), width=size[0], height=size[1], generator=generators, **options
+            ).images
         return images
 
     def planned(self, case: Case) -> list[Image.Image]:
