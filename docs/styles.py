@@ -13,7 +13,7 @@ from strata.hierarchy.restyle import low_texts, restyled
 from strata.hierarchy.typeset import Sheet, resized
 from strata.miniature import load
 from strata.miniature.model.text import MAX_LENGTH
-from strata.miniature.world.captions import STYLE_WORDS
+from strata.miniature.world.words import STYLE_WORDS
 
 SIDE, GAP, COLUMNS = 300, 16, 3
 PLAN = Path(__file__).parents[1] / "configs" / "plans" / "three_regions.yaml"

@@ -5,8 +5,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import did_you_mean, quote
+from strata.hierarchy.errors import InputError, did_you_mean, quote
 from strata.hierarchy.plan import ScenePlan, Texts
 
 SomeTexts = TypeVar("SomeTexts", bound=Texts)

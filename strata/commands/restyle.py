@@ -17,8 +17,7 @@ from strata.commands.runs import Pace, announce_run, draw_run
 from strata.console import note, quiet
 from strata.engine import Engine
 from strata.hierarchy.compare import side_by_side
-from strata.hierarchy.errors import InputError, SettingError
-from strata.hierarchy.files import did_you_mean, quote
+from strata.hierarchy.errors import InputError, SettingError, did_you_mean, quote
 from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.restyle import area_names, low_texts, matching_styles, restyled

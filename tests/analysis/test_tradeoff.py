@@ -30,8 +30,8 @@ from strata.analysis.tradeoff_plots import LINES, PARTS, draw_tradeoff
 from strata.analysis.trials import Journal, Judge, part
 from strata.hierarchy.errors import InputError
 from strata.layers.routing import Routing
-from strata.miniature.world.captions import full_text, low_text, style_text
 from strata.miniature.world.facts import Thing
+from strata.miniature.world.phrases import full_text, low_text, style_text
 from strata.miniature.world.truth import render
 from tests.injection.conftest import make_text_to_image
 

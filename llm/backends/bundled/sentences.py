@@ -30,8 +30,9 @@ from typing import Any
 from pydantic import ValidationInfo, field_validator
 
 from strata.hierarchy.errors import InputError, StrataError
+from strata.hierarchy.file_model import StrictModel, Text
 from strata.hierarchy.files import parse_document, read_text
-from strata.hierarchy.plan import Box, ScenePlan, StrictModel, Text
+from strata.hierarchy.plan import Box, ScenePlan
 from strata.hierarchy.validation import validate
 from strata.llm.backends.bundled.grammar.scene import CORNERS, in_line, related, stands, surrounds
 from strata.llm.backends.bundled.world import (
