@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from strata.llm.backends.bundled.checks import fault, refusal, scene_of
 from strata.llm.backends.bundled.composing import composed, parted
 from strata.llm.backends.bundled.grammar.scene import Scene, fault_of, surrounds
 from strata.llm.backends.bundled.placement import HALVES, Front, Inside, Row, fit
+from strata.llm.backends.bundled.reading.dropping import without_loss
 from strata.llm.backends.bundled.reading.lettering import refuse_lettering
 from strata.llm.backends.bundled.reading.phrases import Refused
 from strata.llm.backends.bundled.reading.words import read
@@ -124,6 +126,32 @@ from strata.llm.backends.bundled.world import Backdrop, Thing
 )
 def test_everyday_wording_is_read(prompt: str, text: str) -> None:
     assert read(prompt).text == text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "kept"),
+    [
+        (r"on the (?:[\w']+ )?card\b", "a boat on the birthday card", False),
+        (r"on the (?:[\w']+ )?card\b", "a boat on the blue card", True),  # a colour in a gap
+        (r"on the (?:[\w']+ )?card\b", "a boat on the cup card", True),  # a thing
+        (r"on the (?:[\w']+ )?card\b", "a boat on the left card", True),  # a place
+        (r"on the (?:[\w']+ )?card\b", "a boat on the three card", True),  # a number
+        (r"on the (?:[\w']+ )?card\b", "a boat on the boat card", False),  # said again
+        (r"on the (?:blue )?card\b", "a boat on the blue card", False),  # spelled out
+        (r"on the (?:[\w']+ )?card\b", "a boat on the castle card", False),
+    ],
+)
+def test_words_fall_away_but_for_those_of_the_picture(pattern: str, text: str, kept: bool) -> None:
+    match = re.search(pattern, text)
+    assert match
+    assert without_loss(match, "") == (match[0] if kept else "")
+
+
+def test_a_clause_stays_where_it_names_what_cannot_be_drawn() -> None:
+    match = re.search(r"because .*", "a boat because of the castle")
+    assert match
+    assert without_loss(match, "", strict=True) == match[0]
+    assert without_loss(match, "") == ""
 
 
 def thing(told: str) -> Thing:

@@ -1,18 +1,12 @@
 """What people say around what they want drawn: thanks, reasons, hours of the day, who the picture is for.
 
 Nothing is drawn of it. Tables of patterns, in the order in which they are applied to a prompt in lower case, before
-words are looked up; each phrase here has no thing of the picture in it.
+words are looked up; `dropping.py` applies them.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable
-
-from strata.llm.backends.bundled.reading.framing import describes, tells, unframed
-from strata.llm.backends.bundled.reading.politeness import PERSON, POLITENESS, SHEET, WE
-from strata.llm.backends.bundled.world import KINDS
+from strata.llm.backends.bundled.reading.politeness import ARTICLE, PERSON, SHEET, WE
 
 _OCCASION = (
     r"(?:birthdays?|anniversar(?:y|ies)|christmas|easter|wedding|party|holidays?|fridge|wall|nursery|bedroom|kitchen"
@@ -25,17 +19,6 @@ _TIME = (
     r"|week|weeks|month|months|year|years|hours?|minutes?|seconds?|moments?|time|times"
     r"|ages|centur(?:y|ies)|weekends?|mondays?|tuesdays?|wednesdays?|thursdays?|fridays?|saturdays?|sundays?|bedtime)"
 )
-
-_OPEN = (
-    r"(?<=[.,;])\s*(?:and )?(?:the )?(\w+) (?:is |can be |in )?(?:any|whatever|whichever) (?:colou?r|size|kind|style)s?"
-    r"(?: (?:is|are|will|would|you|u|do|s|fine|ok|okay|like|want|goes|works?|be))*(?=\s*(?:[.,;!?]|$))"
-)
-
-
-def _open(match: re.Match[str]) -> str:
-    """Nothing in the place of "the flower any colour", where the flower was named before."""
-    return " " if re.search(rf"\b{match[1]}\b", match.string[: match.start()]) else f" , {match[1]} "
-
 
 ASIDES: tuple[tuple[str, str], ...] = (
     # who it is for, and what on
@@ -53,8 +36,8 @@ ASIDES: tuple[tuple[str, str], ...] = (
         " ",
     ),
     (
-        r"\b(?:so )?that makes (?:\w+) \w+ (?:altogether|in total|in all)\b|\bso (?:\w+) in total\b|\b(?:in total"
-        r"|altogether|all told|in all)\b",
+        rf"\b(?:so )?that makes {ARTICLE} \w+ (?:altogether|in total|in all)\b"
+        r"|\bso (?:\w+) in total\b|\b(?:in total|altogether|all told|in all)\b",
         " ",
     ),
     (
@@ -126,10 +109,9 @@ ASIDES: tuple[tuple[str, str], ...] = (
         " ",
     ),
     (
-        r"\b(?:as|when|while|until|till|before|after|since|every|each|one|that|this|next|last|the following|the"
-        r" next)(?: the| a| an| that| one)?(?: late| early| cold| warm| quiet| long| lazy| bright| fine| sunny"
-        r"| same)*"
-        r" (?:dawn|dusk|twilight|daybreak|sunrise|sunset|summer|winter|spring|autumn)(?: (?:fell|came|comes|broke"
+        r"\b(?:as|when|while|until|till|before|after|since|every|each|one|that|this|next|last|the following|the "
+        r"next)(?: the| a| an| that| one)?(?: late| early| cold| warm| quiet| long| lazy| bright| fine| sunny| same)* "
+        r"(?:dawn|dusk|twilight|daybreak|sunrise|sunset|summer|winter|spring|autumn)(?: (?:fell|came|comes|broke"
         r"|arrived|passed|ended|began))*\b,?",
         " ",
     ),
@@ -249,47 +231,3 @@ ASIDES: tuple[tuple[str, str], ...] = (
         " ",
     ),
 )
-
-_ASIDES = tuple((re.compile(pattern), by) for pattern, by in ((_OPEN, _open), *POLITENESS, *ASIDES))
-
-
-_CONDITION = re.compile(
-    r"(?:^|(?<=[.,;:!?(]))\s*(?:and |but |so |only |even )?(?:if|because|since|as long as|provided|in case"
-    r"|whenever|when (?:you|i|we|the|it|they|he|she)|while you|before you|after you"
-    r"|seeing as|given that|assuming|so i can|so we can|as i|as we|as my|as our|though|although)\b([^.,;:!?)]*)"
-)
-
-
-def _idle(match: re.Match[str]) -> str:
-    """Nothing in the place of a condition or a reason that has no word of a picture in it."""
-    rest = re.sub(r"\b(?:my|your|our|his|her|their) (\w+)", lambda m: m[1] if describes(m[1]) else " ", match[1])
-    return match[0] if any(tells(word) for word in re.findall(r"[a-z']+", rest)) else " "
-
-
-_LOVED = re.compile(
-    rf"\b(?:{PERSON}|{WE}) (?:really |just |absolutely |only )*(?:loves?|likes?|adores?|wants?|is (?:mad|crazy"
-    rf"|nuts) about"
-    rf"|is obsessed with|is into|collects?|(?<=do you )(?:do|draw|have|know)|(?<=can you )(?:do|draw))"
-    rf" ({'|'.join(KINDS)})s\b(?! (?:and|with|in|on)\b)"
-    rf"(?=.*\b(?:one|of them)\b)(?!.*\b(?:{'|'.join(KINDS)})s?\b)"
-)
-"""A thing that somebody loves, where "one" means it and nothing else does: "my son loves cars, do a red one"."""
-
-
-def without_asides(text: str) -> str:
-    """A prompt in lower case without what only stands around it."""
-    if match := _LOVED.search(text):
-        rest, found = re.subn(r"\b(\w+) of them\b", rf"\1 {match[1]}s", text[match.end() :], count=1)
-        rest = rest if found else re.sub(r"(?<!the )(?<!each )(?<!this )\bone\b", match[1], rest)
-        text = f"{text[: match.start()]} {rest}"
-    text = unframed(_CONDITION.sub(_idle, text))
-    for pattern, by in _ASIDES:
-        text = pattern.sub(lambda match, by=by: _without_loss(match, by), text)  # type: ignore[misc]
-    return text
-
-
-def _without_loss(match: re.Match[str], by: str | Callable[[re.Match[str]], str]) -> str:
-    """What stands in the place of an aside, which stays where a look or a thing would be lost with it."""
-    after = by(match) if callable(by) else match.expand(by)
-    lost = Counter(filter(describes, re.findall(r"[a-z]+", match[0]))) - Counter(re.findall(r"[a-z]+", after))
-    return match[0] if lost and by is not _open else after

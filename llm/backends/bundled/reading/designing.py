@@ -60,14 +60,12 @@ DESIGNING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ),
     (
         r"\b(?:an? |the )?(?:symmetric(?:al)?|balanced|asymmetric(?:al)?|minimal|simple|tight|clean|airy|centred"
-        r"|centered"
-        r"|classic|formal) (?:composition|layout|arrangement|design|grid|page)(?= ?[,:.;])",
+        r"|centered|classic|formal) (?:composition|layout|arrangement|design|grid|page)(?= ?[,:.;])",
         " ",
     ),
     (
         r"\b(?:keep|make|hold) the (?:palette|colou?rs?|layout|composition|spacing|grid|page) (?:tight|simple|clean"
-        r"|minimal"
-        r"|limited|restrained|airy|balanced|even)\b ?[,:.;]?",
+        r"|minimal|limited|restrained|airy|balanced|even)\b ?[,:.;]?",
         " ",
     ),
     (
@@ -76,9 +74,8 @@ DESIGNING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         _grid,
     ),
     (
-        r"\b(?:in |on |into |for |at )?(?:the |its )?(left|right|first|second|last|middle|cent(?:er"
-        r"|re))(?:[ -]hand)?[ -]"
-        r"column\b(?! of)",
+        r"\b(?:in |on |into |for |at )?(?:the |its )?(left|right|first|second|last|middle|cent(?:er|re))(?:[ "
+        r"-]hand)?[ -]column\b(?! of)",
         _column,
     ),
     (
@@ -91,9 +88,8 @@ DESIGNING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf"\bcent(?:er|re)[ -]align(?:ed)?\b(?= (?:{_NUMBER}|them|all)\b)", " "),
     (r"\bcent(?:er|re)[ -]align(?:ed)?\b", " in the center "),
     (
-        r"\b(?:at |on |near |in )?(?:the )?(upper|lower|top|bottom)[ -](left|right) (?:intersection|third|power"
-        r" point|quadrant"
-        r"|cell|point|crossing|zone|slot|tile|module|grid (?:point|cell))\b",
+        r"\b(?:at |on |near |in )?(?:the )?(upper|lower|top|bottom)[ -](left|right) (?:intersection|third|power point"
+        r"|quadrant|cell|point|crossing|zone|slot|tile|module|grid (?:point|cell))\b",
         r" in the \1 \2 corner ",
     ),
     (
@@ -111,9 +107,8 @@ DESIGNING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\b(?:get|gets|has|have|take|takes|is|are) (?:the|a) colou?r (?=\w)", " is "),
     (r"\b(?:the )?(?:pattern|colou?r|look|texture) (?:on|of|in|for) the background\b", "the background"),
     (
-        rf"\b(?:in|at|on) the {_SIDE} (?:two )?corners ([^.,;:]*)|([^.,;:]*?) (?:in|at|on) (?:each of |both"
-        rf" )?the {_SIDE}"
-        rf" (?:two )?corners\b|(?:^|(?<=[.;]))\s*{_SIDE} corners ?: ?([^.;]*)",
+        rf"\b(?:in|at|on) the {_SIDE} (?:two )?corners ([^.,;:]*)|([^.,;:]*?) (?:in|at|on) (?:each of |both )?the "
+        rf"{_SIDE} (?:two )?corners\b|(?:^|(?<=[.;]))\s*{_SIDE} corners ?: ?([^.;]*)",
         _two_corners,
     ),
     (r"\b(?:optical|visual|geometric|exact|true) (?=cent(?:er|re)\b)", ""),
@@ -123,14 +118,12 @@ DESIGNING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\b(?:in|at|for|as) the footer\b", "at the bottom"),
     (
         r"(?:^|(?<=[.;,]))\s*(?:and )?(?:just |directly |right )?(above|over|below|under|beneath|underneath|beside"
-        r"|inside|behind)"
-        r" ?:",
+        r"|inside|behind) ?:",
         r" \1 it ",
     ),
     (
-        rf"(?:^|(?<=[.;,:]))\s*(?:and )?(?:evenly |equally )?(?:space|distribute|spread|scatter)(?: out)?(?: evenly"
-        rf"| equally)?"
-        rf" (?={_NUMBER} )",
+        rf"(?:^|(?<=[.;,:]))\s*(?:and )?(?:evenly |equally )?(?:space|distribute|spread|scatter)(?: out)?(?: evenly| "
+        rf"equally)? (?={_NUMBER} )",
         " ",
     ),
 )

@@ -81,9 +81,8 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         " ",
     ),
     (
-        r"\bwith (?:(?:an?|one|two|three|four|the|\d) |(?=(?:\w+ ){0,2}\w+ to the left (?:and|n|,) (?:\w+ ){1,3}to"
-        r" the right))[^.,;:]*? to the (?:left|right)(?! of| hand)"
-        r"(?:[^.,;:]*? to the (?:left|right)(?! of| hand))?",
+        r"\bwith (?:(?:an?|one|two|three|four|the|\d) |(?=(?:\w+ ){0,2}\w+ to the left (?:and|n|,) (?:\w+ ){1,3}to "
+        r"the right))[^.,;:]*? to the (?:left|right)(?! of| hand)(?:[^.,;:]*? to the (?:left|right)(?! of| hand))?",
         lambda m: re.sub(r"to the (left|right)", r"to its \1", m[0]),
     ),
     (
@@ -99,10 +98,9 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bin (?:this|that|the following) order\b", " "),
     (r"\ban? other\b", "another"),
     (
-        r"\b(?:an?|another|the|its) (?:identical|exact|duplicate|matching twin|perfect) (?:one|copy|twin|match|double)"
-        r"(?: of (?:it|that))?\b|\bits (?:twin|double|copy)\b|\b(?:a|another) (?:copy|duplicate|twin)(?: of (?:it"
-        r"|that))?\b"
-        r"|\b(?:an?|another) one (?:exactly |just )?(?:like|the same as|identical to) (?:it|that)\b",
+        r"\b(?:an?|another|the|its) (?:identical|exact|duplicate|matching twin|perfect) (?:one|copy|twin|match"
+        r"|double)(?: of (?:it|that))?\b|\bits (?:twin|double|copy)\b|\b(?:a|another) (?:copy|duplicate|twin)(?: of "
+        r"(?:it|that))?\b|\b(?:an?|another) one (?:exactly |just )?(?:like|the same as|identical to) (?:it|that)\b",
         " same ",
     ),
     (
@@ -113,8 +111,7 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ),
     (
         r"\b(?:with |and )?(?:no|without (?:any|a)?) ?fill(?:ing)?\b|\b(?:unfilled|not filled(?: in)?)\b|\b(?:just"
-        r"|only)"
-        r" (?:the |its |a )?(?:strokes?|contours?|outlines?|edges?|border)\b|\bstroke only\b",
+        r"|only) (?:the |its |a )?(?:strokes?|contours?|outlines?|edges?|border)\b|\bstroke only\b",
         " , outlined ",
     ),
     (
@@ -164,8 +161,7 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ),
     (
         r"(?:^|(?<=[.;!?]))\s*(?:line up|stack|arrange|order|list)(?: (?:them|these|those|everything|up|vertically"
-        r"|horizontally|all))*"
-        r" ?,? ?(?=(?:from )?(?:the )?(?:left to right|top to bottom))",
+        r"|horizontally|all))* ?,? ?(?=(?:from )?(?:the )?(?:left to right|top to bottom))",
         " ",
     ),
     (r"\b(?:default|global|overall|general|common|base) (?=style|background)", ""),
@@ -307,8 +303,7 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         " in a row ",
     ),
     (
-        r"\b(?:in )?(?:the )?(?:one |a |single |straight |vertical |tall |neat )*(?:column|stack)(?= *(?:[:,.;]"
-        r"|$))",
+        r"\b(?:in )?(?:the )?(?:one |a |single |straight |vertical |tall |neat )*(?:column|stack)(?= *(?:[:,.;]|$))",
         " in a column ",
     ),
     (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from strata.llm.backends.bundled.reading.dropping import without_loss
 from strata.llm.backends.bundled.reading.field_names import CALLS
-from strata.llm.backends.bundled.reading.framing import tells
 from strata.llm.backends.bundled.reading.vocabulary import NAMES, NOUNS, PLURAL_OF, SINGULAR
 from strata.llm.backends.bundled.world import COLOURS
 
@@ -16,19 +16,16 @@ COMMIT = re.compile(
 )
 """The type of a change at the start of its message."""
 UNSEEN = re.compile(
-    r"!==?|<>|≠|\.(?:remove|delete|pop|clear|hide|destroy)\w* ?\(|\bfor \w+ in \d+ ?\.\."
-    r"|\bvisible ?[=:] ?(?:false|0|no)\b|\bhidden ?[=:] ?(?:true|1|yes)\b"
-    r"|[=:] ?[a-z]\w*\.(?:colou?r|size|style|surface|texture)\b(?! ?[=:(])"
+    r"!==?|<>|≠|\.(?:remove|delete|pop|clear|hide|destroy)\w* ?\(|\bfor \w+ in \d+ ?\.\.|\bvisible ?[=:] ?(?:false|0"
+    r"|no)\b|\bhidden ?[=:] ?(?:true|1|yes)\b|[=:] ?[a-z]\w*\.(?:colou?r|size|style|surface|texture)\b(?! ?[=:(])"
 )
 """Code that says what is not to be seen, a look by way of another thing, or a number that is counted in two ways."""
 _COLOUR = rf"(?:{'|'.join(COLOURS)})"
 EACH = re.compile(
-    rf"\b(?:(?:loop|iterate|go|map)(?: over| through)?|for (?:each|every|all)(?: colou?rs?)?(?: (?:of|in))?|for"
-    rf" \w+ in) "
-    rf"\[?((?:{_COLOUR}(?:,? and |, ?| |(?= ?[\]:])))+)\]? ?[:,]?(?: ?(?:and|then|do))*(?: (?:draw|add|place"
-    rf"|put|make|create"
-    rf"|render|do))* ?(?:an?|one) ((?:\w+ ){{0,2}}?)(\w+)(?:,? (?:for |in )?each(?: (?:one|colou?r|of them))?|"
-    rf" in that colou?r)?"
+    rf"\b(?:(?:loop|iterate|go|map)(?: over| through)?|for (?:each|every|all)(?: colou?rs?)?(?: (?:of|in))?|for \w+ "
+    rf"in) \[?((?:{_COLOUR}(?:,? and |, ?| |(?= ?[\]:])))+)\]? ?[:,]?(?: ?(?:and|then|do))*(?: (?:draw|add|place|put"
+    rf"|make|create|render|do))* ?(?:an?|one) ((?:\w+ ){{0,2}}?)(\w+)(?:,? (?:for |in )?each(?: (?:one|colou?r|of "
+    rf"them))?| in that colou?r)?"
     r"(?=\s*(?:[.,;:\n]|$))"
 )
 """ "loop over red, green, blue and draw one square for each"."""
@@ -90,7 +87,7 @@ def _of_one(match: re.Match[str]) -> str:
 
 
 def _command(match: re.Match[str]) -> str:
-    return match[0] if any(map(tells, re.findall(r"[a-z]+", match[0]))) else "\n"
+    return without_loss(match, "\n", strict=True)
 
 
 def _listed(match: re.Match[str]) -> str:

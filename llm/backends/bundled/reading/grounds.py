@@ -16,14 +16,13 @@ _SETTING_NOUN = (
     r"|(?P<desert>deserts?|sands?|(?:sand )?dunes?))"
 )
 SETTING = re.compile(
-    r"\b(?:(?:all |both )?(?:set |somewhere )?(?:out |up )?(?:on|in|at|by|near|over"
-    r"|above|under|underneath|beneath|below"
-    r"|across|against|along|among|through|upon|into|onto|next to|beside|with|during"
-    r"|amid|off|of|in the middle of|in front of"
-    rf"|from|around|for|to) )?(?:an? |the |its )?{_SETTING_ADJECTIVE}{_SETTING_NOUN}(?:"
-    rf" (?:background|backdrop|scene|setting"
-    r"|landscape|scenery))?(?: (?:behind (?:it|them|everything)|in the background|as"
-    r" (?:the |a )?(?:background|backdrop)))?\b"
+    r"\b(?:(?:all |both )?(?:set |somewhere )?(?:out |up )?(?:on|in|at|by|near|over|above|under|underneath|beneath"
+    r"|below|across|against|along|among|through|upon|into|onto|next to|beside|with|during|amid|off|of|in the middle of"
+    r"|in front of"
+    rf"|from|around|for|to) )?(?:an? |the |its )?{_SETTING_ADJECTIVE}{_SETTING_NOUN}(?: (?:background|backdrop|scene"
+    rf"|setting"
+    r"|landscape|scenery))?(?: (?:behind (?:it|them|everything)|in the background|as (?:the |a )?(?:background"
+    r"|backdrop)))?\b"
 )
 SETTING_IS = re.compile(
     r"\b(?:the |with |its )*(?:background|backdrop|setting|scenery)(?: (?:is|:|should"
@@ -42,11 +41,10 @@ GROUNDS = (
         rf"|patterned))? {_GROUND_NOUN}\b(?! (?:is|:|should|must) )"
     ),
     re.compile(
-        rf"\b(?:and )?(?:with |on |against )?(?:the |its |an? )?background(?: (?:is|:"
-        rf"|should be|must be|in|of|being|made|with"
-        rf"|to be|shall be|colou?r|pattern))*(?: an?)? (?P<look>(?:(?:{_GROUND_WORD}|{_ANY_LOOK}|and|,|to) )*"
-        rf"(?:{_GROUND_WORD}|{_ANY_LOOK}))(?: (?:one|pattern|colou?r))?(?= (?:[.,:]"
-        rf"|and |with |in |as |drawn |painted |$))"
+        rf"\b(?:and )?(?:with |on |against )?(?:the |its |an? )?background(?: (?:is|:|should be|must be|in|of|being"
+        rf"|made|with|to be|shall be|colou?r|pattern))*(?: an?)? (?P<look>(?:(?:{_GROUND_WORD}|{_ANY_LOOK}|and|,|to) "
+        rf")*(?:{_GROUND_WORD}|{_ANY_LOOK}))(?: (?:one|pattern|colou?r))?(?= (?:[.,:]|and |with |in |as |drawn "
+        rf"|painted |$))"
     ),
     re.compile(
         r"\b(?:all |both )?(?:on|against) (?:an? |the )?(?P<look>(?:plain |light |dark )?(?:white|grey|black))"
@@ -55,7 +53,6 @@ GROUNDS = (
 )
 """A background said outright: its words are group 1."""
 EMPTY_GROUND = re.compile(
-    r"\b(?:on|against|with|over|in front of) (?:an? |the |no |its )background\b|\bno"
-    r" background\b|\bnothing (?:else|more)\b"
-    r"|\bno (?:text|words?|letters|people|other objects|other things|frame|border)\b"
+    r"\b(?:on|against|with|over|in front of) (?:an? |the |no |its )background\b|\bno background\b|\bnothing (?:else"
+    r"|more)\b|\bno (?:text|words?|letters|people|other objects|other things|frame|border)\b"
 )

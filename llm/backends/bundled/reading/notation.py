@@ -53,8 +53,7 @@ _WHERE = (
 )
 _CODE = re.compile(
     r"^\w+ ?:.*\(|->|=>|\w ?\| ?\w|insert into |[={}\[\]]|\b\w+\(|\b[a-z]\w*\.[a-z]\w*|--[a-z]|&&|//|<\w+|(?:^"
-    r"|\n)\s*(?:[-*#]|\d+[.)])\s"
-    r"|\d ?\.\. ?\d|[*x×] ?\d\b|\w+ ?: ?[^.\n]*[;\n,] ?\w+ ?:"
+    r"|\n)\s*(?:[-*#]|\d+[.)])\s|\d ?\.\. ?\d|[*x×] ?\d\b|\w+ ?: ?[^.\n]*[;\n,] ?\w+ ?:"
 )
 
 
@@ -290,8 +289,7 @@ class _Reader:
         text = re.sub(r"\b(?!(?:left|right|top|bottom|center|centre|middle) ?=)[a-z]\w* ?=\s*(?=,)", " ", text)
         text = re.sub(
             rf"(?<![\w.]){GROUND} ?[=:] ?((?:(?:gradient|plain|striped|checkered|black|white|gr[ae]y) ?,? ?)+"
-            r"|[\w -]+?)"
-            r"(?=\s*(?:[,.;\n(]|$))",
+            r"|[\w -]+?)(?=\s*(?:[,.;\n(]|$))",
             self._take_ground,
             text,
         )
@@ -302,8 +300,7 @@ class _Reader:
         text = re.sub(rf"\b([a-z]\w*)\.({relations})\b", lambda m: f"{m[1]} is {_RELATION[m[2]]}", text)
         pairs = re.findall(
             rf"(?<![\w.])({KIND}|{LOOK}|{PLACE}|{COUNT}) ?[=:] ?([\w,/ -]+?)(?=\s*(?:[,;\n]? *[a-z_]+"
-            r" ?[=:]|[;\n.]"
-            r"|$))",
+            r" ?[=:]|[;\n.]|$))",
             text,
         )
         if pairs and (kinds := [value for key, value in pairs if re.fullmatch(KIND, key)]) and len(kinds) == 1:
@@ -311,8 +308,7 @@ class _Reader:
             if part.kind:
                 text = re.sub(
                     rf"(?<![\w.])({KIND}|{LOOK}|{PLACE}|{COUNT}) ?[=:] ?([\w,/ -]+?)(?=\s*(?:[,;\n]? *[a-z_]+"
-                    r" ?[=:]|[;\n.]"
-                    r"|$))",
+                    r" ?[=:]|[;\n.]|$))",
                     " ",
                     text,
                 )

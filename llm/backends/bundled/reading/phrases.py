@@ -37,11 +37,10 @@ STYLE_PHRASES: tuple[tuple[str, str], ...] = (
         " pixel ",
     ),
     (
-        rf"\b(?:paper cuts?(?: outs?)?|papercuts?(?: outs?)?|paper cutouts?|cut (?:outs? )?paper"
-        rf"|cut ?outs? (?:of|from|in|out of) (?:coloured |colored )?paper|paper crafts?|papercraft"
-        rf"|(?:cut|made)(?: out)? (?:of|from) (?:coloured |colored |construction )?paper){_TAIL}\b"
-        rf"|\bpaper(?="
-        rf" (?:{'|'.join((*KINDS, *COLOURS, *SURFACES))}|small|large|sailboat|object|shape|thing|one)s?\b)",
+        rf"\b(?:paper cuts?(?: outs?)?|papercuts?(?: outs?)?|paper cutouts?|cut (?:outs? )?paper|cut ?outs? (?:of|from"
+        rf"|in|out of) (?:coloured |colored )?paper|paper crafts?|papercraft|(?:cut|made)(?: out)? (?:of|from) "
+        rf"(?:coloured |colored |construction )?paper){_TAIL}\b|\bpaper(?= "
+        rf"(?:{'|'.join((*KINDS, *COLOURS, *SURFACES))}|small|large|sailboat|object|shape|thing|one)s?\b)",
         " papercut ",
     ),
     (rf"\bflat(?: (?:vector|2d|minimal|minimalist))?{_TAIL}\b", " flat "),
@@ -56,33 +55,24 @@ STYLE_PHRASES = (
 )
 """Words for styles, each to its name."""
 OUTRIGHT = re.compile(
-    r"\b(?:make|have|do|draw|paint|render|show|create|want|keep|get) (?:it|this|that|everything|all|all of"
-    r" (?:it|this"
-    rf"|them)|the (?:whole |entire )?(?:thing|{PICTURE}|lot))(?: all)?(?: to)?(?:"
-    rf" (?:look|looking|appear|be|seem|feel))?"
-    rf"(?: like| as| in| into| as if it (?:were|was)| as though it (?:were"
-    rf"|was))*(?: {_MADE})?(?: (?:in|as|like|with|of))*"
-    rf"(?: an?| the)?(?: style(?: of)?)?(?: an?)? {STYLE}\b"
-    rf"|\b(?:everything|all of it|the (?:whole |entire )?(?:thing|{PICTURE}|lot)|it all|whole (?:thing|{PICTURE}))"
-    rf"(?: (?:is|should|must|shall|has|to|be|look|looks|looking|all|like|as|in|{_MADE}"
-    rf"|with|the|a|style|of))* {STYLE}\b"
-    rf"|\b(?:it|this) (?:is|should|must|shall|has to|looks)(?: (?:be|look|like|as"
-    rf"|in|{_MADE}|a|the|style|of))* {STYLE}\b"
-    rf"|\b(?:all|everything)(?: {_MADE})? (?:in|as|like|with)(?: an?| the)?(?: style of)?(?: an?)? {STYLE}\b"
-    rf"|\b(?:draw|sketch|paint|make|do|render|show|give|have|see|create)(?: (?:me|us))? in {STYLE}(?= (?:an?|the"
-    rf"|one|two|three) )"
-    rf"|(?:\b(?:as|in) |(?<=^ ))(?:an? )?{STYLE}(?= :)|\ban? {STYLE}(?= :)"
-    rf"|\b(?:set |make |keep )?the style (?:of|for) (?:the )?(?:whole |entire |overall )*(?:thing|{PICTURE}|lot)"
-    rf" (?:to|as|is|should be|:)(?: an?)? {STYLE}\b|\b(?:try|do|go with|go for|use) {STYLE}(?: again)?(?= [.:;,])"
-    rf"|\b{STYLE} (?:for|on|across|over|throughout|to) (?:it all|everything|all of (?:it|them)|all|the"
-    rf" (?:whole |entire )*(?:thing|lot|{PICTURE}))\b"
-    rf"|\b(?:in|with|using|as) (?:the |a )?(?:manner|style|look|fashion) of(?: an?)? {STYLE}\b"
-    rf"|\b(?:the |its |in )?(?:art )?style(?: is| :| should be| of)?(?: an?)? {STYLE}\b"
-    rf"|(?:(?<=^ )|(?<=[.:;,] ))(?:an? |the )?(?:{_MADE} )?(?:in |as |as an? )?{STYLE}(?="
-    rf" (?:of|showing|with|that shows) )"
-    rf"|(?:(?<=^ )|(?<=[.:;] ))(?:an? |some )?(?:all )?(?:{_MADE} )?(?:in |as |as an? )?{STYLE}(?= [.:;,?] )"
-    rf"|(?<=[.:;,] )(?:all |everything |and |please )?(?:{_MADE} )?(?:in |as |as an? |like |like an? |with )?{STYLE}"
-    rf"(?= $| [.:;]| , [^,.]*(?:background|night|sea|meadow|desert|field|grass|ocean)\b[^,.]*(?:$|[.,]))"
+    r"\b(?:make|have|do|draw|paint|render|show|create|want|keep|get) (?:it|this|that|everything|all|all of (?:it|this"
+    rf"|them)|the (?:whole |entire )?(?:thing|{PICTURE}|lot))(?: all)?(?: to)?(?: (?:look|looking|appear|be|seem"
+    rf"|feel))?(?: like| as| in| into| as if it (?:were|was)| as though it (?:were|was))*(?: {_MADE})?(?: (?:in|as"
+    rf"|like|with|of))*(?: an?| the)?(?: style(?: of)?)?(?: an?)? {STYLE}\b|\b(?:everything|all of it|the (?:whole "
+    rf"|entire )?(?:thing|{PICTURE}|lot)|it all|whole (?:thing|{PICTURE}))(?: (?:is|should|must|shall|has|to|be|look"
+    rf"|looks|looking|all|like|as|in|{_MADE}|with|the|a|style|of))* {STYLE}\b|\b(?:it|this) (?:is|should|must|shall"
+    rf"|has to|looks)(?: (?:be|look|like|as|in|{_MADE}|a|the|style|of))* {STYLE}\b|\b(?:all|everything)(?: {_MADE})? "
+    rf"(?:in|as|like|with)(?: an?| the)?(?: style of)?(?: an?)? {STYLE}\b|\b(?:draw|sketch|paint|make|do|render|show"
+    rf"|give|have|see|create)(?: (?:me|us))? in {STYLE}(?= (?:an?|the|one|two|three) )|(?:\b(?:as|in) |(?<=^ ))(?:an? "
+    rf")?{STYLE}(?= :)|\ban? {STYLE}(?= :)|\b(?:set |make |keep )?the style (?:of|for) (?:the )?(?:whole |entire "
+    rf"|overall )*(?:thing|{PICTURE}|lot) (?:to|as|is|should be|:)(?: an?)? {STYLE}\b|\b(?:try|do|go with|go for|use) "
+    rf"{STYLE}(?: again)?(?= [.:;,])|\b{STYLE} (?:for|on|across|over|throughout|to) (?:it all|everything|all of (?:it"
+    rf"|them)|all|the (?:whole |entire )*(?:thing|lot|{PICTURE}))\b|\b(?:in|with|using|as) (?:the |a )?(?:manner|style"
+    rf"|look|fashion) of(?: an?)? {STYLE}\b|\b(?:the |its |in )?(?:art )?style(?: is| :| should be| of)?(?: an?)? "
+    rf"{STYLE}\b|(?:(?<=^ )|(?<=[.:;,] ))(?:an? |the )?(?:{_MADE} )?(?:in |as |as an? )?{STYLE}(?= (?:of|showing|with"
+    rf"|that shows) )|(?:(?<=^ )|(?<=[.:;] ))(?:an? |some )?(?:all )?(?:{_MADE} )?(?:in |as |as an? )?{STYLE}(?= "
+    rf"[.:;,?] )|(?<=[.:;,] )(?:all |everything |and |please )?(?:{_MADE} )?(?:in |as |as an? |like |like an? |with "
+    rf")?{STYLE}(?= $| [.:;]| , [^,.]*(?:background|night|sea|meadow|desert|field|grass|ocean)\b[^,.]*(?:$|[.,]))"
 )
 """A style of the whole picture, said outright."""
 
@@ -161,22 +151,18 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
             " columnof ",
         ),
         (
-            r"\b(?:all |arranged |lined up |placed |standing |sitting |lying |set |put )*(?:in"
-            r"|into|on|as) (?:a |one )(?:straight |neat "
-            r"|single |horizontal |nice |long )*(?:row|line|lineup)(?! of)\b|\b(?:side"
-            r" by side|lined up|in line|in order"
-            r"|(?:next to|beside) each other|shoulder to shoulder|horizontally|one"
-            r" after the other|one after another)\b",
+            r"\b(?:all |arranged |lined up |placed |standing |sitting |lying |set |put )*(?:in|into|on|as) (?:a |one "
+            r")(?:straight |neat |single |horizontal |nice |long )*(?:row|line|lineup)(?! of)\b|\b(?:side by side"
+            r"|lined up|in line|in order|(?:next to|beside) each other|shoulder to shoulder|horizontally|one after "
+            r"the other|one after another)\b",
             " inrow ",
         ),
         (
-            r"\b(?:all |arranged |placed |stacked |standing |put )*(?:in|into|as) (?:a |one"
-            r" )(?:vertical |straight |single |neat )*"
-            r"(?:column|stack|tower|pile|vertical line|vertical row)(?! of)\b|\b(?:stacked(?:"
-            r" up)?(?: (?:vertically|on top of each"
-            r" other|above each other|on each other))?|(?:one )?(?:on top of|above|over|below"
-            r"|under|underneath) (?:each|the) other"
-            r"|one (?:above|over|on top of|below|under) (?:the other|another)|vertically)\b",
+            r"\b(?:all |arranged |placed |stacked |standing |put )*(?:in|into|as) (?:a |one )(?:vertical |straight "
+            r"|single |neat )*(?:column|stack|tower|pile|vertical line|vertical row)(?! of)\b|\b(?:stacked(?: up)?(?: "
+            r"(?:vertically|on top of each other|above each other|on each other))?|(?:one )?(?:on top of|above|over"
+            r"|below|under|underneath) (?:each|the) other|one (?:above|over|on top of|below|under) (?:the other"
+            r"|another)|vertically)\b",
             " incolumn ",
         ),
         # beside something
@@ -206,15 +192,13 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
             " above ",
         ),
         (
-            r"\b(?:directly |right |just |immediately |placed |down )*(?:underneath|beneath|under"
-            r"|below|lower than|at the (?:foot|bottom)"
-            r" of (?=an?|the|it))\b",
+            r"\b(?:directly |right |just |immediately |placed |down )*(?:underneath|beneath|under|below|lower than|at "
+            r"the (?:foot|bottom) of (?=an?|the|it))\b",
             " below ",
         ),
         (
-            r"\b(?:right |just |directly )*(?:next to|next door to|beside|besides|alongside"
-            r"|along side|close to|near to|near|nearby"
-            r"|adjacent to|by the side of|next|by)\b",
+            r"\b(?:right |just |directly )*(?:next to|next door to|beside|besides|alongside|along side|close to|near "
+            r"to|near|nearby|adjacent to|by the side of|next|by)\b",
             " beside ",
         ),
         (r"\banother (?=(?:two|three|four|five|six|[2-6])\b)", " "),
@@ -327,20 +311,18 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
 )
 
 NOT = re.compile(
-    r"\b((?:scratch|remove|delete|forget|skip|scrap|lose|undo) the|not|no|without|nor|neither|none"
-    r"|never|except|instead|minus|lacking|or|unless"
-    r"|(?:any|every|all)\w* but|(?:more|less|fewer) than (?:two|three|four|five|six|seven|eight|\d)"
-    r"|an? (?:matching|similar|identical|different) \w+|(?:turn|transform|morph|melt|chang|evolv)(?:s|ed|ing|es|e) into"
-    r"|(?:fac|point|head|aim|look|lean|turn|tilt)(?:ing|ed|s) (?:(?:off )?to(?:wards?)? )?(?:the )?(?:left"
-    r"|right|down)(?:wards?)?(?! of)"
-    r"|(?:in|of|with) (?:(?:all|two|three|four|five) )?(?:different|various|assorted|mixed|another|other)"
-    r" (?:colou?r|size|pattern|style)s?"
-    r"|every (?:second|other|third)|out of (?:the )?water|upside down|rotated|flipped|back to front"
-    rf"|otherwise|overlap\w*(?![^.;]*(?:in front of|behind|over|on top))|align\w* [^.,;]*?\bwith (?:an? |the"
-    rf" )(?:\w+ )?(?:{'|'.join(KINDS)})"
+    r"\b((?:scratch|remove|delete|forget|skip|scrap|lose|undo) the|not|no|without|nor|neither|none|never|except"
+    r"|instead|minus|lacking|or|unless|(?:any|every|all)\w* but|(?:more|less|fewer) than (?:two|three|four|five|six"
+    r"|seven|eight|\d)|an? (?:matching|similar|identical|different) \w+|(?:turn|transform|morph|melt|chang|evolv)(?:s"
+    r"|ed|ing|es|e) into|(?:fac|point|head|aim|look|lean|turn|tilt)(?:ing|ed|s) (?:(?:off )?to(?:wards?)? )?(?:the "
+    r")?(?:left|right|down)(?:wards?)?(?! of)|(?:in|of|with) (?:(?:all|two|three|four|five) )?(?:different|various"
+    r"|assorted|mixed|another|other) (?:colou?r|size|pattern|style)s?|every (?:second|other|third)|out of (?:the "
+    r")?water|upside down|rotated|flipped|back to front"
+    rf"|otherwise|overlap\w*(?![^.;]*(?:in front of|behind|over|on top))|align\w* [^.,;]*?\bwith (?:an? |the )(?:\w+ "
+    rf")?(?:{'|'.join(KINDS)})"
     r"|used to be|no longer|(?:is|are|has|have|was|were) (?:gone|missing|vanished|disappeared|removed)"
-    rf"|(?:(?:look|shape|form|buil)\w* like|shape of|size of|made of|out of|as \w+ as) (?:an? |the |one"
-    rf" )?(?:\w+ )?(?:{'|'.join(KINDS)})s?)\b"
+    rf"|(?:(?:look|shape|form|buil)\w* like|shape of|size of|made of|out of|as \w+ as) (?:an? |the |one )?(?:\w+ "
+    rf")?(?:{'|'.join(KINDS)})s?)\b"
 )
 """What is said of a picture by what it is not, or by what it is like."""
 VAGUE = re.compile(

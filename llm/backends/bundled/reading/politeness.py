@@ -1,39 +1,47 @@
 """What people say to be polite, or only to say something: thanks, trouble, hopes, fillers of speech.
 
-A table of patterns for a prompt in lower case, in the order in which they are applied; they
-name no thing of a picture.
+A table of patterns for a prompt in lower case, in the order in which they are applied; `dropping.py` applies them.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 PERSON = (
     r"(?:class|children|child|kids?|pupils?|students?|learners?|teachers?|toddlers?|(?:grand)?(?:daughters?|sons?"
-    r"|children|child|mothers?|fathers?|ma|pa|mas|pas)|mum|mummy|mom|mommy|dad|daddy|sisters?|brothers?|aunt"
-    r"|aunts|uncle"
-    r"|uncles|cousins?|nieces?|nephews?|wife|husband|partner|boyfriend|girlfriend|friends?|neighbou?rs?|boss"
-    r"|colleagues?"
-    r"|clients?|customers?|family|parents?|grandparents?|everyone|everybody|readers?|viewers?|audience|guests?"
-    r"|members?"
-    r"|group|team|grandma|grandpa|granny|nan|nana|grandad|granddad|baby|twins|little (?:ones?|boy|girl)|boy"
-    r"|girl|doctor"
-    r"|choir|club|church)"
+    r"|children|child|mothers?|fathers?|ma|pa|mas|pas)|mum|mummy|mom|mommy|dad|daddy|sisters?|brothers?|aunt|aunts"
+    r"|uncle|uncles|cousins?|nieces?|nephews?|wife|husband|partner|boyfriend|girlfriend|friends?|neighbou?rs?|boss"
+    r"|colleagues?|clients?|customers?|family|parents?|grandparents?|everyone|everybody|readers?|viewers?|audience"
+    r"|guests?|members?|group|team|grandma|grandpa|granny|nan|nana|grandad|granddad|baby|twins|little (?:ones?|boy"
+    r"|girl)|boy|girl|doctor|choir|club|church)"
 )
 SHEET = (
-    r"(?:(?:work|answer |counting |colou?ring |spelling |spread)?sheets?|(?:flash|post|birthday |greeting "
-    r"|greetings )?cards?"
-    r"|pages?|booklets?|covers?|books?|slides?|boards?|handouts?|exercises?|questions?|tasks?|activit(?:y|ies)|games?"
-    r"|lessons?|quiz(?:zes)?|screens?|banners?|homework|tests?|labels?|stickers?|posters?|puzzles?|prompts?"
-    r"|revisions?|workbooks?|leaflets?|invitations?|projects?|presentations?|decks?|designs?|mock ?ups?"
-    r"|compositions?|wallpapers?|thumbnails?|headers?|websites?|homepages?|posts?|stor(?:y|ies)"
-    r"|chapters?|topics?|examples?|drills?|brief|specs?|versions?|concepts?|sums?|problems?"
-    r"|sentence|request|collection|calendar|scrapbook|album)"
+    r"(?:(?:work|answer |counting |colou?ring |spelling |spread)?sheets?|(?:flash|post|birthday |greeting |greetings "
+    r")?cards?|pages?|booklets?|covers?|books?|slides?|boards?|handouts?|exercises?|questions?|tasks?|activit(?:y|ies)"
+    r"|games?|lessons?|quiz(?:zes)?|screens?|banners?|homework|tests?|labels?|stickers?|posters?|puzzles?|prompts?"
+    r"|revisions?|workbooks?|leaflets?|invitations?|projects?|presentations?|decks?|designs?|mock ?ups?|compositions?"
+    r"|wallpapers?|thumbnails?|headers?|websites?|homepages?|posts?|stor(?:y|ies)|chapters?|topics?|examples?|drills?"
+    r"|brief|specs?|versions?|concepts?|sums?|problems?|sentence|request|collection|calendar|scrapbook|album)"
 )
 CAN = r"(?:could|can|would|will|might|may|should|must|shall|do|does|did|were|are|is|was)"
 WE = r"(?:i|we|you|he|she|they|one)"
 ARTICLE = r"(?:an?|one|two|three|four|five|six|seven|eight|\d|the|some|my|our)"
 MUCH = r"(?:so |very |ever |too |awfully |terribly |really |most |quite |rather |just |much |kindly |all |also )*"
 
-POLITENESS: tuple[tuple[str, str], ...] = (
+_OPEN = (
+    r"(?<=[.,;])\s*(?:and )?(?:the )?(\w+) (?:is |can be |in )?(?:any|whatever|whichever) (?:colou?r|size|kind|style)s?"
+    r"(?: (?:is|are|will|would|you|u|do|s|fine|ok|okay|like|want|goes|works?|be))*(?=\s*(?:[.,;!?]|$))"
+)
+
+
+def _open(match: re.Match[str]) -> str:
+    """Nothing in the place of "the flower any colour", where the flower was named before."""
+    return " " if re.search(rf"\b{match[1]}\b", match.string[: match.start()]) else f" , {match[1]} "
+
+
+POLITENESS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    (_OPEN, _open),
     (r", *(?:yeah|yes|right|ok|okay|alright|eh|innit|hm+|huh|see|got it|get it|you know|deal|cool) *\?", " . "),
     (r"\b(?:yeah|okay|alright|innit|huh) *\?", " . "),
     (r"\bdear sirs?(?: or madam)?\b|\bto whom it may concern\b|\byours (?:sincerely|faithfully|truly)\b", " "),
@@ -80,10 +88,9 @@ POLITENESS: tuple[tuple[str, str], ...] = (
     # greetings, thanks
     (r"\b(?:good (?:morning|afternoon|evening|day|night|grief)|howdy|greetings|dear (?:sir|madam)|sir|madam)\b", " "),
     (
-        r"\b(?:oh |my )*(?:thank|thanks)(?: you)?(?: (?:kindly|again|a lot|lots|a million|a bunch|very|ever|so"
-        r"|much|team|folks|everyone|everybody|guys|people|in"
-        r" advance|for (?:asking|your (?:\w+ )?(?:help|time|patience|kindness)|everything|helping|this|that)|to"
-        r" you|all))*\b",
+        r"\b(?:oh |my )*(?:thank|thanks)(?: you)?(?: (?:kindly|again|a lot|lots|a million|a bunch|very|ever|so|much"
+        r"|team|folks|everyone|everybody|guys|people|in advance|for (?:asking|your (?:\w+ )?(?:help|time|patience"
+        r"|kindness)|everything|helping|this|that)|to you|all))*\b",
         " ",
     ),
     (
@@ -113,8 +120,7 @@ POLITENESS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"\bif (?:you please|you wish|you like|you can|you could|you would|you will|you don'?t mind|possible|poss"
-        r"|need be"
-        r"|at all possible|it pleases you|i may|i might|we may|that (?:makes sense|helps|works|is clear))\b",
+        r"|need be|at all possible|it pleases you|i may|i might|we may|that (?:makes sense|helps|works|is clear))\b",
         " ",
     ),
     (
@@ -124,9 +130,8 @@ POLITENESS: tuple[tuple[str, str], ...] = (
     ),
     (
         rf"\b(?:{CAN} it be|is it|it is|it's|it would be) (?:at all |ever )?(?:possible|doable|okay|ok|alright"
-        r"|nice|lovely|great|good|best"
-        r"|wonderful|fun|cool|helpful)(?: (?:to|if|for you to|for))*(?: (?:you|i|we))?(?: (?:could|can|would|will))?"
-        r"(?: (?:have|get|see))?\b",
+        r"|nice|lovely|great|good|best|wonderful|fun|cool|helpful)(?: (?:to|if|for you to|for))*(?: (?:you|i|we))?(?: "
+        r"(?:could|can|would|will))?(?: (?:have|get|see))?\b",
         " ",
     ),
     (
@@ -150,9 +155,8 @@ POLITENESS: tuple[tuple[str, str], ...] = (
     ),
     (
         rf"\b{WE}(?: would| should|'d|do|did)? {MUCH}(?:love|like|enjoy|adore|fancy|prefer|dearly like|wish|want"
-        r"|need|require|be after)(?:d|s)?"
-        r"(?: (?:to (?:have|see|get|order|request|be shown)|for|it if you (?:could|would)))?\b(?! (?:it|that|this"
-        r"|them)\b)",
+        r"|need|require|be after)(?:d|s)?(?: (?:to (?:have|see|get|order|request|be shown)|for|it if you (?:could"
+        r"|would)))?\b(?! (?:it|that|this|them)\b)",
         " ",
     ),
     (r"\b(?:would|'d) (?:dearly |really |very much )*(?:love|like|appreciate)\b", " "),
@@ -168,19 +172,17 @@ POLITENESS: tuple[tuple[str, str], ...] = (
         " ",
     ),
     (
-        r"\b(?:i|we) (?:do |really |just |only )*(?:hope|trust|know|think|mean|promise|swear|guess|believe)(?:"
-        r" (?:that|this|it|you))*(?:'s| is| are| makes?| helps?"
-        r"| will do| works?| can do| understand| knows?)?(?: (?:clear|ok|okay|fine|enough|sense|alright|good|it"
-        r"|this))*(?=\s*(?:[.,;!?]|$))",
+        r"\b(?:i|we) (?:do |really |just |only )*(?:hope|trust|know|think|mean|promise|swear|guess|believe)(?: (?:that"
+        r"|this|it|you))*(?:'s| is| are| makes?| helps?| will do| works?| can do| understand| knows?)?(?: (?:clear|ok"
+        r"|okay|fine|enough|sense|alright|good|it|this))*(?=\s*(?:[.,;!?]|$))",
         " ",
     ),
     (
         r"\bsounds? (?:good|great|ok|okay|fun|fine|like fun)\b|\bdoes that (?:make sense|work|help|sound \w+)\b"
-        r"|\bmake sense\b|\byou know what(?:'d be| would be)? (?:fun|nice|cool|good|great)?\b"
-        r"|\byou know\b|\bany chance of\b|\bwhat do you (?:think|say)\b|\bwhat (?:about|if there (?:was|were|is))\b"
-        r"|\bhow about\b|\bhow hard can it (?:be|b)\b"
-        r"|\bis that (?:ok|okay|alright|fine|possible)\b|\b(?:let me|let's) (?:see|think|try)\b|\bi'?m thinking"
-        r"(?: of)?\b|\bi was thinking(?: of)?\b|\bi'?m after\b|\bi fancy\b",
+        r"|\bmake sense\b|\byou know what(?:'d be| would be)? (?:fun|nice|cool|good|great)?\b|\byou know\b|\bany "
+        r"chance of\b|\bwhat do you (?:think|say)\b|\bwhat (?:about|if there (?:was|were|is))\b|\bhow about\b|\bhow "
+        r"hard can it (?:be|b)\b|\bis that (?:ok|okay|alright|fine|possible)\b|\b(?:let me|let's) (?:see|think|try)\b"
+        r"|\bi'?m thinking(?: of)?\b|\bi was thinking(?: of)?\b|\bi'?m after\b|\bi fancy\b",
         " ",
     ),
     (
@@ -241,15 +243,14 @@ POLITENESS: tuple[tuple[str, str], ...] = (
         " ",
     ),
     (
-        r"\b(?:um+|uh+|erm+|er|hmm+|hm+|mhm|ugh+|argh+|lol|lmao|haha+|hehe+|omg|wow|yay|woo+|ooh+|aw+|yep|yup|nah"
-        r"|duh|meh|tbh|imo|idk|btw|rn|asap|fr|ngl|k|kk|ty|tysm|thx|tnx|thanx|ta|ur welcome"
-        r"|ofc|obv|deffo|defo|plss*|pleasee*|imho|afaik|fwiw|smh|pretty please|no cap|lowkey|highkey|kinda|sorta"
-        r"|hehehe|teehee"
-        r"|bye|goodbye|cya|see ya|see you|xx+|xo+|cmon|c'mon|come"
-        r" on|hurry(?: up)?|quick(?:ly)?|go(?=\W*$)|alrdy|already|2day|today(?!'s)|tonight|tomorrow|yesterday|nowadays"
-        r"|eh|huh|innit|obviously|obvs|honestly|literally|basically|seriously|apparently|naturally|of course|anyway"
-        r"|anyways|whatever|or something|or so|and stuff|and so on|etc|as usual|at last|at least|for once|for ever"
-        r"|forever|ever after|happily|you see|i say|as it were|so to speak|in other words|like i said)\b",
+        r"\b(?:um+|uh+|erm+|er|hmm+|hm+|mhm|ugh+|argh+|lol|lmao|haha+|hehe+|omg|wow|yay|woo+|ooh+|aw+|yep|yup|nah|duh"
+        r"|meh|tbh|imo|idk|btw|rn|asap|fr|ngl|k|kk|ty|tysm|thx|tnx|thanx|ta|ur welcome|ofc|obv|deffo|defo|plss*"
+        r"|pleasee*|imho|afaik|fwiw|smh|pretty please|no cap|lowkey|highkey|kinda|sorta|hehehe|teehee|bye|goodbye|cya"
+        r"|see ya|see you|xx+|xo+|cmon|c'mon|come on|hurry(?: up)?|quick(?:ly)?|go(?=\W*$)|alrdy|already|2day"
+        r"|today(?!'s)|tonight|tomorrow|yesterday|nowadays|eh|huh|innit|obviously|obvs|honestly|literally|basically"
+        r"|seriously|apparently|naturally|of course|anyway|anyways|whatever|or something|or so|and stuff|and so on|etc"
+        r"|as usual|at last|at least|for once|for ever|forever|ever after|happily|you see|i say|as it were|so to speak"
+        r"|in other words|like i said)\b",
         " ",
     ),
 )

@@ -98,15 +98,13 @@ _PUNCTUATION = (
 )
 
 _BACK = (
-    r"(?:(?:oh |um |uh |er |ah |and |but |or )*(?:no+(?! (?:more|fewer|less|fill|filling|text|words?|letters"
-    r"|patterns?|other|others|background|border|frame|people|outline|shadows?|shading|one|need|rush|hurry|problem"
-    r"|worries|trouble|stress|biggie|idea|clue|style|gaps?|overlap|particular|colou?r|matter)\b)|nope|wait|hang on"
-    r"|hold on|sorry|apologies|scratch that"
-    r"|scrap that|strike that|cancel that|delete that"
-    r"|forget that|correction|i mean(?:t)?|i meant to say|make (?:that|it|them)|change (?:that|it|them) to"
-    r"|turn (?:it|them) into|or rather|rather|oops|whoops|my bad|my mistake|never ?mind"
-    r"|on second thoughts?|let me rephrase|i take that back|actually|not that|let's (?:say|make (?:it|that"
-    r"|them)))(?:[\s,.…!;:-]|$)+)"
+    r"(?:(?:oh |um |uh |er |ah |and |but |or )*(?:no+(?! (?:more|fewer|less|fill|filling|text|words?|letters|patterns?"
+    r"|other|others|background|border|frame|people|outline|shadows?|shading|one|need|rush|hurry|problem|worries"
+    r"|trouble|stress|biggie|idea|clue|style|gaps?|overlap|particular|colou?r|matter)\b)|nope|wait|hang on|hold on"
+    r"|sorry|apologies|scratch that|scrap that|strike that|cancel that|delete that|forget that|correction|i mean(?:t)?"
+    r"|i meant to say|make (?:that|it|them)|change (?:that|it|them) to|turn (?:it|them) into|or rather|rather|oops"
+    r"|whoops|my bad|my mistake|never ?mind|on second thoughts?|let me rephrase|i take that back|actually|not that"
+    r"|let's (?:say|make (?:it|that|them)))(?:[\s,.…!;:-]|$)+)"
 )
 _SURE = (
     r"(?:no+|nope|wait|hang on|hold on|sorry|scratch|scrap|strike|cancel|delete|forget|correction|i mean|make"
@@ -116,11 +114,10 @@ _SURE = (
 
 _SPOKEN = (
     (
-        r"(?:\b(?:wait|hang on|hold on|oh|sorry|hmm+|no)[, ]+)?\b(?:is|was|would|isn't) (?:that|it|this|there)(?: be)?"
-        r"(?: (?:too|a bit|a little|really|very|so|not))* (?:boring|much|many|weird|silly|odd|strange|ok|okay"
-        r"|hard|difficult|easy"
-        r"|enough|allowed|possible|fine|alright|good|bad|dull|plain|simple|complicated|crazy)(?: (?:for you|to"
-        r" ask|or not))? ?\?",
+        r"(?:\b(?:wait|hang on|hold on|oh|sorry|hmm+|no)[, ]+)?\b(?:is|was|would|isn't) (?:that|it|this|there)(?: "
+        r"be)?(?: (?:too|a bit|a little|really|very|so|not))* (?:boring|much|many|weird|silly|odd|strange|ok|okay|hard"
+        r"|difficult|easy|enough|allowed|possible|fine|alright|good|bad|dull|plain|simple|complicated|crazy)(?: "
+        r"(?:for you|to ask|or not))? ?\?",
         " . ",
     ),
     (
@@ -137,8 +134,7 @@ _SPOKEN = (
         f" {TAKEN_BACK} ",
     ),
     (
-        r"(?<=\w)[\s,.…?!]+(?:yeah|yes|yep|you know|that is to say|in fact)[\s,]+(?=(?:an?|the|one|two|three|\d)"
-        r" )",
+        r"(?<=\w)[\s,.…?!]+(?:yeah|yes|yep|you know|that is to say|in fact)[\s,]+(?=(?:an?|the|one|two|three|\d) )",
         f" {NAMELY} ",
     ),
     (

@@ -13,9 +13,9 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
-from strata.llm.backends.bundled.reading.asides import without_asides
 from strata.llm.backends.bundled.reading.corrections import corrected_words
 from strata.llm.backends.bundled.reading.designing import DESIGNING
+from strata.llm.backends.bundled.reading.dropping import without_asides
 from strata.llm.backends.bundled.reading.everyday import SPELLED
 from strata.llm.backends.bundled.reading.grounds import EMPTY_GROUND, GROUNDS, SETTING, SETTING_IS
 from strata.llm.backends.bundled.reading.lettering import refuse_lettering
