@@ -15,9 +15,9 @@ _OCCASION = (
     r"|vocabulary|maths?|english|science|geometry|art|reading|spelling|counting|sorting)"
 )
 _TIME = (
-    r"(?:morning|mornings|evening|evenings|afternoon|afternoons|noon|day|days"
-    r"|week|weeks|month|months|year|years|hours?|minutes?|seconds?|moments?|time|times"
-    r"|ages|centur(?:y|ies)|weekends?|mondays?|tuesdays?|wednesdays?|thursdays?|fridays?|saturdays?|sundays?|bedtime)"
+    r"(?:morning|mornings|evening|evenings|afternoon|afternoons|noon|day|days|week|weeks|month|months|year|years"
+    r"|hours?|minutes?|seconds?|moments?|time|times|ages|centur(?:y|ies)|weekends?|mondays?|tuesdays?|wednesdays?"
+    r"|thursdays?|fridays?|saturdays?|sundays?|bedtime)"
 )
 
 ASIDES: tuple[tuple[str, str], ...] = (
@@ -25,8 +25,8 @@ ASIDES: tuple[tuple[str, str], ...] = (
     (
         r"\b(?:for|with|to show(?: to)?|to please|to give(?: to)?|as a gift for) (?:my|our|the|his|her|their|your"
         rf"|a)(?: [\w']+){{0,3}}? (?:{PERSON}|{_OCCASION})(?:'s)?(?: (?:{_OCCASION}|{SHEET}|to (?:look at|see"
-        r"|count|colou?r(?: in)?|find|enjoy|learn|copy|name|compare|read|trace|describe)|please|class|page))*(?="
-        r" |$|[.,;:!?])",
+        r"|count|colou?r(?: in)?|find|enjoy|learn|copy|name|compare|read|trace|describe)|please|class|page))*(?= |$"
+        r"|[.,;:!?])",
         " ",
     ),
     (rf"\bfor (?:{_OCCASION}|{PERSON})(?: (?:page|sheet|purposes?|class|lesson))?(?=\s*(?:[.,;:!?]|$))", " "),
@@ -46,8 +46,8 @@ ASIDES: tuple[tuple[str, str], ...] = (
         " ",
     ),
     (
-        r"\b(?:on|in|of|across) (?:this|the|our|my|a|an) (?:[\w']+ )?(?:(?:work)?sheet|card|page|booklet|cover"
-        r"|slide|board|handout|poster|worksheet|flashcard|book)\b(?! (?:background|should|has|shows))",
+        r"\b(?:on|in|of|across) (?:this|the|our|my|a|an) (?:[\w']+ )?(?:(?:work)?sheet|card|page|booklet|cover|slide"
+        r"|board|handout|poster|worksheet|flashcard|book)\b(?! (?:background|should|has|shows))",
         " ",
     ),
     (
@@ -57,9 +57,9 @@ ASIDES: tuple[tuple[str, str], ...] = (
     ),
     (
         rf"(?:^|(?<=[.!?]))\s*(?:the|this|our|my|today's|each|a|every)?\s*(?:[\w']+ ){{0,3}}?{SHEET}(?: (?:\d+"
-        r"|of the [\w']+|(?:for|of|on) [\w']+|for \"[^\"]*\"))*"
-        r" (?:shows?|has|have|needs?|should (?:have|show|be|contain|feature)|must (?:have|show)|contains?|features?"
-        r"|wants?|depicts?|consists? of|includes?|will have|will show|is about|reads|with)\b",
+        r"|of the [\w']+|(?:for|of|on) [\w']+|for \"[^\"]*\"))* (?:shows?|has|have|needs?|should (?:have|show|be"
+        r"|contain|feature)|must (?:have|show)|contains?|features?|wants?|depicts?|consists? of|includes?|will have"
+        r"|will show|is about|reads|with)\b",
         " ",
     ),
     (
@@ -82,42 +82,42 @@ ASIDES: tuple[tuple[str, str], ...] = (
         " ",
     ),
     (
-        r"\b(?:my|our|the|today's) (?:new |key |special )?(?:word|lesson|topic|theme|letter)(?: (?:of the day|for"
-        r" today|of the week|today))?(?: is)? (?:\"[^\"]*\"|opposites|shapes|colou?rs|numbers|prepositions|patterns)\s*"
-        r"[,.:]?(?: so| and)?",
+        r"\b(?:my|our|the|today's) (?:new |key |special )?(?:word|lesson|topic|theme|letter)(?: (?:of the day"
+        r"|for today|of the week|today))?(?: is)? (?:\"[^\"]*\"|opposites|shapes|colou?rs|numbers|prepositions"
+        r"|patterns)\s*[,.:]?(?: so| and)?",
         " ",
     ),
     (r"\"[^\"]*\" is (?:our|the|my) (?:new |key )?word\b[^,.]*[,.]?(?: so)?", " "),
     (
-        r"\b(?:for|to (?:teach|show|learn|practi[sc]e|explain|illustrate|demonstrate)|the (?:card|sheet|page|slide)"
-        r" for|about) \"[^\"]*\"\s*,?",
+        r"\b(?:for|to (?:teach|show|learn|practi[sc]e|explain|illustrate|demonstrate)|the (?:card|sheet|page"
+        r"|slide) for|about) \"[^\"]*\"\s*,?",
         " ",
     ),
     (r"\b(?:the |this |our )?(?:number|counting|time) line\b(?: needs| has| with| shows)?", " "),
     (
-        r"\bthe (?:one|number|answer|picture|scene|image|drawing|composition|design|layout)(?: (?:is|should be"
-        r"|must be|will be|'s)) (?=(?:an?|one|two|three|four|five|six|seven|eight) )",
+        r"\bthe (?:one|number|answer|picture|scene|image|drawing|composition|design|layout)(?: (?:is|should be|must be"
+        r"|will be|'s)) (?=(?:an?|one|two|three|four|five|six|seven|eight) )",
         " ",
     ),
     # hours and stories
     (
         r"\b(?:once upon a time|long,? long ago|long ago|a long time ago|once(?= (?:there|a)\b)|(?<=there was )once"
         r"|(?<=lived )once|there once|one fine|in days of old|in (?:a|the) (?:far ?away|distant|magical|strange"
-        r"|faraway) (?:land|place|kingdom|realm|country|world)|in a land far away|far,? far away|in the middle"
-        r" of nowhere|and so|the end|at the end of the (?:day|story)|legend has it(?: that)?|they"
-        r" say(?: that)?|it is said that|they lived happily(?: ever after)?|deep in thought)\b,?",
+        r"|faraway) (?:land|place|kingdom|realm|country|world)|in a land far away|far,? far away"
+        r"|in the middle of nowhere|and so|the end|at the end of the (?:day|story)|legend has it(?: that)?"
+        r"|they say(?: that)?|it is said that|they lived happily(?: ever after)?|deep in thought)\b,?",
         " ",
     ),
     (
-        r"\b(?:as|when|while|until|till|before|after|since|every|each|one|that|this|next|last|the following|the "
-        r"next)(?: the| a| an| that| one)?(?: late| early| cold| warm| quiet| long| lazy| bright| fine| sunny| same)* "
-        r"(?:dawn|dusk|twilight|daybreak|sunrise|sunset|summer|winter|spring|autumn)(?: (?:fell|came|comes|broke"
-        r"|arrived|passed|ended|began))*\b,?",
+        r"\b(?:as|when|while|until|till|before|after|since|every|each|one|that|this|next|last|the following"
+        r"|the next)(?: the| a| an| that| one)?(?: late| early| cold| warm| quiet| long| lazy| bright| fine| sunny"
+        r"| same)* (?:dawn|dusk|twilight|daybreak|sunrise|sunset|summer|winter|spring|autumn)(?: (?:fell|came|comes"
+        r"|broke|arrived|passed|ended|began))*\b,?",
         " ",
     ),
     (
-        r"\b(?:as|when|while|until|till|before|after|since|by|towards?|at|in|during|from|through|all|every|each"
-        r"|one|that|this|next|last|late|early|on|the following|the next|some|another|both)(?: the| a| an| that"
+        r"\b(?:as|when|while|until|till|before|after|since|by|towards?|at|in|during|from|through|all|every|each|one"
+        r"|that|this|next|last|late|early|on|the following|the next|some|another|both)(?: the| a| an| that"
         r"| one)?(?: \w+ing| late| early| cold| warm| quiet| long| lazy| bright| fine| sunny| whole| same| single"
         r"| other| first| very)*"
         rf" {_TIME}(?: (?:fell|came|comes|broke|arrived|passed|went by|ended|began|long|before|after|later|long"
@@ -130,29 +130,29 @@ ASIDES: tuple[tuple[str, str], ...] = (
         " ",
     ),
     (
-        r"\b(?:all (?:the )?night(?: long)?|all day(?: long)?|night and day|day and night|day by day|night after"
-        r" night|(?:as|when) night (?:fell|came|falls)|that day|one day|the other day|these days|because (?:it'?s"
-        r"|its|it is) (?:bedtime|late|dark|night)[^.,]*|because [^.,;]*)(?=[ .,;:!?]|$)",
+        r"\b(?:all (?:the )?night(?: long)?|all day(?: long)?|night and day|day and night|day by day|night after night"
+        r"|(?:as|when) night (?:fell|came|falls)|that day|one day|the other day|these days|because (?:it'?s|its"
+        r"|it is) (?:bedtime|late|dark|night)[^.,]*|because [^.,;]*)(?=[ .,;:!?]|$)",
         " ",
     ),
     (
         r"\b(?:it|he|she|they|you|we|nobody|somebody|someone|no one|anyone)(?: (?:could|would|can|did|had|who|just"
-        r"|once))* (?:barely |hardly |scarcely )?(?:see|saw|knew|know|seen|noticed?|find|found|guessed?)(?: (?:it"
-        r"|that|them|whose (?:it|they) (?:was|were|is)|who|why|what|how))*\b",
+        r"|once))* (?:barely |hardly |scarcely )?(?:see|saw|knew|know|seen|noticed?|find|found|guessed?)(?: (?:it|that"
+        r"|them|whose (?:it|they) (?:was|were|is)|who|why|what|how))*\b",
         " ",
     ),
     (r"\band nobody [^.,;]*", " "),
     (
-        r"\bso (tiny|small|little|huge|big|large|enormous) (?:that )?(?:you|it|one|nobody|they)\b(?: \w+)*?(?="
-        r" ?[.,;!?]|$)",
+        r"\bso (tiny|small|little|huge|big|large|enormous) (?:that )?(?:you|it|one|nobody"
+        r"|they)\b(?: \w+)*?(?= ?[.,;!?]|$)",
         r" that is \1 ",
     ),
     (r"\bso (tiny|small|little|huge|big|large|enormous)(?= *[.,])", r" \1 "),
     (
-        r"\b(?:who|that|which) (?:had |has |was |were |is )?(?:once |always |never |only |just )?(?:loved?|dream"
-        r"(?:ed|t)|wish(?:ed)?|want(?:ed)?|believed|thought|knew|liked|hoped|longed|sang|laughed|smiled|cried|slept"
-        r"|waited|forgot|remembered)(?: (?:of|to|for|about|that))?(?: (?:\w+ing|sleep|fly|swim|sail|dance|play"
-        r"|shine|sing|be (?:happy|free|alone)))?(?= *[.,;]|$)",
+        r"\b(?:who|that|which) (?:had |has |was |were |is )?(?:once |always |never |only |just )?(?:loved?|dream(?:ed"
+        r"|t)|wish(?:ed)?|want(?:ed)?|believed|thought|knew|liked|hoped|longed|sang|laughed|smiled|cried|slept|waited"
+        r"|forgot|remembered)(?: (?:of|to|for|about|that))?(?: (?:\w+ing|sleep|fly|swim|sail|dance|play|shine|sing"
+        r"|be (?:happy|free|alone)))?(?= *[.,;]|$)",
         " ",
     ),
     (
@@ -167,15 +167,15 @@ ASIDES: tuple[tuple[str, str], ...] = (
         " ",
     ),
     (
-        r"\b(the|an?|my|our|his|her) (?:king|queen|prince|princess|captain|fisherman|sailor|farmer|wizard|witch"
-        r"|baker|teacher|neighbou?r|giant|old man|old woman|family|grandma|grandpa|mum|mom|dad|sister|brother|friend)"
-        r"(?:'s|s') ",
+        r"\b(the|an?|my|our|his|her) (?:king|queen|prince|princess|captain|fisherman|sailor|farmer|wizard|witch|baker"
+        r"|teacher|neighbou?r|giant|old man|old woman|family|grandma|grandpa|mum|mom|dad|sister|brother|friend)(?:'s"
+        r"|s') ",
         r" \1 ",
     ),
     (
-        r"\b(?:(two|three|four|five|six|seven|eight|2|3|4|5|6|7|8) )?(?:best |old |good |little |happy |great )*"
-        r"(?:friends|pals|buddies|companions|neighbou?rs|brothers|sisters|siblings|twins|travell?ers|strangers"
-        r"|heroes|mates)(?= ?[,:] ?(?:an?|one|two|the)\b)",
+        r"\b(?:(two|three|four|five|six|seven|eight|2|3|4|5|6|7|8) )?(?:best |old |good |little |happy "
+        r"|great )*(?:friends|pals|buddies|companions|neighbou?rs|brothers|sisters|siblings|twins|travell?ers"
+        r"|strangers|heroes|mates)(?= ?[,:] ?(?:an?|one|two|the)\b)",
         r" \1 objects : ",
     ),
     (r"\b(?:mummy|mommy|mama|daddy|papa|mother|father|parent) (?=\w+ (?:that|thats|that's|is|who))", " "),
@@ -190,27 +190,27 @@ ASIDES: tuple[tuple[str, str], ...] = (
         " small ",
     ),
     (
-        r"\b(?:i|we|you) (?:drawed|drew|made|did|have drawn|painted) (.*?),? (?:now|so|and) (?:you|your turn|u)"
-        r" (?:do|draw|make|try|go)(?: it| one| them)*(?: but)?",
+        r"\b(?:i|we|you) (?:drawed|drew|made|did|have drawn|painted) (.*?),? (?:now|so|and) (?:you|your turn|u) (?:do"
+        r"|draw|make|try|go)(?: it| one| them)*(?: but)?",
         r" \1 , ",
     ),
     (r"\b(?:for|of|with|after|on behalf of) (?:the|a|my|our|his|her) (?:third|second|first|last) time\b", " "),
     (
         r"\b(?:guarded|ruled|filled|lit up|lit|watched over|covered|crossed|brightened|saved|explored|left|loved"
-        r"|visited) (?:the |all the |this |that |her |his )?(?:kingdom|world|land|realm|valley of dreams|whole"
-        r" picture|page|town|city|village)\b",
+        r"|visited) (?:the |all the |this |that |her |his )?(?:kingdom|world|land|realm|valley of dreams|whole picture"
+        r"|page|town|city|village)\b",
         " ",
     ),
     (r"\bnothing (?:else )?(?:in )?between(?: them)?\b", " "),
     (
-        r"\bnothing (?:at all )?(?:in|on|at) the (?:middle|centre|center|left|right|top|bottom|background|corners?)"
-        r"(?: (?:left|right))?\b",
+        r"\bnothing (?:at all )?(?:in|on|at) the (?:middle|centre|center|left|right|top|bottom|background"
+        r"|corners?)(?: (?:left|right))?\b",
         " ",
     ),
     (
-        r"\b(?:in |and |with )?(?:its|their|the) (?:walls?|sides?|surfaces?|roof|petals?|sails?|skin|scales|bod"
-        r"(?:y|ies)|bricks|shell|outside|hull|tail|fins|edges?|face)(?: (?:is|are|was|were|all|been|had|has))*"
-        r"(?: (?:covered|painted|decorated|patterned|adorned|done))? (?:in|with|has|have|had)\b",
+        r"\b(?:in |and |with )?(?:its|their|the) (?:walls?|sides?|surfaces?|roof|petals?|sails?|skin|scales|bod(?:y"
+        r"|ies)|bricks|shell|outside|hull|tail|fins|edges?|face)(?: (?:is|are|was|were|all|been|had"
+        r"|has))*(?: (?:covered|painted|decorated|patterned|adorned|done))? (?:in|with|has|have|had)\b",
         " with ",
     ),
     (
@@ -218,16 +218,16 @@ ASIDES: tuple[tuple[str, str], ...] = (
         r" \w+ly)?(?: up| over| close| right| near)? to(?:wards?)? (?=(?:the|an?) )(?!the (?:left|right|top|bottom))",
         " beside ",
     ),
-    (r"\b(around|above|below|behind|beside|near|under|over|by|inside|beneath) (?:her|him)\b", r"\1 it"),
+    (r"\b(around|above|below|behind|beside|near|under|over|by|inside|beneath|of) (?:her|him)\b", r"\1 it"),
     (r"\b(?:and )?(?:he|she)\b", " it "),
     (
-        r"\bthe whole (?:world|thing|picture|scene|lot) (?:looked|looks|seemed|was|is|felt|feels)(?: like| as if"
-        r" it were| as though it were| as if)?\b",
+        r"\bthe whole (?:world|thing|picture|scene|lot) (?:looked|looks|seemed|was|is|felt|feels)(?: like"
+        r"| as if it were| as though it were| as if)?\b",
         " everything is ",
     ),
     (
-        r"\band (?:it|he|she|they|everyone|everybody) (?:was|were|is|are) (?:so |very |all )?(?:happy|glad|pleased"
-        r"|sad|alone|lonely|safe|home|quiet)\b",
+        r"\band (?:it|he|she|they|everyone|everybody) (?:was|were|is|are) (?:so |very |all )?(?:happy|glad|pleased|sad"
+        r"|alone|lonely|safe|home|quiet)\b",
         " ",
     ),
 )

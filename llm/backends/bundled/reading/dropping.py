@@ -106,8 +106,8 @@ def _same(word: str) -> str:
 @cache
 def _spelled(pattern: re.Pattern[str]) -> frozenset[str]:
     """The words that a pattern spells out; any digit where it asks for one."""
-    told = re.sub(r"\{[\d,]*\}|\\[a-z]|\(\?P<\w+>", " ", pattern.pattern)
-    words = {_same(word) for word in _words(told)} | set(_words(told))
+    told = _words(re.sub(r"\{[\d,]*\}|\\[a-z]|\(\?P<\w+>", " ", pattern.pattern))
+    words = {form for word in told for form in (word, word.removesuffix("s"), _same(word))}
     return frozenset(words | set(NUMBERS) if r"\d" in pattern.pattern else words)
 
 
@@ -141,8 +141,8 @@ _SUBJECT = (
 
 
 def _heading(match: re.Match[str]) -> str:
-    """Nothing in the place of words before a colon, where a thing is named behind it."""
-    return " " if _names_next(match) else match[0]
+    """Nothing in the place of words before a colon, where a thing is named behind it; "my cat:" is a thing itself."""
+    return " " if _names_next(match) and not any(map(nearest, _words(match[0]))) else match[0]
 
 
 def _subject(match: re.Match[str]) -> str:
@@ -165,7 +165,8 @@ def _names_next(match: re.Match[str]) -> bool:
 
 _CLAUSES = re.compile(r"(\s*[.!?;:\n]+|,? \b(?:but|so|anyway)\b(?! that)|,)")
 _SAYS = re.compile(
-    r"\bmy \w+(?:'s| is| are| was) \w+|\b(?:i|you|we|he|she)(?:'\w+)? \w+|^\s*(?:sorry|hope|guess|bet|prove|trust"
+    r"\bmy \w+(?:'s| is| are| was| isn't| aren't| wasn't| don't| can't) \w+|\b(?:i|you|we|he|she)(?:'\w+)? \w+"
+    r"|^\s*(?:sorry|hope|guess|bet|prove|trust"
     r"|believe|thank|wish|not sure|no idea)\b"
 )
 _SAID = re.compile(r"(?s).+")

@@ -7,13 +7,14 @@ import re
 from strata.llm.backends.bundled.world import COLOURS
 
 _SETTING_ADJECTIVE = (
-    r"(?:(?:completely|totally|very|really|quite|wide|open|calm|blue|deep|wide|rough|stormy|green|grassy|lush|sunny|hot|dry|sandy|dark|clear|starry|quiet|empty"
+    r"(?:(?:completely|totally|very|really|quite|wide|open|calm|blue|deep|wide|rough|stormy|green|grassy|lush"
+    r"|sunny|hot|dry|sandy|dark|clear|starry|quiet|empty"
     r"|vast|big|large|endless|black|flowery|peaceful|yellow|golden|summer|tall|choppy|wavy|beautiful|barren|still) )*"
 )
 _SETTING_NOUN = (
     r"(?:(?P<meadow>meadows?|fields?|grass|pastures?|grasslands?|lawns?)|(?P<sea>seas?|oceans?|water|waters|waves)"
-    r"|(?P<night>night ?sky|night ?time|nights?|midnight|starry sky|starlit sky|moonlight)"
-    r"|(?P<desert>deserts?|sands?|(?:sand )?dunes?))"
+    r"|(?P<night>night ?sky|night ?time|nights?|midnight|starry sky|starlit sky|moonlight)|(?P<desert>deserts?|sands?"
+    r"|(?:sand )?dunes?))"
 )
 SETTING = re.compile(
     r"\b(?:(?:all |both )?(?:set |somewhere )?(?:out |up )?(?:on|in|at|by|near|over|above|under|underneath|beneath"
@@ -25,8 +26,8 @@ SETTING = re.compile(
     r"|backdrop)))?\b"
 )
 SETTING_IS = re.compile(
-    r"\b(?:the |with |its )*(?:background|backdrop|setting|scenery)(?: (?:is|:|should"
-    r" be|shows|of|being))?(?= (?:an? |the )?"
+    r"\b(?:the |with |its )*(?:background|backdrop|setting|scenery)(?: (?:is|:|should be|shows|of|being))?(?= (?:an? "
+    r"|the )?"
     rf"{_SETTING_ADJECTIVE}{_SETTING_NOUN}\b)"
 )
 _GROUND_WORD = "(?:plain|gradient|checkered|striped|white|grey|black|solid|simple|light|dark|pale|fading|shaded|smooth)"
@@ -36,19 +37,19 @@ GROUNDS = (
     re.compile(
         r"\b(?:all |both )?(?:set )?(?:(?:in the (?:middle|center) of|on|against|with|over|in front of|upon|before|in"
         r"|onto|of|and) )?(?:an? |the |its |only )?"
-        rf"(?P<look>(?:(?:(?<= a ){_GROUND_WORD} , |(?:{_GROUND_WORD}|{_ANY_LOOK})(?: (?:and|to|pattern))? ))*"
-        rf"(?:{_GROUND_WORD}|{_ANY_LOOK}))(?: (?:coloured|colored|pattern"
+        rf"(?P<look>(?:(?:(?<= a ){_GROUND_WORD} , |(?:{_GROUND_WORD}|{_ANY_LOOK})(?: (?:and|to"
+        rf"|pattern))? ))*(?:{_GROUND_WORD}|{_ANY_LOOK}))(?: (?:coloured|colored|pattern"
         rf"|patterned))? {_GROUND_NOUN}\b(?! (?:is|:|should|must) )"
     ),
     re.compile(
         rf"\b(?:and )?(?:with |on |against )?(?:the |its |an? )?background(?: (?:is|:|should be|must be|in|of|being"
-        rf"|made|with|to be|shall be|colou?r|pattern))*(?: an?)? (?P<look>(?:(?:{_GROUND_WORD}|{_ANY_LOOK}|and|,|to) "
-        rf")*(?:{_GROUND_WORD}|{_ANY_LOOK}))(?: (?:one|pattern|colou?r))?(?= (?:[.,:]|and |with |in |as |drawn "
+        rf"|made|with|to be|shall be|colou?r|pattern))*(?: an?)? (?P<look>(?:(?:{_GROUND_WORD}|{_ANY_LOOK}|and|,"
+        rf"|to) )*(?:{_GROUND_WORD}|{_ANY_LOOK}))(?: (?:one|pattern|colou?r))?(?= (?:[.,:]|and |with |in |as |drawn "
         rf"|painted |$))"
     ),
     re.compile(
-        r"\b(?:all |both )?(?:on|against) (?:an? |the )?(?P<look>(?:plain |light |dark )?(?:white|grey|black))"
-        r"(?= (?:[.,:]|and |with |$))"
+        r"\b(?:all |both )?(?:on|against) (?:an? |the )?(?P<look>(?:plain |light |dark )?(?:white|grey"
+        r"|black))(?= (?:[.,:]|and |with |$))"
     ),
 )
 """A background said outright: its words are group 1."""

@@ -26,6 +26,7 @@ from strata.llm.backends.bundled.reading.forms import (
     looped,
     named_by_letters,
 )
+from strata.llm.backends.bundled.reading.losses import refuse_losses
 from strata.llm.backends.bundled.reading.phrases import Refused
 from strata.llm.backends.bundled.reading.vocabulary import NAMES, NOUNS, SINGULAR
 from strata.llm.backends.bundled.world import COLOURS, SIZES, STYLES, SURFACES
@@ -48,10 +49,11 @@ _RELATION = {
     for name in names.split()
 }
 _WHERE = (
-    r"(?:left|right|top|bottom|center|centre|middle|corners?|row\d?|column|stack|(?:top|bottom|upper|lower)_"
-    r"(?:left|right))"
+    r"(?:left|right|top|bottom|center|centre|middle|corners?|row\d?|column|stack|(?:top|bottom|upper|lower)_(?:left"
+    r"|right))"
 )
 _CODE = re.compile(
+    r"\b1\) (?s:.*)\b2\) |"
     r"^\w+ ?:.*\(|->|=>|\w ?\| ?\w|insert into |[={}\[\]]|\b\w+\(|\b[a-z]\w*\.[a-z]\w*|--[a-z]|&&|//|<\w+|(?:^"
     r"|\n)\s*(?:[-*#]|\d+[.)])\s|\d ?\.\. ?\d|[*x×] ?\d\b|\w+ ?: ?[^.\n]*[;\n,] ?\w+ ?:"
 )
@@ -65,7 +67,11 @@ def is_notation(prompt: str) -> bool:
 def as_prose(prompt: str) -> str:
     """A prompt in lower case as sentences, where it is code or a form; else as it is."""
     prompt = named_by_letters(EACH.sub(each_of, LOOP.sub(looped, COMMIT.sub(" ", prompt))))
-    return _Reader(prompt).prose() if is_notation(prompt) else prompt
+    if not is_notation(prompt):
+        return prompt
+    prose = _Reader(prompt).prose()
+    refuse_losses(prompt, prose)
+    return prose
 
 
 @dataclass
@@ -328,8 +334,8 @@ class _Reader:
         text = re.sub(rf"(?<![\w.]){PLACE} ?[=:] ?([\w -]+)", r" , at the \1 ", text)
         text = re.sub(rf"(?:^|(?<=[\n.;,]))\s*{HEADS} ?[=:]", "\n", text)
         text = re.sub(
-            r"(?<![\w.])(left|right|top|bottom|center|centre|middle|(?:top|bottom|upper|lower)[ -](?:left|right))"
-            r" ?[=:]",
+            r"(?<![\w.])(left|right|top|bottom|center|centre|middle|(?:top|bottom|upper|lower)[ -](?:left"
+            r"|right)) ?[=:]",
             r" , at the \1 ",
             text,
         )

@@ -30,8 +30,8 @@ ARTICLE = r"(?:an?|one|two|three|four|five|six|seven|eight|\d|the|some|my|our)"
 MUCH = r"(?:so |very |ever |too |awfully |terribly |really |most |quite |rather |just |much |kindly |all |also )*"
 
 _OPEN = (
-    r"(?<=[.,;])\s*(?:and )?(?:the )?(\w+) (?:is |can be |in )?(?:any|whatever|whichever) (?:colou?r|size|kind|style)s?"
-    r"(?: (?:is|are|will|would|you|u|do|s|fine|ok|okay|like|want|goes|works?|be))*(?=\s*(?:[.,;!?]|$))"
+    r"(?<=[.,;])\s*(?:and )?(?:the )?(\w+) (?:is |can be |in )?(?:any|whatever|whichever) (?:colou?r|size|kind"
+    r"|style)s?(?: (?:is|are|will|would|you|u|do|s|fine|ok|okay|like|want|goes|works?|be))*(?=\s*(?:[.,;!?]|$))"
 )
 
 
@@ -48,18 +48,18 @@ POLITENESS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\b(?:all|both) (?:of |in |with )?(?:the |one )?same (?:colou?r|size|kind|pattern|style)s?\b", " all "),
     (r"\b(?:of |in |with )?(?:the |one )?(?:exact |very )?(?:same|equal) (?:size|shape|height|width)s?\b", " "),
     (
-        r"\b(?:one|two|three|four|five|six|\d)[ -](?:up|column|panel|part|piece)(?: (?:layout|grid|design|arrangement))"
-        r"?\s*:",
+        r"\b(?:one|two|three|four|five|six|\d)[ -](?:up|column|panel|part|piece)(?: (?:layout|grid|design"
+        r"|arrangement))?\s*:",
         " ",
     ),
     (
-        r"\b(?:kept|keeps|keeping|stood|stands|standing) (?:watch|guard|still|tall|proud|by)\b|\btook (?:a nap"
-        r"|a rest|shelter)\b|\bpicture this\b",
+        r"\b(?:kept|keeps|keeping|stood|stands|standing) (?:watch|guard|still|tall|proud|by)\b|\btook (?:a nap|a rest"
+        r"|shelter)\b|\bpicture this\b",
         " ",
     ),
     (
-        r"\b(?:be so (?:very )?(?:kind|good)(?: as)?(?: to)?|so (?:kind|good) as to|have the goodness to|be a dear"
-        r" and)\b",
+        r"\b(?:be so (?:very )?(?:kind|good)(?: as)?(?: to)?|so (?:kind|good) as to|have the goodness to"
+        r"|be a dear and)\b",
         " ",
     ),
     (r"\b(?:the )?many thanks\b|\bcheers\b|\bmuch obliged\b|\bsincerely\b|\bregards\b", " "),
@@ -69,19 +69,19 @@ POLITENESS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         " ",
     ),
     (
-        rf"(?:^|(?<=[.,;:!?]))\s*(?:on|in|for|with|at) (?:this|the|our|my|that|today's|a|an|each) (?:[\w']+ )"
-        rf"{{0,3}}?{SHEET}"
+        rf"(?:^|(?<=[.,;:!?]))\s*(?:on|in|for|with|at) (?:this|the|our|my|that|today's|a|an"
+        rf"|each) (?:[\w']+ ){{0,3}}?{SHEET}"
         r"(?: \d+)?(?! of\b)\s*,?",
         " ",
     ),
     (
-        r"\b(?:the |this |our |my )?(?:[\w']+ ){0,2}?(?:cover|front|page|poster|card|flashcard|worksheet|sheet"
-        r"|slide|banner)(?: of the [\w']+)? (?:has|shows|needs|features) ([^.;]*?) on it\b",
+        r"\b(?:the |this |our |my )?(?:[\w']+ ){0,2}?(?:cover|front|page|poster|card|flashcard|worksheet|sheet|slide"
+        r"|banner)(?: of the [\w']+)? (?:has|shows|needs|features) ([^.;]*?) on it\b",
         r" \1 ",
     ),
     (
-        r"\b(?:in |at |on )?(each|every|all four|the four|all) corners?(?: of (?:the|this|my|our) \w+)? (?:has"
-        r"|have|holds?|contains?|gets?|shows?|is|are|needs?|should (?:have|hold|show)) ([^.,;:]*?)(?: in (?:it"
+        r"\b(?:in |at |on )?(each|every|all four|the four|all) corners?(?: of (?:the|this|my|our) \w+)? (?:has|have"
+        r"|holds?|contains?|gets?|shows?|is|are|needs?|should (?:have|hold|show)) ([^.,;:]*?)(?: in (?:it"
         r"|them))?(?=[.,;:]|$)",
         r" \2 in \1 corner ",
     ),
@@ -99,8 +99,8 @@ POLITENESS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         " ",
     ),
     (
-        r"\b(?:pretty |yes |and )*(?:please|pls|plz|plse|pleas|plis|pleaz|plea+se+|ple+ase+)(?: and thank you|"
-        r" thanks)?\b",
+        r"\b(?:pretty |yes |and )*(?:please|pls|plz|plse|pleas|plis|pleaz|plea+se+|ple+ase+)(?: and thank you"
+        r"| thanks)?\b",
         " ",
     ),
     (r"\b(?:pardon|excuse|forgive|bear with|trust|humou?r|believe|remind|tell) me\b(?! (?:the|a)\b)", " "),
@@ -111,10 +111,10 @@ POLITENESS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ),
     # trouble, possibility
     (
-        rf"\b(?:and |but |so )*if (?:it|that|this|you|possible|poss|at all|i|we|need|not|allowed|that's)\b(?: [\w']+)*?"
-        r"(?: (?:trouble|bother|ok|okay|alright|possible|poss|please|kind|good|can|could|may|will|would|doable"
-        r"|fine|well"
-        r"|manage it|manage|like|want|mind|wish|allowed|time|be))+(?: (?:to|too|that|it|at all|for me))*(?=\s*"
+        rf"\b(?:and |but |so )*if (?:it|that|this|you|possible|poss|at all|i|we|need|not|allowed"
+        rf"|that's)\b(?: [\w']+)*?"
+        r"(?: (?:trouble|bother|ok|okay|alright|possible|poss|please|kind|good|can|could|may|will|would|doable|fine"
+        r"|well|manage it|manage|like|want|mind|wish|allowed|time|be))+(?: (?:to|too|that|it|at all|for me))*(?=\s*"
         rf"(?:[.,;:!?]|$|{ARTICLE}\b|to\b))",
         " ",
     ),
@@ -130,8 +130,8 @@ POLITENESS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ),
     (
         rf"\b(?:{CAN} it be|is it|it is|it's|it would be) (?:at all |ever )?(?:possible|doable|okay|ok|alright"
-        r"|nice|lovely|great|good|best|wonderful|fun|cool|helpful)(?: (?:to|if|for you to|for))*(?: (?:you|i|we))?(?: "
-        r"(?:could|can|would|will))?(?: (?:have|get|see))?\b",
+        r"|nice|lovely|great|good|best|wonderful|fun|cool|helpful)(?: (?:to|if|for you to|for))*(?: (?:you|i"
+        r"|we))?(?: (?:could|can|would|will))?(?: (?:have|get|see))?\b",
         " ",
     ),
     (
@@ -142,8 +142,8 @@ POLITENESS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ),
     (
         rf"\b(?:{CAN} {WE}|{WE} {CAN}|{WE}'d) {MUCH}(?:please )?(?:mind|trouble you for|bother you for|bother"
-        r" you to|trouble you to"
-        r"|ask for|ask you for|ask you to|be so (?:kind|good)(?: as)?(?: to)?|be willing to|care to|manage|possibly)\b",
+        r" you to|trouble you to|ask for|ask you for|ask you to|be so (?:kind|good)(?: as)?(?: to)?|be willing to"
+        r"|care to|manage|possibly)\b",
         " ",
     ),
     (
@@ -179,15 +179,15 @@ POLITENESS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ),
     (
         r"\bsounds? (?:good|great|ok|okay|fun|fine|like fun)\b|\bdoes that (?:make sense|work|help|sound \w+)\b"
-        r"|\bmake sense\b|\byou know what(?:'d be| would be)? (?:fun|nice|cool|good|great)?\b|\byou know\b|\bany "
-        r"chance of\b|\bwhat do you (?:think|say)\b|\bwhat (?:about|if there (?:was|were|is))\b|\bhow about\b|\bhow "
-        r"hard can it (?:be|b)\b|\bis that (?:ok|okay|alright|fine|possible)\b|\b(?:let me|let's) (?:see|think|try)\b"
-        r"|\bi'?m thinking(?: of)?\b|\bi was thinking(?: of)?\b|\bi'?m after\b|\bi fancy\b",
+        r"|\bmake sense\b|\byou know what(?:'d be| would be)? (?:fun|nice|cool|good|great)?\b|\byou know\b"
+        r"|\bany chance of\b|\bwhat do you (?:think|say)\b|\bwhat (?:about|if there (?:was|were|is))\b|\bhow about\b"
+        r"|\bhow hard can it (?:be|b)\b|\bis that (?:ok|okay|alright|fine|possible)\b|\b(?:let me|let's) (?:see|think"
+        r"|try)\b|\bi'?m thinking(?: of)?\b|\bi was thinking(?: of)?\b|\bi'?m after\b|\bi fancy\b",
         " ",
     ),
     (
-        r"\b(?:would|will|'d) be (?:a )?(?:cool|nice|lovely|great|good|fun|fine|perfect|wonderful|awesome|ideal"
-        r"|best|dreamy|sweet|delightful)\b",
+        r"\b(?:would|will|'d) be (?:a )?(?:cool|nice|lovely|great|good|fun|fine|perfect|wonderful|awesome|ideal|best"
+        r"|dreamy|sweet|delightful)\b",
         " ",
     ),
     (
@@ -196,8 +196,8 @@ POLITENESS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         " ",
     ),
     (
-        r"\b(?:the|its) (?:rest|remainder|details|colou?rs?) (?:is|are) (?:all )?up to you\b|\bup to you\b|\byour"
-        r" (?:choice|call)\b|\bsurprise me\b",
+        r"\b(?:the|its) (?:rest|remainder|details|colou?rs?) (?:is|are) (?:all )?up to you\b|\bup to you\b"
+        r"|\byour (?:choice|call)\b|\bsurprise me\b",
         " ",
     ),
     (
@@ -209,9 +209,9 @@ POLITENESS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\b(?:the )?\w+ does(?:n'?t| not) matter\b(?: (?:what|which) (?:colou?r|size))?", " "),
     (
         r"\b(?:nothing|no) (?:too )?(?:fancy|special|complicated|crazy|else needed)\b|\bnothing (?:else|more|other)\b"
-        r"|\b(?:that|this|it)(?:'s| is) (?:it|all|everything|enough)\b"
-        r"|\b(?:that's|thats|that is) (?:it|all|everything)\b|\beverything else (?:stays?|is|remains?|should be"
-        r"|can be|left) (?:empty|blank|clear|open|plain|free)\b",
+        r"|\b(?:that|this|it)(?:'s| is) (?:it|all|everything|enough)\b|\b(?:that's|thats|that is) (?:it|all"
+        r"|everything)\b|\beverything else (?:stays?|is|remains?|should be|can be|left) (?:empty|blank|clear|open"
+        r"|plain|free)\b",
         " ",
     ),
     (
@@ -232,14 +232,14 @@ POLITENESS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ),
     (r"\bhere'?s (?:one|another|an idea|the idea|my idea|what i want|what i need)\b", " "),
     (
-        r"^\W*(?:right|so|now|well|okay|ok|alright|all right|yeah|yes|hmm+|hm+|um+|uh+|erm+|ooh+|oh|ah|aha|haha+"
-        r"|hehe|lol|yo|hey|hi+|hiya|heya|hello|sure|look|listen|great|good|cool|fine|and|but)(?:\W+(?:right|so"
-        r"|now|well|okay|ok|alright|yeah|yes|then|there|again|hey|hi|um+|uh+|and|but))*\W+(?=\w)",
+        r"^\W*(?:right|so|now|well|okay|ok|alright|all right|yeah|yes|hmm+|hm+|um+|uh+|erm+|ooh+|oh|ah|aha|haha+|hehe"
+        r"|lol|yo|hey|hi+|hiya|heya|hello|sure|look|listen|great|good|cool|fine|and|but)(?:\W+(?:right|so|now|well"
+        r"|okay|ok|alright|yeah|yes|then|there|again|hey|hi|um+|uh+|and|but))*\W+(?=\w)",
         " ",
     ),
     (
-        r"(?<=[.!?,;:])\s*(?:right|now|well|okay|ok|alright|yeah|yes|hmm+|um+|uh+|erm+|so),?(?=\s+(?:so|then|now"
-        r"|and|there|an?|one|the|let|i|we|it|put|make|draw|two|three|four)\b)",
+        r"(?<=[.!?,;:])\s*(?:right|now|well|okay|ok|alright|yeah|yes|hmm+|um+|uh+|erm+|so),?(?=\s+(?:so|then|now|and"
+        r"|there|an?|one|the|let|i|we|it|put|make|draw|two|three|four)\b)",
         " ",
     ),
     (

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 
+from strata.llm.backends.bundled.reading.vocabulary import NAMES, SINGULAR
+from strata.llm.backends.bundled.world import KINDS
+
 TAKEN_BACK, NAMELY, OTHER_WAY = "takenback", "namely", "otherway"
 MARKS = (TAKEN_BACK, NAMELY, OTHER_WAY)
 
@@ -69,20 +72,29 @@ _TOPS = (
     (r"\b2 (the|his|her|its|me)\b", r"to \1"),
     (r"\b(\d) ?(?:x|×|pcs?|pieces?)\b(?= [a-z])", r"\1"),
     (r"\b([a-z]+) ?[x×] ?(\d)\b(?= |$|,)", r"\2 \1"),
+    (r"\bbtw (?=(?:2|two|the two|both|them)\b)", "between "),
     (r"\bw/ ?(?=\w)", "with "),
     (r"\bw/o\b", "without"),
     (
-        r"\b(big|huge|large|small|tiny|little|teeny|wee|very) (?:(?:big|huge|large|small|tiny|little|teeny|weeny"
-        r"|wee|very) )*(?=(?:big|huge|large)\b)",
+        r"\b(big|huge|large|small|tiny|little|teeny|wee|very) (?:(?:big|huge|large|small|tiny|little|teeny|weeny|wee"
+        r"|very) )*(?=(?:big|huge|large)\b)",
         "",
     ),
     (r"\b(?:(?:big|huge|small|tiny|little|teeny|teensy|weeny|wee|very) )+(?=(?:small|tiny|little|teensy)\b)", ""),
 )
 
+_SINGLE = "|".join(name for name in NAMES if NAMES[name] in KINDS)
+_PLURAL = "|".join(name for name in NAMES if NAMES[name] in SINGULAR)
+_NO_THING = (
+    rf"(?:(?<=[.;!?])|(?<=[.;!?] )|(?<=\bis )|(?<=\bare )|(?<=\bwith )|(?<=\band )"
+    rf"|(?<=\bbut ))no(?= (?:{_SINGLE})\s*(?:[.,;!?]|$|and\b|but\b))|\bno(?= (?:{_PLURAL})\b)"
+)
+"""What is absent and takes nothing back: "a car. no sun", "there is no car", "no trees"."""
 _PUNCTUATION = (
+    (_NO_THING, "without"),
     (
-        r"\b(?:new ?line|new paragraph|next line|full stop|period|exclamation (?:mark|point)|question mark|end"
-        r" of (?:prompt|message|note)|stop dictation|over and out)\b",
+        r"\b(?:new ?line|new paragraph|next line|full stop|period|exclamation (?:mark|point)|question mark"
+        r"|end of (?:prompt|message|note)|stop dictation|over and out)\b",
         " . ",
     ),
     (r"\bstop\b(?=\s*(?:$|\n|[A-Z]))|(?<= )stop(?= (?:new|next|then|background|style)\b)", " . "),
@@ -90,8 +102,8 @@ _PUNCTUATION = (
     (r"\b(?:semi ?colon)\b", " ; "),
     (r"(?<!\ba )\bcolon\b", " : "),
     (
-        r"\b(?:open|close|begin|end|un)? ?(?:quote|quotes|quotation marks?|bracket|brackets|paren(?:theses|thesis)?)\b"
-        r"(?! from)",
+        r"\b(?:open|close|begin|end|un)? ?(?:quote|quotes|quotation marks?|bracket|brackets|paren(?:theses"
+        r"|thesis)?)\b(?! from)",
         " ",
     ),
     (r"\bnew (?:picture|image|drawing|note|prompt|scene)\b\s*[:,.]?", " "),
@@ -107,17 +119,17 @@ _BACK = (
     r"|let's (?:say|make (?:it|that|them)))(?:[\s,.…!;:-]|$)+)"
 )
 _SURE = (
-    r"(?:no+|nope|wait|hang on|hold on|sorry|scratch|scrap|strike|cancel|delete|forget|correction|i mean|make"
-    r" that|change that|actually|or rather|oops|whoops|my bad|my mistake|never ?mind|second thought|rephrase"
-    r"|take that back|let's)"
+    r"(?:no+|nope|wait|hang on|hold on|sorry|scratch|scrap|strike|cancel|delete|forget|correction|i mean|make that"
+    r"|change that|actually|or rather|oops|whoops|my bad|my mistake|never ?mind|second thought|rephrase|take that back"
+    r"|let's)"
 )
 
 _SPOKEN = (
     (
-        r"(?:\b(?:wait|hang on|hold on|oh|sorry|hmm+|no)[, ]+)?\b(?:is|was|would|isn't) (?:that|it|this|there)(?: "
-        r"be)?(?: (?:too|a bit|a little|really|very|so|not))* (?:boring|much|many|weird|silly|odd|strange|ok|okay|hard"
-        r"|difficult|easy|enough|allowed|possible|fine|alright|good|bad|dull|plain|simple|complicated|crazy)(?: "
-        r"(?:for you|to ask|or not))? ?\?",
+        r"(?:\b(?:wait|hang on|hold on|oh|sorry|hmm+|no)[, ]+)?\b(?:is|was|would|isn't) (?:that|it|this"
+        r"|there)(?: be)?(?: (?:too|a bit|a little|really|very|so|not))* (?:boring|much|many|weird|silly|odd|strange"
+        r"|ok|okay|hard|difficult|easy|enough|allowed|possible|fine|alright|good|bad|dull|plain|simple|complicated"
+        r"|crazy)(?: (?:for you|to ask|or not))? ?\?",
         " . ",
     ),
     (
@@ -125,7 +137,11 @@ _SPOKEN = (
         r" (?=(?:two|three|four|five|six|seven|eight|an?|one|\d) \w+)",
         " ",
     ),
-    (r"\b(and|then|so|with|also|plus|or)[\s,.…]+(?:um+|uh+|er|erm+|hmm+)\b[\s,.…]*", r"\1 "),
+    (
+        r"\b(and|then|so|with|also|plus|or|between|above|below|under|over|behind|beside|inside|around|by|near|of|in|on"
+        r"|at|to|an?|the)[\s,.…]+(?:um+|uh+|er|erm+|hmm+)\b[\s,.…]*",
+        r"\1 ",
+    ),
     (rf"(?<=\w)[\s,.…;:–—-]+(?:{_BACK})*(?:the )?other way (?:round|around|about)[\s,.:;]+", f" {OTHER_WAY} "),
     (
         rf"(?<=[\w,])[\s,.…;:–—-]+(?={_BACK}*{_SURE})(?:{_BACK})+(?:(?:not an? (?:\w+ )?\w+[\s,]+|yes|yeah|um|uh"
@@ -138,32 +154,32 @@ _SPOKEN = (
         f" {NAMELY} ",
     ),
     (
-        r"(?<=\w)[\s,]+(?:um+|uh+|er|erm+)[\s,]+(?=(?:an?|two|three|four|five|six|\d|blue|red|green|yellow|pink"
-        r"|purple|orange|cyan)\b)",
+        r"(?<=\w)[\s,]+(?:um+|uh+|er|erm+)[\s,]+(?=(?:an?|two|three|four|five|six|\d|blue|red|green|yellow|pink|purple"
+        r"|orange|cyan)\b)",
         f" {NAMELY} ",
     ),
     (r"\bi mean\b,?", f" {NAMELY} "),
     (r"(?<=\w)[, ]+(?:i'?m thinking|i was thinking|preferably|ideally)(?: of)? (?=an? )", f" {NAMELY} "),
     (
-        r"\boh i don'?t know\b|\bi don'?t know\b|\bi dunno\b|\blet me think\b|\bwhat else\b|\bwhere was i\b|\blet's"
-        r" say\b|\bsay(?= (?:green|red|blue|yellow|pink|purple|orange|cyan|an?|two|three)\b)",
+        r"\boh i don'?t know\b|\bi don'?t know\b|\bi dunno\b|\blet me think\b|\bwhat else\b|\bwhere was i\b"
+        r"|\blet's say\b|\bsay(?= (?:green|red|blue|yellow|pink|purple|orange|cyan|an?|two|three)\b)",
         " ",
     ),
     (
-        r"\b(\w+) (?:right|okay|ok|yeah) (?=(?:an?|one|two|three|four|five|six|seven|eight|\d) (?:\w+ )?(?:\1|of"
-        r" them)\b)",
+        r"\b(\w+) (?:right|okay|ok|yeah) (?=(?:an?|one|two|three|four|five|six|seven|eight|\d) (?:\w+ )?(?:\1"
+        r"|of them)\b)",
         rf"\1 {NAMELY} ",
     ),
 )
 
 
 _HESITATES = re.compile(
-    r"\b(?:nah|hmm+|actually|i guess|i think|like|haha|lol|wait|um+|uh+|erm+|er|comma|i mean"
-    r"|yeah|you know|full stop|scratch that|period)\b"
+    r"\b(?:nah|hmm+|actually|i guess|i think|like|haha|lol|wait|um+|uh+|erm+|er|comma|i mean|yeah|you know|full stop"
+    r"|scratch that|period)\b"
 )
 _AGAIN = re.compile(
-    r"\b(an?|one) (?!(?:and|with|or|is|of|in|on|at|to|by|above|below|beside|next)\b)(\w+)(?:,|"
-    r" comma)?(?: um+| uh+)? (?=(?:an?|one) (?:(?!(?:and|or|with)\b)\w+ ){1,3}?(?:\2|one)\b)"
+    r"\b(an?|one) (?!(?:and|with|or|is|of|in|on|at|to|by|above|below|beside|next)\b)(\w+)(?:,| comma)?(?: um+"
+    r"| uh+)? (?=(?:an?|one) (?:(?!(?:and|or|with)\b)\w+ ){1,3}?(?:\2|one)\b)"
 )
 
 

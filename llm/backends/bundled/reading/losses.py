@@ -1,0 +1,48 @@
+"""Nothing that a prompt names gets lost on the way into the planner's words: it is refused instead."""
+
+from __future__ import annotations
+
+import re
+
+from strata.llm.backends.bundled.reading.phrases import Refused
+from strata.llm.backends.bundled.reading.vocabulary import NAMES, SINGULAR
+from strata.llm.backends.bundled.world import COLOURS, KINDS, SURFACES
+
+_LOOKS = {"stripes": "striped", "dots": "dotted", "checks": "checkered", "outline": "outlined"}
+_RELATIONS = tuple(
+    (re.compile(rf"\b(?:{said})\b"), re.compile(rf"\b(?:{read})\b"))
+    for said, read in (
+        ("above|on top of|atop", "above|below|on top of|over|top|attop|toprow|incolumn|ttb|on"),
+        ("below|underneath|beneath", "below|above|under|atbottom|bottom|bottomrow|incolumn|ttb"),
+        ("beside|next to", "beside|next to|inrow|row|leftof|rightof|left|right|by|side"),
+        ("inside|within", "inside|within|around|surrounded|in"),
+        ("between", "between|flanked|inrow|eitherside"),
+        ("behind|in front of", "behind|front"),
+        ("around", "around|surrounded"),
+    )
+)
+"""How a relation is said, and as what it may be read."""
+
+
+def refuse_losses(said: str, read: str) -> None:
+    """Raises `Refused` with the first word of a prompt that its reading does not have: a kind, a look, a relation."""
+    known = _named(read)
+    for word, name in _named(said).items():
+        if name not in known.values():
+            raise Refused(f'the bundled planner does not understand "{word}" as it is said here; say it another way')
+    for pattern, kept in _RELATIONS:
+        if (match := pattern.search(said.replace("_", " "))) and not kept.search(read):
+            raise Refused(
+                f'the bundled planner does not understand "{match[0]}" as it is said here; say it another way'
+            )
+
+
+def _named(text: str) -> dict[str, str]:
+    """The words for kinds, colours and surfaces in a text, each with its name."""
+    found = {}
+    for word in re.findall(r"[a-z]+", text):
+        name = NAMES.get(word, word)
+        name = _LOOKS.get(name, SINGULAR.get(name, name))
+        if name in (*KINDS, *COLOURS, *SURFACES):
+            found[word] = name
+    return found
