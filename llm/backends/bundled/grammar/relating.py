@@ -83,7 +83,6 @@ class Relating(Lines):
         return chunk is not None and chunk.sort == "noun" and (after is None or after.sort != "noun")
 
     _fresh = False
-
     """Whether the objects of the last relation were named by it for the first time."""
 
     def _objects(self, i: int, word: str) -> tuple[list[int], int]:

@@ -18,7 +18,10 @@ _HERE = (
     r"(?: (?:at all|anywhere|whatsoever|this time|today|in (?:it|here|there|sight|the (?:picture|scene|image))"
     r"|from (?:the|my|our|your) (?:last|previous|earlier|first|old) \w+))*"
 )
-_ENDS = r"(?= (?:[.,:]|and|but|with|in|on|so|just|only|below|above|beside|next) | $)"
+_ENDS = (
+    r"(?: (?:above|below|beside|behind|next to|near|inside|around|under|over|between) (?:it|them|the \w+))?"
+    r"(?= (?:[.,:]|and|but|so|just|only) | $)"
+)
 _DOES = r"(?:want|add|draw|put|include|show|need|give me|paint|place|have|use|like|make)"
 _TAKES = r"(?:leave out|leave off|omit|skip|remove|delete|lose|scrap|forget(?: about)?|leave away|take out|take away)"
 _ABSENT = tuple(
@@ -31,9 +34,9 @@ _ABSENT = tuple(
         rf"(?: (?:and|but|,|please|would you|could you|be a|a|so|also|you can))* {_TAKES} {_THINGS}{_HERE}{_ENDS}",
         rf" (?:with |it is )?neither {_THINGS}{_HERE} ?:?{_ENDS}",
         rf" (?:and|but|,) not {_THINGS}{_ENDS}",
-        rf"(?:(?<=[.:,] )|(?<=^ ))(?:the |an? |two |three |four )?(?P<things>(?!sun |moon |it )[\w]+) (?:(?:is"
-        rf"|are) (?:out|off"
-        rf" limits|banned|not (?:wanted|needed|allowed))|(?:(?:is|are) )?off the table){_ENDS}",
+        rf"(?:(?<=[.:,] )|(?<=^ ))(?:the |an? |two |three |four )?(?P<things>(?!it |{_KIND} (?:is"
+        rf"|are) out)\w+) (?:(?:is|are)"
+        rf" (?:out|off limits|banned|not (?:wanted|needed|allowed))|(?:(?:is|are) )?off the table){_ENDS}",
         rf"(?:(?<=[.:] )|(?<=^ ))(?:no )*not {_THINGS}(?: ,)?(?: but| i said| i say| i mean| rather)*(?= (?:an?"
         rf"|the|one|{_KIND}) )",
         rf" (?:my|our|the|his|her) \w+ (?:hates|dislikes|can not stand|is tired of|is sick of"
@@ -47,9 +50,8 @@ _APART = re.compile(
     r"|one another|anything|them|at all))*"
 )
 _AROUND = re.compile(
-    r"(?: (?:,|and|with|there is))* nothing (?:else )?(?:is )?(?:around|inside|in|behind|above|below|beside"
-    r"|next to|near"
-    rf"|under|over|on|between) (?:it|them|the {_KIND}){_ENDS}"
+    rf"(?: (?:,|and|with|there is))* nothing (?:else )?(?:is )?(?:around|inside|in|behind|above|below|beside|next to"
+    rf"|near|under|over|on|between) (?:it|them|the {_KIND}){_ENDS}"
 )
 """Things keep apart, and stand alone, where nothing else is said."""
 

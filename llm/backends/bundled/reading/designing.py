@@ -140,9 +140,8 @@ DESIGNING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         _column,
     ),
     (
-        r"\b(?:flush|ranged?|justif(?:y|ied)|align(?:ed)?|hard|snapped?|pinned|docked|tight"
-        r"|bleeding off)(?:(?: up)? (?:to|with"
-        rf"|against|at|on))?(?: the)?[ -]{_SIDE}(?: {_PART})?\b",
+        rf"\b(?:flush|ranged?|justif(?:y|ied)|align(?:ed)?|hard|snapped?|pinned|docked|tight"
+        rf"|bleeding off)(?:(?: up)? (?:to|with|against|at|on))?(?: the)?[ -]{_SIDE}(?: {_PART})?\b",
         r" at the \1 ",
     ),
     (rf"\b{_SIDE}[ -](?:aligned|justified|ranged|flush|align)\b", r" at the \1 "),

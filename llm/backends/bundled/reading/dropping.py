@@ -29,10 +29,7 @@ _SHOWN_WORDS = """
 """
 _SHOWN = frozenset(_SHOWN_WORDS.split())
 _LOOKS = frozenset((*COLOURS, *SURFACES, *SIZES, *STYLES, *TONES, *PATTERNS))
-_LOOSE_WORDS = """
-    little plain big small large wee solid flat
-"""
-_LOOSE = frozenset(_LOOSE_WORDS.split())
+_LOOSE = frozenset(("little", "plain", "big", "small", "large", "wee", "solid", "flat"))
 """Looks that are as often said of other things: "my little sister", "plain to see"."""
 _ASKING_WORDS = """
     want wants need needs like love draw drawn make makes put give add get gets see show paint place include create
@@ -43,10 +40,7 @@ _DRAWS_WORDS = """
     draw put place add show make render create paint give sketch position set please
 """
 _DRAWS = frozenset(_DRAWS_WORDS.split())
-_PRONOUN_WORDS = """
-    it there this that they here one
-"""
-_PRONOUNS = frozenset(_PRONOUN_WORDS.split())
+_PRONOUNS = frozenset(("it", "there", "this", "that", "they", "here", "one"))
 _OWN = re.compile(r"\b(?:my|our|your|his|her|their) ([a-z]+)")
 _NUMBER = r"(?:an?|one|two|three|four|five|six|seven|eight|\d|the)"
 By = str | Callable[[re.Match[str]], str]
@@ -166,8 +160,7 @@ def _names_next(match: re.Match[str]) -> bool:
 _CLAUSES = re.compile(r"(\s*[.!?;:\n]+|,? \b(?:but|so|anyway)\b(?! that)|,)")
 _SAYS = re.compile(
     r"\bmy \w+(?:'s| is| are| was| isn't| aren't| wasn't| don't| can't) \w+|\b(?:i|you|we|he|she)(?:'\w+)? \w+"
-    r"|^\s*(?:sorry|hope|guess|bet|prove|trust"
-    r"|believe|thank|wish|not sure|no idea)\b"
+    r"|^\s*(?:sorry|hope|guess|bet|prove|trust|believe|thank|wish|not sure|no idea)\b"
 )
 _SAID = re.compile(r"(?s).+")
 
@@ -206,12 +199,14 @@ def _kept(match: re.Match[str]) -> str:
     return f" {match[1]} " if match.re.groups and match[1] else " "
 
 
-def _table(rows: Iterable[tuple[str, By]], strict: bool = False) -> tuple[tuple[re.Pattern[str], By, bool], ...]:
-    return tuple((re.compile(pattern), by, strict) for pattern, by in rows)
+def _table(rows: Iterable[str | tuple[str, By]], strict: bool = False) -> tuple[tuple[re.Pattern[str], By, bool], ...]:
+    """Compiled rows; a pattern alone falls away."""
+    pairs = ((row, " ") if isinstance(row, str) else row for row in rows)
+    return tuple((re.compile(pattern), by, strict) for pattern, by in pairs)
 
 
-_FIRST = (*_table([(_CONDITION, " ")], strict=True), *_table((frame, _kept) for frame in FRAMES))
+_FIRST = (*_table([_CONDITION], strict=True), *_table((frame, _kept) for frame in FRAMES))
 _THEN = (
-    *_table([(_REASON, " "), (_HEADING, _heading), (_SUBJECT, _subject), (_PURPOSE, " ")], strict=True),
+    *_table([_REASON, (_HEADING, _heading), (_SUBJECT, _subject), _PURPOSE], strict=True),
     *_table((*POLITENESS, *ASIDES)),
 )

@@ -14,8 +14,7 @@ from strata.llm.backends.bundled.world import COLOURS, KINDS, SURFACES
 _ALL_LOOKS = "|".join(
     (*COLOURS, *SURFACES, "small", "large", "big", "tiny", "little", "huge", "dotty", "spotted", "stripy", "checked")
 )
-_UPDOWN = {"up": "top", "down": "bottom"}
-_OVER = {"up": "above", "down": "below"}
+_UPDOWN = {"up": ("top", "above"), "down": ("bottom", "below")}
 _PREPOSITIONS = "between|behind|around|under|above|below|inside|beside|near|over|beneath|underneath|within"
 _ANY = r"(?:an?|one|two|three|four|five|six|seven|eight|\d|the|each|every|them)"
 
@@ -73,7 +72,6 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bpolka[ -]dot(?:s|ted)? (?=(?:pattern|finish|surface|texture|design|print|look)\b)", "dotted "),
     (rf"\bof (?:the|a) ({_ALL_LOOKS}) (?:sort|kind|variety|type|persuasion|colou?r)\b", r" in \1 "),
     (r"\b(?:just |only )?(?:an? |the )?outlines? of (?:an?|the|one) (?=\w)", "an outlined "),
-    # numbers after their noun
     (
         rf"(\w+)? ?\b((?:(?:{_ALL_LOOKS}) )*)({'|'.join(p for p in SINGULAR)}) ?[:,]+ ?({'|'.join(_NUMBERED)}|[2-8]) of"
         r" (?:them|those|these)\b",
@@ -83,15 +81,13 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf"\bthe one (?=(?:{_ALL_LOOKS})\b[^.]*\bthe other)", "one "),
     (r"\b(with (?:an?|one|the) [^.,;:]*?) about (?=(?:it|them)\b)", r"\1 around "),
     (r"\b(?:monochrome|monochromatic|uniformly|uniform) (?=(?:in )?(?:{})\b)".format("|".join(COLOURS)), "all "),
-    # of non-native speakers
     (r"\b(?:at|by|on) (?:the |one )?side of\b", "beside"),
-    (r"(?<!the )\b(down|up) of (?=(?:it|the|this|that|an?)\b)", lambda m: f"{_OVER[m[1]]} "),
+    (r"(?<!the )\b(down|up) of (?=(?:it|the|this|that|an?)\b)", lambda m: f"{_UPDOWN[m[1]][1]} "),
     (r"\b(?:on |in |at )?(?:the )?sky of (?:the )?night\b", "on a night sky"),
     (r"\bby (?:the )?(?=water ?colou?rs?\b|pencil\b)", "in "),
     (
-        r"\b(?:half |partly |partially |mostly |nearly |almost )*(?:hidden|hiding|covered|obscured|concealed|blocked"
-        r"|eclipsed)"
-        rf" (?:by|behind) (?=(?:an? |the |one |two |three )?(?:\w+ ){{0,2}}?(?:{'|'.join(KINDS)})s?\b)",
+        rf"\b(?:half |partly |partially |mostly |nearly |almost )*(?:hidden|hiding|covered|obscured|concealed|blocked"
+        rf"|eclipsed) (?:by|behind) (?=(?:an? |the |one |two |three )?(?:\w+ ){{0,2}}?(?:{'|'.join(KINDS)})s?\b)",
         "behind ",
     ),
     (
@@ -102,10 +98,7 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         r"\b(?:up|high up|high)(?: \w+)? (?:in|at|on|into) (?:the |its )?(left|right)(?: hand)? corner\b",
         r"in the top \1 corner",
     ),
-    (
-        r"\b((?:on|against|with|over) (?:an? |the )?(?:[\w]+ ){1,3}(?:background|backdrop|canvas)) ?:",
-        r"\1 , ",
-    ),
+    (r"\b((?:on|against|with|over) (?:an? |the )?(?:[\w]+ ){1,3}(?:background|backdrop|canvas)) ?:", r"\1 , "),
     (
         rf"\b({'|'.join(KINDS)}) (?:sprite|primitive|glyph|symbol|graphic|instance|object|element|node|component|entity"
         r"|shape|motif)(s?)\b",
@@ -115,9 +108,9 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (
         r"\b(?:in|at|on|to) (?:the )?(up|down)(?:side|ward| side| part)?(?: of (?:the |this )?(?:picture|page|image"
         r"|scene|drawing))?(?= [^a-z]|,| there| is| an?\b| one)",
-        lambda m: f" at the {_UPDOWN[m[1]]} ",
+        lambda m: f" at the {_UPDOWN[m[1]][0]} ",
     ),
-    (r"\b(up|down)(?:per)? (left|right)\b", lambda m: f"{_UPDOWN[m[1]]} {m[2]}"),
+    (r"\b(up|down)(?:per)? (left|right)\b", lambda m: f"{_UPDOWN[m[1]][0]} {m[2]}"),
     (
         r"\b(?:over|up|down|off|out|way|right|back) (?=(?:on|to|at|in|by) the (?:far |very |upper |lower )?(?:left"
         r"|right|top|bottom|corner|middle|centre|center)\b)",
@@ -153,8 +146,7 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ),
     (
         rf"\b({'|'.join(_NUMBERED)}|\d) (?:pieces|elements|motifs|symbols|icons|graphics|assets|glyphs|components"
-        rf"|parts)"
-        r"(?= ?(?:[:,.]|$))",
+        rf"|parts)(?= ?(?:[:,.]|$))",
         r"\1 objects",
     ),
     (
@@ -191,14 +183,12 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ),
     (
         rf"\b({'|'.join(KINDS)}) (?:once )?(?:met|meets|greets|greeted|joins|joined|kisses|kissed|follows|followed"
-        rf"|chases|chased"
-        r"|visits|visited|married|found|hugs|hugged|accompanies|accompanied) (?=(?:an?|the|another) )",
+        rf"|chases|chased|visits|visited|married|found|hugs|hugged|accompanies|accompanied) (?=(?:an?|the|another) )",
         r"\1 and ",
     ),
     (
-        r"\b(?:which|that|what) (inside|above|below|under|over|beside|behind) (?:it |of it )?(?:has|have|is having"
-        r"|there is|holds)"
-        rf" ({_ANY} [^.,;:!?]*)",
+        rf"\b(?:which|that|what) (inside|above|below|under|over|beside|behind) (?:it |of it )?(?:has|have|is having"
+        rf"|there is|holds) ({_ANY} [^.,;:!?]*)",
         r" with \2 \1 it ",
     ),
     (rf"\b(?:{'|'.join(_NUMBERED)}) (?:equal |even |vertical )?columns ?(?=:)", " in a row "),
@@ -289,8 +279,7 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         r" \1 flanked by ",
     ),
     (
-        rf"(?:^|(?<=[.,;:!?]))\s*(?:and |then |please |now )*(?:top|crown|cap) ({_ANY} [^.,;]*?) with (?={_ANY}"
-        r" )",
+        rf"(?:^|(?<=[.,;:!?]))\s*(?:and |then |please |now )*(?:top|crown|cap) ({_ANY} [^.,;]*?) with (?={_ANY} )",
         r" \1 , above it ",
     ),
     (

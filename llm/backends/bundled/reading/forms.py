@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from strata.llm.backends.bundled.reading.brackets import RELATIONS_CALLED
 from strata.llm.backends.bundled.reading.dropping import without_loss
 from strata.llm.backends.bundled.reading.field_names import CALLS, GROUND, LOOK, PLACE, STYLE
 from strata.llm.backends.bundled.reading.vocabulary import NAMES, NOUNS, PLURAL_OF, SINGULAR
@@ -25,8 +26,7 @@ EACH = re.compile(
     rf"\b(?:(?:loop|iterate|go|map)(?: over| through)?|for (?:each|every|all)(?: colou?rs?)?(?: (?:of|in))?"
     rf"|for \w+ in) \[?((?:{_COLOUR}(?:,? and |, ?| |(?= ?[\]:])))+)\]? ?[:,]?(?: ?(?:and|then|do))*(?: (?:draw|add"
     rf"|place|put|make|create|render|do))* ?(?:an?|one) ((?:\w+ ){{0,2}}?)(\w+)(?:,? (?:for |in )?each(?: (?:one"
-    rf"|colou?r|of them))?| in that colou?r)?"
-    r"(?=\s*(?:[.,;:\n]|$))"
+    rf"|colou?r|of them))?| in that colou?r)?(?=\s*(?:[.,;:\n]|$))"
 )
 """ "loop over red, green, blue and draw one square for each"."""
 _LETTER_IS = re.compile(r"(?<![\w'])([a-z]|(?:object|shape|item|thing) [a-z\d]) (?:is|=|being) (an? [^.,;:\n]*)")
@@ -124,9 +124,7 @@ def _enumerated(match: re.Match[str]) -> str:
     return re.sub(r"\s*\b[1-8]\)\s+", "\n", match[0])
 
 
-_RELATION = (
-    r"(?:above|below|over|under|beside|near|inside|behind|(?:left|right|front)[ _]of|next[ _]to|in[ _]front[ _]of)"
-)
+_RELATION = "|".join(sorted((name.replace("_", "[_ ]") for name in RELATIONS_CALLED), key=len, reverse=True))
 FORMS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf"\[?\b([\w ]+?)\]?\s*[-=]+>?\s*({_RELATION})\s*[-=]+>\s*\[?([\w ]+?)\b\]?(?=\s*(?:[;,.\n]|$))", r"\1 is \2 \3"),
     (rf"\b(?:{GROUND}) ?[=:] ?\{{([^{{}}]*)\}}", _ground),

@@ -17,28 +17,24 @@ _SETTING_NOUN = (
     r"|(?:sand )?dunes?))"
 )
 SETTING = re.compile(
-    r"\b(?:(?:all |both )?(?:set |somewhere )?(?:out |up )?(?:on|in|at|by|near|over|above|under|underneath|beneath"
-    r"|below|across|against|along|among|through|upon|into|onto|next to|beside|with|during|amid|off|of|in the middle of"
-    r"|in front of"
-    rf"|from|around|for|to) )?(?:an? |the |its )?{_SETTING_ADJECTIVE}{_SETTING_NOUN}(?: (?:background|backdrop|scene"
-    rf"|setting"
-    r"|landscape|scenery))?(?: (?:behind (?:it|them|everything)|in the background|as (?:the |a )?(?:background"
-    r"|backdrop)))?\b"
+    rf"\b(?:(?:all |both )?(?:set |somewhere )?(?:out |up )?(?:on|in|at|by|near|over|above|under|underneath|beneath"
+    rf"|below|across|against|along|among|through|upon|into|onto|next to|beside|with|during|amid|off|of"
+    rf"|in the middle of|in front of|from|around|for|to) )?(?:an? |the "
+    rf"|its )?{_SETTING_ADJECTIVE}{_SETTING_NOUN}(?: (?:background|backdrop|scene|setting|landscape"
+    rf"|scenery))?(?: (?:behind (?:it|them|everything)|in the background|as (?:the |a )?(?:background|backdrop)))?\b"
 )
 SETTING_IS = re.compile(
-    r"\b(?:the |with |its )*(?:background|backdrop|setting|scenery)(?: (?:is|:|should be|shows|of|being))?(?= (?:an? "
-    r"|the )?"
-    rf"{_SETTING_ADJECTIVE}{_SETTING_NOUN}\b)"
+    rf"\b(?:the |with |its )*(?:background|backdrop|setting|scenery)(?: (?:is|:|should be|shows|of|being))?(?= (?:an? "
+    rf"|the )?{_SETTING_ADJECTIVE}{_SETTING_NOUN}\b)"
 )
 _GROUND_WORD = "(?:plain|gradient|checkered|striped|white|grey|black|solid|simple|light|dark|pale|fading|shaded|smooth)"
 _ANY_LOOK = "|".join((*COLOURS, "dotted", "outlined"))
 _GROUND_NOUN = r"(?:background|canvas|paper|ground|surface|page|sheet|screen|wall)"
 GROUNDS = (
     re.compile(
-        r"\b(?:all |both )?(?:set )?(?:(?:in the (?:middle|center) of|on|against|with|over|in front of|upon|before|in"
-        r"|onto|of|and) )?(?:an? |the |its |only )?"
-        rf"(?P<look>(?:(?:(?<= a ){_GROUND_WORD} , |(?:{_GROUND_WORD}|{_ANY_LOOK})(?: (?:and|to"
-        rf"|pattern))? ))*(?:{_GROUND_WORD}|{_ANY_LOOK}))(?: (?:coloured|colored|pattern"
+        rf"\b(?:all |both )?(?:set )?(?:(?:in the (?:middle|center) of|on|against|with|over|in front of|upon|before|in"
+        rf"|onto|of|and) )?(?:an? |the |its |only )?(?P<look>(?:(?:(?<= a ){_GROUND_WORD} , |(?:{_GROUND_WORD}"
+        rf"|{_ANY_LOOK})(?: (?:and|to|pattern))? ))*(?:{_GROUND_WORD}|{_ANY_LOOK}))(?: (?:coloured|colored|pattern"
         rf"|patterned))? {_GROUND_NOUN}\b(?! (?:is|:|should|must) )"
     ),
     re.compile(

@@ -26,15 +26,12 @@ _RELATIONS = tuple(
 
 def refuse_losses(said: str, read: str) -> None:
     """Raises `Refused` with the first word of a prompt that its reading does not have: a kind, a look, a relation."""
-    known = _named(read)
-    for word, name in _named(said).items():
-        if name not in known.values():
-            raise Refused(f'the bundled planner does not understand "{word}" as it is said here; say it another way')
-    for pattern, kept in _RELATIONS:
-        if (match := pattern.search(said.replace("_", " "))) and not kept.search(read):
-            raise Refused(
-                f'the bundled planner does not understand "{match[0]}" as it is said here; say it another way'
-            )
+    known = set(_named(read).values())
+    lost = [word for word, name in _named(said).items() if name not in known]
+    relations = ((pattern.search(said.replace("_", " ")), kept) for pattern, kept in _RELATIONS)
+    lost += [match[0] for match, kept in relations if match and not kept.search(read)]
+    if lost:
+        raise Refused(f'the bundled planner does not understand "{lost[0]}" as it is said here; say it another way')
 
 
 def _named(text: str) -> dict[str, str]:

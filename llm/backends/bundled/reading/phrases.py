@@ -162,10 +162,9 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
         ),
         (
             r"\b(?:all |arranged |lined up |placed |standing |sitting |lying |set |put )*(?:in|into|on|as) (?:a "
-            r"|one )(?:straight |neat |single |horizontal |nice |long )*(?:row|line|lineup)(?! of)\b|\b(?:right "
-            r"|just |directly )*(?:side by side"
-            r"|lined up|in line|in order|(?:next to|beside) each other|shoulder to shoulder|horizontally"
-            r"|one after the other|one after another)\b",
+            r"|one )(?:straight |neat |single |horizontal |nice |long )*(?:row|line|lineup)(?! of)\b|\b(?:right |just "
+            r"|directly )*(?:side by side|lined up|in line|in order|(?:next to|beside) each other|shoulder to shoulder"
+            r"|horizontally|one after the other|one after another)\b",
             " inrow ",
         ),
         (
@@ -322,18 +321,17 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
 )
 
 NOT = re.compile(
-    r"\b((?:scratch|remove|delete|forget|skip|scrap|lose|undo) the|not|no|without|nor|neither|none|never|except"
-    r"|instead|minus|lacking|or|unless|(?:any|every|all)\w* but|(?:more|less|fewer) than (?:two|three|four|five|six"
-    r"|seven|eight|\d)|an? (?:matching|similar|identical|different) \w+|(?:turn|transform|morph|melt|chang|evolv)(?:s"
-    r"|ed|ing|es|e) into|(?:fac|point|head|aim|look|lean|turn|tilt)(?:ing|ed"
-    r"|s) (?:(?:off )?to(?:wards?)? )?(?:the )?(?:left|right|down)(?:wards?)?(?! of)|(?:in|of|with) (?:(?:all|two"
-    r"|three|four|five) )?(?:different|various|assorted|mixed|another|other) (?:colou?r|size|pattern|style)s?"
-    r"|every (?:second|other|third)|out of (?:the )?water|upside down|rotated|flipped|back to front"
-    rf"|otherwise|overlap\w*(?![^.;]*(?:in front of|behind|over|on top))|align\w* [^.,;]*?\bwith (?:an? "
-    rf"|the )(?:\w+ )?(?:{'|'.join(KINDS)})"
-    r"|used to be|no longer|(?:is|are|has|have|was|were) (?:gone|missing|vanished|disappeared|removed)"
-    rf"|(?:(?:look|shape|form|buil)\w* like|shape of|size of|made of|out of|as \w+ as) (?:an? |the "
-    rf"|one )?(?:\w+ )?(?:{'|'.join(KINDS)})s?)\b"
+    rf"\b((?:scratch|remove|delete|forget|skip|scrap|lose|undo) the|not|no|without|nor|neither|none|never|except"
+    rf"|instead|minus|lacking|or|unless|(?:any|every|all)\w* but|(?:more|less|fewer) than (?:two|three|four|five|six"
+    rf"|seven|eight|\d)|an? (?:matching|similar|identical|different) \w+|(?:turn|transform|morph|melt|chang|evolv)(?:s"
+    rf"|ed|ing|es|e) into|(?:fac|point|head|aim|look|lean|turn|tilt)(?:ing|ed"
+    rf"|s) (?:(?:off )?to(?:wards?)? )?(?:the )?(?:left|right|down)(?:wards?)?(?! of)|(?:in|of|with) (?:(?:all|two"
+    rf"|three|four|five) )?(?:different|various|assorted|mixed|another|other) (?:colou?r|size|pattern|style)s?"
+    rf"|every (?:second|other|third)|out of (?:the )?water|upside down|rotated|flipped|back to front|otherwise"
+    rf"|overlap\w*(?![^.;]*(?:in front of|behind|over|on top))|align\w* [^.,;]*?\bwith (?:an? "
+    rf"|the )(?:\w+ )?(?:{'|'.join(KINDS)})|used to be|no longer|(?:is|are|has|have|was|were) (?:gone|missing|vanished"
+    rf"|disappeared|removed)|(?:(?:look|shape|form|buil)\w* like|shape of|size of|made of|out of|as \w+ as) (?:an? "
+    rf"|the |one )?(?:\w+ )?(?:{'|'.join(KINDS)})s?)\b"
 )
 """What is said of a picture by what it is not, or by what it is like."""
 VAGUE = re.compile(
@@ -345,8 +343,8 @@ TOO_MANY = {"nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "twenty": 20, "hun
 BY_TIMES = re.compile(r"\b(?:x ?\d+|twice|thrice|times|double|triple)\b")
 STRIPES = re.compile(
     rf"\b(?:with|in|and) (?:(?:thick|thin|bold|big|small|large|little"
-    rf"|wide) )*(?P<tones>(?:(?:{'|'.join((*COLOURS, *TONES))}|and|,) )+)"
-    r"(?:polka )?(?P<what>stripes|dots|checks|outline)\b"
+    rf"|wide) )*(?P<tones>(?:(?:{'|'.join((*COLOURS, *TONES))}|and|,) )+)(?:polka )?(?P<what>stripes|dots|checks"
+    rf"|outline)\b"
 )
 
 

@@ -40,40 +40,23 @@ def _open(match: re.Match[str]) -> str:
     return " " if re.search(rf"\b{match[1]}\b", match.string[: match.start()]) else f" , {match[1]} "
 
 
-POLITENESS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+POLITENESS: tuple[str | tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (_OPEN, _open),
     (r", *(?:yeah|yes|right|ok|okay|alright|eh|innit|hm+|huh|see|got it|get it|you know|deal|cool) *\?", " . "),
     (r"\b(?:yeah|okay|alright|innit|huh) *\?", " . "),
-    (r"\bdear sirs?(?: or madam)?\b|\bto whom it may concern\b|\byours (?:sincerely|faithfully|truly)\b", " "),
+    r"\bdear sirs?(?: or madam)?\b|\bto whom it may concern\b|\byours (?:sincerely|faithfully|truly)\b",
     (r"\b(?:all|both) (?:of |in |with )?(?:the |one )?same (?:colou?r|size|kind|pattern|style)s?\b", " all "),
-    (r"\b(?:of |in |with )?(?:the |one )?(?:exact |very )?(?:same|equal) (?:size|shape|height|width)s?\b", " "),
-    (
-        r"\b(?:one|two|three|four|five|six|\d)[ -](?:up|column|panel|part|piece)(?: (?:layout|grid|design"
-        r"|arrangement))?\s*:",
-        " ",
-    ),
-    (
-        r"\b(?:kept|keeps|keeping|stood|stands|standing) (?:watch|guard|still|tall|proud|by)\b|\btook (?:a nap|a rest"
-        r"|shelter)\b|\bpicture this\b",
-        " ",
-    ),
-    (
-        r"\b(?:be so (?:very )?(?:kind|good)(?: as)?(?: to)?|so (?:kind|good) as to|have the goodness to"
-        r"|be a dear and)\b",
-        " ",
-    ),
-    (r"\b(?:the )?many thanks\b|\bcheers\b|\bmuch obliged\b|\bsincerely\b|\bregards\b", " "),
-    (
-        r"\bi(?:'m| am) (?:\d+|five|six|seven|eight|four|three|nine|ten)(?: years? old)?(?: and a half)?(?: so"
-        r"| and)?\b|\bi (?:like|love) \w+(?=(?: so| and)\b)(?: so| and)?",
-        " ",
-    ),
-    (
-        rf"(?:^|(?<=[.,;:!?]))\s*(?:on|in|for|with|at) (?:this|the|our|my|that|today's|a|an"
-        rf"|each) (?:[\w']+ ){{0,3}}?{SHEET}"
-        r"(?: \d+)?(?! of\b)\s*,?",
-        " ",
-    ),
+    r"\b(?:of |in |with )?(?:the |one )?(?:exact |very )?(?:same|equal) (?:size|shape|height|width)s?\b",
+    r"\b(?:one|two|three|four|five|six|\d)[ -](?:up|column|panel|part|piece)(?: (?:layout|grid|design"
+    r"|arrangement))?\s*:",
+    r"\b(?:kept|keeps|keeping|stood|stands|standing) (?:watch|guard|still|tall|proud|by)\b|\btook (?:a nap|a rest"
+    r"|shelter)\b|\bpicture this\b",
+    r"\b(?:be so (?:very )?(?:kind|good)(?: as)?(?: to)?|so (?:kind|good) as to|have the goodness to|be a dear and)\b",
+    r"\b(?:the )?many thanks\b|\bcheers\b|\bmuch obliged\b|\bsincerely\b|\bregards\b",
+    r"\bi(?:'m| am) (?:\d+|five|six|seven|eight|four|three|nine|ten)(?: years? old)?(?: and a half)?(?: so| and)?\b"
+    r"|\bi (?:like|love) \w+(?=(?: so| and)\b)(?: so| and)?",
+    rf"(?:^|(?<=[.,;:!?]))\s*(?:on|in|for|with|at) (?:this|the|our|my|that|today's|a|an"
+    rf"|each) (?:[\w']+ ){{0,3}}?{SHEET}(?: \d+)?(?! of\b)\s*,?",
     (
         r"\b(?:the |this |our |my )?(?:[\w']+ ){0,2}?(?:cover|front|page|poster|card|flashcard|worksheet|sheet|slide"
         r"|banner)(?: of the [\w']+)? (?:has|shows|needs|features) ([^.;]*?) on it\b",
@@ -86,172 +69,83 @@ POLITENESS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         r" \2 in \1 corner ",
     ),
     # greetings, thanks
-    (r"\b(?:good (?:morning|afternoon|evening|day|night|grief)|howdy|greetings|dear (?:sir|madam)|sir|madam)\b", " "),
-    (
-        r"\b(?:oh |my )*(?:thank|thanks)(?: you)?(?: (?:kindly|again|a lot|lots|a million|a bunch|very|ever|so|much"
-        r"|team|folks|everyone|everybody|guys|people|in advance|for (?:asking|your (?:\w+ )?(?:help|time|patience"
-        r"|kindness)|everything|helping|this|that)|to you|all))*\b",
-        " ",
-    ),
-    (
-        r"\b(?:many|much|lots of|very|kind|best|warm|with) (?:thanks|regards|wishes|appreciated)\b"
-        r"|\bmuch appreciated\b",
-        " ",
-    ),
-    (
-        r"\b(?:pretty |yes |and )*(?:please|pls|plz|plse|pleas|plis|pleaz|plea+se+|ple+ase+)(?: and thank you"
-        r"| thanks)?\b",
-        " ",
-    ),
-    (r"\b(?:pardon|excuse|forgive|bear with|trust|humou?r|believe|remind|tell) me\b(?! (?:the|a)\b)", " "),
-    (
-        r"\b(?:god |)bless you\b|\bdear\b|\bdarling\b|\bmy love\b|\bsweetie\b|\bhoney\b|\bdude\b|\bbro\b|\bmate\b"
-        r"|\bbuddy\b|\bguys?\b",
-        " ",
-    ),
+    r"\b(?:good (?:morning|afternoon|evening|day|night|grief)|howdy|greetings|dear (?:sir|madam)|sir|madam)\b",
+    r"\b(?:oh |my )*(?:thank|thanks)(?: you)?(?: (?:kindly|again|a lot|lots|a million|a bunch|very|ever|so|much|team"
+    r"|folks|everyone|everybody|guys|people|in advance|for (?:asking|your (?:\w+ )?(?:help|time|patience|kindness)"
+    r"|everything|helping|this|that)|to you|all))*\b",
+    r"\b(?:many|much|lots of|very|kind|best|warm|with) (?:thanks|regards|wishes|appreciated)\b|\bmuch appreciated\b",
+    r"\b(?:pretty |yes |and )*(?:please|pls|plz|plse|pleas|plis|pleaz|plea+se+|ple+ase+)(?: and thank you| thanks)?\b",
+    r"\b(?:pardon|excuse|forgive|bear with|trust|humou?r|believe|remind|tell) me\b(?! (?:the|a)\b)",
+    r"\b(?:god |)bless you\b|\bdear\b|\bdarling\b|\bmy love\b|\bsweetie\b|\bhoney\b|\bdude\b|\bbro\b|\bmate\b"
+    r"|\bbuddy\b|\bguys?\b",
     # trouble, possibility
-    (
-        rf"\b(?:and |but |so )*if (?:it|that|this|you|possible|poss|at all|i|we|need|not|allowed"
-        rf"|that's)\b(?: [\w']+)*?"
-        r"(?: (?:trouble|bother|ok|okay|alright|possible|poss|please|kind|good|can|could|may|will|would|doable|fine"
-        r"|well|manage it|manage|like|want|mind|wish|allowed|time|be))+(?: (?:to|too|that|it|at all|for me))*(?=\s*"
-        rf"(?:[.,;:!?]|$|{ARTICLE}\b|to\b))",
-        " ",
-    ),
-    (
-        r"\bif (?:you please|you wish|you like|you can|you could|you would|you will|you don'?t mind|possible|poss"
-        r"|need be|at all possible|it pleases you|i may|i might|we may|that (?:makes sense|helps|works|is clear))\b",
-        " ",
-    ),
-    (
-        r"\b(?:it's |it is |that's |)(?:no|not|isn't|is not|wasn't) (?:any |a |too much |much of a |really )*(?:trouble"
-        r"|bother|problem|rush|hurry|big deal|worries|worry|pressure|prob|biggie|sweat)(?: at all)?\b",
-        " ",
-    ),
-    (
-        rf"\b(?:{CAN} it be|is it|it is|it's|it would be) (?:at all |ever )?(?:possible|doable|okay|ok|alright"
-        r"|nice|lovely|great|good|best|wonderful|fun|cool|helpful)(?: (?:to|if|for you to|for))*(?: (?:you|i"
-        r"|we))?(?: (?:could|can|would|will))?(?: (?:have|get|see))?\b",
-        " ",
-    ),
-    (
-        r"\b(?:i|we) (?:wonder|was wondering|were wondering|am wondering|ask|hope|think|thought|guess|suppose|believe"
-        r"|reckon|feel"
-        rf"|imagine)(?: that)?(?: (?:if|whether))?(?: {WE} {CAN})?\b",
-        " ",
-    ),
-    (
-        rf"\b(?:{CAN} {WE}|{WE} {CAN}|{WE}'d) {MUCH}(?:please )?(?:mind|trouble you for|bother you for|bother"
-        r" you to|trouble you to|ask for|ask you for|ask you to|be so (?:kind|good)(?: as)?(?: to)?|be willing to"
-        r"|care to|manage|possibly)\b",
-        " ",
-    ),
-    (
-        rf"\b(?:i|we)(?: would| should|'d|'d be|am|'m)? {MUCH}(?:be )?{MUCH}(?:grateful|obliged|delighted|happy"
-        r"|pleased|thrilled|glad|thankful"
-        rf"|appreciative)(?: (?:to (?:have|see|get)|for|if {WE} {CAN}|if {WE}'d|if {WE}))?(?: (?:just|please"
-        r"|kindly))?\b",
-        " ",
-    ),
-    (
-        rf"\b{WE}(?: would| should|'d|do|did)? {MUCH}(?:love|like|enjoy|adore|fancy|prefer|dearly like|wish|want"
-        r"|need|require|be after)(?:d|s)?(?: (?:to (?:have|see|get|order|request|be shown)|for|it if you (?:could"
-        r"|would)))?\b(?! (?:it|that|this|them)\b)",
-        " ",
-    ),
-    (r"\b(?:would|'d) (?:dearly |really |very much )*(?:love|like|appreciate)\b", " "),
-    (
-        rf"\b(?:my|our|the) {PERSON} (?:tells?|told|says?|said|thinks?|thought|asks?|asked|wants?|wanted|reckons?"
-        r"|would like|would love)(?: (?:me|us))?"
-        rf"(?: that)?(?: {WE} (?:can|could))?(?: draw)?\b",
-        " ",
-    ),
-    (
-        rf"\b(?:my|our) (?:\w+ )?{PERSON} (?:was|is|were|are|has|had|will|would|loves?|loved|likes?|liked|adores?"
-        r"|adored|always|used) [^.!?]*?(?=[.!?]|$|,? so\b|, and\b)",
-        " ",
-    ),
-    (
-        r"\b(?:i|we) (?:do |really |just |only )*(?:hope|trust|know|think|mean|promise|swear|guess|believe)(?: (?:that"
-        r"|this|it|you))*(?:'s| is| are| makes?| helps?| will do| works?| can do| understand| knows?)?(?: (?:clear|ok"
-        r"|okay|fine|enough|sense|alright|good|it|this))*(?=\s*(?:[.,;!?]|$))",
-        " ",
-    ),
-    (
-        r"\bsounds? (?:good|great|ok|okay|fun|fine|like fun)\b|\bdoes that (?:make sense|work|help|sound \w+)\b"
-        r"|\bmake sense\b|\byou know what(?:'d be| would be)? (?:fun|nice|cool|good|great)?\b|\byou know\b"
-        r"|\bany chance of\b|\bwhat do you (?:think|say)\b|\bwhat (?:about|if there (?:was|were|is))\b|\bhow about\b"
-        r"|\bhow hard can it (?:be|b)\b|\bis that (?:ok|okay|alright|fine|possible)\b|\b(?:let me|let's) (?:see|think"
-        r"|try)\b|\bi'?m thinking(?: of)?\b|\bi was thinking(?: of)?\b|\bi'?m after\b|\bi fancy\b",
-        " ",
-    ),
-    (
-        r"\b(?:would|will|'d) be (?:a )?(?:cool|nice|lovely|great|good|fun|fine|perfect|wonderful|awesome|ideal|best"
-        r"|dreamy|sweet|delightful)\b",
-        " ",
-    ),
-    (
-        r"\b(?:any|whatever|whichever) (?:colou?rs?|size|style|kind)(?: (?:is|are|will|would|you|do|s|fine|ok|okay"
-        r"|like|want|honestly|goes|works?|be|please))*\b",
-        " ",
-    ),
-    (
-        r"\b(?:the|its) (?:rest|remainder|details|colou?rs?) (?:is|are) (?:all )?up to you\b|\bup to you\b"
-        r"|\byour (?:choice|call)\b|\bsurprise me\b",
-        " ",
-    ),
-    (
-        r"\b(?:i |we )?(?:don'?t|do not|dont) (?:mind|care)(?: (?:about|what|which|the|any|how))*(?: (?:colou?rs?"
-        r"|sizes?|style|rest))?\b|\b(?:dont|don't) (?:mind|care about) the (?:colou?rs?|sizes?)\b|\bidc(?: (?:abt"
-        r"|about) (?:the )?\w+)?\b",
-        " ",
-    ),
-    (r"\b(?:the )?\w+ does(?:n'?t| not) matter\b(?: (?:what|which) (?:colou?r|size))?", " "),
-    (
-        r"\b(?:nothing|no) (?:too )?(?:fancy|special|complicated|crazy|else needed)\b|\bnothing (?:else|more|other)\b"
-        r"|\b(?:that|this|it)(?:'s| is) (?:it|all|everything|enough)\b|\b(?:that's|thats|that is) (?:it|all"
-        r"|everything)\b|\beverything else (?:stays?|is|remains?|should be|can be|left) (?:empty|blank|clear|open"
-        r"|plain|free)\b",
-        " ",
-    ),
-    (
-        r"\b(?:leave|keep) (?:the )?(?:rest|everything else|remainder)(?: of (?:it|the \w+))? (?:empty|blank|clear"
-        r"|free|open)\b",
-        " ",
-    ),
-    (
-        r"\bsame sort of (?:thing|idea)(?: again)?\b(?=[^.!?]*\bbut this time\b)|\bbut this time\b|\bthis time\b"
-        r"|\bhi again\b|\bhey again\b|\bme again\b",
-        " ",
-    ),
-    (
-        r"\b(?:okay|ok|final|last|next|wild|new|another|one more|crazy|random|quick|silly|simple|here's|here is"
-        r"|here comes|my)(?: (?:one|idea|request|try|thought|go|question|thing))+(?: i promise| please| for you"
-        r"| then)?(?=\s*(?:[:,.–—-]|lol|haha|pls|please))",
-        " ",
-    ),
-    (r"\bhere'?s (?:one|another|an idea|the idea|my idea|what i want|what i need)\b", " "),
-    (
-        r"^\W*(?:right|so|now|well|okay|ok|alright|all right|yeah|yes|hmm+|hm+|um+|uh+|erm+|ooh+|oh|ah|aha|haha+|hehe"
-        r"|lol|yo|hey|hi+|hiya|heya|hello|sure|look|listen|great|good|cool|fine|and|but)(?:\W+(?:right|so|now|well"
-        r"|okay|ok|alright|yeah|yes|then|there|again|hey|hi|um+|uh+|and|but))*\W+(?=\w)",
-        " ",
-    ),
-    (
-        r"(?<=[.!?,;:])\s*(?:right|now|well|okay|ok|alright|yeah|yes|hmm+|um+|uh+|erm+|so),?(?=\s+(?:so|then|now|and"
-        r"|there|an?|one|the|let|i|we|it|put|make|draw|two|three|four)\b)",
-        " ",
-    ),
-    (
-        r"\b(?:um+|uh+|erm+|er|hmm+|hm+|mhm|ugh+|argh+|lol|lmao|haha+|hehe+|omg|wow|yay|woo+|ooh+|aw+|yep|yup|nah|duh"
-        r"|meh|tbh|imo|idk|btw|rn|asap|fr|ngl|k|kk|ty|tysm|thx|tnx|thanx|ta|ur welcome|ofc|obv|deffo|defo|plss*"
-        r"|pleasee*|imho|afaik|fwiw|smh|pretty please|no cap|lowkey|highkey|kinda|sorta|hehehe|teehee|bye|goodbye|cya"
-        r"|see ya|see you|xx+|xo+|cmon|c'mon|come on|hurry(?: up)?|quick(?:ly)?|go(?=\W*$)|alrdy|already|2day"
-        r"|today(?!'s)|tonight|tomorrow|yesterday|nowadays|eh|huh|innit|obviously|obvs|honestly|literally|basically"
-        r"|seriously|apparently|naturally|of course|anyway|anyways|whatever|or something|or so|and stuff|and so on|etc"
-        r"|as usual|at last|at least|for once|for ever|forever|ever after|happily|you see|i say|as it were|so to speak"
-        r"|in other words|like i said)\b",
-        " ",
-    ),
+    rf"\b(?:and |but |so )*if (?:it|that|this|you|possible|poss|at all|i|we|need|not|allowed|that's)\b(?: [\w']+)*?"
+    r"(?: (?:trouble|bother|ok|okay|alright|possible|poss|please|kind|good|can|could|may|will|would|doable|fine|well"
+    r"|manage it|manage|like|want|mind|wish|allowed|time|be))+(?: (?:to|too|that|it|at all|for me))*(?=\s*"
+    rf"(?:[.,;:!?]|$|{ARTICLE}\b|to\b))",
+    r"\bif (?:you please|you wish|you like|you can|you could|you would|you will|you don'?t mind|possible|poss|need be"
+    r"|at all possible|it pleases you|i may|i might|we may|that (?:makes sense|helps|works|is clear))\b",
+    r"\b(?:it's |it is |that's |)(?:no|not|isn't|is not|wasn't) (?:any |a |too much |much of a |really )*(?:trouble"
+    r"|bother|problem|rush|hurry|big deal|worries|worry|pressure|prob|biggie|sweat)(?: at all)?\b",
+    rf"\b(?:{CAN} it be|is it|it is|it's|it would be) (?:at all |ever )?(?:possible|doable|okay|ok|alright"
+    r"|nice|lovely|great|good|best|wonderful|fun|cool|helpful)(?: (?:to|if|for you to|for))*(?: (?:you|i"
+    r"|we))?(?: (?:could|can|would|will))?(?: (?:have|get|see))?\b",
+    rf"\b(?:i|we) (?:wonder|was wondering|were wondering|am wondering|ask|hope|think|thought|guess|suppose|believe"
+    rf"|reckon|feel|imagine)(?: that)?(?: (?:if|whether))?(?: {WE} {CAN})?\b",
+    rf"\b(?:{CAN} {WE}|{WE} {CAN}|{WE}'d) {MUCH}(?:please )?(?:mind|trouble you for|bother you for|bother"
+    r" you to|trouble you to|ask for|ask you for|ask you to|be so (?:kind|good)(?: as)?(?: to)?|be willing to|care to"
+    r"|manage|possibly)\b",
+    rf"\b(?:i|we)(?: would| should|'d|'d be|am|'m)? {MUCH}(?:be )?{MUCH}(?:grateful|obliged|delighted|happy|pleased"
+    rf"|thrilled|glad|thankful|appreciative)(?: (?:to (?:have|see|get)|for|if {WE} {CAN}|if {WE}'d"
+    rf"|if {WE}))?(?: (?:just|please|kindly))?\b",
+    rf"\b{WE}(?: would| should|'d|do|did)? {MUCH}(?:love|like|enjoy|adore|fancy|prefer|dearly like|wish|want"
+    r"|need|require|be after)(?:d|s)?(?: (?:to (?:have|see|get|order|request|be shown)|for|it if you (?:could"
+    r"|would)))?\b(?! (?:it|that|this|them)\b)",
+    r"\b(?:would|'d) (?:dearly |really |very much )*(?:love|like|appreciate)\b",
+    rf"\b(?:my|our|the) {PERSON} (?:tells?|told|says?|said|thinks?|thought|asks?|asked|wants?|wanted|reckons?"
+    rf"|would like|would love)(?: (?:me|us))?(?: that)?(?: {WE} (?:can|could))?(?: draw)?\b",
+    rf"\b(?:my|our) (?:\w+ )?{PERSON} (?:was|is|were|are|has|had|will|would|loves?|loved|likes?|liked|adores?"
+    r"|adored|always|used) [^.!?]*?(?=[.!?]|$|,? so\b|, and\b)",
+    r"\b(?:i|we) (?:do |really |just |only )*(?:hope|trust|know|think|mean|promise|swear|guess|believe)(?: (?:that"
+    r"|this|it|you))*(?:'s| is| are| makes?| helps?| will do| works?| can do| understand| knows?)?(?: (?:clear|ok|okay"
+    r"|fine|enough|sense|alright|good|it|this))*(?=\s*(?:[.,;!?]|$))",
+    r"\bsounds? (?:good|great|ok|okay|fun|fine|like fun)\b|\bdoes that (?:make sense|work|help|sound \w+)\b"
+    r"|\bmake sense\b|\byou know what(?:'d be| would be)? (?:fun|nice|cool|good|great)?\b|\byou know\b"
+    r"|\bany chance of\b|\bwhat do you (?:think|say)\b|\bwhat (?:about|if there (?:was|were|is))\b|\bhow about\b"
+    r"|\bhow hard can it (?:be|b)\b|\bis that (?:ok|okay|alright|fine|possible)\b|\b(?:let me|let's) (?:see|think"
+    r"|try)\b|\bi'?m thinking(?: of)?\b|\bi was thinking(?: of)?\b|\bi'?m after\b|\bi fancy\b",
+    r"\b(?:would|will|'d) be (?:a )?(?:cool|nice|lovely|great|good|fun|fine|perfect|wonderful|awesome|ideal|best"
+    r"|dreamy|sweet|delightful)\b",
+    r"\b(?:any|whatever|whichever) (?:colou?rs?|size|style|kind)(?: (?:is|are|will|would|you|do|s|fine|ok|okay|like"
+    r"|want|honestly|goes|works?|be|please))*\b",
+    r"\b(?:the|its) (?:rest|remainder|details|colou?rs?) (?:is|are) (?:all )?up to you\b|\bup to you\b"
+    r"|\byour (?:choice|call)\b|\bsurprise me\b",
+    r"\b(?:i |we )?(?:don'?t|do not|dont) (?:mind|care)(?: (?:about|what|which|the|any|how))*(?: (?:colou?rs?|sizes?"
+    r"|style|rest))?\b|\b(?:dont|don't) (?:mind|care about) the (?:colou?rs?|sizes?)\b|\bidc(?: (?:abt"
+    r"|about) (?:the )?\w+)?\b",
+    r"\b(?:the )?\w+ does(?:n'?t| not) matter\b(?: (?:what|which) (?:colou?r|size))?",
+    r"\b(?:nothing|no) (?:too )?(?:fancy|special|complicated|crazy|else needed)\b|\bnothing (?:else|more|other)\b"
+    r"|\b(?:that|this|it)(?:'s| is) (?:it|all|everything|enough)\b|\b(?:that's|thats|that is) (?:it|all|everything)\b"
+    r"|\beverything else (?:stays?|is|remains?|should be|can be|left) (?:empty|blank|clear|open|plain|free)\b",
+    r"\b(?:leave|keep) (?:the )?(?:rest|everything else|remainder)(?: of (?:it|the \w+))? (?:empty|blank|clear|free"
+    r"|open)\b",
+    r"\bsame sort of (?:thing|idea)(?: again)?\b(?=[^.!?]*\bbut this time\b)|\bbut this time\b|\bthis time\b"
+    r"|\bhi again\b|\bhey again\b|\bme again\b",
+    r"\b(?:okay|ok|final|last|next|wild|new|another|one more|crazy|random|quick|silly|simple|here's|here is|here comes"
+    r"|my)(?: (?:one|idea|request|try|thought|go|question|thing))+(?: i promise| please| for you"
+    r"| then)?(?=\s*(?:[:,.–—-]|lol|haha|pls|please))",
+    r"\bhere'?s (?:one|another|an idea|the idea|my idea|what i want|what i need)\b",
+    r"^\W*(?:right|so|now|well|okay|ok|alright|all right|yeah|yes|hmm+|hm+|um+|uh+|erm+|ooh+|oh|ah|aha|haha+|hehe|lol"
+    r"|yo|hey|hi+|hiya|heya|hello|sure|look|listen|great|good|cool|fine|and|but)(?:\W+(?:right|so|now|well|okay|ok"
+    r"|alright|yeah|yes|then|there|again|hey|hi|um+|uh+|and|but))*\W+(?=\w)",
+    r"(?<=[.!?,;:])\s*(?:right|now|well|okay|ok|alright|yeah|yes|hmm+|um+|uh+|erm+|so),?(?=\s+(?:so|then|now|and|there"
+    r"|an?|one|the|let|i|we|it|put|make|draw|two|three|four)\b)",
+    r"\b(?:um+|uh+|erm+|er|hmm+|hm+|mhm|ugh+|argh+|lol|lmao|haha+|hehe+|omg|wow|yay|woo+|ooh+|aw+|yep|yup|nah|duh|meh"
+    r"|tbh|imo|idk|btw|rn|asap|fr|ngl|k|kk|ty|tysm|thx|tnx|thanx|ta|ur welcome|ofc|obv|deffo|defo|plss*|pleasee*|imho"
+    r"|afaik|fwiw|smh|pretty please|no cap|lowkey|highkey|kinda|sorta|hehehe|teehee|bye|goodbye|cya|see ya|see you|xx+"
+    r"|xo+|cmon|c'mon|come on|hurry(?: up)?|quick(?:ly)?|go(?=\W*$)|alrdy|already|2day|today(?!'s)|tonight|tomorrow"
+    r"|yesterday|nowadays|eh|huh|innit|obviously|obvs|honestly|literally|basically|seriously|apparently|naturally"
+    r"|of course|anyway|anyways|whatever|or something|or so|and stuff|and so on|etc|as usual|at last|at least|for once"
+    r"|for ever|forever|ever after|happily|you see|i say|as it were|so to speak|in other words|like i said)\b",
 )
-"""Patterns, and what stands instead."""
+"""Patterns that fall away, or with what stands instead."""

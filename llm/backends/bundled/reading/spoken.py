@@ -9,60 +9,26 @@ from __future__ import annotations
 import re
 
 from strata.llm.backends.bundled.reading.vocabulary import NAMES, SINGULAR
-from strata.llm.backends.bundled.world import KINDS
+from strata.llm.backends.bundled.world import COLOURS, KINDS, SIZES, SURFACES
 
 TAKEN_BACK, NAMELY, OTHER_WAY = "takenback", "namely", "otherway"
 MARKS = (TAKEN_BACK, NAMELY, OTHER_WAY)
 
-SHORT = {
-    **{"w": "with", "wi": "with", "w/": "with", "n": "and", "nd": "and", "&": "and", "@": "at", "r": "are", "u": "you"},
-    **{"lrg": "large", "lg": "large", "bg.": "background", "sml": "small", "sm": "small", "med": "", "tny": "tiny"},
-    **{"btm": "bottom", "bttm": "bottom", "botm": "bottom", "tp": "top", "lft": "left", "rgt": "right"},
-    **{"rt": "right", "rite": "right", "ctr": "center", "cntr": "center", "centr": "center", "mid": "middle"},
-    **{"arnd": "around", "rnd": "around", "abv": "above", "ovr": "over", "undr": "under", "blw": "below"},
-    **{"btwn": "between", "btw.": "between", "bw": "between", "b/w": "between", "nxt": "next", "bhnd": "behind"},
-    **{"bhind": "behind", "infront": "in front", "insd": "inside", "frnt": "front", "crnr": "corner", "abt": "about"},
-    **{
-        "grn": "green",
-        "blu": "blue",
-        "rd": "red",
-        "ylw": "yellow",
-        "yllw": "yellow",
-        "prpl": "purple",
-        "purp": "purple",
-    },
-    **{"pnk": "pink", "orng": "orange", "org": "orange", "wht": "white", "blk": "black", "gry": "grey", "cyn": "cyan"},
-    **{
-        "bckgrnd": "background",
-        "bkgd": "background",
-        "bkg": "background",
-        "backgrnd": "background",
-        "bgd": "background",
-    },
-    **{"pic": "picture", "pics": "picture", "pix": "picture", "img": "image", "nite": "night", "nyt": "night"},
-    **{
-        "wtr": "water",
-        "pxl": "pixel",
-        "sq": "square",
-        "sqr": "square",
-        "tri": "triangle",
-        "circ": "circle",
-        "hse": "house",
-    },
-    **{"em": "them", "'em": "them", "thats": "that is", "theres": "there is", "its'": "its", "wanna": "", "gimme": ""},
-    **{
-        "whats": "what is",
-        "shes": "she is",
-        "hes": "he is",
-        "theyre": "they are",
-        "dont": "do not",
-        "wont": "will not",
-    },
-    **{"cant": "can not", "isnt": "is not", "arent": "are not", "1st": "first", "2nd": "second", "3rd": "third"},
-    **{"fishy": "fish", "fishie": "fish", "fishies": "fish", "housey": "house", "starfishes": "starfish"},
-    **{"teensy": "tiny", "itsy": "tiny", "bitsy": "", "ginormous": "huge", "humongous": "huge", "gr8": "great"},
-    **{"cutted": "cut", "drawed": "drawn", "greyish": "grey", "auto": "car", "spotz": "spots", "stripey": "striped"},
-}
+_SHORT = """
+    w=with wi=with w/=with n=and nd=and &=and @=at r=are u=you lrg=large lg=large bg.=background sml=small sm=small
+    med= tny=tiny btm=bottom bttm=bottom botm=bottom tp=top lft=left rgt=right rt=right rite=right ctr=center
+    cntr=center centr=center mid=middle arnd=around rnd=around abv=above ovr=over undr=under blw=below btwn=between
+    btw.=between bw=between b/w=between nxt=next bhnd=behind bhind=behind infront=in_front insd=inside frnt=front
+    crnr=corner abt=about grn=green blu=blue rd=red ylw=yellow yllw=yellow prpl=purple purp=purple pnk=pink
+    orng=orange org=orange wht=white blk=black gry=grey cyn=cyan bckgrnd=background bkgd=background bkg=background
+    backgrnd=background bgd=background pic=picture pics=picture pix=picture img=image nite=night nyt=night wtr=water
+    pxl=pixel sq=square sqr=square tri=triangle circ=circle hse=house em=them 'em=them thats=that_is theres=there_is
+    its'=its wanna= gimme= whats=what_is shes=she_is hes=he_is theyre=they_are dont=do_not wont=will_not
+    cant=can_not isnt=is_not arent=are_not 1st=first 2nd=second 3rd=third fishy=fish fishie=fish fishies=fish
+    housey=house starfishes=starfish teensy=tiny itsy=tiny bitsy= ginormous=huge humongous=huge gr8=great cutted=cut
+    drawed=drawn greyish=grey auto=car spotz=spots stripey=striped
+"""
+SHORT = {short: said.replace("_", " ") for short, _, said in (pair.partition("=") for pair in _SHORT.split())}
 """What is written for short, by chat and by hand."""
 
 _TOPS = (
@@ -86,8 +52,9 @@ _TOPS = (
 _SINGLE = "|".join(name for name in NAMES if NAMES[name] in KINDS)
 _PLURAL = "|".join(name for name in NAMES if NAMES[name] in SINGULAR)
 _NO_THING = (
-    rf"(?:(?<=[.;!?])|(?<=[.;!?] )|(?<=\bis )|(?<=\bare )|(?<=\bwith )|(?<=\band )"
-    rf"|(?<=\bbut ))no(?= (?:{_SINGLE})\s*(?:[.,;!?]|$|and\b|but\b))|\bno(?= (?:{_PLURAL})\b)"
+    r"(?:(?<=\bis )|(?<=\bare )|(?<=\bwith )|(?<=\band )|(?<=\bbut )|(?<=\bhas )|(?<=\bhave ))no(?= (?:(?:second|third"
+    rf"|other|further|{'|'.join((*COLOURS, *SURFACES, *SIZES))}) )?(?:{_SINGLE})\b)"
+    rf"|(?:(?<=[.;!?])|(?<=[.;!?] ))no(?= (?:{_SINGLE})\s*(?:[.,;!?]|$|and\b|but\b))|\bno(?= (?:{_PLURAL})\b)"
 )
 """What is absent and takes nothing back: "a car. no sun", "there is no car", "no trees"."""
 _PUNCTUATION = (
@@ -145,8 +112,7 @@ _SPOKEN = (
     (rf"(?<=\w)[\s,.…;:–—-]+(?:{_BACK})*(?:the )?other way (?:round|around|about)[\s,.:;]+", f" {OTHER_WAY} "),
     (
         rf"(?<=[\w,])[\s,.…;:–—-]+(?={_BACK}*{_SURE})(?:{_BACK})+(?:(?:not an? (?:\w+ )?\w+[\s,]+|yes|yeah|um|uh"
-        rf"|please|put|draw|it should be|it is"
-        r"|it's|i want|i'd like|it needs to be|put)[\s,]+)*",
+        rf"|please|put|draw|it should be|it is|it's|i want|i'd like|it needs to be|put)[\s,]+)*",
         f" {TAKEN_BACK} ",
     ),
     (

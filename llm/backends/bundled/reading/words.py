@@ -123,11 +123,7 @@ class _Reader:
             if known != word and known in ("stripped",):
                 known = word
             name = NAMES.get(known, known)
-            if (
-                name in (*SURFACES, *TONES, *COLOURS, "background", "stripes", "dots", "checks")
-                or name in ("is",)
-                or name in SIZES
-            ):
+            if name in (*SURFACES, *TONES, *COLOURS, *SIZES, "background", "stripes", "dots", "checks", "is"):
                 known = name
             elif known in ("centre", "middle", "midst", "centres"):
                 known = "center"
@@ -295,12 +291,7 @@ def _tones_refused(words: list[str]) -> list[str]:
         if word in TONES or word in ("plain", "gradient"):
             if word == "plain":
                 continue
-            if word in ("white", "black") and words[i + 1 : i + 2] in (
-                ["stripes"],
-                ["dots"],
-                ["checks"],
-                ["outline"],
-            ):
+            if word in ("white", "black") and words[i + 1 : i + 2] in (["stripes"], ["dots"], ["checks"], ["outline"]):
                 continue
             hint = NEAREST["colour"].get(word)
             raise Refused(
