@@ -43,7 +43,6 @@ _ABSENT = tuple(
         rf"|does not like) {_THINGS}(?: ,)?(?: so)?",
     )
 )
-_INSTEAD = re.compile(r" instead(?= (?:[.,:]|$))")
 _APART = re.compile(
     r"(?: (?:,|and|but))* (?:(?:never|not|without|no|do not|must not|should not|let nothing) (?:ever )?(?:overlap"
     r"|touch)\w*|overlap nothing|keep them (?:well )?apart|(?:well )?apart from each other)(?: (?:each other"
@@ -63,7 +62,7 @@ def without_absent(text: str) -> str:
         for match in reversed(list(pattern.finditer(text))):
             rest = f"{text[: match.start()]} , {text[match.end() :]}"
             if not _kinds(match["things"]) & _kinds(rest):
-                text = rest if not text[: match.start()].strip() else _INSTEAD.sub(" ", rest)
+                text = re.sub(r" instead(?= (?:[.,:]|$))", " ", rest)
     return text
 
 

@@ -114,9 +114,6 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[a-z']+|\d", text)
 
 
-# what is known by its form
-
-
 _CONDITION = (
     r"(?:^|(?<=[.,;:!?(]))\s*(?:and |but |so |only |even )?(?:if|because|since|as long as|provided|in case|whenever"
     r"|when (?:you|i|we|the|it|they|he|she)|while you|before you|after you|seeing as|given that|assuming|so i can"

@@ -19,10 +19,8 @@ _PREPOSITIONS = "between|behind|around|under|above|below|inside|beside|near|over
 _ANY = r"(?:an?|one|two|three|four|five|six|seven|eight|\d|the|each|every|them)"
 
 
-_AS = {
-    **{"within": "inside", "around": "inside", "behind": "in front of"},
-    **{"over": "above", "on top of": "above", "below": "above", "under": "above", "beneath": "above"},
-}
+_AS = {"within": "inside", "around": "inside", "behind": "in front of"}
+_AS |= dict.fromkeys(("over", "on top of", "below", "under", "beneath"), "above")
 
 
 def _inner_and_outer(match: re.Match[str]) -> str:
@@ -82,6 +80,7 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\b(with (?:an?|one|the) [^.,;:]*?) about (?=(?:it|them)\b)", r"\1 around "),
     (r"\b(?:monochrome|monochromatic|uniformly|uniform) (?=(?:in )?(?:{})\b)".format("|".join(COLOURS)), "all "),
     (r"\b(?:at|by|on) (?:the |one )?side of\b", "beside"),
+    (r"\bflanks? (it|the \w+)(?: left and right| on \w+ sides?)?(?! (?:with|by)\b)", r" on either side of \1 "),
     (r"(?<!the )\b(down|up) of (?=(?:it|the|this|that|an?)\b)", lambda m: f"{_UPDOWN[m[1]][1]} "),
     (r"\b(?:on |in |at )?(?:the )?sky of (?:the )?night\b", "on a night sky"),
     (r"\bby (?:the )?(?=water ?colou?rs?\b|pencil\b)", "in "),

@@ -138,8 +138,11 @@ POLITENESS: tuple[str | tuple[str, str | Callable[[re.Match[str]], str]], ...] =
     r"^\W*(?:right|so|now|well|okay|ok|alright|all right|yeah|yes|hmm+|hm+|um+|uh+|erm+|ooh+|oh|ah|aha|haha+|hehe|lol"
     r"|yo|hey|hi+|hiya|heya|hello|sure|look|listen|great|good|cool|fine|and|but)(?:\W+(?:right|so|now|well|okay|ok"
     r"|alright|yeah|yes|then|there|again|hey|hi|um+|uh+|and|but))*\W+(?=\w)",
-    r"(?<=[.!?,;:])\s*(?:right|now|well|okay|ok|alright|yeah|yes|hmm+|um+|uh+|erm+|so),?(?=\s+(?:so|then|now|and|there"
-    r"|an?|one|the|let|i|we|it|put|make|draw|two|three|four)\b)",
+    (
+        r"(?<=[.!?,;:])\s*(?:right|now|well|okay|ok|alright|yeah|yes|hmm+|um+|uh+|erm+|so),?(?=\s+(?:so|then|now|and|there"
+        r"|an?|one|the|let|i|we|it|put|make|draw|two|three|four)\b)",
+        lambda m: m[0] if "right" in m[0] and "left" in m.string else " ",  # a side, not "right, …"
+    ),
     r"\b(?:um+|uh+|erm+|er|hmm+|hm+|mhm|ugh+|argh+|lol|lmao|haha+|hehe+|omg|wow|yay|woo+|ooh+|aw+|yep|yup|nah|duh|meh"
     r"|tbh|imo|idk|btw|rn|asap|fr|ngl|k|kk|ty|tysm|thx|tnx|thanx|ta|ur welcome|ofc|obv|deffo|defo|plss*|pleasee*|imho"
     r"|afaik|fwiw|smh|pretty please|no cap|lowkey|highkey|kinda|sorta|hehehe|teehee|bye|goodbye|cya|see ya|see you|xx+"

@@ -92,6 +92,7 @@ _SURE = (
 )
 
 _SPOKEN = (
+    (r"^\W*(?:no+[\s,]+)+not (?:an?|the) (?:\w+ ){0,2}?\w+[\s,.]+(?:but )?(?=(?:an?|the) )", " "),
     (
         r"(?:\b(?:wait|hang on|hold on|oh|sorry|hmm+|no)[, ]+)?\b(?:is|was|would|isn't) (?:that|it|this"
         r"|there)(?: be)?(?: (?:too|a bit|a little|really|very|so|not))* (?:boring|much|many|weird|silly|odd|strange"
