@@ -135,6 +135,10 @@ from strata.llm.backends.bundled.world import Backdrop, Thing
         ("My boss hates circles, so draw a square.", "a square"),
         ("a sun, never overlapping the cloud to its left", "a sun the cloud leftof it"),
         ("a cup in the middle, nothing around it", "a cup atcenter"),
+        ("a boat, and don't forget the sun above it", "a boat , and the sun above it"),
+        ("a ring, but not too big, in green", "a ring , in green"),
+        ("a striped tree and a house. The house isn't.", "a striped tree and a house"),
+        ("a cup, no other stuff", "a cup"),
         # numbers after their noun, compass points, shares, likenesses
         ("Squares: three of them, green.", "three squares , green"),
         ("the same house three times", "three houses"),

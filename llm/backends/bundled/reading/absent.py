@@ -53,10 +53,12 @@ _AROUND = re.compile(
     rf"|near|under|over|on|between) (?:it|them|the {_KIND}){_ENDS}"
 )
 """Things keep apart, and stand alone, where nothing else is said."""
+_NOT_SO = re.compile(rf"(?: (?:and|but|[.,]))* the {_KIND}(?: is| are| does| do| has| have)? not(?= [.,:])")
 
 
 def without_absent(text: str) -> str:
     """A prompt in the planner's names, with spaces around its words and marks, without what it says is not there."""
+    text = _NOT_SO.sub(lambda m: " " if _kinds(m[0]) <= _kinds(m.string[: m.start()]) else m[0], text)
     text = _AROUND.sub(" , ", _APART.sub(" ", text))
     for pattern in _ABSENT:
         for match in reversed(list(pattern.finditer(text))):

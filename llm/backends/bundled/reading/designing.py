@@ -69,13 +69,11 @@ DESIGNING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         lambda m: f" in the {_COMPASS[m[1]][1]} {_COMPASS[m[2]][1]} corner ",
     ),
     (r"\b(?:in|to|at|on|towards) the (north|south|east|west)\b", lambda m: f" at the {_COMPASS[m[1]][1]} "),
-    # "to the left" of what the sentence named first
     (
         r"(?<=\w)( ?[,;] ?(?:and )?| and )to the (left|right)(?! (?:of|hand|side|edge))(?=,? (?:(?:is|sits|stands|lies"
         r"|goes|comes|put|place|there is) )?(?:an?|one|two|three) )",
         r"\1to its \2",
     ),
-    # lines
     (r"\bone (?:right |just |directly )?(?:beside|next to|by|near) (?:the other|another)(?: one)?\b", " in a row "),
     (rf"\b(?:a |one )?(row|column|line|stack) of {_NUMBER} ?:", r"\2 objects in a \1 :"),
     (

@@ -159,14 +159,13 @@ _SAYS = re.compile(
     r"\bmy \w+(?:'s| is| are| was| isn't| aren't| wasn't| don't| can't) \w+|\b(?:i|you|we|he|she)(?:'\w+)? \w+"
     r"|^\s*(?:sorry|hope|guess|bet|prove|trust|believe|thank|wish|not sure|no idea)\b"
 )
-_SAID = re.compile(r"(?s).+")
 
 
 def _without_chatter(text: str) -> str:
     """Without clauses in which somebody says something that asks for nothing and names nothing of a picture."""
     pieces = _CLAUSES.split(text)
     for i in range(0, len(pieces), 2):
-        said = _SAID.fullmatch(pieces[i])
+        said = re.fullmatch(r"(?s).+", pieces[i])
         if not said or not _SAYS.search(pieces[i]) or {*_ASKING, *MARKS} & set(_words(pieces[i])):
             continue
         if without_loss(said, " ", strict=True) == " ":

@@ -54,7 +54,6 @@ def _alternating(match: re.Match[str]) -> str:
 
 _NUMBERED = ("two", "three", "four", "five", "six", "seven", "eight")
 SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
-    # likenesses of a surface, and parts that stand for the whole
     (r"\b(?:pattern of squares|squares? pattern|chess ?board pattern|chess pattern)\b", "checkered pattern"),
     (
         r"\b(strip\w+|dots?|dotted|checks|checkered|checked|spots?|spotted|lines|pattern)((?: on (?:it"

@@ -51,5 +51,5 @@ GROUNDS = (
 """A background said outright: its words are group 1."""
 EMPTY_GROUND = re.compile(
     r"\b(?:on|against|with|over|in front of) (?:an? |the |no |its )background\b|\bno background\b|\bnothing (?:else"
-    r"|more)\b|\bno (?:text|words?|letters|people|other objects|other things|frame|border)\b"
+    r"|more)\b|\bno (?:text|words?|letters|people|other objects|other (?:things|stuff|shapes|items)|frame|border)\b"
 )

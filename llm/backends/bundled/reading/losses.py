@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
+from strata.llm.backends.bundled.reading.chunks import LOOKS
 from strata.llm.backends.bundled.reading.phrases import Refused
 from strata.llm.backends.bundled.reading.vocabulary import NAMES, SINGULAR
 from strata.llm.backends.bundled.world import COLOURS, KINDS, SURFACES
 
-_LOOKS = {"stripes": "striped", "dots": "dotted", "checks": "checkered", "outline": "outlined"}
 _RELATIONS = tuple(
     (re.compile(rf"\b(?:{said})\b"), re.compile(rf"\b(?:{read})\b"))
     for said, read in (
@@ -38,8 +38,8 @@ def _named(text: str) -> dict[str, str]:
     """The words for kinds, colours and surfaces in a text, each with its name."""
     found = {}
     for word in re.findall(r"[a-z]+", text):
-        name = NAMES.get(word, word)
-        name = _LOOKS.get(name, SINGULAR.get(name, name))
+        name = SINGULAR.get(NAMES.get(word, word), NAMES.get(word, word))
+        name = LOOKS.get(name, ("", name))[1]
         if name in (*KINDS, *COLOURS, *SURFACES):
             found[word] = name
     return found

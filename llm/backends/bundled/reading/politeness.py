@@ -42,6 +42,9 @@ def _open(match: re.Match[str]) -> str:
 
 POLITENESS: tuple[str | tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (_OPEN, _open),
+    (r"\b(?:and |but )*(?:don'?t|do not|never) (?:forget|omit|leave out|skip|miss)(?: to \w+)?\b(?! about)", " and "),
+    r",? ?(?:but |and )?not (?:too|very|that|so|overly) (?:big|large|huge|small|tiny|little)\b",
+    r"\bmy (?:\w+'s )?favou?rite (?:colou?r|shape|thing|animal)s? (?:is|are) (?:the )?\w+(?:,? and)?(?:,? so)?\b",
     (r", *(?:yeah|yes|right|ok|okay|alright|eh|innit|hm+|huh|see|got it|get it|you know|deal|cool) *\?", " . "),
     (r"\b(?:yeah|okay|alright|innit|huh) *\?", " . "),
     r"\bdear sirs?(?: or madam)?\b|\bto whom it may concern\b|\byours (?:sincerely|faithfully|truly)\b",
