@@ -14,6 +14,7 @@ from strata.llm.backends.bundled.checks import fault, refusal, scene_of
 from strata.llm.backends.bundled.composing import composed, parted
 from strata.llm.backends.bundled.grammar.scene import Scene, fault_of, surrounds
 from strata.llm.backends.bundled.placement import HALVES, Front, Inside, Row, fit
+from strata.llm.backends.bundled.reading import notation, words
 from strata.llm.backends.bundled.reading.dropping import without_loss
 from strata.llm.backends.bundled.reading.lettering import refuse_lettering
 from strata.llm.backends.bundled.reading.losses import refuse_losses
@@ -207,6 +208,13 @@ def test_what_a_prompt_names_and_its_reading_lost_is_refused(said: str, heard: s
         refuse_losses(said, heard)
 
 
+def test_losses_in_notation_and_in_words_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notation._Reader, "prose", lambda self: "a cup")
+    assert 'does not understand "red"' in str(read.__wrapped__("cup(red)").refusal)
+    monkeypatch.setattr(words, "tidied", lambda text: "a cup")
+    assert 'does not understand "boat"' in str(read.__wrapped__("a cup and a boat").refusal)
+
+
 @pytest.mark.parametrize(
     ("prompt", "said"),
     [
@@ -227,6 +235,7 @@ def test_what_could_mean_two_things_is_refused(prompt: str, said: str) -> None:
     [
         ("a cup and a boat. two objects", ["cup", "boat"], set()),
         ("heart.\nOne neon heart in the middle.", ["neon heart"], set()),
+        ("heart.\nA red heart above a cup.", ["red heart", "cup"], {("above", (0, 1))}),
         (
             "the house stands between two trees, and it is pink",
             ["pink house", "tree", "tree"],
