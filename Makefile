@@ -29,7 +29,7 @@ demo: $(VENV)/.installed  ## draw the three example plans, and one of them in si
 	@$(BIN)/python docs/overview.py out/demo
 	@$(BIN)/python docs/styles.py -o out/demo/styles.png
 
-miniature-report: $(VENV)/.installed  ## print how well the bundled model draws, from fixed seeds (about 12 minutes)
+miniature-report: $(VENV)/.installed  ## print how well the bundled model draws, from fixed seeds (an hour)
 	$(BIN)/python -m strata.miniature.report
 
 test: $(VENV)/.installed-dev  ## run the tests, without the slow ones

@@ -10,9 +10,9 @@ from PIL import Image
 
 from strata.analysis.following_clip import load_clip
 from strata.hierarchy.plan import Box
-from strata.miniature.world.captions import STYLE_WORDS
 from strata.miniature.world.facts import COLOURS, KINDS, PATTERNS, SETTINGS, STYLES, SURFACES, TONES
 from strata.miniature.world.scorer import GROUND_HEADS, Verdict
+from strata.miniature.world.words import STYLE_WORDS
 
 ASKED = {
     "kind": {kind: f"a {kind}" for kind in KINDS},

@@ -25,6 +25,7 @@ from strata.analysis.studies import open_study, study_parser
 from strata.analysis.trials import Journal, Judge, layouts
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import Box, Region, ScenePlan
+from strata.injection.cut_texts import stock_call
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.ranges import Percent
 from strata.layers.routing import Routing
@@ -150,14 +151,15 @@ def study(
                 plan = plans[way]
                 image: Image.Image
                 if way == "one prompt":
-                    image = pipe(
-                        scene.prompt,
-                        width=plan.width,
-                        height=plan.height,
-                        num_inference_steps=steps,
-                        max_sequence_length=MAX_LENGTH,
-                        generator=torch.Generator().manual_seed(scene.seed),
-                    ).images[0]
+                    with stock_call(pipe, [scene.prompt]):
+                        image = pipe(
+                            scene.prompt,
+                            width=plan.width,
+                            height=plan.height,
+                            num_inference_steps=steps,
+                            max_sequence_length=MAX_LENGTH,
+                            generator=torch.Generator().manual_seed(scene.seed),
+                        ).images[0]
                 else:
                     image = regional[way](plan, seed=scene.seed, num_inference_steps=steps).images[0]
                 journal.add(name, judged(judge.verdicts([image], list(scene.boxes))[0], scene.things))

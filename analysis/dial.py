@@ -31,8 +31,8 @@ from strata.hierarchy.plan import Box, Region, ScenePlan
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
 from strata.layers.routing import Routing
-from strata.miniature.world.captions import full_text, style_text
 from strata.miniature.world.facts import STYLES, Backdrop, Thing
+from strata.miniature.world.phrases import full_text, style_text
 from strata.miniature.world.truth import scene_plan
 
 DIALS = ("strength", "steps", "depth")

@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 
 from strata.analysis.following import RegionFollowing
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import quote
+from strata.hierarchy.errors import InputError, quote
 
 
 def check(model: str, regions: int) -> None:

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strata.analysis.probe import Label
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import quote
+from strata.hierarchy.errors import InputError, quote
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import quote
+from strata.hierarchy.errors import InputError, quote
 from strata.injection.families import Family
 from strata.injection.intercept import Call, intercepted
 

@@ -19,9 +19,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
-from strata.hierarchy.errors import InputError, reason_of
-from strata.hierarchy.files import quote, read_document, write_atomic
-from strata.hierarchy.plan import Int, StrictModel
+from strata.hierarchy.errors import InputError, quote, reason_of
+from strata.hierarchy.file_model import Int, StrictModel
+from strata.hierarchy.files import read_document, write_atomic
 from strata.hierarchy.validation import validate
 
 Values = NDArray[np.float32]

@@ -35,7 +35,7 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import dump_json, read_document, write_atomic
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
-from strata.miniature.world.captions import high_text, low_text
+from strata.miniature.world.phrases import high_text, low_text
 
 StudiedLevel = Literal["high", "low"]
 Axis = Literal["blocks", "steps"]

@@ -9,8 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import quote
+from strata.hierarchy.errors import InputError, quote
 from strata.layers.ranges import Indices, Percent
 
 Selection = str | int | Sequence[int] | None

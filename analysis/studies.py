@@ -70,13 +70,8 @@ def open_study(
         routing = Routing.load(args.routing)
         own = {name: getattr(args, name) for name in ("steps", "seed", *more)}
         settings = {"routing": routing.to_yaml(), **own}
-        from diffusers.utils import logging as diffusers_logging
-        from transformers.utils import logging as transformers_logging
-
         from strata.miniature import load
 
-        for logging in (diffusers_logging, transformers_logging):
-            logging.set_verbosity_error()  # else a line for every long prompt of which CLIP sees the beginning
         journal, pipe = Journal(args.out / "journal.jsonl", settings), load()
         pipe.set_progress_bar_config(disable=True)
         yield Study(parser.prog.rsplit(".", 1)[-1], args, routing, settings, journal, pipe)

@@ -26,12 +26,13 @@ from strata.analysis.studies import open_study, study_parser
 from strata.analysis.trials import ATTRIBUTES, Journal, Judge, layouts, part, random_thing
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import Box, ScenePlan
+from strata.injection.cut_texts import stock_call
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
 from strata.layers.ranges import Percent
 from strata.layers.routing import Routing
-from strata.miniature.world.captions import full_text, low_text
 from strata.miniature.world.facts import STYLES, TONES, Backdrop, Thing
+from strata.miniature.world.phrases import full_text, low_text
 from strata.miniature.world.truth import scene_plan, scene_text
 
 CHANGES: Mapping[str, tuple[str, ...]] = {"style": ("style",), "look": ("colour", "surface")}
@@ -195,7 +196,8 @@ class Painter:
         plan = scene.plans[0]
         size = {"width": plan.width, "height": plan.height, "num_inference_steps": self.steps}
         generator = torch.Generator().manual_seed(scene.seed)
-        image: Image.Image = pipe(prompt, generator=generator, **size, **self.options, **more).images[0]
+        with stock_call(pipe, [prompt]):
+            image: Image.Image = pipe(prompt, generator=generator, **size, **self.options, **more).images[0]
         return image
 
     def _planned(self, scene: ChangeScene, way: Way, changes: Sequence[TextOverride] = ()) -> Image.Image:

@@ -22,17 +22,19 @@ LINES: Mapping[str, tuple[str, str, Sequence[Way]]] = {
     "img2img": ("D:", hex_of(MUTED), [Way("img2img", strength=strength) for strength in STRENGTHS]),
 }
 """Marker, colour and points of each line, in the order in which ever less is changed, or ever more."""
+PARTS = "low, in part of the depth"
 
 
 def draw_tradeoff(studies: Mapping[str, Mapping[str, Mapping[str, Estimate]]], title: str) -> Figure:
     """A panel for each change; a line for each way of making it, a point for each step or strength it starts at.
 
-    Anchored low texts that are new in a part of the depth alone are small crosses. Bars are 95 % intervals.
+    Points are marked with the percent of the steps at which the new text comes in, or with the strength. Anchored low
+    texts that are new in a part of the depth alone are small crosses. Bars are 95 % intervals.
 
     Raises:
         InputError: matplotlib is not installed.
     """
-    figure = new_figure(5.2 * len(studies) + 0.4, 5.2, title)
+    figure = new_figure(max(5.2 * len(studies), 9.6) + 0.4, 5.2, title)
     for panel, (change, found) in zip(panels(figure, 1, len(studies))[0], studies.items(), strict=True):
         for label, (mark, colour, ways) in LINES.items():
             points = [found[way.name] for way in ways]
@@ -41,14 +43,14 @@ def draw_tradeoff(studies: Mapping[str, Mapping[str, Mapping[str, Estimate]]], t
             panel.vlines(
                 x, [p["stays"].low for p in points], [p["stays"].high for p in points], color=colour, alpha=0.25
             )
-            for value, shown in ((ways[0], points[0]), (ways[-1], points[-1])):
-                what = f"{value.strength:g}" if value.text == "img2img" else f"from {value.start:g} %"
-                place = shown["changed"].value, shown["stays"].value
+            for way, point in zip(ways, points, strict=True):
+                what = f"{way.strength:g}" if way.text == "img2img" else f"{way.start:g} %"
+                place = point["changed"].value, point["stays"].value
                 panel.annotate(what, place, (5, 5), textcoords="offset points", fontsize=7, color=colour)
         parts = [found[Way("anchored", depth, start).name] for depth in DEPTHS[1:] for start in PART_STARTS]
         x, y = ([point[name].value for point in parts] for name in ("changed", "stays"))
-        panel.plot(x, y, "x", color=hex_of(LOW), alpha=0.6, markersize=5, label="low, anchored, in a part of the depth")
-        panel.set_xlim(-0.03, 1.03)
+        panel.plot(x, y, "x", color=hex_of(LOW), alpha=0.6, markersize=5, label=PARTS)
+        panel.set_xlim(-0.03, 1.08)
         panel.set_xlabel(f"share of objects whose {change} is as asked", fontsize=10)
         share_axis(panel, "share of objects that are otherwise as before")
     legend_below(figure)

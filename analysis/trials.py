@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 from strata.analysis.measures import Pixels
-from strata.hierarchy.errors import InputError, SettingError
-from strata.hierarchy.files import quote
+from strata.hierarchy.errors import InputError, SettingError, quote
+from strata.hierarchy.files import first_difference
 from strata.hierarchy.plan import Box, ScenePlan
 from strata.miniature.world.facts import COLOURS, KINDS, STYLES, SURFACES, Backdrop, Thing
 from strata.miniature.world.scenes import grid, halves, quarters, random_backdrop
@@ -161,27 +161,25 @@ class Journal:
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path, self.rows = path, dict[str, Any]()
-        head = json.loads(json.dumps({"settings": dict(settings)}))
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         if lines:
-            self._read(lines, head)
+            self._read(lines, settings)
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole = [head, *({"key": key, "value": value} for key, value in self.rows.items())]
+        whole = [{"settings": dict(settings)}, *({"key": key, "value": value} for key, value in self.rows.items())]
         temporary = path.with_name(f".{path.name}.part")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in whole), encoding="utf-8")
         temporary.replace(path)
 
-    def _read(self, lines: Sequence[str], head: Mapping[str, Any]) -> None:
+    def _read(self, lines: Sequence[str], settings: Mapping[str, Any]) -> None:
         try:
-            found = json.loads(lines[0])["settings"]
+            kept = dict(json.loads(lines[0])["settings"])
         except (ValueError, LookupError, TypeError) as error:
             raise SettingError(f"{self.path}: is no journal of a study; give another <out>, or remove it") from error
-        for name, value in head["settings"].items():
-            if found.get(name) != value:
-                raise SettingError(
-                    f"{self.path}: holds results with {name} {found.get(name)!r}, not {value!r}; give another <out>,"
-                    " or remove it"
-                )
+        if (other := first_difference(kept, settings)) is not None:
+            name, found, given = other
+            raise SettingError(
+                f"{self.path}: holds results with {name} {found!r}, not {given!r}; give another <out>, or remove it"
+            )
         for number, line in enumerate(lines[1:], start=2):
             try:
                 row = json.loads(line)

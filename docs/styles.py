@@ -9,11 +9,12 @@ import argparse
 from pathlib import Path
 
 from strata import RegionalPipeline, ScenePlan
+from strata.console import quiet
 from strata.hierarchy.restyle import low_texts, restyled
 from strata.hierarchy.typeset import Sheet, resized
 from strata.miniature import load
 from strata.miniature.model.text import MAX_LENGTH
-from strata.miniature.world.captions import STYLE_WORDS
+from strata.miniature.world.words import STYLE_WORDS
 
 SIDE, GAP, COLUMNS = 300, 16, 3
 PLAN = Path(__file__).parents[1] / "configs" / "plans" / "three_regions.yaml"
@@ -39,7 +40,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("styles.png"))
     parser.add_argument("--seed", type=int, default=3)
     args = parser.parse_args()
-    pipe = load()
+    with quiet():
+        pipe = load()
     pipe.set_progress_bar_config(disable=True)
     regional, plan = RegionalPipeline(pipe), ScenePlan.load(args.plan)
     sheet = Sheet(COLUMNS * SIDE + (COLUMNS + 1) * GAP)

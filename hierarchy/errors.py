@@ -1,11 +1,16 @@
-"""The errors that Strata raises on purpose."""
+"""The errors that Strata raises on purpose, and how their messages show what a user gave."""
 
+import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 
 _FIELD = re.compile(r"<([a-z][a-z_]*)>")
 LONGEST_MESSAGE = 1000
 """Characters of an error's message."""
+LONGEST_VALUE = 60
+"""Characters of a value that a message quotes."""
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 """Characters that count as printable though nothing is seen of them."""
 
@@ -21,6 +26,19 @@ def printable(text: str) -> str:
 def shortened(text: str, most: int) -> str:
     """`text` in at most so many characters, the last one an ellipsis where it is cut."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def quote(value: object) -> str:
+    """`value` as messages show it: YAML-like, on one line, shortened."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    text = shortened(printable(" ".join(text[: 10 * LONGEST_VALUE].split())), LONGEST_VALUE)
+    return f"'{text}'" if isinstance(value, str) else text
+
+
+def did_you_mean(word: str, choices: Sequence[str]) -> str:
+    """`"did you mean 'steps'? "` where one of `choices` is close to `word`, else `""`."""
+    close = get_close_matches(word[:LONGEST_VALUE], choices, n=1)
+    return f"did you mean '{close[0]}'? " if close else ""
 
 
 def one_line(text: str) -> str:
@@ -46,6 +64,12 @@ def first_line(error: BaseException) -> str:
 def reason_of(error: BaseException) -> object:
     """Why a file cannot be used: what the system says, else the error."""
     return (error.strerror if isinstance(error, OSError) else None) or error
+
+
+def file_error(error: OSError) -> str:
+    """What the system refused, as a person reads it: `image.png: No space left on device`; without its number."""
+    place = f"{os.fspath(error.filename)}: " if isinstance(error.filename, str | os.PathLike) else ""
+    return f"{place}{reason_of(error)}"
 
 
 class StrataError(Exception):

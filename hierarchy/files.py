@@ -9,15 +9,14 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import yaml
 
-from strata.hierarchy.errors import InputError, printable, reason_of, shortened
+from strata.hierarchy.errors import LONGEST_VALUE, InputError, printable, quote, reason_of, shortened
 
 KeyPath = tuple[str | int, ...]
 Syntax = Literal["yaml", "json"]
@@ -29,7 +28,6 @@ LARGEST_FILE = 512 * 2**20
 """Bytes of any file, such as a picture: more than a picture of the largest canvas with all its attachments."""
 DEEPEST = 64
 """Mappings and lists within each other."""
-_LONGEST_VALUE = 60  # characters of a value that an error message quotes
 
 
 @dataclass(frozen=True)
@@ -63,21 +61,8 @@ def field_name(path: KeyPath) -> str:
     text = ""
     for key in path:
         dot = "." if text else ""
-        text += f"[{key}]" if isinstance(key, int) else dot + shortened(printable(key), _LONGEST_VALUE)
+        text += f"[{key}]" if isinstance(key, int) else dot + shortened(printable(key), LONGEST_VALUE)
     return text
-
-
-def quote(value: object) -> str:
-    """`value` as messages show it: YAML-like, on one line, shortened."""
-    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    text = shortened(printable(" ".join(text[: 10 * _LONGEST_VALUE].split())), _LONGEST_VALUE)
-    return f"'{text}'" if isinstance(value, str) else text
-
-
-def did_you_mean(word: str, choices: Sequence[str]) -> str:
-    """`"did you mean 'steps'? "` where one of `choices` is close to `word`, else `""`."""
-    close = get_close_matches(word[:_LONGEST_VALUE], choices, n=1)
-    return f"did you mean '{close[0]}'? " if close else ""
 
 
 def syntax_of(path: str | os.PathLike[str]) -> Syntax:
@@ -198,7 +183,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event: Any = self.get_event()
-            problem = f"aliases (*{shortened(event.anchor, _LONGEST_VALUE)}) are not supported"
+            problem = f"aliases (*{shortened(event.anchor, LONGEST_VALUE)}) are not supported"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         if self.depth > DEEPEST:
             problem = f"nested more than {DEEPEST} levels deep"
@@ -376,6 +361,13 @@ def dump_yaml(data: Mapping[str, Any]) -> str:
 def dump_json(data: Any, indent: int = 1) -> str:
     """`data` as indented JSON that ends with a line break."""
     return json.dumps(data, ensure_ascii=False, indent=indent) + "\n"
+
+
+def first_difference(found: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first value of `given` that a JSON file has otherwise, or not at all: its name, what was found and what is
+    given, both as JSON has them (tuples are lists there); None where the file has them all."""
+    plain = json.loads(json.dumps(dict(given)))
+    return next(((name, found.get(name), value) for name, value in plain.items() if found.get(name) != value), None)
 
 
 def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:

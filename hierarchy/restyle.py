@@ -1,12 +1,12 @@
 """Another style for the same plan: low texts replaced, everything else as it was."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import did_you_mean, quote
+from strata.hierarchy.errors import InputError, did_you_mean, quote
 from strata.hierarchy.plan import ScenePlan, Texts
 
 SomeTexts = TypeVar("SomeTexts", bound=Texts)
@@ -52,6 +52,39 @@ def restyled(plan: ScenePlan, low: Mapping[str, str]) -> ScenePlan:
             known = area_names(plan)
             raise InputError(f"{quote(area)}: no such area; {did_you_mean(area, known)}valid: {', '.join(known)}")
     return plan.model_copy(update=changes | {"regions": tuple(regions)})
+
+
+def words(text: str) -> list[str]:
+    """The words of a text of three letters and more, in lower case, each once."""
+    return [word for word in dict.fromkeys(re.findall(r"\w+", text.lower())) if len(word) > 2]
+
+
+def left_behind(plan: ScenePlan, low: Mapping[str, str]) -> list[str]:
+    """Words of the detail that `low` replaces which the base prompt says too, and says of the changed areas alone.
+
+    No content has them, no low text that stays, and no new one.
+    """
+    before = low_texts(plan)
+    staying = [text.text for text in plan.descriptions() if text.level != "low" or text.area not in low]
+    kept = {word for text in (*staying, *low.values()) for word in words(text)}
+    prompt = set(words(plan.prompt))
+    old = dict.fromkeys(word for area in low for word in words(before.get(area, "")))
+    return [word for word in old if word in prompt and word not in kept]
+
+
+def prompt_without(prompt: str, dropped: Collection[str]) -> str:
+    """A base prompt without some words: "a red and white boat at sea" without "red" and "white" is "a boat at sea".
+
+    Every area attends to the base prompt as well; what it still says of an old detail is drawn beside the new one.
+    """
+    if not dropped:
+        return prompt
+    one = rf"\b(?:{'|'.join(map(re.escape, dropped))})\b"
+    left = re.sub(rf"{one}(?:(?:\s*,\s*|\s+and\s+|\s+){one})*", "", prompt, flags=re.IGNORECASE)
+    left = re.sub(r"\s+", " ", left)
+    left = re.sub(r"\s*,(?:\s*,)*", ",", left).strip(" ,")
+    left = re.sub(r"\b([Aa])n (?=[^aeiouAEIOU\W])", r"\1 ", left)
+    return re.sub(r"\b([Aa]) (?=[aeiouAEIOU])", r"\1n ", left) or prompt
 
 
 def matching_styles(plan: ScenePlan, other: ScenePlan) -> dict[str, str]:

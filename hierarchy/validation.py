@@ -8,7 +8,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from strata.hierarchy.files import Document, KeyPath, did_you_mean, quote
+from strata.hierarchy.errors import did_you_mean, quote
+from strata.hierarchy.files import Document, KeyPath
 
 M = TypeVar("M", bound=BaseModel)
 

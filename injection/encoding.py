@@ -6,7 +6,6 @@ A plan that was encoded on one machine can be drawn on another that has no room 
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -18,11 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import quote, write_atomic
+from strata.hierarchy.errors import InputError, quote
+from strata.hierarchy.files import write_atomic
+from strata.injection.cut_texts import diffusers_silent
 from strata.injection.families import Family
-
-logger = logging.getLogger(__name__)
 
 CAPACITY = 256
 """Texts kept at most (a T5-XXL embedding of 512 tokens takes 4 MiB in bfloat16)."""
@@ -110,14 +108,6 @@ class TextCache:
                 " (RegionalPipeline.encode on a pipeline that has them; EncodedPlan.save and load carry them over)"
             )
 
-    def warn_truncated(self, text: str, max_length: int) -> None:
-        """Warn if the model sees only the beginning of a text."""
-        tokenizer = self.family.tokenizer(self.pipe)
-        tokens = tokenizer(text).input_ids
-        if len(tokens) > max_length:
-            lost = tokenizer.decode(tokens[max_length - 1 :], skip_special_tokens=True)
-            logger.warning("a text of %d tokens is cut to %d; not heard: %.80s", len(tokens), max_length, lost)
-
     def prompt(self, prompt: str, prompt_2: str | None, max_length: int, scale: float | None) -> Mapping[str, Tensor]:
         """A base prompt as keyword arguments of the pipeline's call, tensors of one row."""
         key = ("prompt", prompt, prompt_2, max_length, scale)
@@ -148,12 +138,14 @@ class TextCache:
         self.check()
         state = self._state()
         if state is None:
-            return make()
+            with diffusers_silent(self.pipe):
+                return make()
         key = (*key, state)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        value = self._kept[key] = make()
+        with diffusers_silent(self.pipe):
+            value = self._kept[key] = make()
         while len(self._kept) > CAPACITY:
             self._kept.popitem(last=False)
         return value

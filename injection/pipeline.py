@@ -14,6 +14,7 @@ from strata.hierarchy.plan import ScenePlan
 from strata.injection.attach import Attachment, attached
 from strata.injection.calling import ClassicPipeline
 from strata.injection.checks import UnsupportedError, check_pipeline, check_strengths, check_transformer
+from strata.injection.cut_texts import warn_pooled, warn_truncated
 from strata.injection.encoding import EncodedPlan, TextCache
 from strata.injection.facts import ModelFacts
 from strata.injection.families import facts_of
@@ -138,11 +139,13 @@ class RegionalPipeline:
         given = options.get("prompt_embeds") is not None
         for text in program.texts:
             if not (given and text == plan.prompt):
-                self._texts.warn_truncated(text, longest)
+                warn_truncated(self.family, self.pipe, text, longest)
         inputs: dict[str, Tensor] = {}
         if not given:
+            warn_pooled(self.family, self.pipe, plan.prompt)
             inputs |= self._texts.prompt(plan.prompt, options.get("prompt_2"), longest, scale)
         if (negative := said["negative_prompt"]) is not None:
+            warn_pooled(self.family, self.pipe, negative)
             encoded = self._texts.prompt(negative, said["negative_prompt_2"], longest, scale)
             inputs |= self.family.negative_inputs(encoded)
         padded = program.routing.pad == "full"

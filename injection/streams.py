@@ -17,8 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import quote
+from strata.hierarchy.errors import InputError, quote
 from strata.hierarchy.plan import Description, Level, ScenePlan
 from strata.layers.schedule import Schedule
 

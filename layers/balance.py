@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import PlainSerializer, model_validator
 
 from strata.hierarchy.areas import region_mask
-from strata.hierarchy.files import quote
-from strata.hierarchy.plan import ScenePlan, StrictModel
+from strata.hierarchy.errors import quote
+from strata.hierarchy.file_model import StrictModel
+from strata.hierarchy.plan import ScenePlan
 from strata.layers.fields import PercentField, RatioField, reader
 from strata.layers.ranges import Indices, Percent
 

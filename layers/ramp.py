@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from strata.hierarchy.files import quote
+from strata.hierarchy.errors import quote
 
 Mask = npt.NDArray[np.bool_]
 

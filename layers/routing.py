@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, field_validator, model_validator
 
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import Document, KeyPath, did_you_mean, dump_yaml, quote
-from strata.hierarchy.plan import LONGEST_NAME, LONGEST_TEXT, FileModel, Level, ScenePlan, StrictModel
+from strata.hierarchy.errors import InputError, did_you_mean, quote
+from strata.hierarchy.file_model import LONGEST_TEXT, FileModel, StrictModel
+from strata.hierarchy.files import Document, KeyPath, dump_yaml
+from strata.hierarchy.plan import LONGEST_NAME, Level, ScenePlan
 from strata.layers.arrays import Key, rules_of_arrays
 from strata.layers.balance import Balance, mean_area
 from strata.layers.fields import IndicesField, PercentField, RatioField, StepsField, StrengthField

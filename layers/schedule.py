@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import did_you_mean, quote
+from strata.hierarchy.errors import InputError, did_you_mean, quote
 from strata.hierarchy.plan import LEVELS, Level
 from strata.layers.ramp import over_steps
 from strata.layers.ranges import Indices, Mask, Percent, compact, named_blocks

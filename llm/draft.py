@@ -21,21 +21,9 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from strata.hierarchy.areas import pixel_mask
+from strata.hierarchy.file_model import NUMBER, FileModel, Int, StrictModel, Text
 from strata.hierarchy.files import read_bytes
-from strata.hierarchy.plan import (
-    LARGEST_SIDE,
-    NUMBER,
-    Area,
-    Box,
-    FileModel,
-    Int,
-    Polygon,
-    ScenePlan,
-    Strength,
-    StrictModel,
-    Text,
-    Texts,
-)
+from strata.hierarchy.plan import LARGEST_SIDE, Area, Box, Polygon, ScenePlan, Strength, Texts
 from strata.llm.answer import MOST_REGIONS
 from strata.llm.places import to_grid
 from strata.llm.wording import Known

@@ -18,8 +18,8 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, JsonValue, ValidationError
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.file_model import Int, StrictModel, Text
 from strata.hierarchy.files import read_document, read_text
-from strata.hierarchy.plan import Int, StrictModel, Text
 from strata.hierarchy.validation import validate
 from strata.llm.answer import Corners, Task, answer_form
 from strata.llm.protocol import Message

@@ -10,7 +10,6 @@ from typing import Any
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import Box, ScenePlan
-from strata.miniature.world.captions import full_text, high_text, low_text, where
 from strata.miniature.world.facts import (
     COLOURS,
     HELD_OUT,
@@ -22,6 +21,7 @@ from strata.miniature.world.facts import (
     Thing,
     is_held_out,
 )
+from strata.miniature.world.phrases import full_text, high_text, low_text, where
 from strata.miniature.world.scenes import halves, quarters, random_backdrop, two_rows
 from strata.miniature.world.truth import Areas, ending, scene_plan, scene_text, structured_text
 

@@ -16,8 +16,8 @@ from strata.injection.weights import load_folder
 from strata.miniature import WEIGHTS
 from strata.miniature.model.text import MARKS, MAX_LENGTH
 from strata.miniature.model.transformer import new_transformer
-from strata.miniature.world.captions import COLOUR_WORDS, KIND_WORDS, SIZE_WORDS, SURFACE_WORDS, WORDS
 from strata.miniature.world.facts import COLOURS, KINDS, SETTINGS, SIZES, STYLES, SURFACES
+from strata.miniature.world.words import COLOUR_WORDS, KIND_WORDS, SIZE_WORDS, SURFACE_WORDS, WORDS
 
 
 def scheduler() -> FlowMatchEulerDiscreteScheduler:

@@ -22,7 +22,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from strata.hierarchy.errors import InputError, StrataError
-from strata.hierarchy.files import dump_json, read_text, write_atomic
+from strata.hierarchy.files import dump_json, first_difference, read_text, write_atomic
+from strata.injection.cut_texts import stock_call
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import DEFAULT_ROUTING
 from strata.miniature.cases import CASE_KINDS, SIZE, Case, cases
@@ -134,9 +135,10 @@ class Evaluator:
         if self.true_cfg > 1:
             options["negative_prompt"] = [""] * len(prompts)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        images: list[Image.Image] = self.pipe(
-            list(prompts), width=size[0], height=size[1], generator=generators, **options
-        ).images
+        with stock_call(self.pipe, prompts):
+            images: list[Image.Image] = self.pipe(
+                list(prompts), width=size[0], height=size[1], generator=generators, **options
+            ).images
         return images
 
     def planned(self, case: Case) -> list[Image.Image]:
@@ -225,22 +227,77 @@ def _kept(path: Path | None, setup: Mapping[str, Any]) -> dict[str, Any]:
         data = json.loads(read_text(path))
     except ValueError as error:
         raise InputError(f"--json {path}: is there already and no report: {error}") from error
-    if not isinstance(data, dict) or any(
-        data.get(name) != value for name, value in json.loads(dump_json(setup)).items()
-    ):
+    if not isinstance(data, dict) or first_difference(data, setup) is not None:
         raise InputError(f"--json {path}: is of another model, seed or setup; name another file, or remove it")
     kinds: dict[str, Any] = data["kinds"]
     return kinds
 
 
-def run(args: argparse.Namespace) -> None:
-    """Draw, judge, print and write."""
+def _kinds_asked(args: argparse.Namespace) -> list[str]:
+    """The kinds of case to score. Raises `InputError` for what is wrong with the options."""
     for name in ("n", "steps", "batch", "grid_count"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least 1")
     kinds = args.only.split(",") if args.only else list(CASE_KINDS)
     for kind in kinds:
-        cases(kind, 1)  # an unknown kind is refused before anything is drawn
+        cases(kind, 1)  # refuses an unknown one
+    return kinds
+
+
+def _print_head(report: Mapping[str, Any]) -> None:
+    """What is scored, by which scorer."""
+    cfg = f", true CFG {report['true_cfg']:g}" if report["true_cfg"] > 1 else ""
+    print(
+        f"{report['model']}: {report['steps']} steps, guidance {report['guidance']:g}{cfg}, "
+        f"routing {report['routing']}, seed {report['seed']}"
+    )
+    print(
+        f"autoencoder {report['autoencoder_db']:.1f} dB on fresh scenes; "
+        f"{report['seconds_per_image']:.2f} s for one {SIZE}×{SIZE} picture on {report['threads']} threads"
+    )
+    for name, where in (("accuracy_on_renders", "renders"), ("accuracy_on_reconstructions", "reconstructions")):
+        if known := report["scorer"].get(name):
+            print(f"scorer on {where}: " + ", ".join(f"{head} {100 * share:.1f} %" for head, share in known.items()))
+
+
+def _title(kind: str) -> str:
+    return f"{kind}: {CASE_KINDS[kind].title}"
+
+
+def _drawn(evaluator: Evaluator, kind: str, n: int, seed: int) -> list[ScoredPicture]:
+    """All drawings of a kind, behind a progress bar."""
+    total = sum(case.images for case in cases(kind, n, seed))
+    return list(tqdm(evaluator.draw(kind, n, seed), desc=kind, total=total, disable=None, leave=False))
+
+
+def _scored(kind: str, drawings: Sequence[ScoredPicture]) -> dict[str, Any]:
+    """A kind's scores as `--json` has them."""
+    scores = {name: score.as_data() for name, score in count(drawings).items()}
+    return {"title": CASE_KINDS[kind].title, "pictures": len(drawings), "scores": scores}
+
+
+def _print_scores(kind: str, scored: Mapping[str, Any]) -> None:
+    shares = {name: Share(score["right"], score["asked"]) for name, score in scored["scores"].items()}
+    print(f"\n{table(_title(kind), shares, scored['pictures'])}", flush=True)
+
+
+def _sheet_parts(kind: str, drawings: Sequence[ScoredPicture], most: int) -> Iterator[tuple[str, list[Card]]]:
+    """A kind's parts of the contact sheet, at most so many drawings each: the first ones and the flawed ones."""
+    yield _title(kind), [drawing.card() for drawing in drawings[:most]]
+    flawed = [drawing.card() for drawing in drawings if drawing.flawed]
+    if flawed:
+        shown = f"the first {most} of " if len(flawed) > most else ""
+        yield f"{kind}: {shown}{len(flawed)} flawed of {len(drawings)}", flawed[:most]
+
+
+def _write_sheet(path: Path, parts: Sequence[tuple[str, list[Card]]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw_grid(parts).quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw, judge, print and write."""
+    kinds = _kinds_asked(args)
     guidance = args.guidance if args.guidance is not None else 1.0 if args.true_cfg > 1 else 3.5
     pipe = load_pipeline(args.model)
     evaluator = Evaluator(
@@ -251,51 +308,28 @@ def run(args: argparse.Namespace) -> None:
         "guidance": guidance,
         "scorer": evaluator.scorer.facts,
     }
-    kept = _kept(args.json, setup)
+    scored = _kept(args.json, setup)
     report: dict[str, Any] = {
         **setup,
         "autoencoder_db": autoencoder_db(pipe.vae, args.seed),
         "seconds_per_image": evaluator.seconds_per_image(),
         "threads": torch.get_num_threads(),
-        "kinds": kept,
+        "kinds": scored,
     }
-    cfg = f", true CFG {args.true_cfg:g}" if args.true_cfg > 1 else ""
-    print(f"{args.model}: {args.steps} steps, guidance {guidance:g}{cfg}, routing {args.routing}, seed {args.seed}")
-    print(
-        f"autoencoder {report['autoencoder_db']:.1f} dB on fresh scenes; "
-        f"{report['seconds_per_image']:.2f} s for one {SIZE}×{SIZE} picture on {report['threads']} threads"
-    )
-    for name, where in (("accuracy_on_renders", "renders"), ("accuracy_on_reconstructions", "reconstructions")):
-        if known := evaluator.scorer.facts.get(name):
-            print(f"scorer on {where}: " + ", ".join(f"{head} {100 * share:.1f} %" for head, share in known.items()))
+    _print_head(report)
     sheet: list[tuple[str, list[Card]]] = []
     for kind in kinds:
-        title = f"{kind}: {CASE_KINDS[kind].title}"
-        if kind in kept:
-            shares = {name: Share(score["right"], score["asked"]) for name, score in kept[kind]["scores"].items()}
-            print(f"\n{table(title, shares, kept[kind]['pictures'])}", flush=True)
+        if kind in scored:
+            _print_scores(kind, scored[kind])
             continue
-        total = sum(case.images for case in cases(kind, args.n, args.seed))
-        progress = tqdm(evaluator.draw(kind, args.n, args.seed), desc=kind, total=total, disable=None, leave=False)
-        drawings = list(progress)
-        scores = count(drawings)
-        print(f"\n{table(title, scores, len(drawings))}", flush=True)
-        report["kinds"][kind] = {
-            "title": CASE_KINDS[kind].title,
-            "pictures": len(drawings),
-            "scores": {name: score.as_data() for name, score in scores.items()},
-        }
+        drawings = _drawn(evaluator, kind, args.n, args.seed)
+        scored[kind] = _scored(kind, drawings)
+        _print_scores(kind, scored[kind])
         if args.json:
             write_atomic(args.json, dump_json(report))
-        sheet.append((title, [drawing.card() for drawing in drawings[: args.grid_count]]))
-        flawed = [drawing.card() for drawing in drawings if drawing.flawed]
-        if flawed:
-            shown = f"the first {args.grid_count} of " if len(flawed) > args.grid_count else ""
-            sheet.append((f"{kind}: {shown}{len(flawed)} flawed of {len(drawings)}", flawed[: args.grid_count]))
+        sheet += _sheet_parts(kind, drawings, args.grid_count)
     if args.grid:
-        args.grid.parent.mkdir(parents=True, exist_ok=True)
-        sheet_image = draw_grid(sheet).quantize(256, dither=Image.Dither.NONE)
-        sheet_image.save(args.grid, optimize=True)
+        _write_sheet(args.grid, sheet)
 
 
 def main(argv: list[str] | None = None) -> None:

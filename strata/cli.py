@@ -16,7 +16,7 @@ from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, Unkno
 
 from strata import __version__
 from strata.console import flag, say
-from strata.hierarchy.errors import InputError, SettingError, StrataError, one_line
+from strata.hierarchy.errors import InputError, SettingError, StrataError, file_error, one_line
 from strata.hierarchy.interrupts import Terminated, terminable
 
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
@@ -101,8 +101,7 @@ def _main(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as error:
-        place = f"{os.fspath(error.filename)}: " if isinstance(error.filename, str | os.PathLike) else ""
-        say(f"error: {place}{error.strerror or error}", error)
+        say(f"error: {file_error(error)}", error)
     except MemoryError as error:
         say("error: out of memory", error)
     return BAD_INPUT

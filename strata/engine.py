@@ -356,15 +356,17 @@ def _call_plain(pipe: Any, job: Job, seed: int, **options: Any) -> Any:
     import torch
 
     from strata.injection.calling import ClassicPipeline
+    from strata.injection.cut_texts import stock_call
 
-    return pipe(
-        prompt=job.plan.prompt,
-        width=job.plan.width,
-        height=job.plan.height,
-        generator=torch.Generator("cpu").manual_seed(seed),
-        max_sequence_length=ClassicPipeline(pipe).text_length(facts_of(pipe), options),
-        **options,
-    )
+    with stock_call(pipe, [job.plan.prompt]):
+        return pipe(
+            prompt=job.plan.prompt,
+            width=job.plan.width,
+            height=job.plan.height,
+            generator=torch.Generator("cpu").manual_seed(seed),
+            max_sequence_length=ClassicPipeline(pipe).text_length(facts_of(pipe), options),
+            **options,
+        )
 
 
 @contextmanager

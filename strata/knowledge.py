@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from strata.hierarchy.files import quote
-from strata.hierarchy.plan import LARGEST_SIDE, NUMBER, FileModel, ScenePlan, StrictModel, Text
+from strata.hierarchy.errors import quote
+from strata.hierarchy.file_model import NUMBER, FileModel, StrictModel, Text
+from strata.hierarchy.plan import LARGEST_SIDE, ScenePlan
 from strata.settings import Steps, UsedDtype
 
 FILE = "strata.json"

@@ -8,8 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from strata.hierarchy.errors import InputError, SettingError, first_line
-from strata.hierarchy.files import quote
+from strata.hierarchy.errors import InputError, SettingError, first_line, quote
 from strata.hierarchy.typeset import SMALL
 from strata.imports import uncollected
 from strata.injection.facts import ModelFacts

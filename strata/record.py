@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 from PIL import Image, PngImagePlugin
 
 from strata import __version__
-from strata.hierarchy.plan import NUMBER, Level, ScenePlan, StrictModel
+from strata.hierarchy.file_model import NUMBER, StrictModel
+from strata.hierarchy.plan import Level, ScenePlan
 from strata.layers.fields import PercentField
 from strata.layers.routing import Routing
 from strata.settings import Count, Name, Scale, Seed, Share, Steps, UsedDevice, UsedDtype

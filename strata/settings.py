@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 from pydantic_core import ErrorDetails
 
 from strata.hierarchy.errors import SettingError
-from strata.hierarchy.plan import StrictModel
+from strata.hierarchy.file_model import StrictModel
 
 LARGEST_SEED = 2**63 - 1
 LARGEST_SCALE = 1000

@@ -15,8 +15,8 @@ from typing import Literal
 from PIL import Image, ImageOps, PngImagePlugin
 
 from strata.hierarchy.areas import MASK_FORMATS, region_mask
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import Document, parse_document, quote, read_bytes, read_document, syntax_of
+from strata.hierarchy.errors import InputError, quote
+from strata.hierarchy.files import Document, parse_document, read_bytes, read_document, syntax_of
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.validation import validate
 from strata.layers.routing import Routing

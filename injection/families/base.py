@@ -117,6 +117,10 @@ class Family(ABC):
     def tokenizer(self, pipe: Any) -> Any:
         """The tokenizer of the text tokens; None where it is not loaded."""
 
+    def pooled_tokenizer(self, pipe: Any) -> Any:
+        """The tokenizer of the encoder that gives a prompt's pooled vector alone; None: no such one is loaded."""
+        return None
+
     @abstractmethod
     def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
         """The pipeline's text encoders, that of the text tokens last; None for those that are not loaded."""

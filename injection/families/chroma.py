@@ -50,6 +50,10 @@ class Chroma(Flux):
         """T5's."""
         return getattr(pipe, "tokenizer", None)
 
+    def pooled_tokenizer(self, pipe: Any) -> Any:
+        """None: there is no CLIP."""
+        return None
+
     def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
         """T5."""
         return (getattr(pipe, "text_encoder", None),)

@@ -72,6 +72,10 @@ class Flux(Family):
         """T5's."""
         return getattr(pipe, "tokenizer_2", None)
 
+    def pooled_tokenizer(self, pipe: Any) -> Any:
+        """CLIP's."""
+        return getattr(pipe, "tokenizer", None)
+
     def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
         """CLIP and T5."""
         return getattr(pipe, "text_encoder", None), getattr(pipe, "text_encoder_2", None)

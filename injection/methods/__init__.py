@@ -6,8 +6,7 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import did_you_mean, quote
+from strata.hierarchy.errors import InputError, did_you_mean, quote
 from strata.injection.methods.base import Method
 from strata.layers.routing import Routing
 

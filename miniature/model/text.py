@@ -16,7 +16,7 @@ from transformers import (
     T5TokenizerFast,
 )
 
-from strata.miniature.world.captions import WORDS
+from strata.miniature.world.words import WORDS
 
 T5_WIDTH, CLIP_WIDTH = 128, 64
 MAX_LENGTH = 96

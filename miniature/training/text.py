@@ -27,10 +27,11 @@ from strata.miniature.model.text import (
     t5_tokenizer,
 )
 from strata.miniature.training.loop import LearningRate, Trainer, adamw, train
-from strata.miniature.world.captions import EIGHTHS, WORDS, Said, Segment, caption, join
+from strata.miniature.world.captions import Said, Segment, caption, join
 from strata.miniature.world.facts import PATTERNS, PLACES, SETTINGS, SIZES, TONES
 from strata.miniature.world.labels import TAGS
 from strata.miniature.world.scenes import random_scene
+from strata.miniature.world.words import EIGHTHS, WORDS
 
 logger = logging.getLogger(__name__)
 

@@ -10,12 +10,28 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from strata.miniature.world import facts
 from strata.miniature.world.facts import Backdrop, Thing
+from strata.miniature.world.phrases import (
+    article,
+    backdrop_text,
+    enumerated,
+    full_text,
+    low_text,
+    pick,
+    style_text,
+    where,
+)
 from strata.miniature.world.scenes import Scene
-
-EIGHTHS = 8
-"""Boxes of structured captions are given in eighths of the canvas's sides."""
+from strata.miniature.world.words import (
+    EIGHTHS,
+    KIND_WORDS,
+    NOISE,
+    NUMBERS,
+    OPENINGS,
+    SETTING_WORDS,
+    SIZE_WORDS,
+    plural,
+)
 
 
 @dataclass(frozen=True)
@@ -31,197 +47,6 @@ class Said:
 
 Segment = tuple[str, Said]
 NOTHING = Said()
-
-# --- words -----------------------------------------------------------------------------------------------------
-
-KIND_WORDS: dict[str, tuple[str, ...]] = {
-    "circle": ("disc",),
-    "square": ("box",),
-    "ring": ("hoop",),
-    "house": ("cottage", "home"),
-    "boat": ("sailboat", "ship"),
-    "flower": ("blossom",),
-    "cup": ("mug",),
-    "moon": ("crescent",),
-}
-"""Other words for kinds."""
-PLURALS = {"fish": "fish", "box": "boxes", "cross": "crosses"}
-COLOUR_WORDS: dict[str, tuple[str, ...]] = {
-    "red": ("scarlet", "crimson"),
-    "yellow": ("golden",),
-    "purple": ("violet",),
-    "cyan": ("turquoise",),
-    "pink": ("rose",),
-}
-SURFACE_WORDS: dict[str, tuple[str, ...]] = {
-    "striped": ("stripy",),
-    "dotted": ("spotted",),
-    "checkered": ("checked", "chequered"),
-}
-SURFACE_WITH: dict[str, tuple[str, ...]] = {
-    "striped": ("with stripes",),
-    "dotted": ("with dots", "with spots"),
-    "checkered": ("with checks",),
-    "outlined": ("with a thick outline",),
-}
-STYLE_WORDS: dict[str, tuple[str, ...]] = {
-    "flat": ("flat", "flat design", "flat illustration"),
-    "pencil": ("pencil", "pencil sketch", "pencil drawing"),
-    "watercolour": ("watercolour", "watercolor", "watercolour painting"),
-    "neon": ("neon", "neon sign", "neon lights"),
-    "pixel": ("pixel art", "pixel", "8-bit pixel art"),
-    "papercut": ("paper cut-out", "papercut", "paper cut"),
-}
-STYLE_ADJECTIVES = {
-    "flat": "flat",
-    "pencil": "pencil",
-    "watercolour": "watercolour",
-    "neon": "neon",
-    "pixel": "pixel art",
-    "papercut": "paper",
-}
-SIZE_WORDS: dict[str, tuple[str, ...]] = {"small": ("small", "little", "tiny"), "large": ("large", "big", "huge")}
-SETTING_WORDS: dict[str, tuple[str, ...]] = {
-    "meadow": ("on a meadow", "in a meadow", "on the grass", "in a field"),
-    "sea": ("on the sea", "at sea", "by the sea", "on the ocean"),
-    "night sky": ("under a night sky", "at night", "in the night sky", "by night"),
-    "desert": ("in the desert", "in a desert", "on the sand"),
-}
-NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-OPENINGS = (
-    *(
-        "there is",
-        "there's",
-        "draw",
-        "paint",
-        "show me",
-        "i want",
-        "please draw",
-        "make",
-        "a picture of",
-        "an image of",
-    ),
-    *("put", "imagine", "we see", "you can see", "here is"),
-)
-NOISE = ("nice", "beautiful", "really", "just", "simple", "clear", "good", "lovely", "very", "high quality", "detailed")
-"""Words that carry nothing."""
-_LINKS = (
-    "a an the and or of on in at to by from with for is are it its them that this some each one other side "
-    "corner corners middle center centre left right top bottom upper lower above below under over beneath "
-    "beside next between behind front far near row rows line first second third background backdrop scene "
-    "picture image style painted drawn made cut out art object objects shape shapes thing things both all "
-    "against colored coloured floats stands sits lies hangs sails swims drives shines has have stripes dots "
-    "spots checks thick outline outlined around only not no half upon top-left top-right bottom-left bottom- "
-    "right lights"
-)
-
-
-def plural(word: str) -> str:
-    """ "star" → "stars"."""
-    return PLURALS.get(word, f"{word}s")
-
-
-def _vocabulary() -> tuple[str, ...]:
-    words: list[str] = _LINKS.split()
-    for group in (OPENINGS, NOISE, NUMBERS, facts.COLOURS, facts.SURFACES, facts.PATTERNS, facts.TONES):
-        words += " ".join(group).split()
-    for table in (COLOUR_WORDS, SURFACE_WORDS, SURFACE_WITH, STYLE_WORDS, SIZE_WORDS, SETTING_WORDS):
-        words += " ".join(" ".join(values) for values in table.values()).split()
-    words += " ".join((*facts.SETTINGS, *STYLE_ADJECTIVES.values(), *facts.STYLES)).split()
-    for kind in facts.KINDS:
-        for word in (kind, *KIND_WORDS.get(kind, ())):
-            words += [word, plural(word)]
-    words += [f"<{i}>" for i in range(1, 10)] + [str(i) for i in range(EIGHTHS + 1)] + [",", ".", ":", ";"]
-    return tuple(dict.fromkeys(words))
-
-
-WORDS = _vocabulary()
-"""All words that captions are made of."""
-
-
-def _pick(rng: random.Random | None, word: str, others: dict[str, tuple[str, ...]], chance: float = 0.12) -> str:
-    return rng.choice(others[word]) if rng and word in others and rng.random() < chance else word
-
-
-# --- phrases ---------------------------------------------------------------------------------------------------
-
-
-def _article(text: str) -> str:
-    return f"an {text}" if text[0] in "aeiou" and not text.startswith("one") else f"a {text}"
-
-
-def full_text(thing: Thing, rng: random.Random | None = None) -> str:
-    """The object with every attribute it has: "a small red striped circle"; without `rng` in the plainest words."""
-    kind = _pick(rng, thing.kind, KIND_WORDS) if thing.kind else rng.choice(("object", "shape")) if rng else "object"
-    colour = _pick(rng, thing.colour, COLOUR_WORDS) if thing.colour else ""
-    size = (rng.choice(SIZE_WORDS[thing.size]) if rng else thing.size) if thing.size else ""
-    surface, after = thing.surface or "", ""
-    form = rng.random() if rng else 0.0
-    if surface:
-        if form > 0.75 and surface in SURFACE_WITH and rng:
-            after, surface = rng.choice(SURFACE_WITH[surface]), ""
-        else:
-            surface = _pick(rng, surface, SURFACE_WORDS)
-    words = [size, surface, colour, kind] if 0.5 < form < 0.65 else [size, colour, surface, kind]
-    if thing.style and form > 0.9:
-        words.insert(0, STYLE_ADJECTIVES[thing.style])
-    text = _article(" ".join(w for w in words if w))
-    if after:
-        text += f" {after}"
-    if 0.65 < form < 0.72 and (colour or surface):
-        text = ", ".join([_article(f"{size} {kind}".strip()), *(w for w in (colour, surface) if w)])
-    if thing.style and form <= 0.9:
-        text += f" in {rng.choice(STYLE_WORDS[thing.style]) if rng else STYLE_WORDS[thing.style][0]}"
-    return text
-
-
-def high_text(thing: Thing, rng: random.Random | None = None) -> str:
-    """Content alone: "a circle"."""
-    return full_text(Thing(kind=thing.kind, size=thing.size), rng)
-
-
-def low_text(thing: Thing, rng: random.Random | None = None) -> str:
-    """Detail alone: "red, striped", "red, striped, watercolour"."""
-    words = [_pick(rng, thing.colour, COLOUR_WORDS)] if thing.colour else []
-    words += [_pick(rng, thing.surface, SURFACE_WORDS)] if thing.surface else []
-    if rng and rng.random() < 0.3:
-        words.reverse()
-    if thing.style:
-        words.append(style_text(thing.style, rng))
-    return (" " if rng and rng.random() < 0.3 else ", ").join(words)
-
-
-def style_text(style: str, rng: random.Random | None = None) -> str:
-    """Style alone: "watercolour", "pencil sketch style"."""
-    words = rng.choice(STYLE_WORDS[style]) if rng else STYLE_WORDS[style][0]
-    return f"{words} style" if rng and rng.random() < 0.2 else words
-
-
-def backdrop_text(backdrop: Backdrop) -> str:
-    """ "plain grey background", "meadow background"; empty where nothing is said."""
-    words = [w for w in (backdrop.setting, backdrop.pattern, backdrop.tone) if w]
-    return " ".join([*words, "background"]) if words else ""
-
-
-_PLACE_WORDS: dict[str, tuple[str, ...]] = {
-    "left": ("on the left", "on the left side", "on the left", "to the left"),
-    "right": ("on the right", "on the right side", "on the right", "to the right"),
-    "top": ("at the top", "at the top", "on top"),
-    "bottom": ("at the bottom",),
-    "center": ("in the center", "in the middle", "in the centre"),
-}
-
-
-def where(place: str, rng: random.Random | None = None) -> str:
-    """`left` → "on the left", `top left` → "in the top left corner", `center` → "in the center"."""
-    if place in _PLACE_WORDS:
-        return rng.choice(_PLACE_WORDS[place]) if rng else _PLACE_WORDS[place][0]
-    upper = place.replace("top", "upper").replace("bottom", "lower")
-    forms = (f"in the {place} corner", f"at the {place}", f"in the {upper} corner")
-    return rng.choice(forms) if rng else forms[0]
-
-
-# --- captions --------------------------------------------------------------------------------------------------
 
 
 def _say(thing: Thing, rng: random.Random, form: float) -> tuple[str, Thing]:
@@ -315,7 +140,7 @@ def _counted(said: list[Thing], rng: random.Random) -> list[tuple[str, Thing]] |
         if n == 1:
             out.append((full_text(thing, rng), thing))
             continue
-        singular = _pick(rng, thing.kind, KIND_WORDS) if thing.kind else "object"
+        singular = pick(rng, thing.kind, KIND_WORDS) if thing.kind else "object"
         words = [rng.choice(SIZE_WORDS[thing.size])] if thing.size else []
         words += [w for w in (thing.colour, thing.surface) if w]
         out.append((" ".join([NUMBERS[n], *words, plural(singular)]), thing))
@@ -353,11 +178,6 @@ def eighths(cx: int, cy: int, radius: int, width: int, height: int) -> tuple[int
         )
     )
     return x1, y1, x2, y2
-
-
-def enumerated(phrases: Sequence[str]) -> str:
-    """ "a, b and c"."""
-    return " and ".join([", ".join(phrases[:-1]), phrases[-1]]) if len(phrases) > 1 else phrases[0]
 
 
 def element_text(number: int, box: Sequence[int], text: str) -> str:
@@ -461,7 +281,7 @@ def _with_style(scene: Scene, segments: list[Segment], rng: random.Random, chanc
     elif form < 0.8:
         segments = [*segments, (rng.choice(("in", "in the style of")), NOTHING), (words, style)]
     elif form < 0.9:
-        segments = [(_article(words), style), ("of", NOTHING), *segments]
+        segments = [(article(words), style), ("of", NOTHING), *segments]
     else:
         segments = [(words, style), (",", NOTHING), *segments]
     return _all_in_style(segments, scene.style)

@@ -6,20 +6,6 @@ import re
 from functools import lru_cache
 
 from strata.hierarchy.errors import InputError
-from strata.miniature.world.captions import (
-    COLOUR_WORDS,
-    KIND_WORDS,
-    NOISE,
-    OPENINGS,
-    SETTING_WORDS,
-    SIZE_WORDS,
-    STYLE_ADJECTIVES,
-    STYLE_WORDS,
-    SURFACE_WITH,
-    SURFACE_WORDS,
-    WORDS,
-    plural,
-)
 from strata.miniature.world.facts import (
     COLOURS,
     KINDS,
@@ -32,6 +18,20 @@ from strata.miniature.world.facts import (
     TONES,
     Backdrop,
     Thing,
+)
+from strata.miniature.world.words import (
+    COLOUR_WORDS,
+    KIND_WORDS,
+    NOISE,
+    OPENINGS,
+    SETTING_WORDS,
+    SIZE_WORDS,
+    STYLE_ADJECTIVES,
+    STYLE_WORDS,
+    SURFACE_WITH,
+    SURFACE_WORDS,
+    WORDS,
+    plural,
 )
 
 _GLUE = "a an the of with in on at and is are it style painted drawn object shape background backdrop , ."

@@ -11,23 +11,13 @@ from PIL import Image
 
 from strata.hierarchy.areas import pixel_mask
 from strata.hierarchy.plan import Box, Region, ScenePlan, Texts
-from strata.miniature.world.captions import (
-    NUMBERS,
-    backdrop_text,
-    eighths,
-    element_text,
-    enumerated,
-    full_text,
-    high_text,
-    low_text,
-    structured_head,
-    style_text,
-    where,
-)
+from strata.miniature.world.captions import eighths, element_text, structured_head
 from strata.miniature.world.facts import Backdrop, Thing
+from strata.miniature.world.phrases import backdrop_text, enumerated, full_text, high_text, low_text, style_text, where
 from strata.miniature.world.reading import parse_backdrop, parse_style, parse_thing
 from strata.miniature.world.render import paint_backdrop, paint_thing, to_pixels
 from strata.miniature.world.scenes import place_in_box
+from strata.miniature.world.words import NUMBERS
 
 Areas = Sequence[tuple[str, Box]]
 """Places with their boxes in pixels; the places of two rows are "top" and "bottom" again and again."""

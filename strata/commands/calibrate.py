@@ -9,8 +9,7 @@ from pydantic import AfterValidator
 from strata.claims import check_no_folders, claimed
 from strata.commands.studies import StudySettings
 from strata.console import duration, note, quiet
-from strata.hierarchy.errors import InputError, SettingError
-from strata.hierarchy.files import quote
+from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.layers.routing import DEFAULT_ROUTING, presets
 from strata.record import now, versions
 from strata.settings import WHERE_TO, Count, Name, Scale, Seed, Settings

@@ -16,8 +16,7 @@ from strata.commands.options import BAD_INPUT, FAILED, Argv, PicturesOutput
 from strata.commands.runs import Pace, announce_run, draw_run
 from strata.console import count, flag, note, quiet, say
 from strata.engine import Engine
-from strata.hierarchy.errors import InputError, SettingError, StrataError, one_line
-from strata.hierarchy.files import quote
+from strata.hierarchy.errors import InputError, SettingError, StrataError, file_error, quote
 from strata.hierarchy.plan import ScenePlan
 from strata.job import Job, check_canvas, check_seeds, prepare, read_files
 from strata.llm.draft import Draft
@@ -267,5 +266,11 @@ def _draw(tasks: Sequence[_Task], output: GenerateOutput, many: bool) -> list[st
 
 def _tell(source: str, error: StrataError | OSError) -> None:
     """Prints the error of one of several sources."""
-    text = error.shown(flag) if isinstance(error, SettingError) else one_line(str(error))
+    match error:
+        case SettingError():
+            text = error.shown(flag)
+        case OSError():
+            text = file_error(error)
+        case _:
+            text = str(error)
     say(f"error: {text}" if text.startswith(source) else f"error: {source}: {text}", error)

@@ -18,9 +18,10 @@ from tqdm import tqdm
 from strata.claims import Claim, check_no_folders, claimed, file_claim, numbered
 from strata.commands.options import BAD_INPUT
 from strata.console import count, note
-from strata.hierarchy.errors import InputError, SettingError, StrataError
-from strata.hierarchy.files import quote, read_json_lines, read_text, write_atomic
-from strata.hierarchy.plan import LARGEST_SIDE, NUMBER, ScenePlan, StrictModel, Text
+from strata.hierarchy.errors import InputError, SettingError, StrataError, quote
+from strata.hierarchy.file_model import NUMBER, StrictModel, Text
+from strata.hierarchy.files import read_json_lines, read_text, write_atomic
+from strata.hierarchy.plan import LARGEST_SIDE, ScenePlan
 from strata.hierarchy.validation import validate
 from strata.llm.answer import MOST_REGIONS
 from strata.llm.backends import MINIATURE as BUNDLED

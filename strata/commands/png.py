@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from strata.hierarchy.errors import SettingError, printable, reason_of
-from strata.hierarchy.files import quote, write_atomic
+from strata.hierarchy.errors import SettingError, printable, quote, reason_of
+from strata.hierarchy.files import write_atomic
 
 
 def check_png(out: str) -> None:

@@ -17,11 +17,18 @@ from strata.commands.runs import Pace, announce_run, draw_run
 from strata.console import note, quiet
 from strata.engine import Engine
 from strata.hierarchy.compare import side_by_side
-from strata.hierarchy.errors import InputError, SettingError
-from strata.hierarchy.files import did_you_mean, quote
+from strata.hierarchy.errors import InputError, SettingError, did_you_mean, quote
 from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import ScenePlan
-from strata.hierarchy.restyle import area_names, low_texts, matching_styles, restyled
+from strata.hierarchy.restyle import (
+    area_names,
+    left_behind,
+    low_texts,
+    matching_styles,
+    prompt_without,
+    restyled,
+    words,
+)
 from strata.job import Job, check_seeds, prepare, read_files
 from strata.layers.ranges import Mask, Percent, compact
 from strata.record import TextSwap, png_bytes
@@ -52,6 +59,8 @@ class Changes(Settings):
     """low texts of another plan's areas: of the same names, else in order"""
     from_step: Annotated[Percentage | None, CHANGES] = None
     """use the original's low texts until there (default: 0%)"""
+    keep_prompt: Annotated[bool, Parameter(negative=""), CHANGES] = False
+    """leave the base prompt as it is; else it loses what it says of the old detail of the changed areas alone"""
 
 
 def restyle(
@@ -66,7 +75,8 @@ def restyle(
     """Draws a plan, or a picture that strata drew, twice from the same seed.
 
     Once as it is, once with other low texts (colour, material, texture,
-    lighting, style) in some areas. The texts of the content stay as they are.
+    lighting, style) in some areas. The texts of the content stay as they are;
+    the base prompt loses words that it has of the old detail alone.
     Writes a folder:
 
       original/, restyled/   a run each, as `strata generate` writes them
@@ -90,13 +100,13 @@ def restyle(
         other = replace(
             opened,
             name=f"{opened.name}-restyled",
-            plan=restyled(opened.plan, texts),
+            plan=_restyled(opened.plan, texts, changes),
             swaps=_swaps(opened.plan, texts, changes.from_step),
         )
         same_seed = original.given.model_copy(update={"seed": original.seed})
         changed = prepare(same_seed, other, command=command)
         _check_effect(original, changed, texts)
-        _note_prompt(opened.plan, texts)
+        _note_prompt(opened.plan, changed.plan, texts)
         for text in original.notes:
             note(text)
         check_seeds(original, output.count)
@@ -189,19 +199,26 @@ def _check_effect(original: Job, changed: Job, changes: Mapping[str, str]) -> No
             )
 
 
-def _note_prompt(plan: ScenePlan, changes: Mapping[str, str]) -> None:
-    """Notes where the base prompt, which every area attends to as well, names the old style."""
+def _restyled(plan: ScenePlan, texts: Mapping[str, str], changes: Changes) -> ScenePlan:
+    """With the new texts. A base prompt is one for all steps, so with --from-step it stays, too."""
+    changed = restyled(plan, texts)
+    if changes.keep_prompt or changes.from_step is not None:
+        return changed
+    return changed.model_copy(update={"prompt": prompt_without(plan.prompt, left_behind(plan, texts))})
+
+
+def _note_prompt(plan: ScenePlan, changed: ScenePlan, changes: Mapping[str, str]) -> None:
+    """Notes what the base prompt, which every area attends to as well, has lost of the old style, or still says."""
+    if changed.prompt != plan.prompt:
+        named = ", ".join(map(quote, left_behind(plan, changes)))
+        note(f"the restyled picture's base prompt is without {named} (--keep-prompt leaves it)")
     before = low_texts(plan)
-    prompt = _words(plan.prompt)
+    prompt = words(changed.prompt)
     for area, text in changes.items():
-        kept = [word for word in _words(before.get(area, "")) if word in prompt and word not in _words(text)]
+        kept = [word for word in words(before.get(area, "")) if word in prompt and word not in words(text)]
         if kept:
             named = ", ".join(quote(word) for word in kept)
             note(f"{area}: the prompt names {named} too, and is heard beside the regions' texts")
-
-
-def _words(text: str) -> list[str]:
-    return [word for word in dict.fromkeys(re.findall(r"\w+", text.lower())) if len(word) > 2]
 
 
 def _alike(one: Image.Image, other: Image.Image) -> bool:

@@ -9,8 +9,8 @@ from pydantic import AfterValidator
 
 from strata.commands.png import check_png, write_png
 from strata.console import terminal_width
-from strata.hierarchy.errors import SettingError
-from strata.hierarchy.files import dump_yaml, quote
+from strata.hierarchy.errors import SettingError, quote
+from strata.hierarchy.files import dump_yaml
 from strata.injection.families import FLUX_DEV
 from strata.layers.drawing import draw_schedule
 from strata.layers.routing import DEFAULT_ROUTING, Routing, presets

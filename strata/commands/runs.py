@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -18,7 +19,8 @@ from strata.hierarchy.preview import draw_layout
 from strata.hierarchy.typeset import enlarged
 from strata.job import Job
 from strata.layers.drawing import draw_schedule
-from strata.record import picture_bytes, png_bytes
+from strata.layers.schedule import Schedule
+from strata.record import Record, RunSettings, picture_bytes, png_bytes
 from strata.run_folder import CONTACT, FILES, RunFolder, picture_name, preview_name
 
 PREVIEW = 768
@@ -95,52 +97,75 @@ class StepBar:
         self._bar.close()
 
 
+class _Files:
+    """The files of one run, in a folder or a `part` of it."""
+
+    def __init__(self, job: Job, folder: RunFolder, count: int, part: str) -> None:
+        self._job, self._folder, self._count, self._part = job, folder, count, part
+        self._first: Record | None = None
+        self._rules: list[str] = []
+        self._images: list[dict[str, Any]] = []
+        self._cells: list[Image.Image] = []
+
+    def start(self, settings: RunSettings, schedule: Schedule) -> None:
+        """Writes what explains the run: its files, plan and routing, and the pictures of both."""
+        job = self._job
+        for name, content in job.files.items():
+            self._write(name, content)
+        plan = ScenePlan.load(self._write("plan.yaml", job.kept_plan.to_yaml()))
+        self._write("routing.yaml", job.routing.to_yaml())
+        self._write("layout.png", png_bytes(draw_layout(plan)))
+        self._write("schedule.png", png_bytes(draw_schedule(schedule)))
+        self._rules, self._first = schedule.summary(), job.record(settings)
+
+    def add(self, picture: Picture) -> Path:
+        """Writes a picture, what goes with it and the record of all so far; returns where the picture is."""
+        assert self._first is not None
+        job, count, image = self._job, self._count, picture.image
+        name = picture_name(picture.index, count)
+        content = picture_bytes(image, job.kept_plan, job.routing, picture.record, job.files)
+        row: dict[str, Any] = {"file": name, "seed": picture.seed, "seconds": round(picture.seconds, 2)}
+        self._cells.append(contact_cell(image, count))
+        with uninterrupted():
+            self._write(name, content)
+            if job.model.draws_small:
+                preview = row["preview"] = preview_name(picture.index, count)
+                self._write(preview, png_bytes(enlarged(image, PREVIEW)))
+            self._images.append(row)
+            if 1 < count == len(self._images):
+                sheet = contact_sheet(self._cells, [f"seed {row['seed']}" for row in self._images])
+                self._write(CONTACT, png_bytes(sheet))
+            self._folder.write_record(self._first, self._images, self._rules, self._part)
+            self._folder.settle()
+        return self._folder.path / self._part / name
+
+    def besides(self) -> list[str]:
+        """The names of the files that are no pictures of the run."""
+        contact = [CONTACT] if self._count > 1 else []
+        previews = [preview_name(0, 1) if self._count == 1 else "preview-*.png"] if self._job.model.draws_small else []
+        return [*contact, *previews, *FILES]
+
+    def _write(self, name: str, content: str | bytes) -> Path:
+        return self._folder.write(os.path.join(self._part, name), content)
+
+
 def draw_run(engine: Engine, job: Job, folder: RunFolder, count: int, pace: Pace, part: str = "") -> None:
     """Draws a job's pictures into a folder or a `part` of it, with what explains and repeats the run."""
-    images: list[dict[str, Any]] = []
-    cells: list[Image.Image] = []
-    rules: list[str] = []
-    first = None
-    bar = StepBar(count)
-    small = job.model.draws_small
+    files, bar = _Files(job, folder, count, part), StepBar(count)
     try:
         for event in engine.draw(job, count):
             match event:
                 case Started(settings, schedule):
                     assert schedule is not None
-                    for name, content in job.files.items():
-                        folder.write(os.path.join(part, name), content)
-                    kept = ScenePlan.load(folder.write(os.path.join(part, "plan.yaml"), job.kept_plan.to_yaml()))
-                    folder.write(os.path.join(part, "routing.yaml"), job.routing.to_yaml())
-                    folder.write(os.path.join(part, "layout.png"), png_bytes(draw_layout(kept)))
-                    folder.write(os.path.join(part, "schedule.png"), png_bytes(draw_schedule(schedule)))
-                    rules, first = schedule.summary(), job.record(settings)
+                    files.start(settings, schedule)
                     if pace.of(job) is None:
                         bar.begin()
                 case Step():
                     bar.show(event)
-                case Picture(index, image, seed, seconds, record):
-                    assert first is not None
+                case Picture():
                     bar.clear()
-                    content = picture_bytes(image, job.kept_plan, job.routing, record, job.files)
-                    name = os.path.join(part, picture_name(index, count))
-                    row = {"file": picture_name(index, count), "seed": seed, "seconds": round(seconds, 2)}
-                    cells.append(contact_cell(image, count))
-                    pace.took(job, seconds)
-                    with uninterrupted():
-                        folder.write(name, content)
-                        if small:
-                            preview = preview_name(index, count)
-                            folder.write(os.path.join(part, preview), png_bytes(enlarged(image, PREVIEW)))
-                            row["preview"] = preview
-                        images.append(row)
-                        if 1 < count == len(images):
-                            sheet = contact_sheet(cells, [f"seed {row['seed']}" for row in images])
-                            folder.write(os.path.join(part, CONTACT), png_bytes(sheet))
-                        folder.write_record(first, images, rules, part)
-                        folder.settle()
-                    print(f"{folder.path / name}  seed {seed}  {seconds:.1f} s", flush=True)
+                    pace.took(job, event.seconds)
+                    print(f"{files.add(event)}  seed {event.seed}  {event.seconds:.1f} s", flush=True)
     finally:
         bar.close()
-    previews = [preview_name(0, 1) if count == 1 else "preview-*.png"] if small else []
-    print(f"beside it: {', '.join([*([CONTACT] if count > 1 else []), *previews, *FILES])}")
+    print(f"beside it: {', '.join(files.besides())}")

@@ -8,8 +8,8 @@ from cyclopts import Parameter
 
 from strata.commands.options import BAD_INPUT
 from strata.console import count
-from strata.hierarchy.errors import InputError, printable
-from strata.hierarchy.files import quote, read_document
+from strata.hierarchy.errors import InputError, printable, quote
+from strata.hierarchy.files import read_document
 from strata.hierarchy.plan import ScenePlan
 from strata.layers.routing import Routing
 from strata.llm.draft import Draft

@@ -11,7 +11,7 @@ from strata.analysis.trials import Journal, Judge
 from strata.injection.facts import ModelFacts, Stack
 from strata.injection.program import compile_program
 from strata.layers.routing import Routing
-from strata.miniature.world.captions import style_text
+from strata.miniature.world.phrases import style_text
 from tests.injection.conftest import make_text_to_image
 
 ROUTING = Routing.load("isolate-first")

@@ -30,7 +30,7 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.style import LEVELS, hex_of
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
-from strata.miniature.world.captions import style_text
+from strata.miniature.world.phrases import style_text
 from tests.injection.conftest import make_text_to_image
 
 SETUP = RolesSetup(scenes=2, images=1, steps=2, widths=(2, 1))

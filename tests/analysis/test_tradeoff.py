@@ -26,12 +26,12 @@ from strata.analysis.tradeoff import (
     table,
     ways,
 )
-from strata.analysis.tradeoff_plots import LINES, draw_tradeoff
+from strata.analysis.tradeoff_plots import LINES, PARTS, draw_tradeoff
 from strata.analysis.trials import Journal, Judge, part
 from strata.hierarchy.errors import InputError
 from strata.layers.routing import Routing
-from strata.miniature.world.captions import full_text, low_text, style_text
 from strata.miniature.world.facts import Thing
+from strata.miniature.world.phrases import full_text, low_text, style_text
 from strata.miniature.world.truth import render
 from tests.injection.conftest import make_text_to_image
 
@@ -128,7 +128,7 @@ def test_the_figure_has_a_line_for_each_way_of_changing() -> None:
         lines = {line.get_label(): line for line in panel.get_lines()}
         for label, (_, _, drawn) in LINES.items():
             assert list(lines[label].get_xdata()) == [found[way.name]["changed"].value for way in drawn]
-        assert len(lines["low, anchored, in a part of the depth"].get_xdata()) == len(PART_STARTS) * (len(DEPTHS) - 1)
+        assert len(lines[PARTS].get_xdata()) == len(PART_STARTS) * (len(DEPTHS) - 1)
 
 
 def test_place_is_told_by_the_hull_of_what_is_coloured() -> None:

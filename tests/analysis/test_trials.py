@@ -53,7 +53,8 @@ def test_a_journal_of_other_settings_or_of_something_else(tmp_path: Path) -> Non
     path.write_text("\n".join([lines[0], "{broken", lines[1]]))
     with pytest.raises(InputError, match="line 2: is damaged"):
         Journal(path, {"steps": 2})
-    path.write_text("something else\n")
-    with pytest.raises(InputError, match="is no journal of a study"):
-        Journal(path, {"steps": 2})
-    assert path.read_text() == "something else\n"
+    for other in ("something else\n", '{"settings": [2]}\n'):
+        path.write_text(other)
+        with pytest.raises(InputError, match="is no journal of a study"):
+            Journal(path, {"steps": 2})
+        assert path.read_text() == other

@@ -12,7 +12,7 @@ from strata.job import prepare
 from strata.loading import locate
 from strata.miniature import WEIGHTS
 from strata.miniature.checkpoint import knowledge
-from strata.miniature.world.captions import WORDS
+from strata.miniature.world.words import WORDS
 from strata.settings import DrawSettings
 from strata.source import Source
 from tests.cli.conftest import Run

@@ -1,5 +1,6 @@
 """Several sources in one start: one loading of the model, a folder each, and what is wrong told before anything."""
 
+import errno
 import gc
 import json
 import re
@@ -149,6 +150,28 @@ def test_a_plan_that_fails_does_not_stop_the_others(
     assert drawn(plans / "all") == ["two"]
     assert len(loads) == 1
     assert strata("generate", "one.yaml", *options[:-1], "alone").code == 2, "alone it is bad input as ever"
+
+
+def test_a_full_disk_is_told_with_the_file_and_in_words(
+    strata: Run, plans: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the system names no file; the number of the error is for programs."""
+    errors = [
+        OSError(errno.ENOSPC, "No space left on device", "all/one/masks"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ]
+
+    def fail(*arguments: object) -> None:
+        raise errors.pop(0)
+
+    monkeypatch.setattr("strata.commands.generate.draw_run", fail)
+    done = strata("generate", "one.yaml", "two.yaml", "--model", tiny_folder, "--steps", 1, "-o", "all")
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        "strata: error: one.yaml: all/one/masks: No space left on device",
+        "strata: error: two.yaml: No space left on device",
+        "strata: error: 2 of 2 sources not drawn: one.yaml, two.yaml",
+    ]
 
 
 def test_a_folder_that_another_run_takes_meanwhile_does_not_stop_the_others(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from strata.hierarchy.errors import LONGEST_MESSAGE, InputError, one_line, printable
-from strata.hierarchy.files import DEEPEST, LARGEST_TEXT, parse_document, quote, read_bytes, read_document
+from strata.hierarchy.errors import LONGEST_MESSAGE, InputError, one_line, printable, quote
+from strata.hierarchy.files import DEEPEST, LARGEST_TEXT, parse_document, read_bytes, read_document
 from strata.hierarchy.plan import MOST_REGIONS, ScenePlan
 from strata.hierarchy.typeset import measure, wrap
 from strata.layers.routing import Routing

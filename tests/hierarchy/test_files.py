@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import dump_yaml, parse_document, read_document, write_atomic
+from strata.hierarchy.files import dump_yaml, first_difference, parse_document, read_document, write_atomic
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 data = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
@@ -154,3 +154,10 @@ def test_writing_keeps_a_link(tmp_path: Path) -> None:
     write_atomic(tmp_path / "link", "new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "new"
+
+
+def test_what_a_file_has_otherwise_is_told_as_json_has_it() -> None:
+    given = {"steps": 2, "windows": (1, None)}
+    assert first_difference({"steps": 2, "windows": [1, None], "more": 0}, given) is None
+    assert first_difference({"steps": 3, "windows": []}, given) == ("steps", 3, 2)
+    assert first_difference({"steps": 2}, given) == ("windows", None, [1, None])

@@ -4,7 +4,7 @@ import pytest
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.hierarchy.restyle import low_texts, matching_styles, restyled
+from strata.hierarchy.restyle import left_behind, low_texts, matching_styles, prompt_without, restyled
 
 HEAD = "width: 64\nheight: 64\nprompt: two\n"
 PLAN = ScenePlan.from_yaml(
@@ -34,6 +34,34 @@ def test_only_the_low_texts_named_change() -> None:
     back = restyled(changed, {"left": "red", "background": "grey"})
     assert [region.high for region in back.regions] == ["a circle", "a square"]
     assert restyled(PLAN, {"left": "blue"}).regions[1] is PLAN.regions[1]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "dropped", "left"),
+    [
+        ("a red and white striped boat at sea", ["red", "white", "striped"], "a boat at sea"),
+        ("an orange, checkered house", ["orange", "checkered"], "a house"),
+        ("a red apple, oil painting, moody", ["red", "oil", "painting"], "an apple, moody"),
+        ("a boat, Red, striped", ["red", "striped"], "a boat"),
+        ("a redwood and a red door", ["red"], "a redwood and a door"),
+        ("red", ["red"], "red"),
+        ("a boat", [], "a boat"),
+    ],
+)
+def test_a_base_prompt_without_the_old_detail(prompt: str, dropped: list[str], left: str) -> None:
+    assert prompt_without(prompt, dropped) == left
+
+
+def test_only_what_the_changed_areas_alone_say_is_left_behind() -> None:
+    text = f"""{HEAD.replace("prompt: two", "prompt: a red dotted circle and a red square, watercolour")}regions:
+  - {{name: left, box: [0, 0, 32, 64], high: a circle, low: "red, dotted, watercolour"}}
+  - {{name: right, box: [32, 0, 64, 64], high: a square, low: "red, watercolour"}}
+"""
+    plan = ScenePlan.from_yaml(text)
+    assert left_behind(plan, {"left": "blue"}) == ["dotted"]
+    assert left_behind(plan, {"left": "blue", "right": "green, watercolour"}) == ["red", "dotted"]
+    assert left_behind(plan, {"left": "dotted, blue"}) == []
+    assert left_behind(plan, {"background": "brick"}) == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ from strata.llm.backends.bundled.checks import fault, refusal, scene_of
 from strata.llm.backends.bundled.composing import composed, parted
 from strata.llm.backends.bundled.grammar.scene import Scene, fault_of, surrounds
 from strata.llm.backends.bundled.placement import HALVES, Front, Inside, Row, fit
+from strata.llm.backends.bundled.reading import notation, words
+from strata.llm.backends.bundled.reading.dropping import without_loss
 from strata.llm.backends.bundled.reading.lettering import refuse_lettering
+from strata.llm.backends.bundled.reading.losses import refuse_losses
 from strata.llm.backends.bundled.reading.phrases import Refused
 from strata.llm.backends.bundled.reading.words import read
 from strata.llm.backends.bundled.retelling import laid_out, retold
@@ -120,10 +124,160 @@ from strata.llm.backends.bundled.world import Backdrop, Thing
         ("one tree two trees three trees in a row", "three trees inrow"),
         ("four discs alternating red and pink", "four circles : red , pink , red , pink"),
         ("a ring with a cup inside it, flat style for the whole thing", "a ring with a cup inside it . style flat"),
+        # what is absent
+        ("my house is red and there is no car", "house is red"),
+        ("boat: left. car: right. no sun.", "boat : atleft . car : atright"),
+        ("Neither cars nor boats: only a house.", "a house"),
+        ("Whatever you do, don't add a sun. I want a cloud.", "a cloud"),
+        ("leave out the moon and draw a sun", "a sun"),
+        ("a house with no tree beside it", "a house"),
+        ("a circle, not a square, on the left", "a circle , atleft"),
+        ("Balloons are out; use a ring instead.", "a ring"),
+        ("My boss hates circles, so draw a square.", "a square"),
+        ("a sun, never overlapping the cloud to its left", "a sun the cloud leftof it"),
+        ("a cup in the middle, nothing around it", "a cup atcenter"),
+        ("a boat, and don't forget the sun above it", "a boat , and the sun above it"),
+        ("a ring, but not too big, in green", "a ring , in green"),
+        ("a striped tree and a house. The house isn't.", "a striped tree and a house"),
+        ("a cup, no other stuff", "a cup"),
+        # numbers after their noun, compass points, shares, likenesses
+        ("Squares: three of them, green.", "three squares , green"),
+        ("the same house three times", "three houses"),
+        (
+            "To the east of the house stands a tree; to the west, a car.",
+            "rightof the house a tree , leftof the house , a car",
+        ),
+        ("a moon in the north west", "a moon attopleft"),
+        ("two cups, one above the other, the upper one red", "two cups , incolumn , the first one red"),
+        ("a tree; to the left sits a cup", "a tree , leftof it a cup"),
+        ("the moon with spots like a ladybird", "the moon with dots"),
+        ("a pink house, its walls are dotted", "a pink house , it is dotted"),
+        ("outline of a star", "a outlined star"),
+        ("a star, and two hearts flank it left and right", "a star , and two hearts eitherside it"),
+        ("no no not a red square a circle", "a circle"),
+        ("left a tree, right a sun", "atleft a tree , atright a sun"),
+        ("car btw 2 houses", "car flanked two houses"),
+        ("two trees stand right next to each other", "two trees inrow"),
+        ("a papercut meadow with a cup", "a cup . background meadow . style papercut"),
+        ("a cup, white, no, blue", "a cup , blue"),
+        ("left a tree, right a sun and in between um a boat", "atleft a tree , atright a sun and between a boat"),
+        # forms of code
+        ("spawn(cup).at(center).color(pink)", "a cup atcenter , pink"),
+        ("[moon] -> above -> [boat]", "moon above boat"),
+        ("rings=5, arrangement: column", "five rings , incolumn"),
+        ("car.stripes = true; car.color = red", "the car is stripes . the car is red"),
+        ("config: {kind: cross, background: {tone: white, pattern: plain}}", "a cross . background plain white"),
+        ("z-order: 1) house 2) tree in front of it", "house . tree front it"),
+        ('img alt="a red cup"', "a red cup"),
     ],
 )
 def test_everyday_wording_is_read(prompt: str, text: str) -> None:
     assert read(prompt).text == text
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a red house without a house next to it",  # of what is there as well
+        "a fish with no boat in the sea",
+        "two stars and no third star",
+        "I do not want the cup on the left",
+        "a cup without dots",
+    ],
+)
+def test_what_is_denied_of_things_that_are_there_is_refused(prompt: str) -> None:
+    assert "does not understand" in str(refusal(prompt))
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "lost"),
+    [
+        ("a red cup above a boat", "a red cup above a boat", ""),
+        ("a red cup above a boat", "a red cup . boat", "above"),
+        ("a red cup above a boat", "a cup above a boat", "red"),
+        ("a red cup above a boat", "a red cup above", "boat"),
+        ("stripy cups in_front_of a star", "striped cup . star", "in front of"),
+        ("a mug with spots beside stars", "cup dotted , star , inrow", ""),
+    ],
+)
+def test_what_a_prompt_names_and_its_reading_lost_is_refused(said: str, heard: str, lost: str) -> None:
+    if not lost:
+        refuse_losses(said, heard)
+        return
+    with pytest.raises(Refused, match=f'does not understand "{lost}"'):
+        refuse_losses(said, heard)
+
+
+def test_losses_in_notation_and_in_words_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notation._Reader, "prose", lambda self: "a cup")
+    assert 'does not understand "red"' in str(read.__wrapped__("cup(red)").refusal)
+    monkeypatch.setattr(words, "tidied", lambda text: "a cup")
+    assert 'does not understand "boat"' in str(read.__wrapped__("a cup and a boat").refusal)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("a fish above a cloud, and so it did: a green fish", 'does not say what "it" does'),
+        ("two clouds, one on the left, one on the right, in cyan", 'does not say of whom "cyan" is said'),
+        ("a row of three: circle, square, star. Blue.", 'does not say of whom "blue" is said'),
+        ("star\nstar, red", "does not say whether the second star is another one"),
+        ("a cup and a boat. three objects", "says 3 objects and names 2"),
+        ("12 stars", 'not "12"'),
+    ],
+)
+def test_what_could_mean_two_things_is_refused(prompt: str, said: str) -> None:
+    assert said in str(refusal(prompt))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "things", "facts"),
+    [
+        ("a cup and a boat. two objects", ["cup", "boat"], set()),
+        ("heart.\nOne neon heart in the middle.", ["neon heart"], set()),
+        ("heart.\nA red heart above a cup.", ["red heart", "cup"], {("above", (0, 1))}),
+        (
+            "the house stands between two trees, and it is pink",
+            ["pink house", "tree", "tree"],
+            {("between", (0, 1, 2))},
+        ),
+        ("along the bottom, a row of two cups", ["cup", "cup"], {("row", (0, 1))}),
+        ("left a tree, right a sun and in between a boat", ["tree", "sun", "boat"], {("between", (2, 0, 1))}),
+    ],
+)
+def test_headers_titles_and_places_of_rows_are_understood(
+    prompt: str, things: list[str], facts: set[tuple[str, tuple[int, ...]]]
+) -> None:
+    scene = scene_of(read(prompt).text)[1]
+    assert isinstance(scene, Scene)
+    assert list(scene.things) == [thing(told) for told in things]
+    assert set(scene.facts) == facts
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "kept"),
+    [
+        (r"on the (?:[\w']+ )?card\b", "a boat on the birthday card", False),
+        (r"on the (?:[\w']+ )?card\b", "a boat on the blue card", True),  # a colour in a gap
+        (r"on the (?:[\w']+ )?card\b", "a boat on the cup card", True),  # a thing
+        (r"on the (?:[\w']+ )?card\b", "a boat on the left card", True),  # a place
+        (r"on the (?:[\w']+ )?card\b", "a boat on the three card", True),  # a number
+        (r"on the (?:[\w']+ )?card\b", "a boat on the boat card", False),  # said again
+        (r"on the (?:blue )?card\b", "a boat on the blue card", False),  # spelled out
+        (r"on the (?:[\w']+ )?card\b", "a boat on the castle card", False),
+    ],
+)
+def test_words_fall_away_but_for_those_of_the_picture(pattern: str, text: str, kept: bool) -> None:
+    match = re.search(pattern, text)
+    assert match
+    assert without_loss(match, "") == (match[0] if kept else "")
+
+
+def test_a_clause_stays_where_it_names_what_cannot_be_drawn() -> None:
+    match = re.search(r"because .*", "a boat because of the castle")
+    assert match
+    assert without_loss(match, "", strict=True) == match[0]
+    assert without_loss(match, "") == ""
 
 
 def thing(told: str) -> Thing:

@@ -35,6 +35,8 @@ PYTHON = Path(os.environ.get("STRATA_VLLM_PYTHON") or ROOT / ".venv-vllm" / "bin
 START = 300.0
 """Seconds that a server may take to start."""
 COUNT, CONCURRENCY = 200, 16
+MOST_REFUSED = 0.08
+"""Share of plans that may be refused as not showing what the prompt says: 3-5 % of answers are."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -161,13 +163,13 @@ def test_every_answer_obeys_the_schema(server: Server, state: str) -> None:
     plans, failures = plan_all(backend, todo, one_call=state == "warm, one call")
     backend.close()
     assert len(plans) + len(failures) == COUNT
-    assert len(failures) <= 0.04 * COUNT
-    assert len(backend.heard) >= COUNT
+    assert len(failures) <= MOST_REFUSED * COUNT
+    assert len(backend.heard) >= len(plans), "what the reading refuses is not asked"
     for question, answer in backend.heard:
         form_of(question).model_validate_json(answer, strict=True)
     right = sum(i in plans and not truth_matches(plans[i], exercise.truth) for i, exercise in enumerate(todo))
     print(f"vLLM, {state}: {right} of {COUNT} plans exactly right, {len(backend.heard)} answers, all of their schema")
-    assert right >= 0.93 * COUNT, "97 % are exact, by the report"
+    assert right >= 0.92 * COUNT, "97 % are exact, by the report"
 
 
 def test_a_schema_that_the_model_never_saw_is_obeyed(server: Server) -> None:
@@ -240,9 +242,12 @@ def test_a_server_killed_in_the_middle_loses_nothing_that_arrived(tmp_path: Path
         again = subprocess.run(
             [*command, "--resume"], capture_output=True, text=True, env={**os.environ, "STRATA_LLM_KEY": "sk-1"}
         )
-    assert again.returncode == 0, again.stderr
+    failed = [line for line in again.stderr.splitlines() if "prompts.txt:" in line]
+    assert all("the bundled planner did not get this prompt right" in line for line in failed), again.stderr
     complete = plans()
-    assert len(complete) == COUNT
+    assert len(complete) + len(failed) == COUNT
+    assert len(failed) <= MOST_REFUSED * COUNT
+    assert again.returncode == (2 if failed else 0)
     assert {path: complete[path] for path in arrived} == arrived
     print(
         f"killed after {killed} of {COUNT} plans: {len(arrived)} kept, {COUNT - len(arrived)} planned after the restart"

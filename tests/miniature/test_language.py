@@ -9,17 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strata.hierarchy.errors import InputError
-from strata.miniature.world.captions import (
-    NOTHING,
-    WORDS,
-    backdrop_text,
-    caption,
-    full_text,
-    high_text,
-    join,
-    low_text,
-    where,
-)
+from strata.miniature.world.captions import NOTHING, caption, join
 from strata.miniature.world.facts import (
     COLOURS,
     HELD_OUT,
@@ -35,8 +25,10 @@ from strata.miniature.world.facts import (
     Backdrop,
     Thing,
 )
+from strata.miniature.world.phrases import backdrop_text, full_text, high_text, low_text, where
 from strata.miniature.world.reading import parse_backdrop, parse_thing, words
 from strata.miniature.world.scenes import Scene, random_scene
+from strata.miniature.world.words import WORDS
 
 RANDOM = st.integers(0, 2**32).map(random.Random)
 THINGS = st.builds(

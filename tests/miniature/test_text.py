@@ -15,9 +15,10 @@ from strata.miniature.model.text import (
     new_t5,
     t5_tokenizer,
 )
-from strata.miniature.world.captions import WORDS, caption, join
+from strata.miniature.world.captions import caption, join
 from strata.miniature.world.reading import words
 from strata.miniature.world.scenes import random_scene
+from strata.miniature.world.words import WORDS
 
 
 @pytest.fixture(scope="module")

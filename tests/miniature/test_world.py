@@ -10,16 +10,7 @@ import pytest
 
 from strata.hierarchy.errors import InputError
 from strata.miniature.cases import CASE_KINDS, cases
-from strata.miniature.world.captions import (
-    NOTHING,
-    WORDS,
-    backdrop_text,
-    caption,
-    full_text,
-    high_text,
-    join,
-    low_text,
-)
+from strata.miniature.world.captions import NOTHING, caption, join
 from strata.miniature.world.facts import (
     COLOURS,
     HELD_OUT,
@@ -35,10 +26,12 @@ from strata.miniature.world.facts import (
     is_held_out,
 )
 from strata.miniature.world.labels import TAGS, token_labels
+from strata.miniature.world.phrases import backdrop_text, full_text, high_text, low_text
 from strata.miniature.world.reading import parse_backdrop, parse_style, parse_thing, words
 from strata.miniature.world.render import RGB, paint_backdrop, paint_thing, to_pixels
 from strata.miniature.world.scenes import Scene, random_scene, random_thing
 from strata.miniature.world.truth import plan_backdrop, plan_style, region_thing, render
+from strata.miniature.world.words import WORDS
 
 CANVASES = ((64, 64), (128, 128), (192, 128), (128, 192), (256, 128), (128, 256), (256, 256))
 

@@ -14,9 +14,8 @@
 ```
 
 Relations name things by number: `[0, above, 1]` (also below, left of, right of, next to, inside, in front of, behind,
-around),
-`[0, between, 1, 2]`, `[row, 0, 1, 2]`, `[column, 0, 1]`, `[corners, 0, 1, 2, 3]`, `[0, center]`. `voice` says who
-speaks; the report counts each apart.
+around), `[0, between, 1, 2]`, `[row, 0, 1, 2]`, `[column, 0, 1]`, `[corners, 0, 1, 2, 3]`, `[0, center]`. `voice` says
+who speaks; the report counts each apart.
 """
 
 from __future__ import annotations
@@ -30,18 +29,12 @@ from typing import Any
 from pydantic import ValidationInfo, field_validator
 
 from strata.hierarchy.errors import InputError, StrataError
+from strata.hierarchy.file_model import StrictModel, Text
 from strata.hierarchy.files import parse_document, read_text
-from strata.hierarchy.plan import Box, ScenePlan, StrictModel, Text
+from strata.hierarchy.plan import Box, ScenePlan
 from strata.hierarchy.validation import validate
 from strata.llm.backends.bundled.grammar.scene import CORNERS, in_line, related, stands, surrounds
-from strata.llm.backends.bundled.world import (
-    TONES,
-    Backdrop,
-    Thing,
-    parse_backdrop,
-    parse_style,
-    parse_thing,
-)
+from strata.llm.backends.bundled.world import TONES, Backdrop, Thing, parse_backdrop, parse_style, parse_thing
 from strata.llm.places import place_of, to_grid
 
 RELATIONS = {

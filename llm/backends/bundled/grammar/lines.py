@@ -22,7 +22,9 @@ class Lines(Reader):
         j = i + 1
         while j < len(self.all) and self.all[j].sort in ("is", "mark") and self.all[j].word not in ("and", "."):
             j += 1
-        named = j < len(self.all) and (self.all[j].sort == "noun" or self._is_reference(j))
+        named = j < len(self.all) and (
+            self.all[j].sort == "noun" or self.all[j].word in ("rowof", "columnof") or self._is_reference(j)
+        )
         directly = named and all(self.all[k].sort != "mark" for k in range(i + 1, j))
         first = self._opens(self._first_place(i))
         starts = self._first_place(i) == 0 or self.all[self._first_place(i) - 1].word == "."

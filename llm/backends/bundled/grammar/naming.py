@@ -17,6 +17,9 @@ class Naming(Relating):
         if self._is_header(i):
             self.header = chunk.count if (chunk.count or 1) > 1 else self.header
             return i + 1
+        if self._counts_all(i):
+            self.header = chunk.count
+            return i + 1
         if chunk.head in ("one", "ones") and self._shares(i):
             return self._share(i)
         chunk = self._numbered(i)
@@ -29,6 +32,8 @@ class Naming(Relating):
             self.cast.describe(self.now.last, chunk.looks)
             self.now.touching = True
             return i + 1
+        if i == 2 and self._is_title() and chunk.kind == self.all[0].kind and self._looks_follow(i):
+            raise Unclear(f"does not say whether the second {chunk.head} is another one")
         ids, new = self.cast.resolve(chunk, self._refers(i), self.now.last, self.now.topic)
         before = self.all[i - 1] if i and self.all[i - 1].sort == "noun" else None
         if before and before.det == "a" and before.kind and not (chunk.det or chunk.count or chunk.looks):
@@ -64,7 +69,8 @@ class Naming(Relating):
     def _may_say_again(self, chunk: Chunk) -> bool:
         """Whether a phrase may be another word for the thing before: "a red one", or the same noun with looks."""
         alike = chunk.head == "one" or (bool(self.now.last) and self.cast.things[self.now.last[-1]].kind == chunk.kind)
-        return alike and chunk.det == "a" and bool(chunk.looks) and not chunk.anaphor and not chunk.which
+        one = chunk.det == "a" or (chunk.count == 1 and not chunk.det and chunk.head != "one")
+        return alike and one and bool(chunk.looks) and not chunk.anaphor and not chunk.which
 
     def _says_again(self, chunk: Chunk, i: int) -> bool:
         """Whether "a red one" tells more of the thing before: nothing stands between, or the thing alone was all.
@@ -80,10 +86,29 @@ class Naming(Relating):
         thing = self.cast.things[0]
         if thing.looks or thing.place:
             return False
+        if self._is_title():
+            return True
         more = [c for c in self.all[i + 1 :] if c.sort in ("noun", "bare") and c.det == "a"]
         if self.now.touching or self._alone(i) or (chunk.head == "one" and self.all[i - 1].word == "," and not more):
             return True
         raise Unclear(f"does not say whether the second {thing.kind or 'object'} is another one")
+
+    def _is_title(self) -> bool:
+        """Whether the prompt begins with a bare noun alone, as its title: "heart. one red heart in the middle"."""
+        first = self.all[0]
+        return first.sort == "noun" and not (first.det or first.count or first.looks) and self.all[1].word == "."
+
+    def _looks_follow(self, i: int) -> bool:
+        """Whether a noun without article has its looks behind it: "moon , cyan"."""
+        chunk, mark, looks = self.all[i], self._ahead(i + 1), self._ahead(i + 2)
+        bare = not (chunk.det or chunk.count) and mark is not None and mark.word == ","
+        return bare and looks is not None and looks.sort == "bare"
+
+    def _counts_all(self, i: int) -> bool:
+        """Whether a sentence says no more than how many things there are in all, after them: ". two objects"."""
+        chunk = self.all[i]
+        bare = chunk.kind == "object" and (chunk.count or 1) > 1 and not chunk.looks and not chunk.anaphor
+        return bare and bool(self.cast.things) and self._opens(i) and self.all[i - 1].word == "." and self._ends(i + 1)
 
     def _elaborates(self, i: int) -> bool:
         """Whether a sentence says no more than "a striped fish", after one that tells of a fish among others."""
@@ -170,6 +195,8 @@ class Naming(Relating):
         word = self.all[i].word
         if i and self.all[i - 1].sort == "noun" and self._ends(i + 1):
             raise Unclear(f'has an "{word}" that belongs to nothing')
+        if self._follows(i + 1, "mark") and self.all[i + 1].word == ":" and self._follows(i + 2, "noun"):
+            raise Unclear(f'does not say what "{word}" does')
         self.now.last = self._meant(word)
         self.now.subject, self.now.touching = self.now.last, True
         return i + 1
@@ -182,7 +209,8 @@ class Naming(Relating):
         if word in ("it", "its"):
             ids = now.topic or now.last
             if len(ids) > 1:
-                ids = now.last if len(now.last) == 1 else ids
+                outside = [n for n in range(count) if n not in ids]
+                ids = next((group for group in (now.last, now.subject, outside) if len(group) == 1), ids)
             return ids
         if len(now.last) > 1:
             return now.last

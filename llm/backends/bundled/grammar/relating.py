@@ -83,7 +83,6 @@ class Relating(Lines):
         return chunk is not None and chunk.sort == "noun" and (after is None or after.sort != "noun")
 
     _fresh = False
-
     """Whether the objects of the last relation were named by it for the first time."""
 
     def _objects(self, i: int, word: str) -> tuple[list[int], int]:
@@ -108,6 +107,14 @@ class Relating(Lines):
             return (self._two() if word == "between" else self._of_it(word, chunk.word)), i + 1
         if chunk.sort == "bare" and chunk.det in ("both", "all"):
             return (self._two() if word == "between" else self._everyone(chunk.det)), i + 1
+        if (
+            word == "between"
+            and count >= 2
+            and chunk.sort == "noun"
+            and chunk.det == "a"
+            and not self._and_thing(i + 1)
+        ):
+            return self._two(), i
         if chunk.sort == "noun" and word == "eitherside" and self.now.last and not self.now.touching:
             return [], i
         line = LINES[chunk.word] if chunk.word in ("rowof", "columnof") else None
@@ -132,6 +139,12 @@ class Relating(Lines):
                 ids, i = [*ids, *more], i + 2
         self._fresh = new or self._fresh
         return ids, i
+
+    def _and_thing(self, i: int) -> bool:
+        """Whether another thing is joined here: "between a house and a tree"."""
+        follows, other = self._ahead(i), self._ahead(i + 1)
+        joined = follows is not None and follows.word in ("and", ",")
+        return joined and other is not None and other.sort in ("noun", "bare")
 
     def _modifiers(self, ids: list[int], i: int) -> int:
         """Looks after a noun that are its own: "in red", "that is striped", ", yellow,"; returns where they end."""

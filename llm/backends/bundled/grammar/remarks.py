@@ -42,6 +42,8 @@ class Remarks(Naming):
             return j
         if not chunk.clear:
             raise Unclear(f"tells two {chunk.looks[0][0]}s of one thing")
+        if self._of_whom(i):
+            raise Unclear(f'does not say of whom "{chunk.looks[0][1]}" is said')
         target = now.last
         if i and self.all[i - 1].sort == "is" and not self._subject_right_before(i - 1):
             target = now.subject
@@ -51,6 +53,17 @@ class Remarks(Naming):
         if self._opens(i):
             now.aside = now.touching = True
         return i + 1
+
+    def _of_whom(self, i: int) -> bool:
+        """Whether looks stand alone behind a list of things or shares, the last of which or all could be meant."""
+        chunk, before = self.all[i], self.all[i - 1]
+        if not self._ends(i + 1) or (i + 1 < len(self.all) and self.all[i + 1].word != "."):
+            return False
+        if before.word == ".":
+            return self._nouns_of_sentence(i - 1) > 1
+        group = self.cast.group_of(self.now.last[0])
+        told = any(name in self.cast.things[n].looks for n in group for name, _ in chunk.looks)
+        return before.sort == "in" and self.all[i - 2].word == "," and len(self.now.last) < len(group) and not told
 
     def _continues(self, i: int) -> bool:
         """Whether looks tell the next of a group: "one red on the left, yellow in the middle"."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from strata.llm.backends.bundled.reading.chunks import LOOKS
+from strata.llm.backends.bundled.reading import chunks
 from strata.llm.backends.bundled.reading.spoken import NAMELY, OTHER_WAY, TAKEN_BACK
 from strata.llm.backends.bundled.reading.vocabulary import ARRANGED, NOUNS, NUMBERS, PLACE_TOKENS, RELATIONS, SINGULAR
+from strata.llm.backends.bundled.world import TONES
 
+LOOKS = {**chunks.LOOKS, **{tone: ("colour", tone) for tone in TONES}}
+"""What is taken back may be what cannot be drawn: "white, no, blue"."""
 _ARTICLES = ("a", "the", "one", *NUMBERS)
 
 

@@ -32,8 +32,8 @@ def _two_corners(match: re.Match[str]) -> str:
     side = next(group for group in (match[1], match[4], match[5]) if group)
     said = next(group for group in (match[2], match[3], match[6]) if group)
     found = re.fullmatch(
-        r"(\W*(?:and |with |there (?:is|are) )*)(?:(?:an?|two|2|one) )?((?:[\w-]+ )*?)([\w-]+?)(?:,? ?(?:one"
-        r" )?(?:in )?each)?\s*",
+        r"(\W*(?:and |with |there "
+        r"(?:is|are) )*)(?:(?:an?|two|2|one) )?((?:[\w-]+ )*?)([\w-]+?)(?:,? ?(?:one )?(?:in )?each)?\s*",
         said,
     )
     if found is None:
@@ -44,76 +44,129 @@ def _two_corners(match: re.Match[str]) -> str:
     return f" {found[1]} {one} in {places[0]} corner and {one} in {places[1]} corner "
 
 
+_COMPASS = {
+    "north": ("above", "top"),
+    "south": ("below", "bottom"),
+    "east": ("to the right of", "right"),
+    "west": ("to the left of", "left"),
+}
+_DIRECTION = "left|right|north|south|east|west"
 DESIGNING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (
-        r"\b(?:plenty of |lots of |some |enough |generous |ample |with |and |leave |keep |a bit of |more )*"
-        r"(?:white ?space|breathing (?:room|space)|negative space|room to breathe|empty space|padding|clear ?space"
-        r"|even (?:gaps|margins|spacing)|equal (?:gaps|margins|spacing))"
-        r"(?: (?:all )?(?:around|between|about|on all sides)(?: (?:it|them|each|everything|both))?)?\b",
+        rf"\b(to the (?:{_DIRECTION}) of (?:the|an?) (?:\w+ )??)(\w+)(\b[^.]*?[,;] (?:and )?to the (?:{_DIRECTION}))"
+        r"(?! (?:of|hand|side|edge))\b",
+        r"\1\2\3 of the \2",
+    ),
+    # compass points: north is up
+    (r"\b(?:to |on |at )?(?:the )?(north|south|east|west) of\b", lambda m: f" {_COMPASS[m[1]][0]} "),
+    (
+        r"(?<=[\w,;.] )(?:and )?(?:to|on|at) (?:the|its) (north|south|east|west)(?= ?,? (?:an?|the|one|two|three"
+        r"|stands?|is|are)\b)",
+        lambda m: f" {_COMPASS[m[1]][0]} it ",
+    ),
+    (
+        r"\b(?:in|to|at|on|towards) the (north|south)[ -]?(east|west)(?:ern)?(?: corner)?\b",
+        lambda m: f" in the {_COMPASS[m[1]][1]} {_COMPASS[m[2]][1]} corner ",
+    ),
+    (r"\b(?:in|to|at|on|towards) the (north|south|east|west)\b", lambda m: f" at the {_COMPASS[m[1]][1]} "),
+    (
+        r"(?<=\w)( ?[,;] ?(?:and )?| and )to the (left|right)(?! (?:of|hand|side|edge))(?=,? (?:(?:is|sits|stands|lies"
+        r"|goes|comes|put|place|there is) )?(?:an?|one|two|three) )",
+        r"\1to its \2",
+    ),
+    (r"\bone (?:right |just |directly )?(?:beside|next to|by|near) (?:the other|another)(?: one)?\b", " in a row "),
+    (rf"\b(?:a |one )?(row|column|line|stack) of {_NUMBER} ?:", r"\2 objects in a \1 :"),
+    (
+        r"^((?:(?!\b(?:rows?|columns?|lines?|stack|top|bottom|left|right|above|below|under|over|beside"
+        r"|next)\b).)*)\bin (?:this|that) order\b",
+        r"\1 in a row ",
+    ),
+    (
+        r"\b(?:placement|position|location|placed)(?: is| in| at)? (?=(?:top|bottom|upper|lower|left|right|cent)\w*\b)",
+        "at the ",
+    ),
+    (r"\b(?:in |of |with )?(?:diff(?:erent)?|various|assorted|separate) (?:colou?rs|sizes|patterns) ?:", ":"),
+    (
+        r"(?:^|(?<=[.;] ))all (?:the |my |of the )?(?:shapes|objects|things|items|figures|elements) (?:are|is|in)\b",
+        "all",
+    ),
+    (r"(?:^|(?<=[.;,] ))\s*same for all ?:", " all "),
+    (r"\b((?:plain |solid )?(?:white|black|gr[ae]y)) (?:field|void|surroundings|plane)\b", r"\1 background"),
+    (
+        r"\b(on|against|over|with|before) (an? )?(?:(?:soft|subtle|gentle|smooth|simple|clean|light"
+        r"|quiet) )+(?=(?:black|white|gr[ae]y)\b)",
+        r"\1 \2",
+    ),
+    (
+        r"(?:^|(?<=[.;] ))\s*(?:ground|bg|behind) ?: ?(?=(?:plain |solid )?(?:white|black|gr[ae]y|gradient"
+        r"|striped|checkered)\b)",
+        " background : ",
+    ),
+    (r"\bcolou?r (?:throughout|everywhere|overall|of all|for all) ?: ?", "all "),
+    (r"\bthe back (?:is|should be|must be|in) (?:all )?(black|white|gr[ae]y)(?: all| only)?\b", r"\1 background"),
+    (
+        r"\b(?:plenty of |lots of |some |enough |generous |ample |with |and |leave |keep |a bit of "
+        r"|more )*(?:white ?space|breathing (?:room|space)|negative space|room to breathe|empty space|padding"
+        r"|clear ?space|even (?:gaps|margins|spacing)|equal (?:gaps|margins|spacing))(?: (?:all )?(?:around|between"
+        r"|about|on all sides)(?: (?:it|them|each|everything|both))?)?\b",
         " ",
     ),
     (
         rf"\b(?:and |with |leave |keep )*(?:the )?(?:{_SIDE}|middle|cent(?:er|re)|rest|remaining|other|outer)"
-        r"(?: (?:third|half|column|row|part|cell|area|side|two thirds|cells|thirds|corners?))?"
-        r" (?:(?:stays?|remains?|is left|are left|left|is|are|kept|to be) )*(?:empty|blank|clear|free|open)\b",
+        r"(?: (?:third|half|column|row|part|cell|area|side|two thirds|cells|thirds|corners?))? (?:(?:stays?|remains?"
+        r"|is left|are left|left|is|are|kept|to be) )*(?:empty|blank|clear|free|open)\b",
         " ",
     ),
     (
         r"\b(?:an? |the )?(?:symmetric(?:al)?|balanced|asymmetric(?:al)?|minimal|simple|tight|clean|airy|centred"
-        r"|centered"
-        r"|classic|formal) (?:composition|layout|arrangement|design|grid|page)(?= ?[,:.;])",
+        r"|centered|classic|formal) (?:composition|layout|arrangement|design|grid|page)(?= ?[,:.;])",
         " ",
     ),
     (
         r"\b(?:keep|make|hold) the (?:palette|colou?rs?|layout|composition|spacing|grid|page) (?:tight|simple|clean"
-        r"|minimal"
-        r"|limited|restrained|airy|balanced|even)\b ?[,:.;]?",
+        r"|minimal|limited|restrained|airy|balanced|even)\b ?[,:.;]?",
         " ",
     ),
     (
-        rf"\b(?:an? )?(?:{_NUMBER} ?(?:x|by|×) ?{_NUMBER})(?: layout)? (?:grid|matrix|array|table) (?:of|with)"
-        rf"(?! (?:{_NUMBER})\b)",
+        rf"\b(?:an? )?(?:{_NUMBER} ?(?:x|by|×) ?{_NUMBER})(?: layout)? (?:grid|matrix|array|table) (?:of"
+        rf"|with)(?! (?:{_NUMBER})\b)",
         _grid,
     ),
     (
         r"\b(?:in |on |into |for |at )?(?:the |its )?(left|right|first|second|last|middle|cent(?:er"
-        r"|re))(?:[ -]hand)?[ -]"
-        r"column\b(?! of)",
+        r"|re))(?:[ -]hand)?[ -]column\b(?! of)",
         _column,
     ),
     (
-        r"\b(?:flush|ranged?|justif(?:y|ied)|align(?:ed)?|hard|snapped?|pinned|docked|tight|bleeding off)(?:(?:"
-        r" up)? (?:to|with"
-        rf"|against|at|on))?(?: the)?[ -]{_SIDE}(?: {_PART})?\b",
+        rf"\b(?:flush|ranged?|justif(?:y|ied)|align(?:ed)?|hard|snapped?|pinned|docked|tight"
+        rf"|bleeding off)(?:(?: up)? (?:to|with|against|at|on))?(?: the)?[ -]{_SIDE}(?: {_PART})?\b",
         r" at the \1 ",
     ),
     (rf"\b{_SIDE}[ -](?:aligned|justified|ranged|flush|align)\b", r" at the \1 "),
     (rf"\bcent(?:er|re)[ -]align(?:ed)?\b(?= (?:{_NUMBER}|them|all)\b)", " "),
     (r"\bcent(?:er|re)[ -]align(?:ed)?\b", " in the center "),
     (
-        r"\b(?:at |on |near |in )?(?:the )?(upper|lower|top|bottom)[ -](left|right) (?:intersection|third|power"
-        r" point|quadrant"
-        r"|cell|point|crossing|zone|slot|tile|module|grid (?:point|cell))\b",
+        r"\b(?:at |on |near |in )?(?:the )?(upper|lower|top|bottom)[ -](left|right) (?:intersection|third|power point"
+        r"|quadrant|cell|point|crossing|zone|slot|tile|module|grid (?:point|cell))\b",
         r" in the \1 \2 corner ",
     ),
     (
-        r"\bfill (?:(?:in )?all |each |every |the |both |in )*(?:four |4 )*corners? (?:with|using) ([^.,;:]*)"
-        r"(?:, ?one (?:each|per corner|in each))?",
+        r"\bfill (?:(?:in )?all |each |every |the |both |in )*(?:four |4 )*corners? (?:with"
+        r"|using) ([^.,;:]*)(?:, ?one (?:each|per corner|in each))?",
         r" \1 in the four corners ",
     ),
     (r"(?:^|(?<=[.;]))\s*(?:in the )?foreground ?[:,]", " "),
     (
-        rf"\b(?:line|lined|lining) up ((?:{_NUMBER}|the|an?) [^.,;:]*?)(?: in (?:a|one) (?:row"
-        rf"|line))?(?=\s*(?:[.,;:]|$))",
+        rf"\b(?:line|lined|lining) up ((?:{_NUMBER}|the|an?) [^.,;:]*?)(?: in (?:a|one) (?:row|line))?(?=\s*(?:[.,;:]"
+        rf"|$))",
         r" a row of \1 ",
     ),
     (r"\b(?:line|lined|lining) up\b(?=[^.;]*\bin (?:a|one) (?:row|line)\b)", " "),
     (r"\b(?:get|gets|has|have|take|takes|is|are) (?:the|a) colou?r (?=\w)", " is "),
     (r"\b(?:the )?(?:pattern|colou?r|look|texture) (?:on|of|in|for) the background\b", "the background"),
     (
-        rf"\b(?:in|at|on) the {_SIDE} (?:two )?corners ([^.,;:]*)|([^.,;:]*?) (?:in|at|on) (?:each of |both"
-        rf" )?the {_SIDE}"
-        rf" (?:two )?corners\b|(?:^|(?<=[.;]))\s*{_SIDE} corners ?: ?([^.;]*)",
+        rf"\b(?:in|at|on) the {_SIDE} (?:two )?corners ([^.,;:]*)|([^.,;:]*?) (?:in|at|on) (?:each of "
+        rf"|both )?the {_SIDE} (?:two )?corners\b|(?:^|(?<=[.;]))\s*{_SIDE} corners ?: ?([^.;]*)",
         _two_corners,
     ),
     (r"\b(?:optical|visual|geometric|exact|true) (?=cent(?:er|re)\b)", ""),
@@ -123,14 +176,12 @@ DESIGNING: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\b(?:in|at|for|as) the footer\b", "at the bottom"),
     (
         r"(?:^|(?<=[.;,]))\s*(?:and )?(?:just |directly |right )?(above|over|below|under|beneath|underneath|beside"
-        r"|inside|behind)"
-        r" ?:",
+        r"|inside|behind) ?:",
         r" \1 it ",
     ),
     (
         rf"(?:^|(?<=[.;,:]))\s*(?:and )?(?:evenly |equally )?(?:space|distribute|spread|scatter)(?: out)?(?: evenly"
-        rf"| equally)?"
-        rf" (?={_NUMBER} )",
+        rf"| equally)? (?={_NUMBER} )",
         " ",
     ),
 )

@@ -6,7 +6,7 @@ KIND = (
 )
 LOOK = (
     r"(?:colou?r|col|fill|fill_?colou?r|size|texture|pattern|surface|material|scale|finish|decoration|tint"
-    r"|hue|skin|stroke)"
+    r"|hue|skin|stroke|palette)"
 )
 STYLE = (
     r"(?:(?:art_?|image_?|render_?|drawing_?|overall_?|picture_?|global_?|default_?)?(?:style|medium|technique"

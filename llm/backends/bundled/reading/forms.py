@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from strata.llm.backends.bundled.reading.field_names import CALLS
-from strata.llm.backends.bundled.reading.framing import tells
+from strata.llm.backends.bundled.reading.brackets import RELATIONS_CALLED
+from strata.llm.backends.bundled.reading.dropping import without_loss
+from strata.llm.backends.bundled.reading.field_names import CALLS, GROUND, LOOK, PLACE, STYLE
 from strata.llm.backends.bundled.reading.vocabulary import NAMES, NOUNS, PLURAL_OF, SINGULAR
 from strata.llm.backends.bundled.world import COLOURS
 
@@ -16,20 +17,16 @@ COMMIT = re.compile(
 )
 """The type of a change at the start of its message."""
 UNSEEN = re.compile(
-    r"!==?|<>|≠|\.(?:remove|delete|pop|clear|hide|destroy)\w* ?\(|\bfor \w+ in \d+ ?\.\."
-    r"|\bvisible ?[=:] ?(?:false|0|no)\b|\bhidden ?[=:] ?(?:true|1|yes)\b"
-    r"|[=:] ?[a-z]\w*\.(?:colou?r|size|style|surface|texture)\b(?! ?[=:(])"
+    r"!==?|<>|≠|\.(?:remove|delete|pop|clear|hide|destroy)\w* ?\(|\bfor \w+ in \d+ ?\.\.|\bvisible ?[=:] ?(?:false|0"
+    r"|no)\b|\bhidden ?[=:] ?(?:true|1|yes)\b|[=:] ?[a-z]\w*\.(?:colou?r|size|style|surface|texture)\b(?! ?[=:(])"
 )
 """Code that says what is not to be seen, a look by way of another thing, or a number that is counted in two ways."""
 _COLOUR = rf"(?:{'|'.join(COLOURS)})"
 EACH = re.compile(
-    rf"\b(?:(?:loop|iterate|go|map)(?: over| through)?|for (?:each|every|all)(?: colou?rs?)?(?: (?:of|in))?|for"
-    rf" \w+ in) "
-    rf"\[?((?:{_COLOUR}(?:,? and |, ?| |(?= ?[\]:])))+)\]? ?[:,]?(?: ?(?:and|then|do))*(?: (?:draw|add|place"
-    rf"|put|make|create"
-    rf"|render|do))* ?(?:an?|one) ((?:\w+ ){{0,2}}?)(\w+)(?:,? (?:for |in )?each(?: (?:one|colou?r|of them))?|"
-    rf" in that colou?r)?"
-    r"(?=\s*(?:[.,;:\n]|$))"
+    rf"\b(?:(?:loop|iterate|go|map)(?: over| through)?|for (?:each|every|all)(?: colou?rs?)?(?: (?:of|in))?"
+    rf"|for \w+ in) \[?((?:{_COLOUR}(?:,? and |, ?| |(?= ?[\]:])))+)\]? ?[:,]?(?: ?(?:and|then|do))*(?: (?:draw|add"
+    rf"|place|put|make|create|render|do))* ?(?:an?|one) ((?:\w+ ){{0,2}}?)(\w+)(?:,? (?:for |in )?each(?: (?:one"
+    rf"|colou?r|of them))?| in that colou?r)?(?=\s*(?:[.,;:\n]|$))"
 )
 """ "loop over red, green, blue and draw one square for each"."""
 _LETTER_IS = re.compile(r"(?<![\w'])([a-z]|(?:object|shape|item|thing) [a-z\d]) (?:is|=|being) (an? [^.,;:\n]*)")
@@ -63,9 +60,9 @@ def named_by_letters(text: str) -> str:
 
 
 LOOP = re.compile(
-    r"\b(?:(?:loop|repeat|iterate|do(?: this| it)?)(?: over| through)? )?(\d|two|three|four|five|six|seven|eight)"
-    r" ?(?:times|iterations?)\b ?[:,]?(?: and)?(?: do)?(?: (?:draw|add|place|put|make|create|render))?"
-    r" (?:an?|one) ((?:\w+ ){0,3}?)(\w+)(?: each(?: time)?)?(?=\s*(?:[.,;:\n]|$))"
+    r"\b(?:(?:loop|repeat|iterate|do(?: this| it)?)(?: over| through)? )?(\d|two|three|four|five|six|seven"
+    r"|eight) ?(?:times|iterations?)\b ?[:,]?(?: and)?(?: do)?(?: (?:draw|add|place|put|make|create|render))? (?:an?"
+    r"|one) ((?:\w+ ){0,3}?)(\w+)(?: each(?: time)?)?(?=\s*(?:[.,;:\n]|$))"
 )
 """ "loop 3 times and draw a pink fish each time"."""
 
@@ -90,7 +87,7 @@ def _of_one(match: re.Match[str]) -> str:
 
 
 def _command(match: re.Match[str]) -> str:
-    return match[0] if any(map(tells, re.findall(r"[a-z]+", match[0]))) else "\n"
+    return without_loss(match, "\n", strict=True)
 
 
 def _listed(match: re.Match[str]) -> str:
@@ -101,13 +98,53 @@ def _listed(match: re.Match[str]) -> str:
     return re.sub(r"(?<=[\w]) (?=[a-z_]+: )", "\n" if ": - " not in match[0] else ", ", text) if sign == "-" else text
 
 
+def _chained(match: re.Match[str]) -> str:
+    """ "cup().at(left).colour(red)": what is called on a thing one after the other, as words behind it."""
+    said = []
+    for name, value in re.findall(r"\.\s*(\w+)\(([^()]*)\)", match[1]):
+        if re.fullmatch(PLACE, name):
+            said.append(f" at the {value.replace(',', ' ')}")
+        elif re.fullmatch(rf"{LOOK}|{STYLE}", name):
+            said.append(f", {value}")
+        else:
+            return match[0]
+    return f") {' '.join(said)} "
+
+
+def _ground(match: re.Match[str]) -> str:
+    """ "background: {tone: white, pattern: plain}": the values alone."""
+    if not all(
+        re.fullmatch(rf"tone|colou?r|{LOOK}|{STYLE}|type|kind", key) for key in re.findall(r"(\w+) ?[=:]", match[1])
+    ):
+        return match[0]
+    return f"background = {' '.join(re.findall(r'[=:] ?([a-z ]+)', match[1]))}"
+
+
+def _enumerated(match: re.Match[str]) -> str:
+    return re.sub(r"\s*\b[1-8]\)\s+", "\n", match[0])
+
+
+_RELATION = "|".join(sorted((name.replace("_", "[_ ]") for name in RELATIONS_CALLED), key=len, reverse=True))
 FORMS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    (rf"\[?\b([\w ]+?)\]?\s*[-=]+>?\s*({_RELATION})\s*[-=]+>\s*\[?([\w ]+?)\b\]?(?=\s*(?:[;,.\n]|$))", r"\1 is \2 \3"),
+    (rf"\b(?:{GROUND}) ?[=:] ?\{{([^{{}}]*)\}}", _ground),
+    (r"\.(stripes|dots|checks|outline|striped|dotted|checkered|outlined) ?[=:] ?(?:true|yes|on|1)\b", r".texture = \1"),
+    (r"\b1\) (?s:.*)\b2\) (?s:.*)$", _enumerated),
+    (rf"\b({'|'.join(SINGULAR)}) ?[=:] ?([2-8])\b", r"\2 \1"),
+    (r"\b(?:layout )?grid 1 ?[x×] ?[2-8] ?:", "in a row :"),
+    (r"\b(?:layout )?grid [2-8] ?[x×] ?1 ?:", "in a column :"),
+    (r"(?<=[-*]) \[[ x]?\](?= )", ""),
+    (r"\b\d+(?:\.\d+)?(?:px|%|em)? ?\((tiny|small|little|big|large|huge)\)", r"\1"),
+    (rf"(?:(?:\b(?:html|body|main|div)|(?<!\w)[.#](?!(?:{'|'.join(NOUNS)})\b)\w+)\s*,?\s*)+(?=\{{)", ""),
+    (r"^\s*[>$%]\s+", ""),
+    (r"\b(?:<?img\b[^\"]*?)?\b(?:alt|caption|prompt|desc(?:ription)?) ?[=:] ?\"([^\"]*)\"", r"\1"),
     (r"\b([a-z]+)\[(\d)\]\.[a-z_]+ ?= ?[\"']?([\w -]+?)[\"']?(?=\s*(?:[;,\n]|$))", _of_one),
     (r"^\s*(?:#+ [\w ]+ )?([-*]|1[.)]) (?s:.*)$", _listed),
     (r"(?<=\w)\]\s*\[(?=\w+\])", ", "),
     (r"\b(?:fill|filled|background_fill) ?[=:] ?(?:none|transparent|no|false|null|empty|0|off)\b", "texture=outlined"),
     (r"\b([a-z]+)[ _.-](?:count|qty|number|num|amount|total) ?[=:] ?(\d)", _counted),
     (r"\b(?:new )?array ?\( ?(\d) ?\)\.fill ?\(([^()]*)\)", r"[\2] * \1"),
+    (r"\)((?:\s*\.\s*\w+\([^()]*\))+)", _chained),
     (r"\binsert into \w+ ?(?:\([^)]*\))? ?values ?\(", "add("),
     (r"(?<=\)) ?, ?\((?=[^()]*\))", "; add("),
     (rf"\b{CALLS}_?({'|'.join((*NOUNS, *SINGULAR))})(?= ?\()", r"\1"),

@@ -7,55 +7,49 @@ import re
 from strata.llm.backends.bundled.world import COLOURS
 
 _SETTING_ADJECTIVE = (
-    r"(?:(?:completely|totally|very|really|quite|wide|open|calm|blue|deep|wide|rough|stormy|green|grassy|lush|sunny|hot|dry|sandy|dark|clear|starry|quiet|empty"
+    r"(?:(?:completely|totally|very|really|quite|wide|open|calm|blue|deep|wide|rough|stormy|green|grassy|lush"
+    r"|sunny|hot|dry|sandy|dark|clear|starry|quiet|empty"
     r"|vast|big|large|endless|black|flowery|peaceful|yellow|golden|summer|tall|choppy|wavy|beautiful|barren|still) )*"
 )
 _SETTING_NOUN = (
     r"(?:(?P<meadow>meadows?|fields?|grass|pastures?|grasslands?|lawns?)|(?P<sea>seas?|oceans?|water|waters|waves)"
-    r"|(?P<night>night ?sky|night ?time|nights?|midnight|starry sky|starlit sky|moonlight)"
-    r"|(?P<desert>deserts?|sands?|(?:sand )?dunes?))"
+    r"|(?P<night>night ?sky|night ?time|nights?|midnight|starry sky|starlit sky|moonlight)|(?P<desert>deserts?|sands?"
+    r"|(?:sand )?dunes?))"
 )
 SETTING = re.compile(
-    r"\b(?:(?:all |both )?(?:set |somewhere )?(?:out |up )?(?:on|in|at|by|near|over"
-    r"|above|under|underneath|beneath|below"
-    r"|across|against|along|among|through|upon|into|onto|next to|beside|with|during"
-    r"|amid|off|of|in the middle of|in front of"
-    rf"|from|around|for|to) )?(?:an? |the |its )?{_SETTING_ADJECTIVE}{_SETTING_NOUN}(?:"
-    rf" (?:background|backdrop|scene|setting"
-    r"|landscape|scenery))?(?: (?:behind (?:it|them|everything)|in the background|as"
-    r" (?:the |a )?(?:background|backdrop)))?\b"
+    rf"\b(?:(?:all |both )?(?:set |somewhere )?(?:out |up )?(?:on|in|at|by|near|over|above|under|underneath|beneath"
+    rf"|below|across|against|along|among|through|upon|into|onto|next to|beside|with|during|amid|off|of"
+    rf"|in the middle of|in front of|from|around|for|to) )?(?:an? |the "
+    rf"|its )?{_SETTING_ADJECTIVE}{_SETTING_NOUN}(?: (?:background|backdrop|scene|setting|landscape"
+    rf"|scenery))?(?: (?:behind (?:it|them|everything)|in the background|as (?:the |a )?(?:background|backdrop)))?\b"
 )
 SETTING_IS = re.compile(
-    r"\b(?:the |with |its )*(?:background|backdrop|setting|scenery)(?: (?:is|:|should"
-    r" be|shows|of|being))?(?= (?:an? |the )?"
-    rf"{_SETTING_ADJECTIVE}{_SETTING_NOUN}\b)"
+    rf"\b(?:the |with |its )*(?:background|backdrop|setting|scenery)(?: (?:is|:|should be|shows|of|being))?(?= (?:an? "
+    rf"|the )?{_SETTING_ADJECTIVE}{_SETTING_NOUN}\b)"
 )
 _GROUND_WORD = "(?:plain|gradient|checkered|striped|white|grey|black|solid|simple|light|dark|pale|fading|shaded|smooth)"
 _ANY_LOOK = "|".join((*COLOURS, "dotted", "outlined"))
 _GROUND_NOUN = r"(?:background|canvas|paper|ground|surface|page|sheet|screen|wall)"
 GROUNDS = (
     re.compile(
-        r"\b(?:all |both )?(?:set )?(?:(?:in the (?:middle|center) of|on|against|with|over|in front of|upon|before|in"
-        r"|onto|of|and) )?(?:an? |the |its |only )?"
-        rf"(?P<look>(?:(?:(?<= a ){_GROUND_WORD} , |(?:{_GROUND_WORD}|{_ANY_LOOK})(?: (?:and|to|pattern))? ))*"
-        rf"(?:{_GROUND_WORD}|{_ANY_LOOK}))(?: (?:coloured|colored|pattern"
+        rf"\b(?:all |both )?(?:set )?(?:(?:in the (?:middle|center) of|on|against|with|over|in front of|upon|before|in"
+        rf"|onto|of|and) )?(?:an? |the |its |only )?(?P<look>(?:(?:(?<= a ){_GROUND_WORD} , |(?:{_GROUND_WORD}"
+        rf"|{_ANY_LOOK})(?: (?:and|to|pattern))? ))*(?:{_GROUND_WORD}|{_ANY_LOOK}))(?: (?:coloured|colored|pattern"
         rf"|patterned))? {_GROUND_NOUN}\b(?! (?:is|:|should|must) )"
     ),
     re.compile(
-        rf"\b(?:and )?(?:with |on |against )?(?:the |its |an? )?background(?: (?:is|:"
-        rf"|should be|must be|in|of|being|made|with"
-        rf"|to be|shall be|colou?r|pattern))*(?: an?)? (?P<look>(?:(?:{_GROUND_WORD}|{_ANY_LOOK}|and|,|to) )*"
-        rf"(?:{_GROUND_WORD}|{_ANY_LOOK}))(?: (?:one|pattern|colou?r))?(?= (?:[.,:]"
-        rf"|and |with |in |as |drawn |painted |$))"
+        rf"\b(?:and )?(?:with |on |against )?(?:the |its |an? )?background(?: (?:is|:|should be|must be|in|of|being"
+        rf"|made|with|to be|shall be|colou?r|pattern))*(?: an?)? (?P<look>(?:(?:{_GROUND_WORD}|{_ANY_LOOK}|and|,"
+        rf"|to) )*(?:{_GROUND_WORD}|{_ANY_LOOK}))(?: (?:one|pattern|colou?r))?(?= (?:[.,:]|and |with |in |as |drawn "
+        rf"|painted |$))"
     ),
     re.compile(
-        r"\b(?:all |both )?(?:on|against) (?:an? |the )?(?P<look>(?:plain |light |dark )?(?:white|grey|black))"
-        r"(?= (?:[.,:]|and |with |$))"
+        r"\b(?:all |both )?(?:on|against) (?:an? |the )?(?P<look>(?:plain |light |dark )?(?:white|grey"
+        r"|black))(?= (?:[.,:]|and |with |$))"
     ),
 )
 """A background said outright: its words are group 1."""
 EMPTY_GROUND = re.compile(
-    r"\b(?:on|against|with|over|in front of) (?:an? |the |no |its )background\b|\bno"
-    r" background\b|\bnothing (?:else|more)\b"
-    r"|\bno (?:text|words?|letters|people|other objects|other things|frame|border)\b"
+    r"\b(?:on|against|with|over|in front of) (?:an? |the |no |its )background\b|\bno background\b|\bnothing (?:else"
+    r"|more)\b|\bno (?:text|words?|letters|people|other objects|other (?:things|stuff|shapes|items)|frame|border)\b"
 )

@@ -32,16 +32,15 @@ STYLE_PHRASES: tuple[tuple[str, str], ...] = (
     (rf"\b(?:water colou?rs?|watercolou?r(?:s|ed)?|aquarelle)(?: wash)?{_TAIL}\b", " watercolour "),
     (rf"\b(?:glowing )?neon(?: (?:signs?|lights?|tubes?|glow|glowing|lit|lamps?|lighting))*{_TAIL}\b", " neon "),
     (
-        rf"\b(?:(?:8|16|eight) bit |retro )?pixel(?:ated|s|led|lated)?(?: (?:game|video game))?{_TAIL}\b"
-        rf"|\b(?:8|16|eight) bit(?: (?:game|video game))?{_TAIL}\b",
+        rf"\b(?:(?:8|16|eight) bit |retro )?pixel(?:ated|s|led|lated)?(?: (?:game|video game))?{_TAIL}\b|\b(?:8|16"
+        rf"|eight) bit(?: (?:game|video game))?{_TAIL}\b",
         " pixel ",
     ),
     (
-        rf"\b(?:paper cuts?(?: outs?)?|papercuts?(?: outs?)?|paper cutouts?|cut (?:outs? )?paper"
-        rf"|cut ?outs? (?:of|from|in|out of) (?:coloured |colored )?paper|paper crafts?|papercraft"
-        rf"|(?:cut|made)(?: out)? (?:of|from) (?:coloured |colored |construction )?paper){_TAIL}\b"
-        rf"|\bpaper(?="
-        rf" (?:{'|'.join((*KINDS, *COLOURS, *SURFACES))}|small|large|sailboat|object|shape|thing|one)s?\b)",
+        rf"\b(?:paper cuts?(?: outs?)?|papercuts?(?: outs?)?|paper cutouts?|cut (?:outs? )?paper|cut ?outs? (?:of|from"
+        rf"|in|out of) (?:coloured |colored )?paper|paper crafts?|papercraft|(?:cut|made)(?: out)? (?:of"
+        rf"|from) (?:coloured |colored |construction )?paper){_TAIL}\b|\bpaper(?= "
+        rf"(?:{'|'.join((*KINDS, *COLOURS, *SURFACES))}|small|large|sailboat|object|shape|thing|one)s?\b)",
         " papercut ",
     ),
     (rf"\bflat(?: (?:vector|2d|minimal|minimalist))?{_TAIL}\b", " flat "),
@@ -71,6 +70,7 @@ OUTRIGHT = re.compile(
     rf"|\b(?:all|everything)(?: {_MADE})? (?:in|as|like|with)(?: an?| the)?(?: style of)?(?: an?)? {STYLE}\b"
     rf"|\b(?:draw|sketch|paint|make|do|render|show|give|have|see|create)(?: (?:me|us))? in {STYLE}(?= (?:an?|the"
     rf"|one|two|three) )"
+    rf"|(?<!the )\b(?:an? )?{STYLE}(?= (?:meadow|field|sea|ocean|desert|night ?sky|starry sky)\b)"
     rf"|(?:\b(?:as|in) |(?<=^ ))(?:an? )?{STYLE}(?= :)|\ban? {STYLE}(?= :)"
     rf"|\b(?:set |make |keep )?the style (?:of|for) (?:the )?(?:whole |entire |overall )*(?:thing|{PICTURE}|lot)"
     rf" (?:to|as|is|should be|:)(?: an?)? {STYLE}\b|\b(?:try|do|go with|go for|use) {STYLE}(?: again)?(?= [.:;,])"
@@ -89,8 +89,8 @@ OUTRIGHT = re.compile(
 _H = r"(?: hand)?(?: (?:side|half|part|edge|end|third|portion|area|margin|border|space))?"
 _UPS = {"upper": "top", "lower": "bottom"}
 _ONE = (
-    rf"(?=(?:hand |most"
-    rf" )?(?:ones?|{'|'.join(sorted((*PLURAL_OF.values(), *NOUNS), key=len, reverse=True))}|{'|'.join(COLOURS)})\b)"
+    rf"(?=(?:hand |most )?(?:ones?|{'|'.join(sorted((*PLURAL_OF.values(), *NOUNS), key=len, reverse=True))}"
+    rf"|{'|'.join(COLOURS)})\b)"
 )
 
 
@@ -107,8 +107,8 @@ def _corner_one(match: re.Match[str]) -> str:
 _UP, _ACROSS = "(top|upper|bottom|lower)", "(left|right)"
 _CORNER_END = r"(?: hand)?(?: (?:side|corner|quarter|quadrant|part|area|edge|region|section))*"
 _TO = (
-    r"(?:(?:up |down |over |way |right |tucked |placed )*(?:in|at|on|into|to|near|towards?"
-    r"|by) )?(?:the |its )?(?:very |far )?"
+    r"(?:(?:up |down |over |way |right |tucked |placed )*(?:in|at|on|into|to|near|towards?|by) )?(?:the "
+    r"|its )?(?:very |far )?"
 )
 PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
     (re.compile(pattern), by)
@@ -119,8 +119,8 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
         (r"\bhalf a dozen\b", " six "),
         (r"\b([2-8]) ?x\b", r" \1 "),
         (
-            r"\b(?:all|each|both|every one|everyone|each one|every single one|the lot) of"
-            r" (?:them|these|those|it|the two|which)\b",
+            r"\b(?:all|each|both|every one|everyone|each one|every single one|the lot) of (?:them|these|those|it"
+            r"|the two|which)\b",
             " all ",
         ),
         (r"\b(one|two|three|four|five|six|first|second|third) of (?:them|these|those|which)\b", r" \1 "),
@@ -130,14 +130,14 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
         # what stands where, of all of the picture
         (rf"\b(?:of|in|on|within|to|across|from) (?:the|this|my|our|your) (?:whole |entire )?{PICTURE}\b", " "),
         (
-            rf"\b(?:(?:a|an|the|this|my|one|some) )?(?:(?:{'|'.join(sorted(EMPTY))}|quick|little|small) )*"
-            rf"{PICTURE}s? (?:of|with|showing|shows|that shows|containing|contains"
+            rf"\b(?:(?:a|an|the|this|my|one|some) )?(?:(?:{'|'.join(sorted(EMPTY))}|quick|little"
+            rf"|small) )*{PICTURE}s? (?:of|with|showing|shows|that shows|containing|contains"
             r"|that contains|where|in which|featuring|has|which has|which shows)\b",
             " , ",
         ),
         (
-            r"\b(?:in|at|on) (?:all |each (?:of )?|every |all of )?(?:the )?(?:four |4 |all "
-            r"|different |opposite )*corners?(?! of an? )\b",
+            r"\b(?:in|at|on) (?:all |each (?:of )?|every |all of )?(?:the )?(?:four |4 |all |different "
+            r"|opposite )*corners?(?! of an? )\b",
             " incorners ",
         ),
         (rf"\b{_TO}(?:each|every) corner\b|\b(?:one|1)? ?(?:in|at|for|per) (?:each|every) corner\b", " incorners "),
@@ -152,8 +152,8 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
         (r"\brows of\b", " rowsof "),
         (r"\bcolumns of\b", " columnsof "),
         (
-            r"\b(?:a |one |the )?(?:straight |neat |horizontal |single |long )*(?:row"
-            r"|line|lineup|line up|string|chain) of\b",
+            r"\b(?:a |one |the )?(?:straight |neat |horizontal |single |long )*(?:row|line|lineup|line up|string"
+            r"|chain) of\b",
             " rowof ",
         ),
         (
@@ -161,30 +161,26 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
             " columnof ",
         ),
         (
-            r"\b(?:all |arranged |lined up |placed |standing |sitting |lying |set |put )*(?:in"
-            r"|into|on|as) (?:a |one )(?:straight |neat "
-            r"|single |horizontal |nice |long )*(?:row|line|lineup)(?! of)\b|\b(?:side"
-            r" by side|lined up|in line|in order"
-            r"|(?:next to|beside) each other|shoulder to shoulder|horizontally|one"
-            r" after the other|one after another)\b",
+            r"\b(?:all |arranged |lined up |placed |standing |sitting |lying |set |put )*(?:in|into|on|as) (?:a "
+            r"|one )(?:straight |neat |single |horizontal |nice |long )*(?:row|line|lineup)(?! of)\b|\b(?:right |just "
+            r"|directly )*(?:side by side|lined up|in line|in order|(?:next to|beside) each other|shoulder to shoulder"
+            r"|horizontally|one after the other|one after another)\b",
             " inrow ",
         ),
         (
-            r"\b(?:all |arranged |placed |stacked |standing |put )*(?:in|into|as) (?:a |one"
-            r" )(?:vertical |straight |single |neat )*"
-            r"(?:column|stack|tower|pile|vertical line|vertical row)(?! of)\b|\b(?:stacked(?:"
-            r" up)?(?: (?:vertically|on top of each"
-            r" other|above each other|on each other))?|(?:one )?(?:on top of|above|over|below"
-            r"|under|underneath) (?:each|the) other"
-            r"|one (?:above|over|on top of|below|under) (?:the other|another)|vertically)\b",
+            r"\b(?:all |arranged |placed |stacked |standing |put )*(?:in|into|as) (?:a |one )(?:vertical |straight "
+            r"|single |neat )*(?:column|stack|tower|pile|vertical line|vertical row)(?! of)\b"
+            r"|\b(?:stacked(?: up)?(?: (?:vertically|on top of each other|above each other|on each other))?"
+            r"|(?:one )?(?:on top of|above|over|below|under|underneath) (?:each|the) other|one (?:above|over|on top of"
+            r"|below|under) (?:the other|another)|vertically)\b",
             " incolumn ",
         ),
         # beside something
         (r"\b(?:in|at|inside) its (?:very )?center\b", " inside it "),
         (r"\b(?:(?:that|which) )?(?:surrounds|encircles|encloses|contains|goes around|wraps around)\b", " around "),
         (
-            r"\b(?:(?:on|to|at|with one on|one on) )?(?:either|both|each|every|the two|two)(?: of)?(?:"
-            r" the| its)? (?:side|sides|end|ends)(?: of)?\b",
+            r"\b(?:(?:on|to|at|with one on|one on) )?(?:either|both|each|every|the two|two)(?: of)?(?: the"
+            r"| its)? (?:side|sides|end|ends)(?: of)?\b",
             " eitherside ",
         ),
         (r"\bon (?:the )?sides? of\b", " eitherside "),
@@ -201,20 +197,18 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
         (rf"\b(?:on|to|at) (?:its|their|his|her) (?:immediate )?{_ACROSS}(?: hand)?(?: side)?\b", r" \1of it "),
         (rf"\b{_ACROSS} (?:next to|beside) (?:it|that)\b", r" \1of it "),
         (
-            r"\b(?:directly |right |just |immediately |placed |up |high )*(?:on top of|on the top"
-            r" of|atop|above|over|higher than|up above)\b",
+            r"\b(?:directly |right |just |immediately |placed |up |high )*(?:on top of|on the top of|atop|above|over"
+            r"|higher than|up above)\b",
             " above ",
         ),
         (
-            r"\b(?:directly |right |just |immediately |placed |down )*(?:underneath|beneath|under"
-            r"|below|lower than|at the (?:foot|bottom)"
-            r" of (?=an?|the|it))\b",
+            r"\b(?:directly |right |just |immediately |placed |down )*(?:underneath|beneath|under|below|lower than"
+            r"|at the (?:foot|bottom) of (?=an?|the|it))\b",
             " below ",
         ),
         (
-            r"\b(?:right |just |directly )*(?:next to|next door to|beside|besides|alongside"
-            r"|along side|close to|near to|near|nearby"
-            r"|adjacent to|by the side of|next|by)\b",
+            r"\b(?:right |just |directly )*(?:next to|next door to|beside|besides|alongside|along side|close to"
+            r"|near to|near|nearby|adjacent to|by the side of|next|by)\b",
             " beside ",
         ),
         (r"\banother (?=(?:two|three|four|five|six|[2-6])\b)", " "),
@@ -222,18 +216,18 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
         (r"\b(?:right |just |directly )*(?:behind|in back of|at the back of)\b", " behind "),
         (r"\bin (?:the )?(?:middle|center|between) of (?:the two|them|both|the other two)\b", " between them "),
         (
-            r"\b(?:in between|sandwiched between|right between|exactly between|halfway"
-            r" between|in the middle between|between)\b",
+            r"\b(?:in between|sandwiched between|right between|exactly between|halfway between|in the middle between"
+            r"|between)\b",
             " between ",
         ),
         (
-            r"\bbetween (?:the two|both|the others?|the other two|each other|these|those|they)(?="
-            r" [.,:]| $| (?:is|there|a|an|put|and))",
+            r"\bbetween (?:the two|both|the others?|the other two|each other|these|those|they)(?= [.,:]| $| (?:is"
+            r"|there|a|an|put|and))",
             " between them ",
         ),
         (
-            r"\b(?:in|at|on|into) (?:the |its )?(?:very |exact |dead )?(?:middle|center)"
-            r" of (?=an? |one |the |it\b|that\b)",
+            r"\b(?:in|at|on|into) (?:the |its )?(?:very |exact |dead )?(?:middle|center) of (?=an? |one |the |it\b"
+            r"|that\b)",
             " inside ",
         ),
         (r"\b(?:inside of|inside|within|in the inside of|contained (?:in|by)|enclosed in|into)\b", " inside "),
@@ -254,24 +248,24 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
         (rf"\b{_TO}(?:center|middle) {_UP}\b", lambda m: f" at{_UPS.get(m[1], m[1])} "),
         (rf"\b{_TO}(?:(?:center|middle) {_ACROSS}|{_ACROSS} (?:center|middle)){_H}\b", lambda m: f" at{m[1] or m[2]} "),
         (
-            rf"\b(?:off |over |way |out |all the way |far |up |down )*(?:on|at|in|to|towards?|along|near"
-            rf"|by|over) (?:the |its )?(?:far |very |extreme )?{_ACROSS}{_H}(?! one)\b",
+            rf"\b(?:off |over |way |out |all the way |far |up |down )*(?:on|at|in|to|towards?|along|near|by"
+            rf"|over) (?:the |its )?(?:far |very |extreme )?{_ACROSS}{_H}(?! one)\b",
             r" at\1 ",
         ),
         (
-            rf"\b(?:off |over |way |out |all the way |far |up |down |high )*(?:at|on|in|along|near|to"
-            rf"|towards?|by|across) (?:the |its )?(?:very )?{_UP}{_H}\b",
+            rf"\b(?:off |over |way |out |all the way |far |up |down |high )*(?:at|on|in|along|near|to|towards?|by"
+            rf"|across) (?:the |its )?(?:very )?{_UP}{_H}\b",
             lambda m: f" at{_UPS.get(m[1], m[1])} ",
         ),
         (
-            r"\b(?:up )?(?:high )?(?:in|across) the (?:blue )?sky\b|\b(?:up )?in the air\b|\bup"
-            r" top\b|\boverhead\b|\bhigh up\b|\bup high\b",
+            r"\b(?:up )?(?:high )?(?:in|across) the (?:blue )?sky\b|\b(?:up )?in the air\b|\bup top\b|\boverhead\b"
+            r"|\bhigh up\b|\bup high\b",
             " attop ",
         ),
         (r"\bdown below\b|\bat the foot\b", " atbottom "),
         (
-            r"\b(?:right |smack |bang |dead |exactly )*(?:in|at|on|into|to) (?:the |its )?(?:very |exact"
-            r" |dead )?center(?: (?:area|part|spot))?\b|\bcenter stage\b",
+            r"\b(?:right |smack |bang |dead |exactly )*(?:in|at|on|into|to) (?:the |its )?(?:very |exact "
+            r"|dead )?center(?: (?:area|part|spot))?\b|\bcenter stage\b",
             " atcenter ",
         ),
         (r"\b(?:centered|centred|centrally|central)\b", " atcenter "),
@@ -284,19 +278,19 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
         (r"\b(?:far )?(?:in|into) the (?:background|distance)\b", " behind it "),
         (r"\bin (?:the )?colou?rs?\b", " in "),
         (
-            r"\b(?:with|in) (?:a |an )?(?:bold |thick |thin |clear |heavy |black |white"
-            r" )*(?:outline|outlines|contour|border)\b",
+            r"\b(?:with|in) (?:a |an )?(?:bold |thick |thin |clear |heavy |black |white )*(?:outline|outlines|contour"
+            r"|border)\b",
             " with outline ",
         ),
         (r"(?<!\bwith )\b(?:just |only )?(?:an |the )?outline(?: only| of)?\b", " outlined "),
         (
-            r"\b(?:with|in|has|have|having|covered (?:in|with|by)) (?:a |an )?(striped|dotted|checkered"
-            r"|solid|outlined)(?: (?:pattern|surface|texture|design|finish|fill|look|skin))\b",
+            r"\b(?:with|in|has|have|having|covered (?:in|with|by)) (?:a |an )?(striped|dotted|checkered|solid"
+            r"|outlined)(?: (?:pattern|surface|texture|design|finish|fill|look|skin))\b",
             r" \1 ",
         ),
         (
-            r"\b(?:with|in|has|have|having|covered (?:in|with|by)) (?:the )?(?:white |bold |thick |thin"
-            r" |big |little |small |large )*(stripes|dots|checks)\b",
+            r"\b(?:with|in|has|have|having|covered (?:in|with|by)) (?:the )?(?:white |bold |thick |thin |big |little "
+            r"|small |large )*(stripes|dots|checks)\b",
             r" with \1 ",
         ),
         (r"\bpolka (?:dots?|dotted)(?= (?:[.,:]|and|on|in|at|above|below|$))", " dots "),
@@ -308,8 +302,8 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
         ),
         (r"\b(?:just )?(?:like|as) (?:it|that|the first|the other)(?: one)?\b", " same "),
         (
-            r"\bas well as\b|\balong with\b|\btogether with\b|\baccompanied by\b|\bfollowed"
-            r" by\b|\bplus\b|\bas well\b|\band then\b",
+            r"\bas well as\b|\balong with\b|\btogether with\b|\baccompanied by\b|\bfollowed by\b|\bplus\b|\bas well\b"
+            r"|\band then\b",
             " and ",
         ),
         (r"\b(?:half|full|crescent) moon\b", " moon "),
@@ -318,8 +312,8 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
         (r"\bmotor (cars?)\b", r" \1 "),
         (r"\b(coffee|tea) (cups?|mugs?)\b", r" \2 "),
         (
-            r"\b(above|below|beside|behind|leftof|rightof|inside|between|around|front) (?:that|this"
-            r"|which)(?= [.,:]| $| (?:a|an|is|there|one|two|three|four|five|put|the)\b)",
+            r"\b(above|below|beside|behind|leftof|rightof|inside|between|around|front) (?:that|this|which)(?= [.,:]| $"
+            r"| (?:a|an|is|there|one|two|three|four|five|put|the)\b)",
             r" \1 it ",
         ),
         (r"\b(above|below|beside|behind|leftof|rightof)(?= [.,:]| $| and\b)", r" \1 it "),
@@ -327,20 +321,17 @@ PHRASES: tuple[tuple[re.Pattern[str], object], ...] = tuple(
 )
 
 NOT = re.compile(
-    r"\b((?:scratch|remove|delete|forget|skip|scrap|lose|undo) the|not|no|without|nor|neither|none"
-    r"|never|except|instead|minus|lacking|or|unless"
-    r"|(?:any|every|all)\w* but|(?:more|less|fewer) than (?:two|three|four|five|six|seven|eight|\d)"
-    r"|an? (?:matching|similar|identical|different) \w+|(?:turn|transform|morph|melt|chang|evolv)(?:s|ed|ing|es|e) into"
-    r"|(?:fac|point|head|aim|look|lean|turn|tilt)(?:ing|ed|s) (?:(?:off )?to(?:wards?)? )?(?:the )?(?:left"
-    r"|right|down)(?:wards?)?(?! of)"
-    r"|(?:in|of|with) (?:(?:all|two|three|four|five) )?(?:different|various|assorted|mixed|another|other)"
-    r" (?:colou?r|size|pattern|style)s?"
-    r"|every (?:second|other|third)|out of (?:the )?water|upside down|rotated|flipped|back to front"
-    rf"|otherwise|overlap\w*(?![^.;]*(?:in front of|behind|over|on top))|align\w* [^.,;]*?\bwith (?:an? |the"
-    rf" )(?:\w+ )?(?:{'|'.join(KINDS)})"
-    r"|used to be|no longer|(?:is|are|has|have|was|were) (?:gone|missing|vanished|disappeared|removed)"
-    rf"|(?:(?:look|shape|form|buil)\w* like|shape of|size of|made of|out of|as \w+ as) (?:an? |the |one"
-    rf" )?(?:\w+ )?(?:{'|'.join(KINDS)})s?)\b"
+    rf"\b((?:scratch|remove|delete|forget|skip|scrap|lose|undo) the|not|no|without|nor|neither|none|never|except"
+    rf"|instead|minus|lacking|or|unless|(?:any|every|all)\w* but|(?:more|less|fewer) than (?:two|three|four|five|six"
+    rf"|seven|eight|\d)|an? (?:matching|similar|identical|different) \w+|(?:turn|transform|morph|melt|chang|evolv)(?:s"
+    rf"|ed|ing|es|e) into|(?:fac|point|head|aim|look|lean|turn|tilt)(?:ing|ed"
+    rf"|s) (?:(?:off )?to(?:wards?)? )?(?:the )?(?:left|right|down)(?:wards?)?(?! of)|(?:in|of|with) (?:(?:all|two"
+    rf"|three|four|five) )?(?:different|various|assorted|mixed|another|other) (?:colou?r|size|pattern|style)s?"
+    rf"|every (?:second|other|third)|out of (?:the )?water|upside down|rotated|flipped|back to front|otherwise"
+    rf"|overlap\w*(?![^.;]*(?:in front of|behind|over|on top))|align\w* [^.,;]*?\bwith (?:an? "
+    rf"|the )(?:\w+ )?(?:{'|'.join(KINDS)})|used to be|no longer|(?:is|are|has|have|was|were) (?:gone|missing|vanished"
+    rf"|disappeared|removed)|(?:(?:look|shape|form|buil)\w* like|shape of|size of|made of|out of|as \w+ as) (?:an? "
+    rf"|the |one )?(?:\w+ )?(?:{'|'.join(KINDS)})s?)\b"
 )
 """What is said of a picture by what it is not, or by what it is like."""
 VAGUE = re.compile(
@@ -351,9 +342,9 @@ TOO_MANY = {"nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "twenty": 20, "hun
 
 BY_TIMES = re.compile(r"\b(?:x ?\d+|twice|thrice|times|double|triple)\b")
 STRIPES = re.compile(
-    rf"\b(?:with|in|and) (?:(?:thick|thin|bold|big|small|large|little|wide)"
-    rf" )*(?P<tones>(?:(?:{'|'.join((*COLOURS, *TONES))}|and|,) )+)"
-    r"(?:polka )?(?P<what>stripes|dots|checks|outline)\b"
+    rf"\b(?:with|in|and) (?:(?:thick|thin|bold|big|small|large|little"
+    rf"|wide) )*(?P<tones>(?:(?:{'|'.join((*COLOURS, *TONES))}|and|,) )+)(?:polka )?(?P<what>stripes|dots|checks"
+    rf"|outline)\b"
 )
 
 

@@ -8,14 +8,7 @@ from functools import cache, lru_cache
 from strata.llm.backends.bundled.reading.everyday import SPELLED
 from strata.llm.backends.bundled.reading.grounds import EMPTY_GROUND, GROUNDS, SETTING, SETTING_IS
 from strata.llm.backends.bundled.reading.lexicon import EMPTY, NEAREST, SILENT, nearest
-from strata.llm.backends.bundled.reading.phrases import (
-    NOT,
-    OUTRIGHT,
-    PHRASES,
-    STYLE_PHRASES,
-    TOO_MANY,
-    VAGUE,
-)
+from strata.llm.backends.bundled.reading.phrases import NOT, OUTRIGHT, PHRASES, STYLE_PHRASES, TOO_MANY, VAGUE
 from strata.llm.backends.bundled.reading.spoken import MARKS
 from strata.llm.backends.bundled.reading.verbs import VERBS
 from strata.llm.backends.bundled.reading.vocabulary import NAMES, VOCABULARY

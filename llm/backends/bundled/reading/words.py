@@ -13,13 +13,15 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
-from strata.llm.backends.bundled.reading.asides import without_asides
+from strata.llm.backends.bundled.reading.absent import without_absent
 from strata.llm.backends.bundled.reading.corrections import corrected_words
 from strata.llm.backends.bundled.reading.designing import DESIGNING
+from strata.llm.backends.bundled.reading.dropping import without_asides
 from strata.llm.backends.bundled.reading.everyday import SPELLED
 from strata.llm.backends.bundled.reading.grounds import EMPTY_GROUND, GROUNDS, SETTING, SETTING_IS
 from strata.llm.backends.bundled.reading.lettering import refuse_lettering
 from strata.llm.backends.bundled.reading.lexicon import EMPTY, NEAREST, SILENT, TELLING, nearest
+from strata.llm.backends.bundled.reading.losses import refuse_losses
 from strata.llm.backends.bundled.reading.notation import as_prose
 from strata.llm.backends.bundled.reading.phrases import (
     BY_TIMES,
@@ -93,7 +95,7 @@ class _Reader:
     def read(self, prompt: str) -> Reading:
         refuse_lettering(prompt)
         text = without_asides(written_out(as_prose(_plain(prompt))))
-        text = self._named(_spelled(text))
+        text = without_absent(self._named(_spelled(text)))
         text = self._style(text)
         text = EMPTY_GROUND.sub(" ", text)
         if match := NOT.search(text):
@@ -103,11 +105,14 @@ class _Reader:
                 f'the bundled planner does not understand "{match[0].strip()}"; say a number before the object'
             )
         text = STRIPES.sub(in_one_tone, self._background(text))
+        said = text
         for pattern, by in PHRASES:
             text = _spaced(pattern.sub(by, text))  # type: ignore[call-overload]
-        tokens = corrected_words(self._words(text.split()))
+        tokens = _tones_refused(corrected_words(self._words(text.split())))
         _refuse_counts(tokens)
         text = tidied(" ".join([*tokens, *(f". {ending}" for ending in sorted(self.endings))]))
+        if not set(MARKS) & set(said.split()):  # else some of it was taken back
+            refuse_losses(said, text)
         return Reading(text, tuple(dict.fromkeys(self.ignored)))
 
     def _named(self, text: str) -> str:
@@ -118,11 +123,7 @@ class _Reader:
             if known != word and known in ("stripped",):
                 known = word
             name = NAMES.get(known, known)
-            if (
-                name in (*SURFACES, *TONES, *COLOURS, "background", "stripes", "dots", "checks")
-                or name in ("is",)
-                or name in SIZES
-            ):
+            if name in (*SURFACES, *TONES, *COLOURS, *SIZES, "background", "stripes", "dots", "checks", "is"):
                 known = name
             elif known in ("centre", "middle", "midst", "centres"):
                 known = "center"
@@ -225,10 +226,10 @@ class _Reader:
             after = words[i + 1] if i + 1 < len(words) else ""
             if word.isdigit():
                 if word not in "12345678" or len(word) > 1:
-                    raise Refused(f'"{word}": the bundled planner places one to {MOST_THINGS} objects')
+                    raise Refused(f'the bundled planner places one to {MOST_THINGS} objects, not "{word}"')
                 name = "a" if word == "1" else NUMBERS[int(word) - 2]
             if word in TOO_MANY:
-                raise Refused(f'"{word}": the bundled planner places at most {MOST_THINGS} objects')
+                raise Refused(f'the bundled planner places at most {MOST_THINGS} objects, not "{word}"')
             if VAGUE.fullmatch(word):
                 raise Refused(f'does not say how many: "{word}"; say a number')
             if word == "oranges" or (word == "orange" and words[i - 1 : i] == ["an"] and _ends(after)):
@@ -281,26 +282,23 @@ class _Reader:
             if names and not word.endswith("ly"):
                 raise Refused(f'the bundled planner does not know "{word}"; it draws {", ".join(KINDS)}')
             self.ignored.append(word)
-        return self._tones_refused(out)
+        return out
 
-    def _tones_refused(self, words: list[str]) -> list[str]:
-        for i, word in enumerate(words):
-            if word in TONES or word in ("plain", "gradient"):
-                if word == "plain":
-                    continue
-                if word in ("white", "black") and words[i + 1 : i + 2] in (
-                    ["stripes"],
-                    ["dots"],
-                    ["checks"],
-                    ["outline"],
-                ):
-                    continue
-                hint = NEAREST["colour"].get(word)
-                raise Refused(
-                    f'the bundled planner knows "{word}" of backgrounds only; objects are {", ".join(COLOURS)}'
-                    + (f" (nearest: {hint})" if hint else "")
-                )
-        return [word for word in words if word not in ("plain", *TONES)]
+
+def _tones_refused(words: list[str]) -> list[str]:
+    """The words without what is said of backgrounds only, which things cannot be."""
+    for i, word in enumerate(words):
+        if word in TONES or word in ("plain", "gradient"):
+            if word == "plain":
+                continue
+            if word in ("white", "black") and words[i + 1 : i + 2] in (["stripes"], ["dots"], ["checks"], ["outline"]):
+                continue
+            hint = NEAREST["colour"].get(word)
+            raise Refused(
+                f'the bundled planner knows "{word}" of backgrounds only; objects are {", ".join(COLOURS)}'
+                + (f" (nearest: {hint})" if hint else "")
+            )
+    return [word for word in words if word not in ("plain", *TONES)]
 
 
 def _cannot(sort: str, word: str, hint: str) -> str:

@@ -1,7 +1,7 @@
 """The prompts that the bundled planner is trained on and scored with: scenes, worded in many ways.
 
-A prompt is made of patterns (`relations.py`, `arrangements.py`), each of which says in words what it means as things
-and places, in one voice (`voice.py`), and of what is said of the whole picture.
+A prompt is made of patterns (`lists.py`, `relations.py`, `remarks.py`, `arrangements.py`), each of which says in words
+what it means as things and places, in one voice (`voice.py`), and of what is said of the whole picture.
 """
 
 from __future__ import annotations
@@ -12,11 +12,7 @@ from dataclasses import replace
 
 from strata.llm.backends.bundled.answers import ScenePrompt
 from strata.llm.backends.bundled.teaching.arrangements import Arrangements
-from strata.llm.backends.bundled.teaching.voice import (
-    SIZE_WORDS,
-    STYLES_SAID,
-    Part,
-)
+from strata.llm.backends.bundled.teaching.voice import SIZE_WORDS, STYLES_SAID, Part
 from strata.llm.backends.bundled.world import (
     COLOURS,
     HELD_OUT,
