@@ -51,7 +51,7 @@ WRONG = {
 }
 CHECKERS = {
     "mypy": ["-m", "mypy", "--strict", "--no-incremental"],
-    "pyright": ["-m", "basedpyright"],
+    "pyright": ["-m", "basedpyright", "--pythonpath", sys.executable],
 }
 
 
