@@ -4,6 +4,8 @@ YAML is read by the rules of YAML 1.2 (`no` and `on` are words, `1e-3` is a numb
 tag that builds Python objects. Keys must be text and may not occur twice, in JSON as in YAML.
 """
 
+import difflib
+import itertools
 import json
 import os
 import re
@@ -26,6 +28,8 @@ LARGEST_TEXT = 8 * 2**20
 """Bytes of a plan, a draft, a routing or another file of text."""
 LARGEST_FILE = 512 * 2**20
 """Bytes of any file, such as a picture: more than a picture of the largest canvas with all its attachments."""
+MOST_SIBLINGS = 2_000
+"""Files of a folder among which that of a mistyped name is looked for."""
 DEEPEST = 64
 """Mappings and lists within each other."""
 
@@ -129,10 +133,24 @@ def read_bytes(path: str | os.PathLike[str], most: int = LARGEST_FILE) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{name}: cannot be read: {reason_of(error)}") from error
+        raise InputError(f"{name}: cannot be read: {reason_of(error)}{_meant(name, error)}") from error
     if len(content) > most:
         raise InputError(f"{name}: is larger than {most / 2**20:g} MiB, the most that is read of such a file")
     return content
+
+
+def _meant(name: str, error: Exception) -> str:
+    """The file beside a missing one whose name is nearly the same, as a question."""
+    if not isinstance(error, FileNotFoundError):
+        return ""
+    folder, wanted = os.path.split(name)
+    try:
+        with os.scandir(folder or ".") as entries:
+            names = [entry.name for entry in itertools.islice(entries, MOST_SIBLINGS) if entry.is_file()]
+    except OSError:
+        return ""
+    alike = difflib.get_close_matches(wanted, names, n=1, cutoff=0.8)
+    return f"; did you mean {quote(alike[0])}?" if alike else ""
 
 
 def _refuse_special(name: str, mode: int) -> None:

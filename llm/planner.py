@@ -20,7 +20,7 @@ from strata.llm.errors import AnswerError, LlmError, PlanError
 from strata.llm.grounding import content_words, lacking
 from strata.llm.instructions import Instructions
 from strata.llm.places import to_pixels
-from strata.llm.protocol import Backend, Message, Question, ReadsPrompts, answer_of
+from strata.llm.protocol import Backend, Message, Question, ReadsPrompts, Revised, answer_of
 from strata.llm.reading import Answer, Found, read_answer
 from strata.llm.wording import Brief, Known
 
@@ -147,9 +147,10 @@ class Planner:
 
     def key(self, request: Request) -> str:
         """What the plan of a request depends on, as a SHA-256 in hexadecimal: equal keys, equally good plans."""
+        revision = [self.backend.revision] if isinstance(self.backend, Revised) else []
         about = {
             "request": request.as_data(),
-            "model": [self.backend.name, self.backend.model],
+            "model": [self.backend.name, self.backend.model, *revision],
             "instructions": self.instructions.sha256,
             "one_call": self.one_call,
             "format": 2,

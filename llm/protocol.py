@@ -72,6 +72,14 @@ class ReadsPrompts(Protocol):
         """What a prompt describes in the words that the model is given, and the words of it that are passed over."""
 
 
+@runtime_checkable
+class Revised(Protocol):
+    """A backend that changes while its name stays."""
+
+    revision: str
+    """What answers under the name now: plans kept from one revision are not handed out for another."""
+
+
 def answer_of(backend: Backend, question: Question) -> str | LlmError:
     """The answer's text, or the error that came instead of it."""
     try:

@@ -155,9 +155,7 @@ class Engine:
                     f"<image_strength> {strength:g}: leaves none of {job.steps} steps; raise one of them"
                 )
         elif given.image_strength is not None:
-            by_text = kind == self._family.with_picture[0]
-            message = "needs <image> too" if by_text else f"{kind} takes none; leave it out"
-            raise SettingError(f"<image_strength> {given.image_strength:g}: {message}")
+            raise SettingError(f"<image_strength> {given.image_strength:g}: {kind} takes none; leave it out")
         true_cfg = settings.true_cfg if job.plan.negative_prompt is not None else None
         if true_cfg is not None and "true_cfg_scale" not in takes:
             raise job.plan.error(("negative_prompt",), f"{kind} takes no negative prompt")

@@ -94,6 +94,8 @@ def prepare(
     image, mask_image = (_input_picture(name, given, source, files) for name in ("image", "mask_image"))
     if mask_image is not None and image is None:
         raise SettingError(f"<mask_image> {given.mask_image}: needs <image> too")
+    if given.image_strength is not None and image is None:
+        raise SettingError(f"<image_strength> {given.image_strength:g}: needs <image> too")
     settings = _completed(given, recorded)
     model = locate_for(given.model, recorded.model if recorded is not None else None)
     for name in filter(None, (image, mask_image)):

@@ -15,6 +15,9 @@ from strata.layers.routing import Routing
 from strata.llm.draft import Draft
 from strata.source import kind_of, open_source, portable
 
+TOKEN = 16
+"""Pixels a side of an image token, in every FLUX that there is."""
+
 
 def validate(
     files: Annotated[tuple[str, ...], Parameter(name="FILE", help="plan, draft, routing, or picture that strata drew")],
@@ -55,4 +58,6 @@ def _describe(path: str) -> str:
 
 def _plan_in_words(kind: str, plan: ScenePlan) -> str:
     portable(plan)  # reads the mask files
-    return f"{kind}, {plan.width}x{plan.height}, {count(len(plan.regions), 'region')}"
+    uneven = " and ".join(str(side) for side in (plan.width, plan.height) if side % TOKEN)
+    warning = f"; FLUX needs multiples of {TOKEN}, not {uneven}" if uneven else ""
+    return f"{kind}, {plan.width}x{plan.height}, {count(len(plan.regions), 'region')}{warning}"

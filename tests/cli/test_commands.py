@@ -102,13 +102,15 @@ def test_validate_reports_every_file(strata: Run, here: Path) -> None:
     Path("bad.yaml").write_text("width: 32\nheight: 32\nprompt: x\nregions: 7\n")
     Path("rules.json").write_text('{"name": "r", "rules": [{"level": "high", "depth": "0%-200%"}]}')
     Path("draft.yaml").write_text("width: 32\nheight: 48\nregions: [{mask: masks/half right.png}]\n")
+    Path("uneven.yaml").write_text("width: 100\nheight: 120\nprompt: x\n")
     uniform = CONFIGS / "routings" / "uniform.yaml"
-    done = strata("validate", "bad.yaml", "plan.yaml", "rules.json", uniform, "draft.yaml")
+    done = strata("validate", "bad.yaml", "plan.yaml", "rules.json", uniform, "draft.yaml", "uneven.yaml")
     assert done.code == 2
     assert done.out.splitlines() == [
         "plan.yaml: ok (plan, 32x48, 2 regions)",
         f"{uniform}: ok (routing 'uniform', 3 rules)",
         "draft.yaml: ok (draft for a prompt, 1 region)",
+        "uneven.yaml: ok (plan, 100x120, 0 regions; FLUX needs multiples of 16, not 100 and 120)",
     ]
     first, second = done.err.splitlines()
     assert first.startswith("strata: error: bad.yaml:4: regions")

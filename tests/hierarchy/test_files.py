@@ -112,8 +112,14 @@ def test_any_text_parses_or_is_refused_in_one_line(text: str) -> None:
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"cannot be read: No such file or directory$"):
         read_document(tmp_path / "none.yaml")
+    (tmp_path / "two_regions.yaml").touch()
+    (tmp_path / "two_region.yaml.d").mkdir()
+    with pytest.raises(InputError, match=r"No such file or directory; did you mean 'two_regions\.yaml'\?$"):
+        read_document(tmp_path / "two_region.yml")
+    with pytest.raises(InputError, match=r"cannot be read: No such file or directory$"):
+        read_document(tmp_path / "gone" / "two_regions.yaml")
     with pytest.raises(InputError, match=r"suffix '\.txt': must be one of \.yaml, \.yml, \.json"):
         read_document(tmp_path / "plan.txt")
     with pytest.raises(InputError, match="cannot be read"):

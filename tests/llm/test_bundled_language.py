@@ -69,6 +69,8 @@ SENTENCES = Path(__file__).with_name("sentences.yaml")
         ("grey checked background, a heart", "a heart . background checkered grey"),
         ("2 big fish", "two large fishes"),
         ("a ring with a star in its middle", "a ring with a star inside it"),
+        ("a boat over the sea and somthing yelow", "a boat and a yellow object . background sea"),
+        ("anything striped next to a cup", "a striped object beside a cup"),
         ("the sun is shining over a little house", "the sun above a small house"),
     ],
 )
@@ -88,6 +90,8 @@ def test_prompts_become_the_planners_words(prompt: str, text: str | None) -> Non
         ("a house in the forest", ("forest", "tree")),
         ("a black star", ("black", "blue")),
         ("a wibble", ("wibble", "circle, square")),
+        ("a boat and a wibble yellow", ("wibble",)),
+        ("a boat and wibble yellow", ("wibble",)),
         ("a heart with blue stripes", ("blue", "one tone")),
         ("a red and blue circle", ("red", "one colour")),
         ("some stars", ("some", "say a number")),

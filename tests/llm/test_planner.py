@@ -10,6 +10,7 @@ from PIL import Image
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
+from strata.llm.backends.bundled.backend import BundledBackend
 from strata.llm.draft import Draft
 from strata.llm.errors import LlmError, PlanError
 from strata.llm.grounding import content_words, lacking
@@ -271,6 +272,20 @@ def test_the_key_depends_on_everything_that_decides_a_plan() -> None:
     keys = [planner.key(request) for request in requests] + [Planner(ScriptedBackend(), one_call=True).key(requests[0])]
     assert len(set(keys)) == len(keys)
     assert planner.key(Request(PROMPT, 64, 64)) == keys[0]
+
+
+def test_another_revision_of_a_model_is_another_planner(tmp_path: Path) -> None:
+    class Revised(ScriptedBackend):
+        revision = "1"
+
+    request = Request(PROMPT, 64, 64)
+    first, second = Revised(), Revised()
+    second.revision = "2"
+    assert len({Planner(backend).key(request) for backend in (first, second, ScriptedBackend())}) == 3
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_text(name)
+    assert BundledBackend(tmp_path / "one").revision != BundledBackend(tmp_path / "two").revision
 
 
 def test_the_key_depends_on_what_is_in_a_mask(tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ from strata.llm.backends.bundled.reading.vocabulary import (
     CONNECT,
     PLACE_TOKENS,
     RELATIONS,
-    UNDERSTOOD,
     VOCABULARY,
 )
 from strata.llm.backends.bundled.reading.words import read
@@ -214,7 +213,7 @@ def _read(question: Question) -> Brief | LlmError:
     except (IndexError, ValueError):
         return refused("the bundled planner answers questions of the planner's own form only")
     if reason := refusal(prompt):
-        return refused(f"{reason}; it understands {UNDERSTOOD}; {CONNECT}")
+        return refused(f"{reason}; {CONNECT}")
     styles = [line.removeprefix("Style: ") for line in lines if line.startswith("Style: ")]
     for style in styles:
         if not parse_style(read_style(style)):

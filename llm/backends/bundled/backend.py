@@ -6,9 +6,11 @@ be drawn before it is asked, an answer that disagrees with its prompt after it.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,6 +49,15 @@ class _Written:
     gaps: list[tuple[float, int]]
 
 
+@cache
+def _revision(folder: Path) -> str:
+    """A hash of the weights and of the code that reads prompts and answers: both decide what is planned."""
+    digest = hashlib.sha256()
+    for path in sorted((*Path(__file__).parent.rglob("*.py"), *folder.glob("*.safetensors"))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 class BundledBackend(Backend):
     """Answers with the bundled planner, on the CPU. Always greedy, so the same question has the same answer.
 
@@ -59,6 +70,7 @@ class BundledBackend(Backend):
         self.concurrency, self.batched = 16, True
         self.base: Literal["prompt", "topic"] = "topic"
         self.folder = folder
+        self.revision = _revision(folder)
         self._loaded: _Loaded | None = None
         self._lock = threading.Lock()
         self._asking = Asking(self._write, self._next)

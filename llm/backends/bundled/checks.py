@@ -8,7 +8,7 @@ from functools import lru_cache
 from strata.llm.backends.bundled.answers import Truth
 from strata.llm.backends.bundled.grammar.scene import Scene, fault_of
 from strata.llm.backends.bundled.grammar.understanding import understood
-from strata.llm.backends.bundled.reading.vocabulary import CONNECT, UNDERSTOOD
+from strata.llm.backends.bundled.reading.vocabulary import CONNECT
 from strata.llm.backends.bundled.reading.words import read
 from strata.llm.backends.bundled.world import PATTERNS, TONES, Backdrop
 from strata.llm.errors import PlanError
@@ -79,4 +79,4 @@ def refusal(prompt: str) -> str | None:
 def check_prompt(prompt: str) -> None:
     """Raises `PlanError` for a prompt outside the language; names what it does not know and what it does."""
     if reason := refusal(prompt):
-        raise PlanError(prompt, f"{reason}; it understands {UNDERSTOOD}; {CONNECT}")
+        raise PlanError(prompt, f"{reason}; {CONNECT}")

@@ -373,13 +373,11 @@ SPELLED: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\b(?:please|thank you|thanks|thank|pls|plz|kindly|cheers)\b", " "),
     (r"\b(?:should|must|shall|has to|have to|needs? to|ought to) (?:all |both )?be\b", " is "),
     (r"\b(?:i|we)(?: would| d)? love(?: to)?\b|\bwould love(?: to)?\b|\bi d\b", " "),
-    (
-        rf"\bsomething ((?:(?:{'|'.join((*COLOURS, *SURFACES, 'small', 'large', 'big'))})(?: "
-        rf"and)? )*(?:{'|'.join((*COLOURS, *SURFACES, 'small', 'large', 'big'))}))\b",
-        r" a \1 object ",
-    ),
     (r"&|\+", " and "),
     (r"[/|\\]", " . "),
     (r"(?<=\w)-(?=\w)", " "),
     (r"([.,:])", r" \1 "),
 )
+_LOOK = "|".join((*COLOURS, *SURFACES, "small", "large", "big"))
+UNNAMED = re.compile(rf"\b(?:something|anything) ((?:(?:{_LOOK})(?: and)? )*(?:{_LOOK}))\b")
+"""Something of which only the look is said: "something red". It is looked for when slips of the pen are mended."""

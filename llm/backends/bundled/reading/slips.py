@@ -45,6 +45,7 @@ _MEANT_BESIDE = """
 left right top bottom middle center upper lower corner above below under beside between inside behind front next
 somewhere sketch drawing painting picture image style exactly please centred
 pencil watercolour watercolor neon pixel paper meadow desert ocean night background surrounded underneath
+something anything everything
 """
 _MEANT = (*NAMES, *_MEANT_BESIDE.split())
 _TOO_SHORT = 4

@@ -7,13 +7,6 @@ from strata.llm.backends.bundled.world import COLOURS, KINDS, PATTERNS, SETTINGS
 MOST_THINGS = 8
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight")
 CONNECT = "for other prompts connect a real LLM: --llm http://host:port/v1 (strata serve-llm MODEL starts one)"
-UNDERSTOOD = (
-    f"one to {MOST_THINGS} of {', '.join(KINDS)}; {', '.join(COLOURS)}; {', '.join(SURFACES)}; small, large; positions"
-    f" such as left, top right, center, above, between, inside, in a row; {', '.join(PATTERNS)} backgrounds in"
-    f" {', '.join(TONES)}; {', '.join(SETTINGS)}; styles: {', '.join(STYLES)}"
-)
-"""What the planner understands, in a line."""
-
 _WORDS: dict[str, str] = {
     "circle": "circle disc disk",
     "square": "square box",

@@ -17,7 +17,7 @@ from strata.llm.backends.bundled.reading.absent import without_absent
 from strata.llm.backends.bundled.reading.corrections import corrected_words
 from strata.llm.backends.bundled.reading.designing import DESIGNING
 from strata.llm.backends.bundled.reading.dropping import without_asides
-from strata.llm.backends.bundled.reading.everyday import SPELLED
+from strata.llm.backends.bundled.reading.everyday import SPELLED, UNNAMED
 from strata.llm.backends.bundled.reading.grounds import EMPTY_GROUND, GROUNDS, SETTING, SETTING_IS
 from strata.llm.backends.bundled.reading.lettering import refuse_lettering
 from strata.llm.backends.bundled.reading.lexicon import EMPTY, NEAREST, SILENT, TELLING, nearest
@@ -51,7 +51,7 @@ from strata.llm.backends.bundled.reading.vocabulary import (
     SINGULAR,
     VOCABULARY,
 )
-from strata.llm.backends.bundled.world import COLOURS, KINDS, PATTERNS, SIZES, STYLES, SURFACES, TONES
+from strata.llm.backends.bundled.world import COLOURS, KINDS, PATTERNS, SETTINGS, SIZES, STYLES, SURFACES, TONES
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class _Reader:
             elif known in ("hand", "handed", "handside"):
                 known = "hand"
             words.append(known)
-        text = f" {' '.join(words)} "
+        text = UNNAMED.sub(r"a \1 object", f" {' '.join(words)} ")
         text = re.sub(r"\brose(?=s? (?:[.,:]|$|on|in|at|is|and|above|below|with))", "rosebush", text)
         return re.sub(r"\b(?:back (?:ground|drop))\b", "background", text)
 
@@ -271,12 +271,14 @@ class _Reader:
                 continue
             before = next((p for _, p in reversed(kept[:i]) if p != "?"), "mark") if i else "mark"
             direct = kept[i - 1][1] if i else "mark"
-            after = kept[i + 1][1] if i + 1 < len(kept) else "mark"
+            after, beyond = ([part for _, part in kept[i + 1 : i + 3]] + ["mark", "mark"])[:2]
             is_manner = word.endswith(("ly", "ing", "ed")) and before != "det"
             names = before in ("det", "look") and direct in ("det", "look", "?") and after not in ("thing", "look", "?")
             names |= direct == "link" and after in ("mark", "link") and not is_manner
             names |= direct == "?" and before == "mark" and after == "link"
             names |= len(word) > 1 and direct == "mark" and after in ("mark", "link") and not is_manner
+            joined = direct == "det" or (i > 0 and kept[i - 1][0] == "and")
+            names |= joined and after == "look" and beyond in ("mark", "link")  # "and a thingy red"
             if not any(c.isascii() and c.isalnum() for c in word) or re.search(r"[^\x00-\x7f]", word):
                 raise Refused(f'the bundled planner does not know "{word}"')
             if names and not word.endswith("ly"):
@@ -301,11 +303,18 @@ def _tones_refused(words: list[str]) -> list[str]:
     return [word for word in words if word not in ("plain", *TONES)]
 
 
+_SORTS = {
+    "thing": ("", KINDS),
+    "colour": (" the colour", COLOURS),
+    "surface": (" the surface", SURFACES),
+    "style": (" the style", STYLES),
+}
+_BACKGROUNDS = (" the background", (*(f"{pattern} ones" for pattern in PATTERNS), *SETTINGS))
+
+
 def _cannot(sort: str, word: str, hint: str) -> str:
-    what = {"thing": "", "colour": " the colour", "surface": " the surface", "style": " the style"}.get(
-        sort, " the background"
-    )
-    return f'the bundled planner cannot draw{what} "{word}"; nearest: {hint}'
+    what, valid = _SORTS.get(sort, _BACKGROUNDS)
+    return f'the bundled planner cannot draw{what} "{word}"; nearest: {hint}; it draws {", ".join(valid)}'
 
 
 def _compound(words: list[str], i: int) -> str:
@@ -376,7 +385,7 @@ def _refuse_counts(tokens: list[str]) -> None:
     if match := re.search(rf" (?:{'|'.join(SINGULAR)}) in a ({shapes}) ", flat):
         raise Refused(f'the bundled planner does not know whether "in a {match[1]}" is inside of one; say "inside a"')
     if first is None:
-        raise Refused("names no object that the bundled planner knows")
+        raise Refused(f"names no object that the bundled planner knows; it draws {', '.join(KINDS)}")
     look = "|".join((*COLOURS, *SURFACES))
     if match := re.search(
         rf" (?:a|one) (?:(?:small|large) )?({'|'.join(COLOURS)}) and ({'|'.join(COLOURS)})"
