@@ -3,6 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
+from PIL import Image
+
+from strata.analysis.following import following
+from strata.analysis.probe import Probe
 from tests.analysis.probes import make_clip
 from tests.cli.conftest import Run
 
@@ -17,8 +22,12 @@ def test_the_command_tells(strata: Run, here: Path, tiny_folder: Path, tmp_path:
     assert "did the regions obey?" in done.out
     data = json.loads(Path("probed/following.json").read_text())
     assert [region["name"] for region in data["regions"]] == ["left", "right"]
-    assert 0 <= data["scores"]["texts"] <= 1
-    assert 0 < data["scores"]["clip"] < 1
+    with Image.open("probed/image.png") as image:
+        expected = following(Probe.load("probed"), image.convert("RGB"), clip=str(clip)).as_data()
+    assert data == json.loads(json.dumps(expected))
+    of_regions = [region["attention"]["texts"]["score"] for region in data["regions"]]
+    assert data["scores"]["texts"] == pytest.approx(sum(of_regions) / 2, abs=1e-3)
+    assert of_regions[0] != of_regions[1]
     for source, more, message in (
         ("a red circle", (), "--following: asks whether regions obeyed; give a plan with regions"),
         ("plan.yaml", ("--clip", "no/such folder"), "clip: 'no/such folder': holds no CLIP model"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from strata.hierarchy.errors import InputError
@@ -22,19 +22,17 @@ def plan_of(*regions: dict[str, Any], **plan: Any) -> ScenePlan:
     return ScenePlan.model_validate({"width": 64, "height": 64, "prompt": "", **plan, "regions": named})
 
 
-def grid_or_none(plan: ScenePlan, rows: int, cols: int) -> TokenGrid | None:
-    """The grid, or None where a region is too small or lost."""
+def grid_of(plan: ScenePlan, rows: int, cols: int) -> TokenGrid:
+    """The grid; another plan is tried where a region is too small or lost."""
     try:
         return token_grid(plan, rows, cols)
     except InputError:
-        return None
+        reject()
 
 
 @given(plans(masks=False), sides, sides)
 def test_atoms_partition_the_grid(plan: ScenePlan, rows: int, cols: int) -> None:
-    grid = grid_or_none(plan, rows, cols)
-    if grid is None:
-        return
+    grid = grid_of(plan, rows, cols)
     atoms = grid.atoms()
     assert np.sort(np.concatenate([atom.tokens for atom in atoms])).tolist() == list(range(rows * cols))
     assert len({atom.members for atom in atoms}) == len(atoms)
@@ -50,9 +48,7 @@ def test_atoms_partition_the_grid(plan: ScenePlan, rows: int, cols: int) -> None
 @given(plans(masks=False), sides, sides)
 def test_background_is_exactly_what_no_region_holds(plan: ScenePlan, rows: int, cols: int) -> None:
     """1 - sum of the masks, as published, goes negative where regions overlap; a count of regions never does."""
-    grid = grid_or_none(plan, rows, cols)
-    if grid is None:
-        return
+    grid = grid_of(plan, rows, cols)
     held = grid.masks.sum(axis=0)
     assert grid.background.dtype == np.bool_
     assert (grid.background == (held == 0)).all()
@@ -65,10 +61,8 @@ def test_background_is_exactly_what_no_region_holds(plan: ScenePlan, rows: int, 
 
 @given(plans(masks=False), sides, sides)
 def test_priority_gives_each_token_to_the_highest_then_latest(plan: ScenePlan, rows: int, cols: int) -> None:
-    union = grid_or_none(plan.model_copy(update={"overlap": "union"}), rows, cols)
-    alone = grid_or_none(plan.model_copy(update={"overlap": "priority"}), rows, cols)
-    if union is None or alone is None:
-        return
+    union = grid_of(plan.model_copy(update={"overlap": "union"}), rows, cols)
+    alone = grid_of(plan.model_copy(update={"overlap": "priority"}), rows, cols)
     for row in range(rows):
         for col in range(cols):
             there = np.flatnonzero(union.masks[:, row, col]).tolist()
