@@ -70,12 +70,16 @@ class StepBar:
     def __init__(self, count: int = 1) -> None:
         self._count = count
         self._begin: float | None = None
+        self._warm: float | None = None
         self._bar = tqdm(leave=False, disable=not sys.stderr.isatty(), unit="step")
 
     def show(self, step: Step) -> None:
-        """One more step; after the first one, says how long the run will take where that is long."""
-        if self._begin is not None:
-            expected = (time.perf_counter() - self._begin) * step.total * self._count
+        """One more step. The second shows the pace, as the first warms up; then a long run says how long it takes."""
+        if self._begin is not None and self._warm is None:
+            self._warm = time.perf_counter()
+        elif self._begin is not None and self._warm is not None:
+            pace = time.perf_counter() - self._warm
+            expected = self._warm - self._begin + pace * (step.total * self._count - 1)
             self._begin = None
             if expected > self.SILENT:
                 self._bar.clear()

@@ -1,12 +1,15 @@
 """Drawing from plans and from pictures: what is written, and that a picture repeats its run bit for bit."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from strata.commands.runs import StepBar
+from strata.engine import Step
 from strata.hierarchy.plan import ScenePlan
 from strata.layers.routing import Routing
 from strata.miniature import WEIGHTS
@@ -219,3 +222,28 @@ def test_miniature_is_the_default(strata: Run, here: Path) -> None:
     assert run["images"][0]["preview"] == "preview.png"
     assert strata("generate", "out/four_regions/image.png").code == 0
     assert same(here / "out" / "four_regions" / "image.png", here / "out" / "four_regions-2" / "image.png")
+
+
+@pytest.mark.parametrize(
+    ("stamps", "count", "said"),
+    [
+        ((0, 9, 10), 1, "1 picture of 20 steps will take about 28 s"),  # 9 to warm up, then 19 of a second
+        ((0, 2, 4), 3, "3 pictures of 20 steps will take about 2 min"),
+        ((0, 5, 5.1), 1, ""),
+    ],
+)
+def test_a_long_run_says_how_long_by_its_second_step(
+    stamps: tuple[float, ...],
+    count: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bar = StepBar(count)
+    clock = iter(stamps)
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    bar.begin()
+    for number in range(1, 6):
+        bar.show(Step(0, number, 20, lambda: Image.new("RGB", (1, 1))))
+    bar.close()
+    assert capsys.readouterr().err == (f"strata: note: {said}\n" if said else "")
