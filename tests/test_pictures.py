@@ -1,0 +1,113 @@
+"""Drawn pages equal those that somebody has looked at, pixel for pixel.
+
+`STRATA_RECORD=1 pytest tests/test_pictures.py` records them anew; look at what is in tests/data/pictures then.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import PIL
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from strata.hierarchy.compare import contact_cell, contact_sheet, side_by_side
+from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.preview import draw_canvas, draw_layout, draw_legend
+from strata.hierarchy.typeset import enlarged
+from strata.layers.drawing import draw_schedule
+from strata.layers.routing import Routing
+
+FOLDER = Path(__file__).parent / "data" / "pictures"
+CROWDED = """
+width: 320
+height: 192
+prompt: a harbour at dusk with a lighthouse, three boats and a long quay on which people walk in the last light
+low: oil painting, thick brush strokes, warm light
+overlap: priority
+negative_prompt: text
+regions:
+  - {name: lighthouse, box: [200, 8, 272, 168], high: a lighthouse, low: "white, red bands, wet stone", priority: 2}
+  - {name: boats, polygon: [[16, 104], [120, 88], [176, 176], [24, 184]], high: three boats, low: "blue, worn paint"}
+  - {name: "a very long name of a region that does not fit", box: [96, 80, 304, 184], full: a quay of grey stone}
+  - {name: chip, box: [300, 10, 306, 16], high: a gull}
+background: {high: "sea and sky", low: "orange, violet", full: still water}
+"""
+SMALL = """
+width: 64
+height: 128
+prompt: x
+regions:
+  - {name: one, box: [0, 0, 64, 64], high: a cup}
+"""
+RAMPS = """
+name: ramps
+about: regions of their own, a ramp, every second block, a long sentence that does not fit in a single line of the page
+unrouted: open
+anchor: true
+blend: {base_ratio: {from: 0.8, to: 0}}
+rules:
+  - {level: high, every: 2, steps: 0%-50%, strength: {from: 1, to: 0.25}}
+  - {level: high, single: all, steps: 0%-75%, regions: [dog, cat], isolate: true}
+  - {level: low, depth: 50%-100%, steps: 0%-75%, regions: [background]}
+"""
+SPARSE = """
+name: sparse
+rules:
+  - {level: full, double: 0-1, steps: 2-3}
+  - {level: low, single: [0, 7, 30], steps: 10%-90%, strength: 0.1}
+"""
+
+
+def crowded() -> ScenePlan:
+    return ScenePlan.from_yaml(CROWDED)
+
+
+def gradient(width: int, height: int) -> Image.Image:
+    rows, columns = np.mgrid[:height, :width]
+    pixels = np.stack([255 * columns / width, 255 * rows / height, 128 + 0 * rows], axis=2)
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def schedule(text: str, double: int, single: int, steps: int) -> Image.Image:
+    return draw_schedule(Routing.from_yaml(text).resolve(double, single, steps))
+
+
+PAGES: dict[str, Callable[[], Image.Image]] = {
+    "layout": lambda: draw_layout(crowded()),
+    "layout-over-a-picture": lambda: draw_layout(crowded(), gradient(80, 48)),
+    "layout-small": lambda: draw_layout(ScenePlan.from_yaml(SMALL)),
+    "canvas": lambda: draw_canvas(crowded(), 480),
+    "legend": lambda: draw_legend(crowded(), 640, columns=2),
+    "schedule": lambda: schedule(RAMPS, 4, 8, 20),
+    "schedule-large": lambda: schedule(SPARSE, 19, 38, 28),
+    "schedule-of-one-stack": lambda: schedule("name: a\nabout: plain\nrules: [{level: low, isolate: true}]", 0, 24, 90),
+    "compare": lambda: side_by_side(
+        [[gradient(64, 48), gradient(64, 48).rotate(180)], [gradient(64, 48)]],
+        ["before", "after: blue, and more than fits"],
+        [["seed 1", "seed 2"], ["seed 3"]],
+    ),
+    "contact": lambda: contact_sheet(
+        [contact_cell(gradient(64 + n, 48), 5) for n in range(5)], [f"seed {n}" for n in range(5)]
+    ),
+    "enlarged": lambda: enlarged(gradient(24, 16), 100),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_as_it_was_looked_at(name: str) -> None:
+    page, path = PAGES[name](), FOLDER / f"{name}.png"
+    if os.environ.get("STRATA_RECORD"):
+        drawn_by = PngInfo()
+        drawn_by.add_text("pillow", PIL.__version__)
+        page.save(path, optimize=True, pnginfo=drawn_by)
+    with Image.open(path) as recorded:
+        if recorded.info["pillow"] != PIL.__version__:
+            pytest.skip(f"letters of Pillow {PIL.__version__} may differ from those of {recorded.info['pillow']}")
+        expected = np.asarray(recorded.convert("RGB"))
+    found = np.asarray(page)
+    assert found.shape == expected.shape
+    differing = np.argwhere((found != expected).any(axis=2))
+    assert not len(differing), f"{len(differing)} pixels differ, the first at row, column {differing[0].tolist()}"
