@@ -85,12 +85,13 @@ def block_axis(panel: Any, blocks: Sequence[str], label: str = "block", most: in
             panel.axvline(n - 0.5, color=hex_of(MUTED), linewidth=1, linestyle="--")
 
 
-def legend_below(figure: Figure) -> None:
-    """One legend under all panels, an entry for each label that any of them has."""
+def legend_below(figure: Figure, first: Iterable[str] = ()) -> None:
+    """One legend under all panels, an entry for each label that any of them has; `first`: labels that begin it."""
     entries: dict[str, Any] = {}
     for panel in figure.axes:
         handles, labels = panel.get_legend_handles_labels()
         entries.update(zip(labels, handles, strict=True))
+    entries = {label: entries[label] for label in (*first, *entries) if label in entries}
     look = {"loc": "outside lower center", "fontsize": 10, "frameon": False, "handlelength": 3.5}
     figure.legend(list(entries.values()), list(entries), ncols=max(1, len(entries)), **look)
 

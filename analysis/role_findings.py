@@ -40,6 +40,11 @@ def telling(curves: Sequence[Curve]) -> list[Curve]:
     return found
 
 
+def makes_a_difference(curve: Curve) -> bool:
+    """Whether a text everywhere does more than none, beyond chance; else its windows say nothing."""
+    return curve.most.low > curve.least.high
+
+
 def _share(estimate: Estimate, start: float, span: float) -> Estimate:
     if not abs(span) > 1e-9:
         return Estimate(np.nan, np.nan, np.nan)
@@ -126,7 +131,7 @@ def finding(curves: Sequence[Curve], double_blocks: int, scenes: int) -> str:
 def _clause(curves: Sequence[Curve], subject: str, double_blocks: int) -> tuple[str, Mask | None]:
     """What curves of one level say of its subject, and the blocks that decide it."""
     alone = curves[0].kind == "alone"
-    clear = [curve for curve in curves if curve.most.low > curve.least.high]
+    clear = [curve for curve in curves if makes_a_difference(curve)]
     if not clear:
         why = "the texts make" if alone else "another text everywhere makes"
         return f"nothing can be said of {subject}: {why} no difference beyond chance", None

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from strata.analysis.charts import block_axis, legend_below, new_figure, panels, share_axis
-from strata.analysis.role_findings import telling
-from strata.analysis.roles import AXES, CHANGES, DECIDES, STUDIED_LEVELS, Axis, Curve, InterventionKind
+from strata.analysis.role_findings import makes_a_difference, telling
+from strata.analysis.roles import AXES, CHANGES, DECIDES, STUDIED_LEVELS, Axis, Curve, InterventionKind, StudiedLevel
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.style import LEVELS, hex_of, tint
 
@@ -88,30 +88,39 @@ def draw_beside(studies: Mapping[str, Sequence[Curve]], double_blocks: int, titl
     """Studies of several models with the same blocks beside each other: a panel for each attribute, a line for each.
 
     What is drawn is how often a picture follows another text inside a window of blocks (swap), as a share of how often
-    it follows one that is visible everywhere. Bands are 95 % intervals over scenes.
+    it follows one that is visible everywhere; left out where that makes no difference beyond chance. Bands are 95 %
+    intervals over scenes.
 
     Raises:
-        InputError: matplotlib is not installed, or a study lacks exact scores of swaps over blocks.
+        InputError: matplotlib is not installed, a study lacks exact scores of swaps over blocks, or none says anything.
     """
-    subjects = [(level, name) for level in STUDIED_LEVELS for name in DECIDES[level]]
-    figure = new_figure(4.4 * len(subjects) + 0.4, 4.2, title)
-    grid = panels(figure, 1, len(subjects))
-    for panel, (level, subject) in zip(grid[0], subjects, strict=True):
-        for (name, curves), mark in zip(studies.items(), itertools.cycle(("o-", "s--", "^:", "D-.")), strict=False):
-            wanted = ("swap", level, "blocks", f"{subject} as swapped")
-            found = [c for c in curves if (c.kind, c.level, c.axis, c.name) == wanted]
-            if not found:
-                raise InputError(f"{name}: the study has no exact scores of swaps over blocks")
-            (curve,) = found
-            scale = 1 / max(curve.most.value, 1e-9)
+    lines: dict[tuple[StudiedLevel, str], dict[str, Curve]] = {}
+    subjects = [(level, subject) for level in STUDIED_LEVELS for subject in DECIDES[level]]
+    for (level, subject), name in itertools.product(subjects, studies):
+        wanted = ("swap", level, "blocks", f"{subject} as swapped")
+        found = [c for c in studies[name] if (c.kind, c.level, c.axis, c.name) == wanted]
+        if not found:
+            raise InputError(f"{name}: the study has no exact scores of swaps over blocks")
+        if makes_a_difference(found[0]):
+            lines.setdefault((level, subject), {})[name] = found[0]
+    if not lines:
+        raise InputError("another text everywhere makes no difference beyond chance in any study")
+    figure = new_figure(4.4 * len(lines) + 0.4, 4.2, title)
+    grid = panels(figure, 1, len(lines))
+    marks = dict(zip(studies, itertools.cycle(("o-", "s--", "^:", "D-.")), strict=False))
+    colours = {name: f"C{n}" for n, name in enumerate(studies)}
+    for panel, ((level, subject), clear) in zip(grid[0], lines.items(), strict=True):
+        for name, curve in clear.items():
+            scale = 1 / curve.most.value
             centres = [(a + b) / 2 for a, b in curve.windows]
             values, low, high = ([scale * getattr(p, end) for p in curve.points] for end in ("value", "low", "high"))
-            (line,) = panel.plot(centres, values, mark, label=name, markersize=5, linewidth=1.8)
-            panel.fill_between(centres, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+            look = {"label": name, "color": colours[name], "markersize": 5, "linewidth": 1.8}
+            panel.plot(centres, values, marks[name], **look)
+            panel.fill_between(centres, low, high, color=colours[name], alpha=0.12, linewidth=0)
         panel.set_title(f"{subject} ({level} text)", fontsize=10)
         share_axis(panel, "share of a swap everywhere" if panel is grid[0, 0] else "")
         blocks = max(b for curves in studies.values() for c in curves if c.axis == "blocks" for _, b in c.windows) + 1
         names = [f"double {n}" for n in range(double_blocks)]
         block_axis(panel, [*names, *(f"single {n}" for n in range(blocks - double_blocks))], "centre of the window")
-    legend_below(figure)
+    legend_below(figure, studies)
     return figure

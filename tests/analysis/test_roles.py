@@ -135,8 +135,20 @@ def test_the_figure_has_a_panel_for_each_kind_and_axis(found: list[Curve], tmp_p
     assert len(figure.legends) == 1, "one for all panels"
 
 
+def clear(curves: list[Curve]) -> list[Curve]:
+    """The curves of a study in which a text everywhere makes a difference."""
+    return [replace(c, most=Estimate(1, 0.9, 1), least=Estimate(0, 0, 0.1)) for c in curves]
+
+
 def test_studies_beside_each_other(found: list[Curve]) -> None:
+    found = clear(found)
     figure = draw_beside({"one": found, "other": found}, 2, "a title")
+    silent = [replace(c, most=c.least) if c.name == "kind as swapped" else c for c in found]
+    assert len(draw_beside({"one": silent}, 2, "a title").axes) == 3, "nothing is drawn of what makes no difference"
+    one_silent = draw_beside({"one": silent, "other": found}, 2, "a title").axes[0]
+    assert [line.get_label() for line in one_silent.lines if line.get_label() in ("one", "other")] == ["other"]
+    with pytest.raises(InputError, match="no difference beyond chance in any study"):
+        draw_beside({"one": [replace(c, most=c.least) for c in found]}, 2, "a title")
     assert [axis.get_title() for axis in figure.axes] == [
         "kind (high text)",
         "colour (low text)",
@@ -152,7 +164,7 @@ def test_the_script_draws_reports_beside_each_other(
     found: list[Curve], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "study").mkdir()
-    write_report(tmp_path / "study", found, (2, 3), {}, "a title", "What was found.")
+    write_report(tmp_path / "study", clear(found), (2, 3), {}, "a title", "What was found.")
     script = Path(roles_beside.__file__)
     out = tmp_path / "beside.png"
 
