@@ -133,7 +133,9 @@ def on_grid(plan: ScenePlan, notes: list[str]) -> ScenePlan:
     """The plan with every box as the grid tells it, and a note of how far the farthest side moves."""
     size = plan.width, plan.height
     moved = [from_grid(to_grid(region.box, *size), *size) for region in plan.regions if region.box]
-    sides = [abs(a - b) for r, box in zip(plan.regions, moved, strict=True) for a, b in zip(r.box or (), box, strict=True)]
+    sides = [
+        abs(a - b) for r, box in zip(plan.regions, moved, strict=True) for a, b in zip(r.box or (), box, strict=True)
+    ]
     if any(sides):
         notes.append(f"boxes are told in {GRID} steps of a side: theirs move by up to {max(sides)} px")
     boxed = [region.model_copy(update={"box": box}) for region, box in zip(plan.regions, moved, strict=True)]

@@ -238,12 +238,10 @@ def _parts_of(caption: str, ids: Sequence[str]) -> dict[str, Any] | None:
         end = re.search(rf"{PART}(?=(?:{'|'.join(_END)}): )", caption)
         ahead, behind = (caption[: end.start()], caption[end.end() :]) if end else (caption, "")
     else:
-        start = None
-        for start in re.finditer(rf"{PART}{_ELEMENTS}: ", caption[: cited[0].start()]):
-            pass  # the last one
-        if start is None or len(cited) != len(ids):
+        starts = list(re.finditer(rf"{PART}{_ELEMENTS}: ", caption[: cited[0].start()]))
+        if not starts or len(cited) != len(ids):
             return None
-        ahead, position = caption[: start.start()], start.end()
+        ahead, position = caption[: starts[-1].start()], starts[-1].end()
         for number, match in enumerate(cited):
             between = caption[position : match.start()]
             if number:

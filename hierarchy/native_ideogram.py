@@ -117,7 +117,7 @@ class Ideogram(Form):
             low = ", ".join(told for field in fields if (told := getattr(style, field))) or None
             if style.color_palette:
                 notes.append(f"style_description: color_palette {quote(style.color_palette)} is left out")
-        regions = []
+        regions: list[dict[str, Any]] = []
         for index, element in enumerate(composition.elements):
             place = ("compositional_deconstruction", "elements", index)
             told = element.desc

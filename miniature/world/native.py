@@ -64,7 +64,9 @@ class Miniature(Form):
             assert region.box is not None
             said = text if text is not None else _plain(one_text(region))
             said = f"{said} in {style_text(own)}" if own is not None and text is not None else said
-            regions.append(region.model_copy(update={"full": said, "box": region_of(_object(region.box, *size), *size)}))
+            regions.append(
+                region.model_copy(update={"full": said, "box": region_of(_object(region.box, *size), *size)})
+            )
         if plan.high is not None:
             notes.append(f"high {quote(plan.high)} is left out")
         held = _plan(regions, ending(backdrop, style), *size)
