@@ -43,7 +43,7 @@ from strata.hierarchy.native import (
     spaced,
     to_grid,
 )
-from strata.hierarchy.plan import LONGEST_NAME, MOST_REGIONS, RESERVED_NAMES, ScenePlan, Texts
+from strata.hierarchy.plan import LONGEST_NAME, MOST_REGIONS, RESERVED_NAMES, Region, ScenePlan, Texts
 from strata.hierarchy.validation import validate
 
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -82,19 +82,18 @@ class Flux3(Form):
         """All but what no form holds (`boxed`), full texts beside high ones, some names, and breaks of lines."""
         plan, notes = boxed(plan)
         plan = renamed(on_grid(plan, notes), names_of(ids_of([region.name for region in plan.regions])), notes)
-        regions = [region.model_copy(update=_two_places(region, quote(region.name), notes)) for region in plan.regions]
-        background = plan.background
-        changes: dict[str, Any] = {"regions": tuple(regions)}
-        changes |= {key: _citable(getattr(plan, key)) for key in ("prompt", "high", "low")}
-        if background is not None:
-            changes["background"] = background.model_copy(
-                update={level: _citable(text) for level, text in background.by_level()}
-            )
-        held = plan.model_copy(update=changes)
-        if [t.text for t in plan.descriptions() if t.level != "full"] != [
-            t.text for t in held.descriptions() if t.level != "full"
-        ] or plan.prompt != held.prompt:
+        levels = [_two_places(region, notes) for region in plan.regions]
+        ground = dict(plan.background.by_level()) if plan.background is not None else {}
+        told = [plan.prompt, plan.high, plan.low, *ground.values(), *(texts["high"] for texts in levels)]
+        if any(text != _citable(text) for text in told):
             notes.append("the caption is one line and cites by <…>: line breaks become spaces, and <word> ‹word›")
+        regions = [
+            region.model_copy(update=texts | {"high": _citable(texts["high"])})
+            for region, texts in zip(plan.regions, levels, strict=True)
+        ]
+        changes: dict[str, Any] = {key: _citable(getattr(plan, key)) for key in ("prompt", "high", "low")}
+        changes["background"] = Texts(**{level: _citable(text) for level, text in ground.items()}) if ground else None
+        held = plan.model_copy(update=changes | {"regions": tuple(regions)})
         return held, notes
 
     def write(self, plan: ScenePlan) -> str:
@@ -185,16 +184,15 @@ def names_of(ids: Sequence[str]) -> list[str]:
 # Texts --------------------------------------------------------------------------------------------------------------
 
 
-def _two_places(texts: Texts, who: str, notes: list[str]) -> dict[str, str | None]:
+def _two_places(region: Region, notes: list[str]) -> dict[str, str | None]:
     """The texts of a region as a mention and a description hold them: high and low, or one of them, or full."""
-    high, low, full = (_citable(texts.high), texts.low, texts.full)
-    if full is not None and high is not None:
-        notes.append(f"{who}: has a high text, so its full one is left out")
-        full = None
-    elif full is not None and low is not None:
-        notes.append(f"{who}: its full text stands as the high one of its low text")
-        high, full = _citable(full), None
-    return {"high": high, "low": low, "full": full}
+    if region.full is None or (region.high is None and region.low is None):
+        return {"high": region.high, "low": region.low, "full": region.full}
+    if region.high is None:
+        notes.append(f"{quote(region.name)}: its full text stands as the high one of its low text")
+        return {"high": region.full, "low": region.low, "full": None}
+    notes.append(f"{quote(region.name)}: has a high text, so its full one is left out")
+    return {"high": region.high, "low": region.low, "full": None}
 
 
 def _citable(text: str | None) -> str | None:

@@ -43,7 +43,6 @@ class Miniature(Form):
         if not 1 <= len(plan.regions) <= MOST:
             raise plan.error(("regions",), f"{len(plan.regions)} of them: the form has 1 to {MOST}")
         backdrop, style = plan_backdrop(plan), parse_style(plan.low or "") or parse_style(plan.prompt)
-        prompt = plan.prompt
         plan, notes = boxed(plan)
         plan = renamed(undivided(plan, notes), [_name(n) for n in range(1, len(plan.regions) + 1)], notes)
         texts, styles = [], []
@@ -64,14 +63,19 @@ class Miniature(Form):
             assert region.box is not None
             said = text if text is not None else _plain(one_text(region))
             said = f"{said} in {style_text(own)}" if own is not None and text is not None else said
-            regions.append(
-                region.model_copy(update={"full": said, "box": region_of(_object(region.box, *size), *size)})
-            )
+            box = region_of(_object(region.box, *size), *size)
+            regions.append({"name": region.name, "box": box, "full": said})
+        held = _plan(regions, ending(backdrop, style), *size)
         if plan.high is not None:
             notes.append(f"high {quote(plan.high)} is left out")
-        held = _plan(regions, ending(backdrop, style), *size)
-        if held.prompt != prompt:
-            notes.append(f"the base prompt is only heard for background and style: {quote(prompt)}")
+        ground, heard = (texts and one_text(texts) for texts in (plan.background, held.background))
+        for key, before, after in (
+            ("prompt", plan.prompt, held.prompt),
+            ("low", plan.low, held.low),
+            ("background", ground, heard),
+        ):
+            if before and before != after:
+                notes.append(f"{key} {quote(before)} is read for the names of background and style alone")
         return held, notes
 
     def write(self, plan: ScenePlan) -> str:
@@ -94,7 +98,7 @@ class Miniature(Form):
         _check_citations(cited[0], [number for number, _, _ in elements], name)
         regions = []
         for number, box, told in elements:
-            regions.append(Region(name=_name(number), box=region_of(box, width, height), full=told))
+            regions.append({"name": _name(number), "box": region_of(box, width, height), "full": told})
         return ReadCaption(_plan(regions, head[cited.end() :], width, height, name), ())
 
 
@@ -105,13 +109,17 @@ def _name(number: int) -> str:
     return f"object {number}"
 
 
-def _plan(regions: Sequence[Region], behind: str, width: int, height: int, name: str = "<text>") -> ScenePlan:
+def _plan(regions: list[dict[str, Any]], behind: str, width: int, height: int, name: str = "<text>") -> ScenePlan:
     """The plan of some regions, with what the caption's head says behind the elements: ", sea background, neon"."""
-    data: dict[str, Any] = {"width": width, "height": height}
-    data["prompt"] = enumerated([one_text(region) for region in regions]) + behind
-    data["background"] = {"full": text} if (text := backdrop_text(parse_backdrop(behind))) else None
-    data["low"] = style_text(style) if (style := parse_style(behind)) else None
-    data["regions"] = [region.model_dump(exclude_unset=True, exclude_none=True) for region in regions]
+    ground, style = backdrop_text(parse_backdrop(behind)), parse_style(behind)
+    data = {
+        "width": width,
+        "height": height,
+        "prompt": enumerated([region["full"] for region in regions]) + behind,
+        "low": style_text(style) if style else None,
+        "regions": regions,
+        "background": {"full": ground} if ground else None,
+    }
     return plan_of(data, name)
 
 
@@ -133,10 +141,8 @@ def _plain(text: str) -> str:
 
 
 def _object(box: Box, width: int, height: int) -> Box:
-    """The box in eighths around the object in the middle of a region; at least one wide and high."""
-    x1, y1, x2, y2 = eighths(*place_in_box(*box), width, height)
-    (x1, x2), (y1, y2) = pixel_span(x1, x2, EIGHTHS), pixel_span(y1, y2, EIGHTHS)
-    return x1, y1, x2, y2
+    """The box in eighths around the object in the middle of a region; that of a small one may have no width."""
+    return eighths(*place_in_box(*box), width, height)
 
 
 def region_of(box: Box, width: int, height: int) -> Box:
@@ -165,8 +171,8 @@ def _split(text: str, name: str) -> tuple[str, list[tuple[int, Box, str]]]:
         if not all(0 <= side <= EIGHTHS for side in box):
             raise InputError(f"{shown}: must be four whole numbers from 0 to {EIGHTHS}")
         for axis, first, last in (("x", box[0], box[2]), ("y", box[1], box[3])):
-            if last <= first:
-                raise InputError(f"{shown}: {axis}2 must be greater than {axis}1 (a box is x1 y1 x2 y2)")
+            if last < first:
+                raise InputError(f"{shown}: {axis}2 must not be less than {axis}1 (a box is x1 y1 x2 y2)")
         elements.append((int(number[:9]), (box[0], box[1], box[2], box[3]), words[4].strip()))
     return text[: start.start()], elements
 

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import string
 import time
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from strata.hierarchy.areas import region_mask
 from strata.hierarchy.errors import LONGEST_MESSAGE, InputError
 from strata.hierarchy.native import GRID, from_grid, to_grid
 from strata.hierarchy.native_flux3 import ids_of, names_of
 from strata.hierarchy.plan import RESERVED_NAMES, Region, ScenePlan, Texts
 from strata.native import native_caption, read_caption
 
-from .plans import boxes, levels, names, plans, texts
+from .plans import boxes, names, plans, texts
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "plans").glob("*.yaml"))
 LIGHTHOUSE = ScenePlan(
@@ -61,11 +63,11 @@ def test_the_form_of_flux3() -> None:
 @settings(max_examples=100, deadline=None)
 @given(plans(masks=False))
 def test_any_plan_comes_back_from_flux3_but_for_what_is_noted(plan: ScenePlan) -> None:
-    try:
-        caption = native_caption(plan, "flux3")
-    except InputError as error:
-        assert "covers no pixel" in str(error)  # a polygon that is thinner than a pixel
+    if any(not region_mask(plan, index).any() for index in range(len(plan.regions))):
+        with pytest.raises(InputError, match="covers no pixel"):
+            native_caption(plan, "flux3")
         return
+    caption = native_caption(plan, "flux3")
     assume("import reads this caption otherwise" not in " ".join(caption.notes))
     read = read_caption(caption.text, "flux3", plan.width, plan.height).plan
     assert [read.prompt, read.high, read.low] == [without_breaks(t) for t in (plan.prompt, plan.high, plan.low)]
@@ -93,30 +95,31 @@ def test_any_plan_comes_back_from_flux3_but_for_what_is_noted(plan: ScenePlan) -
     assert noted.count("priority ") >= sum(region.priority != 0 for region in plan.regions)
 
 
-plain_names = st.from_regex(r"[A-Za-z][A-Za-z0-9]{0,7}( [A-Za-z0-9]{1,4}){0,2}", fullmatch=True)
-divided = st.fixed_dictionaries({"high": texts}, optional={"low": texts}) | texts.map(lambda text: {"full": text})
+words = st.text(string.ascii_letters + string.digits, min_size=1, max_size=4)
+plain_names = st.lists(words, min_size=1, max_size=3).map(" ".join).filter(lambda name: name[0].isalpha())
+calm = texts.map(lambda text: text.replace("<", "("))
+divided = st.fixed_dictionaries({"high": calm}, optional={"low": calm}) | calm.map(lambda text: {"full": text})
 
 
 @st.composite
 def plain_plans(draw: st.DrawFn) -> ScenePlan:
     """Plans that FLUX.3's form holds whole."""
     width, height = draw(st.integers(1, GRID)), draw(st.integers(1, GRID))
-    chosen = draw(st.lists(plain_names.filter(lambda name: name not in RESERVED_NAMES), max_size=5, unique=True))
+    chosen = draw(st.lists(plain_names.filter(lambda name: name not in RESERVED_NAMES), max_size=4, unique=True))
     return ScenePlan(
         width=width,
         height=height,
-        prompt=draw(texts | st.just("")),
-        high=draw(st.none() | texts),
-        low=draw(st.none() | texts),
+        prompt=draw(calm | st.just("")),
+        high=draw(st.none() | calm),
+        low=draw(st.none() | calm),
         regions=[{"name": name, "box": draw(boxes(width, height)), **draw(divided)} for name in chosen],
-        background=draw(st.none() | levels),
+        background=draw(st.none() | divided),
     )
 
 
 @settings(max_examples=100, deadline=None)
 @given(plain_plans())
 def test_what_flux3_holds_comes_back_whole_and_without_a_note(plan: ScenePlan) -> None:
-    assume(all("<" not in text for text in (plan.prompt, *(d.text for d in plan.descriptions()))))
     caption = native_caption(plan, "flux3")
     assert caption.notes == ()
     assert "\n" not in caption.text
@@ -185,7 +188,7 @@ def test_texts_that_cannot_be_told_from_the_form_are_noted() -> None:
     assert back(cited, "flux3").prompt == "a ‹b›bold</b> ‹moon_1› at sea"
 
 
-def test_everything_that_is_lost_is_told(tmp_path: Path) -> None:
+def test_everything_that_is_lost_is_told() -> None:
     plan = ScenePlan.from_yaml(
         """\
 width: 64
@@ -206,7 +209,7 @@ regions:
         "overlap 'priority' is left out",
         "grid 'coverage' is left out",
         'provenance {"planner": "tiny"} is left out',
-        "'schönes Boot': its polygon becomes the box around it, [8, 8, 40, 40]",
+        "'schönes Boot': its polygon becomes the box around it, [8, 8, 39, 39]",
         "'schönes Boot': priority 2 is left out",
         '\'b\': strength {"high": 1.0, "low": 0.5, "full": 1.0} is left out',
         "names that the form cannot hold; import calls 'schönes Boot' 'sch nes Boot'",
@@ -236,7 +239,7 @@ def test_boxes_on_large_canvases_move_by_half_a_step_and_that_is_told() -> None:
             elif min(box[2] - box[0], box[3] - box[1]) > 2 * side / GRID:
                 assert abs(after - before) <= side / GRID / 2 + 0.5
     wide = ScenePlan(width=4096, height=64, prompt="", regions=[{"name": "a", "box": (1, 0, 2001, 64), "full": "x"}])
-    assert native_caption(wide, "flux3").notes == ("boxes are told in 1000 steps of a side: theirs move by up to 1 px",)
+    assert native_caption(wide, "flux3").notes == ("boxes are told in 1000 steps of a side: theirs move by up to 2 px",)
 
 
 @given(st.lists(plain_names | names, max_size=6, unique=True))
@@ -369,11 +372,11 @@ def test_the_form_of_ideogram() -> None:
 @settings(max_examples=100, deadline=None)
 @given(plans(masks=False))
 def test_any_plan_comes_back_from_ideogram_but_for_names_and_levels(plan: ScenePlan) -> None:
-    try:
-        caption = native_caption(plan, "ideogram")
-    except InputError as error:
-        assert "covers no pixel" in str(error)
+    if any(not region_mask(plan, index).any() for index in range(len(plan.regions))):
+        with pytest.raises(InputError, match="covers no pixel"):
+            native_caption(plan, "ideogram")
         return
+    caption = native_caption(plan, "ideogram")
     assume("import reads this caption otherwise" not in " ".join(caption.notes))
     read = read_caption(caption.text, "ideogram", plan.width, plan.height).plan
     assert (read.prompt, read.high, read.low) == (plan.prompt, plan.high, plan.low)
@@ -396,8 +399,12 @@ def test_writing_colours_and_elements_without_a_box() -> None:
     whole["elements"][1] |= {"color_palette": ["#FF0000"]}
     del whole["elements"][2]["bbox"]
     data["style_description"] = {
-        "aesthetics": "playful", "lighting": "soft", "photo": "85mm", "medium": "photograph", "color_palette": ["#FFFFFF"]
-    }  # fmt: skip
+        "aesthetics": "playful",
+        "lighting": "soft",
+        "photo": "85mm",
+        "medium": "photograph",
+        "color_palette": ["#FFFFFF"],
+    }
     read = read_caption(json.dumps(data), "ideogram", 1000, 1000)
     assert read.notes == (
         'style_description: color_palette ["#FFFFFF"] is left out',
@@ -468,14 +475,34 @@ def test_the_bundled_plans(path: Path, form: str) -> None:
 
 
 MINIATURE = "<1> and <2>, sea background, neon. <1> 0 3 5 8 a red boat <2> 5 0 7 3 a yellow sun"
-BITS = ["<", ">", "<boat_1>", "<1>", "[", "]", "{", "}", '"', ",", "0", "9" * 30, "-1", "null", "[{", "Elements: ", "\x1b",
-        "\u202e", "\ud800", "\n", "; Background: ", ". ", '"id"', "é", "NaN", "1e400", "\\", "x" * 3000]  # fmt: skip
+BITS = [
+    *(
+        "<",
+        ">",
+        "<boat_1>",
+        "<1>",
+        "[",
+        "]",
+        "{",
+        "}",
+        '"',
+        ",",
+        "0",
+        "9" * 30,
+        "-1",
+        "null",
+        "[{",
+        "Elements: ",
+        "NaN",
+    ),
+    *("\x1b", "\u202e", "\ud800", "\n", "; Background: ", ". ", '"id"', "é", "1e400", "\\", "x" * 3000),
+]
 
 
 @pytest.mark.parametrize(("form", "text"), [("flux3", CAPTION), ("ideogram", JSON), ("miniature", MINIATURE)])
 def test_whatever_stands_in_a_caption_it_is_read_or_refused_in_a_line(form: str, text: str) -> None:
     rng = random.Random(form)
-    refused = 0
+    said = []
     for _ in range(400):
         damaged = text
         for _ in range(rng.randint(1, 4)):
@@ -486,11 +513,9 @@ def test_whatever_stands_in_a_caption_it_is_read_or_refused_in_a_line(form: str,
             plan = read_caption(damaged, form, 1280, 768, "c").plan
             assert ScenePlan.from_yaml(plan.to_yaml()) == plan
         except InputError as error:
-            refused += 1
-            assert str(error).startswith("c:")
-            assert str(error).isprintable()
-            assert len(str(error)) <= LONGEST_MESSAGE
-    assert 0 < refused < 400
+            said.append(str(error))
+    assert 0 < len(said) < 400
+    assert all(line.startswith("c:") and line.isprintable() and len(line) <= LONGEST_MESSAGE for line in said)
 
 
 def test_an_unknown_form_is_refused_with_those_there_are() -> None:
