@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from strata.hierarchy.errors import InputError, quote
@@ -18,14 +19,14 @@ from strata.miniature.world.captions import eighths, element_text, structured_he
 from strata.miniature.world.facts import Backdrop
 from strata.miniature.world.phrases import backdrop_text, enumerated, full_text, style_text
 from strata.miniature.world.reading import parse_backdrop, parse_style
-from strata.miniature.world.scenes import place_in_box
+from strata.miniature.world.scenes import LARGEST, place_in_box
 from strata.miniature.world.truth import ending, plan_backdrop, region_thing
 from strata.miniature.world.words import EIGHTHS
 
 MOST = 9
 """Elements of a caption."""
-_MARGINS = (0, 2, 4, 6, -2, -4, 8)
-"""Pixels around an object's box, of which one gives a region that the object's box is made of again."""
+_REACH = 3
+"""Steps of 8 pixels around the middle of a box in which an object's is looked for."""
 
 
 class Miniature(Form):
@@ -146,13 +147,29 @@ def _object(box: Box, width: int, height: int) -> Box:
 
 
 def region_of(box: Box, width: int, height: int) -> Box:
-    """A region in pixels for an object whose box in eighths is given, so that the object's box is that one again."""
-    choices = []
-    for margin in _MARGINS:
-        x1, x2 = pixel_span(box[0] * width / EIGHTHS - margin, box[2] * width / EIGHTHS + margin, width)
-        y1, y2 = pixel_span(box[1] * height / EIGHTHS - margin, box[3] * height / EIGHTHS + margin, height)
-        choices.append((max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)))
-    return next((region for region in choices if _object(region, width, height) == box), choices[0])
+    """A region in pixels for an object whose box in eighths is given: that box, if the object in its middle has it
+    again, else one around an object that has, where there is any."""
+    (x1, x2), (y1, y2) = (
+        pixel_span(box[i] * side / EIGHTHS, box[i + 2] * side / EIGHTHS, side) for i, side in enumerate((width, height))
+    )
+    plain = x1, y1, x2, y2
+    if _object(plain, width, height) == box:
+        return plain
+    for radius in range(LARGEST - LARGEST % 2, 0, -2):
+        for cx, cy in product(_middles(box[0], box[2], width), _middles(box[1], box[3], height)):
+            room = radius + 2  # `place_in_box` leaves as much
+            around = cx - room, cy - room, cx + room, cy + room
+            inside = min(around) >= 0 and around[2] <= width and around[3] <= height
+            if inside and _object(around, width, height) == box:
+                return around
+    return plain
+
+
+def _middles(first: int, last: int, side: int) -> list[int]:
+    """Where, in pixels, the middle of an object may be whose box reaches from one eighth to another: the nearest."""
+    middle = (first + last) * side / EIGHTHS / 2
+    nearest = 8 * round(middle / 8)
+    return sorted((nearest + 8 * i for i in range(-_REACH, _REACH + 1)), key=lambda at: abs(at - middle))
 
 
 def _split(text: str, name: str) -> tuple[str, list[tuple[int, Box, str]]]:

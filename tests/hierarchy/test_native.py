@@ -16,7 +16,7 @@ from strata.hierarchy.errors import LONGEST_MESSAGE, InputError
 from strata.hierarchy.native import GRID, from_grid, to_grid
 from strata.hierarchy.native_flux3 import ids_of, names_of
 from strata.hierarchy.plan import RESERVED_NAMES, Region, ScenePlan, Texts
-from strata.native import native_caption, read_caption
+from strata.native import NativeCaption, native_caption, read_caption
 
 from .plans import boxes, names, plans, texts
 
@@ -62,13 +62,18 @@ def test_the_form_of_flux3() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(plans(masks=False))
-def test_any_plan_comes_back_from_flux3_but_for_what_is_noted(plan: ScenePlan) -> None:
-    if any(not region_mask(plan, index).any() for index in range(len(plan.regions))):
-        with pytest.raises(InputError, match="covers no pixel"):
-            native_caption(plan, "flux3")
-        return
-    caption = native_caption(plan, "flux3")
-    assume("import reads this caption otherwise" not in " ".join(caption.notes))
+def test_any_plan_comes_back_but_for_what_is_noted(plan: ScenePlan) -> None:
+    for form, check in (("flux3", check_flux3), ("ideogram", check_ideogram)):
+        if any(not region_mask(plan, index).any() for index in range(len(plan.regions))):
+            with pytest.raises(InputError, match="covers no pixel"):  # a polygon that is thinner than a pixel
+                native_caption(plan, form)
+        else:
+            caption = native_caption(plan, form)
+            assume("import reads this caption otherwise" not in " ".join(caption.notes))
+            check(plan, caption)
+
+
+def check_flux3(plan: ScenePlan, caption: NativeCaption) -> None:
     read = read_caption(caption.text, "flux3", plan.width, plan.height).plan
     assert [read.prompt, read.high, read.low] == [without_breaks(t) for t in (plan.prompt, plan.high, plan.low)]
     assert (read.background is None) == (plan.background is None)
@@ -93,6 +98,21 @@ def test_any_plan_comes_back_from_flux3_but_for_what_is_noted(plan: ScenePlan) -
     for key, default in lost.items():
         assert (f"{key} " in noted and " is left out" in noted) or getattr(plan, key) == default
     assert noted.count("priority ") >= sum(region.priority != 0 for region in plan.regions)
+
+
+def check_ideogram(plan: ScenePlan, caption: NativeCaption) -> None:
+    read = read_caption(caption.text, "ideogram", plan.width, plan.height).plan
+    assert (read.prompt, read.high, read.low) == (plan.prompt, plan.high, plan.low)
+
+    def joined(texts: Texts) -> str:
+        return texts.full or ", ".join(text for text in (texts.high, texts.low) if text)
+
+    assert (read.background and read.background.full) == (plan.background and joined(plan.background))
+    assert [region.name for region in read.regions] == [f"element {i + 1}" for i in range(len(plan.regions))]
+    for before, after in zip(plan.regions, read.regions, strict=True):
+        assert after.full == joined(before)
+        assert before.box in (None, after.box)
+    assert native_caption(read, "ideogram").text == caption.text
 
 
 words = st.text(string.ascii_letters + string.digits, min_size=1, max_size=4)
@@ -369,29 +389,6 @@ def test_the_form_of_ideogram() -> None:
     assert back(photo, "ideogram").high == "seen from above"
 
 
-@settings(max_examples=100, deadline=None)
-@given(plans(masks=False))
-def test_any_plan_comes_back_from_ideogram_but_for_names_and_levels(plan: ScenePlan) -> None:
-    if any(not region_mask(plan, index).any() for index in range(len(plan.regions))):
-        with pytest.raises(InputError, match="covers no pixel"):
-            native_caption(plan, "ideogram")
-        return
-    caption = native_caption(plan, "ideogram")
-    assume("import reads this caption otherwise" not in " ".join(caption.notes))
-    read = read_caption(caption.text, "ideogram", plan.width, plan.height).plan
-    assert (read.prompt, read.high, read.low) == (plan.prompt, plan.high, plan.low)
-
-    def joined(texts: Texts) -> str:
-        return texts.full or ", ".join(text for text in (texts.high, texts.low) if text)
-
-    assert (read.background and read.background.full) == (plan.background and joined(plan.background))
-    assert [region.name for region in read.regions] == [f"element {i + 1}" for i in range(len(plan.regions))]
-    for before, after in zip(plan.regions, read.regions, strict=True):
-        assert after.full == joined(before)
-        assert before.box in (None, after.box)
-    assert native_caption(read, "ideogram").text == caption.text
-
-
 def test_writing_colours_and_elements_without_a_box() -> None:
     data = json.loads(JSON)
     whole = data["compositional_deconstruction"]
@@ -495,7 +492,7 @@ BITS = [
         "Elements: ",
         "NaN",
     ),
-    *("\x1b", "\u202e", "\ud800", "\n", "; Background: ", ". ", '"id"', "é", "1e400", "\\", "x" * 3000),
+    *("\x1b", "\u202e", "\ud800", "\n", "; Background: ", ". ", '"id"', "é", "1e400", "\\", "x" * 3000, "NaN"),
 ]
 
 

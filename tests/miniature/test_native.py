@@ -93,7 +93,7 @@ def test_styles_words_and_losses() -> None:
         ("<1> and <2>. <1> 0 0 4 8 a boat", "c: '<1> and <2>': names other elements than there are: <1> to <1>"),
         ("<1>. <1> 0 0 4 8 a boat <2> 4 0 8 8 a sun", "c: '<1>': names other elements than there are: <1> to <2>"),
         ("<1>. <1> 0 0 4 8 a boat <1> 4 0 8 8 a sun", "c: elements '1, 1': must be numbered 1, 2, …"),
-        ("<1>. <1> 0 0 4 8 a boat\x1b[2J", "c: regions[0].full: 'a boat\\x1b[2J': must not hold"),
+        ("<1>. <1> 0 0 4 8 a boat\x1b[2J", "c: prompt: 'a boat\\x1b[2J': must not hold"),
         ("<1> to <9>. " + " ".join(f"<{i}> 0 0 4 8 a sun" for i in range(1, 2000)), "c: elements '1, 2, 3"),
     ],
 )  # fmt: skip
