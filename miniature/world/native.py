@@ -155,7 +155,10 @@ def region_of(box: Box, width: int, height: int) -> Box:
     plain = x1, y1, x2, y2
     if _object(plain, width, height) == box:
         return plain
-    for radius in range(LARGEST - LARGEST % 2, 0, -2):
+    # Rounded to eighths, a diameter is told to the eighth above and below.
+    spans = [((box[i + 2] - box[i]) * side / EIGHTHS, side / EIGHTHS) for i, side in enumerate((width, height))]
+    least, most = max(span - step for span, step in spans) / 2, min(span + step for span, step in spans) / 2
+    for radius in range(2 * int(min(most, LARGEST) / 2), max(0, int(least) - 1), -2):
         for cx, cy in product(_middles(box[0], box[2], width), _middles(box[1], box[3], height)):
             room = radius + 2  # `place_in_box` leaves as much
             around = cx - room, cy - room, cx + room, cy + room

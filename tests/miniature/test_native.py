@@ -40,7 +40,7 @@ def test_plans_become_the_captions_that_the_model_is_judged_on(levels: bool) -> 
 def test_captions_of_training_are_read() -> None:
     rng = random.Random(1)
     whole = 0
-    for _ in range(300):
+    for _ in range(150):
         width, height = rng.choice([(128, 128), (192, 128)])
         scene = random_scene(rng, width, height, rng.randint(1, 9))
         text = join(caption(scene, rng, structured=1.0))
@@ -51,7 +51,7 @@ def test_captions_of_training_are_read() -> None:
         boxes = [part[:7] for part in text.split("> ")[1:] if part[0].isdigit()]
         again = native_caption(plan, "miniature").text
         whole += boxes == [part[:7] for part in again.split("> ")[1:] if part[0].isdigit()]
-    assert whole > 240  # of objects in front of each other, boxes are not those of regions
+    assert whole > 120  # of objects in front of each other, boxes are not those of regions
 
 
 def test_styles_words_and_losses() -> None:
