@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import read_bytes
-from strata.hierarchy.plan import Area, Point, ScenePlan
+from strata.hierarchy.plan import Area, Box, Point, ScenePlan
 
 MASK_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 """What a mask file may be, as pillow calls it."""
@@ -51,6 +51,12 @@ def region_mask(plan: ScenePlan, index: int) -> NDArray[np.bool_]:
         return pixel_mask(plan.regions[index], plan.width, plan.height, plan.root)
     except InputError as error:
         raise plan.error(("regions", index, "mask"), str(error)) from error
+
+
+def box_around(inside: NDArray[np.bool_]) -> Box | None:
+    """The smallest box that holds all pixels of a mask `[height, width]`; None where it has none."""
+    ys, xs = np.nonzero(inside)
+    return (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1) if len(xs) else None
 
 
 def _polygon_mask(points: tuple[Point, ...], width: int, height: int) -> NDArray[np.bool_]:

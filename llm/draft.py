@@ -17,10 +17,9 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal, Self
 
-import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from strata.hierarchy.areas import pixel_mask
+from strata.hierarchy.areas import box_around, pixel_mask
 from strata.hierarchy.file_model import NUMBER, FileModel, Int, StrictModel, Text
 from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import LARGEST_SIDE, Area, Box, Polygon, ScenePlan, Strength, Texts
@@ -125,10 +124,9 @@ class Draft(FileModel):
         for number, region in enumerate(self.regions, start=1):
             box = None
             if (area := placed.get(str(number))) is not None:
-                ys, xs = np.nonzero(pixel_mask(area, width, height, plan.root))
-                if not len(xs):
+                around = box_around(pixel_mask(area, width, height, plan.root))
+                if around is None:
                     raise self.error(("regions", number - 1), f"covers no pixel of the {width}x{height} canvas")
-                around = (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
                 box = to_grid(around, width, height)
             found.append(Known(box, region.content))
         return found

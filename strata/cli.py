@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from inspect import BoundArguments
+from keyword import iskeyword
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -35,6 +36,8 @@ COMMANDS = {
     "restyle": "draw a plan again with other low texts",
     "serve-llm": "serve a language model with vLLM",
     "layout": "draw the regions of a plan",
+    "export": "write a plan as a model's own structured caption",
+    "import": "make a plan of a model's structured caption",
     "routing": "list, show and check routings",
     "probe": "draw and record what every block attends to",
     "roles": "measure which depth does what",
@@ -138,7 +141,7 @@ def _app(argv: Sequence[str]) -> App:
         result_action="return_value",
     )
     for place, (name, about) in enumerate(COMMANDS.items()):
-        attribute = name.replace("-", "_")
+        attribute = name.replace("-", "_") + "_" * iskeyword(name)
         path = f"strata.commands.{attribute}:{attribute}"
         # The list of commands is shown without importing any; a command's own help is its docstring.
         app.command(path, name=name, help=None if argv[:1] == [name] else about, sort_key=place)

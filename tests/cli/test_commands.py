@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from keyword import iskeyword
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,10 @@ except SystemExit:
         assert done.stdout.splitlines()[-1] == "loaded:"
 
 
-COMMANDS = ("generate", "plan", "restyle", "serve-llm", "layout", "routing", "probe", "roles", "calibrate", "validate")
+COMMANDS = (
+    *("generate", "plan", "restyle", "serve-llm", "layout", "export", "import", "routing", "probe", "roles"),
+    *("calibrate", "validate"),
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -199,7 +203,9 @@ def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str], mon
 
 
 def test_commands_import_nothing_heavy() -> None:
-    modules = ", ".join(f"strata.commands.{command.replace('-', '_')}" for command in COMMANDS)
+    modules = ", ".join(
+        f"strata.commands.{command.replace('-', '_')}{'_' * iskeyword(command)}" for command in COMMANDS
+    )
     code = f"import sys, {modules}; print({{'torch', 'diffusers', 'transformers', 'matplotlib'}} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
