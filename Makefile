@@ -24,7 +24,7 @@ help:  ## list the targets
 
 demo: $(VENV)/.installed  ## draw the three example plans, and one of them in six styles, into out/demo
 	@set -e; for n in $(DEMO_PLANS); do \
-		$(BIN)/strata generate configs/plans/$${n}_regions.yaml --seed 1 --out out/demo/$${n}_regions --force; \
+		$(BIN)/strata generate configs/plans/$${n}_regions.yaml --seed 3 --out out/demo/$${n}_regions --force; \
 	done
 	@$(BIN)/python docs/overview.py out/demo
 	@$(BIN)/python docs/styles.py -o out/demo/styles.png
