@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from strata.analysis.statistics import Estimate, bootstrap
@@ -38,6 +39,7 @@ CROWDS = (("alike", 6), ("alike", 8), ("swapped", 6), ("swapped", 8))
 WAYS = ("one prompt", "undivided", "undivided twice", "by level", "detail narrow")
 """What is compared: a structured prompt without regions; one full text a region; the same text in two streams, as two
 levels have; a high and a low text a region (anchored); the same with the low texts in the blocks of `--depth` alone."""
+COMPARED = (("by level", "undivided"), ("undivided twice", "undivided"), ("by level", "undivided twice"))
 BASES = ("counts", "names", "layout")
 """What the base prompt of the plans says: how many objects there are, all of them, or the structured prompt."""
 LOOK = ("colour", "surface")
@@ -166,24 +168,37 @@ def study(
                 yield name
 
 
-def result(journal: Journal, count: int) -> dict[str, dict[str, dict[str, Estimate]]]:
-    """By crowd and way, means with bootstrap intervals over scenes."""
-    found: dict[str, dict[str, dict[str, Estimate]]] = {}
+Found = dict[str, dict[str, dict[str, Estimate]]]
+"""By crowd and way, every measure."""
+
+
+def result(journal: Journal, count: int) -> Found:
+    """Means with bootstrap intervals over scenes, of each crowd and of all; the ways' differences on all scenes."""
+    found: Found = {}
+    everything: dict[str, list[Any]] = {way: [] for way in WAYS}
     for kind, regions in CROWDS:
-        rows = {}
+        values = {way: [journal.rows[key(kind, regions, number, way)] for number in range(count)] for way in WAYS}
+        found[f"{kind} {regions}"] = {way: _measured(values[way]) for way in WAYS}
         for way in WAYS:
-            values = np.array([journal.rows[key(kind, regions, number, way)] for number in range(count)])
-            rows[way] = dict(zip(MEASURES, bootstrap(values), strict=True))
-        found[f"{kind} {regions}"] = rows
+            everything[way] += values[way]
+    found["all"] = {way: _measured(everything[way]) for way in WAYS}
+    found["difference"] = {
+        f"{one} - {other}": _measured(np.array(everything[one]) - np.array(everything[other]))
+        for one, other in COMPARED
+    }
     return found
 
 
-def table(found: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> str:
+def _measured(values: ArrayLike) -> dict[str, Estimate]:
+    return dict(zip(MEASURES, bootstrap(values), strict=True))
+
+
+def table(found: Found) -> str:
     """For the terminal: percent with 95 % intervals."""
-    lines = [f"{'crowd':<12}{'texts':<16}" + "".join(f"{name:<16}" for name in MEASURES)]
+    lines = [f"{'crowd':<12}{'texts':<28}" + "".join(f"{name:<16}" for name in MEASURES)]
     for crowd, rows in found.items():
         for way, values in rows.items():
-            lines.append(f"{crowd:<12}{way:<16}" + "".join(f"{values[m].text():<16}" for m in MEASURES))
+            lines.append(f"{crowd:<12}{way:<28}" + "".join(f"{values[m].text():<16}" for m in MEASURES))
     return "\n".join(lines)
 
 

@@ -33,7 +33,7 @@ class Estimate:
         """ "96 [93, 98]"; a dash where nothing was measured."""
         if np.isnan(self.value):
             return "–"
-        return f"{scale * self.value:.{digits}f} [{scale * self.low:.{digits}f}, {scale * self.high:.{digits}f}]"
+        return f"{scale * self.value:z.{digits}f} [{scale * self.low:z.{digits}f}, {scale * self.high:z.{digits}f}]"
 
 
 def bootstrap(values: ArrayLike, of: Callable[[NDArray[Any]], Any] | None = None, seed: int = 0) -> list[Estimate]:

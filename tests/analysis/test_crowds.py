@@ -5,7 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from strata.analysis.crowds import BASES, CROWDS, WAYS, doubled, judged, key, main, result, routed, scenes, study, table
+from strata.analysis.crowds import (
+    BASES,
+    COMPARED,
+    CROWDS,
+    WAYS,
+    doubled,
+    judged,
+    key,
+    main,
+    result,
+    routed,
+    scenes,
+    study,
+    table,
+)
 from strata.analysis.trials import Journal, Judge
 from strata.layers.routing import Routing
 from strata.miniature.world.facts import Thing
@@ -96,7 +110,11 @@ def test_the_table_has_a_line_for_every_crowd_and_way(tmp_path: Path) -> None:
                 journal.add(key(kind, regions, number, way), [0.1 * n, 1.0, 0.5, 0.25])
     found = result(journal, 2)
     assert found["alike 6"]["by level"]["right"].value == pytest.approx(0.3)
-    assert len(table(found).splitlines()) == 1 + len(CROWDS) * len(WAYS)
+    assert found["all"]["by level"]["right"].value == pytest.approx(0.3)
+    apart = found["difference"]["by level - undivided"]["right"]
+    assert [apart.value, apart.low, apart.high] == pytest.approx([0.2] * 3)
+    assert found["difference"]["undivided twice - undivided"]["right"].value == pytest.approx(0.1)
+    assert len(table(found).splitlines()) == 1 + (len(CROWDS) + 1) * len(WAYS) + len(COMPARED)
 
 
 @pytest.mark.parametrize(
