@@ -10,6 +10,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # A plain path in site-packages: type checkers cannot follow the import hook that setuptools would make.
 EDITABLE := --config-settings editable_mode=compat --editable
 DEMO_PLANS := two three four
+# Each takes a core and up to 2 GB.
+TESTS_AT_ONCE ?= 2
 # What a program may use; the command line's own modules are not among it.
 API := strata $(addprefix strata.,hierarchy layers injection llm analysis miniature engine job settings record source)
 # vLLM pins versions of its own, so it has an environment of its own.
@@ -33,7 +35,7 @@ miniature-report: $(VENV)/.installed  ## print how well the bundled model draws,
 	$(BIN)/python -m strata.miniature.report
 
 test: $(VENV)/.installed-dev  ## run the tests, without the slow ones
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" -n $(TESTS_AT_ONCE) --dist worksteal
 
 test-slow: $(VENV)/.installed-dev  ## run the slow tests (none at all is fine)
 	$(BIN)/python -m pytest -q -m slow || [ $$? -eq 5 ]
