@@ -292,9 +292,8 @@ class Engine:
 
         pipe, vae = self.pipe, self.pipe.vae
         with torch.no_grad():
-            unpacked = pipe._unpack_latents(latents, job.plan.height, job.plan.width, pipe.vae_scale_factor)
-            scaled = unpacked / vae.config.scaling_factor + vae.config.shift_factor
-            pixels = vae.decode(scaled.to(vae.dtype), return_dict=False)[0]
+            unpacked = self._family.unpacked(pipe, latents, job.plan.height, job.plan.width)
+            pixels = vae.decode(unpacked.to(vae.dtype), return_dict=False)[0]
             image: Image.Image = pipe.image_processor.postprocess(pixels, output_type="pil")[0]
             return image
 
@@ -314,7 +313,10 @@ class Engine:
 
                 if self._offload:
                     self.pipe.remove_all_hooks()
-                self.pipe = getattr(diffusers, wanted)(**self.pipe.components)
+                kind, parts = getattr(diffusers, wanted), self.pipe.components
+                own = {name: value for name, value in self.pipe.config.items() if name not in parts}
+                takes = inspect.signature(kind).parameters
+                self.pipe = kind(**parts, **{name: value for name, value in own.items() if name in takes})
                 self.pipe.set_progress_bar_config(disable=True)
                 if self._offload:
                     self.pipe.enable_model_cpu_offload(device=self._device)
@@ -342,6 +344,11 @@ class Engine:
         if job.image is not None:
             name = "image" if "image" in takes else "control_image"
             options[name] = decode_picture(job.files[job.image], job.image, "RGB")
+            if (most := self._family.sized_by_picture.get(type(self.pipe).__name__)) is not None:
+                if job.plan.width * job.plan.height > most:
+                    size = f"{job.plan.width}x{job.plan.height}"
+                    raise SettingError(f"<image>: {size}: {type(self.pipe).__name__} draws at most {most} pixels")
+                options[name] = options[name].resize((job.plan.width, job.plan.height))
         if job.mask_image is not None:
             options["mask_image"] = decode_picture(job.files[job.mask_image], job.mask_image, "L")
         if "max_area" in takes:  # else Kontext picks a size of its own
