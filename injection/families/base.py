@@ -94,6 +94,8 @@ class Family(ABC):
     """Class names of the stock attention processors."""
     text_positions_alike: ClassVar[bool] = True
     """Whether all text tokens have one position, so that plans whose texts differ can be drawn in one batch."""
+    cuts_entered_text: ClassVar[bool] = False
+    """Whether the transformer cuts as many text tokens off joint blocks as entered it, and not as entered these."""
     packed_latents: ClassVar[bool] = True
     """Whether a pipeline's call takes latents as `[B, tokens, channels]`, and not `[B, channels, rows, columns]`."""
     sized_by_picture: ClassVar[Mapping[str, int]] = {}

@@ -100,6 +100,7 @@ class Flux2(Flux):
         "Flux2KVParallelSelfAttnProcessor",
     )
     text_positions_alike = False
+    cuts_entered_text = True
     packed_latents = False
     sized_by_picture: ClassVar[Mapping[str, int]] = {"Flux2KleinInpaintPipeline": 1024 * 1024}
 

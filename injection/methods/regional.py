@@ -274,7 +274,7 @@ class RoutedCall:
         """See `BlockHooks`."""
         family, ballast = self.family, 0
         if block.joint:
-            # The transformer splits what it gets back at the length of text that entered the first such block.
+            # The transformer splits what it gets back at the length of text that it knows (`Family.cuts_entered_text`).
             joined = inputs["hidden_states"]
             ballast = joined.shape[1] - self.text_length - self.run.samples[0].layout.total
             text, image = joined[:, ballast : ballast + self.text_length], joined[:, ballast + self.text_length :]
@@ -288,8 +288,9 @@ class RoutedCall:
         text = self.after(block, text)
         if not block.joint:
             return text, image
-        missing = joined.shape[1] - text.shape[1] - image.shape[1]
-        return torch.cat([joined[:, :missing], text, image], dim=1)
+        length = self._entered + image.shape[1] if family.cuts_entered_text else joined.shape[1]
+        missing = joined.new_zeros(len(joined), length - text.shape[1] - image.shape[1], joined.shape[2])
+        return torch.cat([missing, text, image], dim=1)
 
     def before(self, block: Block, text: Tensor, image: Tensor) -> Tensor:
         """The text tokens that a block gets: streams that no later block sees are dropped."""
