@@ -337,6 +337,8 @@ class Engine:
         options: dict[str, Any] = {"num_inference_steps": settings.steps}
         if settings.guidance is not None:
             options["guidance_scale"] = settings.guidance
+        elif "guidance_scale" in takes:
+            options["guidance_scale"] = 1.0  # none; of more, distilled pipelines warn that they ignore it
         if settings.true_cfg is not None:
             options["true_cfg_scale"] = settings.true_cfg
         if settings.image_strength is not None:

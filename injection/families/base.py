@@ -126,7 +126,7 @@ class Family(ABC):
         """The tokenizer of the text tokens, as `templated` makes it; None where it is not loaded."""
 
     def templated(self, tokenizer: Any, pipeline: str) -> Any:
-        """A tokenizer as pipelines of this class use it: called with a text, it puts into it what they put around it."""
+        """A tokenizer as pipelines of this class use it: called with a text, it adds what they put around texts."""
         return tokenizer
 
     def pooled_tokenizer(self, pipe: Any) -> Any:
