@@ -29,6 +29,7 @@ from strata.injection.streams import TextOverride
 from strata.job import Job
 from strata.layers.schedule import Schedule
 from strata.loading import load_pipeline
+from strata.pipelines import of_the_same_parts, sized_for
 from strata.record import Record, RunSettings
 from strata.source import decode_picture
 
@@ -309,14 +310,9 @@ class Engine:
             if job.image is not None:
                 wanted = by_image if job.mask_image is None else inpainting
             if type(self.pipe).__name__ != wanted:
-                import diffusers
-
                 if self._offload:
                     self.pipe.remove_all_hooks()
-                kind, parts = getattr(diffusers, wanted), self.pipe.components
-                own = {name: value for name, value in self.pipe.config.items() if name not in parts}
-                takes = inspect.signature(kind).parameters
-                self.pipe = kind(**parts, **{name: value for name, value in own.items() if name in takes})
+                self.pipe = of_the_same_parts(self.pipe, wanted)
                 self.pipe.set_progress_bar_config(disable=True)
                 if self._offload:
                     self.pipe.enable_model_cpu_offload(device=self._device)
@@ -345,12 +341,8 @@ class Engine:
             options["strength"] = settings.image_strength
         if job.image is not None:
             name = "image" if "image" in takes else "control_image"
-            options[name] = decode_picture(job.files[job.image], job.image, "RGB")
-            if (most := self._family.sized_by_picture.get(type(self.pipe).__name__)) is not None:
-                if job.plan.width * job.plan.height > most:
-                    size = f"{job.plan.width}x{job.plan.height}"
-                    raise SettingError(f"<image>: {size}: {type(self.pipe).__name__} draws at most {most} pixels")
-                options[name] = options[name].resize((job.plan.width, job.plan.height))
+            picture = decode_picture(job.files[job.image], job.image, "RGB")
+            options[name] = sized_for(self.pipe, self._family, picture, job.plan)
         if job.mask_image is not None:
             options["mask_image"] = decode_picture(job.files[job.mask_image], job.mask_image, "L")
         if "max_area" in takes:  # else Kontext picks a size of its own

@@ -199,7 +199,8 @@ class Family(ABC):
         """A step's latents `[B, L, C]` of a picture of so many pixels, as the autoencoder decodes them."""
         vae, scale = pipe.vae, pipe.vae_scale_factor
         latents: Tensor = pipe._unpack_latents(latents_BLC, height, width, scale)
-        return latents / vae.config.scaling_factor + vae.config.shift_factor
+        scaled: Tensor = latents / vae.config.scaling_factor + vae.config.shift_factor
+        return scaled
 
     # A block's call
 
