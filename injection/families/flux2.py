@@ -68,7 +68,7 @@ class ChatTokenizer:
         around = (self.inner(part, add_special_tokens=False).input_ids for part in self._chat(_MARK).split(_MARK))
         head, tail = (self.inner.decode(part, skip_special_tokens=skip_special_tokens) for part in around)
         whole: str = self.inner.decode(ids, skip_special_tokens=skip_special_tokens)
-        return whole.removeprefix(head).removesuffix(tail)
+        return "" if tail.endswith(whole) else whole.removeprefix(head).removesuffix(tail)
 
     def _chat(self, text: str) -> str:
         """What the pipelines give to the tokenizer."""

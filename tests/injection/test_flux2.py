@@ -11,6 +11,7 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.attach import PromptCalls
 from strata.injection.checks import UnsupportedError
+from strata.injection.cut_texts import warn_truncated
 from strata.injection.encoding import EncodedPlan
 from strata.injection.families import facts_of, facts_of_folder, family_of
 from strata.injection.pipeline import RegionalPipeline
@@ -109,6 +110,15 @@ def test_the_processor_of_dev_adds_nothing_to_its_tokenizer(plan: ScenePlan) -> 
     template = pipe.tokenizer.chat_template
     pipe.tokenizer = PixtralProcessor(PixtralImageProcessor(), pipe.tokenizer, chat_template=template)
     assert torch.equal(draw(pipe, plan, **options), expected)
+
+
+def test_what_is_cut_off_a_chat_is_told_where_it_is_of_the_text(caplog: pytest.LogCaptureFixture) -> None:
+    pipe, _ = make_klein()
+    family = family_of(pipe.transformer)
+    warn_truncated(family, pipe, TEXT, 16)
+    assert caplog.text == ""
+    warn_truncated(family, pipe, TEXT, 8)
+    assert "a text of 21 tokens is cut to 8; not heard:  a blue square" in caplog.text
 
 
 class TestGuidanceByASecondCall:
