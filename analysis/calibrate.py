@@ -26,7 +26,7 @@ from strata.analysis.clip_judge import ClipJudge
 from strata.analysis.roles import Curve
 from strata.analysis.trials import Journal, Judge, Trial, trials
 from strata.injection.description import cost_of
-from strata.injection.families import facts_of
+from strata.injection.families import facts_of, family_of
 from strata.injection.methods import method_for
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.program import compile_program
@@ -148,7 +148,7 @@ class Examiner:
     def cost(self, routing: Routing, todo: Sequence[Trial]) -> float | None:
         """The mean computation of scenes' pictures, as a multiple of the plain model's; None if it cannot be known."""
         facts, config = facts_of(self.pipe), self.pipe.transformer.config
-        tokenizer = getattr(self.pipe, "tokenizer_2", None) or self.pipe.tokenizer
+        tokenizer = family_of(self.pipe.transformer).tokenizer(self.pipe)
         found = []
         for trial in todo:
             program = compile_program(trial.plan, routing, facts, self.options["num_inference_steps"])

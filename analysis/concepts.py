@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from strata.analysis.labels import word_tokens
 from strata.injection.encoding import TextCache
 from strata.injection.errors import UnsupportedError
 from strata.injection.families.base import Block, Family
@@ -43,9 +44,9 @@ class ConceptTokens:
         texts, tokenizer = TextCache(pipe, family), family.tokenizer(pipe)
         embeds = []
         for concept in concepts:
-            embed_1LC = texts.stream(concept, text_length, True, None)
-            count = len(tokenizer(concept, max_length=text_length, truncation=True).input_ids)
-            embeds.append(embed_1LC[:, : count - 1].mean(1))  # without the end's token
+            embed_1LC, _ = texts.stream(concept, text_length, True, None)
+            own, _ = word_tokens(concept, concept, tokenizer, text_length)
+            embeds.append(embed_1LC[:, own].mean(1))
         self.embeds_1KC = torch.stack(embeds, dim=1)
         self._hidden_1KC: Tensor | None = None
 

@@ -75,11 +75,10 @@ class Labels:
         real = {text.name: _real(text, tokenizer) for text in texts}
         for text in texts:
             whole = Label(kind="text", text=text.name, area=text.area, level=text.level, quote=text.text or "")
-            add(whole, range(real[text.name]))
+            add(whole, real[text.name])
         for text in texts:
-            if real[text.name] < text.length:
-                padding = Label(kind="padding", text=text.name, area=text.area, level=text.level)
-                add(padding, range(real[text.name], text.length))
+            if rest := sorted({*range(text.length)} - {*real[text.name]}):
+                add(Label(kind="padding", text=text.name, area=text.area, level=text.level), rest)
         first_word = len(labels)
         for word in dict.fromkeys(words):
             found = False
@@ -131,7 +130,7 @@ def word_tokens(text: str, word: str, tokenizer: Any, length: int) -> tuple[list
     spans = _occurrences(text, word)
     if not spans:
         return [], ""
-    offsets = tokenizer(text, max_length=length, truncation=True, return_offsets_mapping=True).offset_mapping
+    offsets = tokenizer(text, **_padded(length), return_offsets_mapping=True).offset_mapping
     at = [n for n, (a, b) in enumerate(offsets) if any(a < stop and start < b for start, stop in spans)]
     return at, text[slice(*spans[0])]
 
@@ -141,8 +140,14 @@ def _occurrences(text: str, word: str) -> list[tuple[int, int]]:
     return [match.span() for match in re.finditer(rf"(?<!\w){pattern}(?!\w)", text, re.IGNORECASE)] if pattern else []
 
 
-def _real(text: TextTokens, tokenizer: Any) -> int:
-    """How many of a text's tokens are no padding; all, where that is not known."""
+def _real(text: TextTokens, tokenizer: Any) -> list[int]:
+    """Which of a text's tokens are no padding; all, where that is not known."""
     if text.text is None or tokenizer is None:
-        return text.length
-    return min(text.length, len(tokenizer(text.text).input_ids))
+        return list(range(text.length))
+    mask = tokenizer(text.text, **_padded(text.length)).attention_mask
+    return [at for at, seen in enumerate(mask) if seen]
+
+
+def _padded(length: int) -> dict[str, Any]:
+    """How a tokenizer makes so many tokens of a text, padding where the model's text encoder has it."""
+    return {"padding": "max_length", "max_length": length, "truncation": True}

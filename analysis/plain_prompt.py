@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ class PlainPrompt:
     def __init__(self, pipe: Any, family: Family, given: str | None) -> None:
         self.given, self.tokenizer = given, family.tokenizer(pipe)
         self._encoder = family.text_encoders(pipe)[-1]
+        self._embedding = partial(family.text_embedding, pipe)
         self._encoded: list[tuple[list[int], Tensor]] = []
 
     @contextmanager
@@ -43,7 +45,7 @@ class PlainPrompt:
     def _around_encoder(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         output = call(*args, **kwargs)
         ids = args[0] if args else kwargs["input_ids"]
-        self._encoded.append((ids[0].tolist(), output[0][0]))
+        self._encoded.append((ids[0].tolist(), self._embedding(output)[0]))
         return output
 
     def of(self, embeds_BLC: Tensor, exact: bool) -> str | None:

@@ -1,4 +1,4 @@
-"""The same plan on another model: any pipeline of FLUX.1 or Chroma that diffusers loads.
+"""The same plan on another model: any pipeline of FLUX.1, FLUX.2 or Chroma that diffusers loads.
 
 python examples/another_model.py black-forest-labs/FLUX.1-dev --size 1024 --device cuda --dtype bfloat16
 python examples/another_model.py path/to/folder --size 128

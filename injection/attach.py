@@ -139,6 +139,31 @@ class Attachment:
                 observer.attention(event)
 
 
+class PromptCalls:
+    """Tells conditional transformer calls by their text embedding, of which a pipeline may pass a copy.
+
+    Args:
+        negative: what the pipeline was given for its unconditional calls; None: it makes none.
+    """
+
+    def __init__(self, negative: Tensor | None) -> None:
+        self._negative = negative
+        self._first: Tensor | None = None
+
+    def __call__(self, text: Tensor) -> bool:
+        """Whether a call with this embedding is conditional; classic pipelines begin with one that is."""
+        if self._negative is None or text is self._first:
+            return True
+        if text is self._negative:
+            return False
+        if self._first is None:
+            self._first = text
+        elif text.shape == self._negative.shape and torch.equal(text, self._negative.to(text)):
+            self._negative = text
+            return False
+        return True
+
+
 def masked_spec(base: BaseText, text: int, length: int, device: torch.device) -> AttentionSpec | None:
     """The stock attention where a mask hides or weighs some of the base prompt; None where all see all."""
     if base.length == text and not base.faint:
@@ -162,17 +187,17 @@ def attached(transformer: Any, attachment: Attachment, busy: str = DRAWING) -> I
     """
     check_transformer(transformer, attachment.family)
     blocks = attachment.begin(transformer)
-    shared: dict[Any, Any] = {}
+    shared: dict[tuple[type, Any], Any] = {}
     watcher = attachment if attachment.observers else None
     with ExitStack() as undo:
         for block in blocks:
             stock = block.attn.processor
             undo.callback(setattr, block.attn, "processor", stock)
-            if stock._attention_backend not in shared:
+            kind = type(stock), stock._attention_backend
+            if kind not in shared:
                 own = attachment.family.processor(stock, watcher)
-                standard = RegionalAttnProcessor(stock, attachment.family, watcher)
-                shared[stock._attention_backend] = standard if own is None else own
-            block.attn.processor = shared[stock._attention_backend]
+                shared[kind] = RegionalAttnProcessor(stock, attachment.family, watcher) if own is None else own
+            block.attn.processor = shared[kind]
             undo.enter_context(intercepted(block.module, partial(attachment.around_block, block)))
         undo.enter_context(intercepted(transformer, attachment.around_transformer, busy))
         yield attachment

@@ -16,6 +16,7 @@ from torch import Tensor
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.facts import ModelFacts
+from strata.injection.families import family_of
 
 _FROM_PLAN = {
     "prompt": "the plan's prompt",
@@ -69,7 +70,7 @@ class ClassicPipeline:
         if plan.negative_prompt is not None:
             if "negative_prompt" in options:
                 raise InputError("negative_prompt: comes from the plan here; leave it out in one of them")
-            if "negative_prompt" not in self.parameters:
+            if facts.negative_scale is None or not self.takes_negative:
                 raise plan.error(("negative_prompt",), f"{kind} takes no negative prompt")
             scale = self.option(facts.negative_scale, options)
             if scale <= 1:
@@ -87,11 +88,20 @@ class ClassicPipeline:
         found, vae = tuple(latents.shape), self.pipe.vae
         tokens = plan.height // facts.token_size * (plan.width // facts.token_size)
         wanted: tuple[int | None, ...] = (None, tokens, None if vae is None else 4 * vae.config.latent_channels)
+        axes = "pictures, image tokens, channels"
         if "max_area" in self.parameters:  # may draw another size than the plan's
             wanted = (None, None, wanted[2])
-        if len(found) != 3 or any(want not in (None, have) for want, have in zip(wanted, found, strict=True)):
+        if not family_of(self.pipe.transformer).packed_latents:
+            rows, cols = plan.height // facts.token_size, plan.width // facts.token_size
+            wanted, axes = (None, wanted[2], rows, cols), "pictures, channels, rows and columns of image tokens"
+        if len(found) != len(wanted) or any(w not in (None, have) for w, have in zip(wanted, found, strict=True)):
             shape = ", ".join("…" if side is None else str(side) for side in wanted)
-            raise InputError(f"latents: shape {list(found)}: must be [{shape}] (pictures, image tokens, channels)")
+            raise InputError(f"latents: shape {list(found)}: must be [{shape}] ({axes})")
+
+    @property
+    def takes_negative(self) -> bool:
+        """Whether the call takes a negative prompt, be it as its embedding alone."""
+        return "negative_prompt_embeds" in self.parameters
 
     def option(self, name: str, options: Mapping[str, Any]) -> Any:
         """What is asked for, else the call's default."""
@@ -99,7 +109,7 @@ class ClassicPipeline:
 
     def guided(self, facts: ModelFacts, options: Mapping[str, Any]) -> bool:
         """Whether the call makes unconditional calls of the transformer."""
-        if "negative_prompt" not in self.parameters:
+        if facts.negative_scale is None or not self.takes_negative:
             return False
         always = facts.negative_scale == "guidance_scale"
         told = always or any(options.get(name) is not None for name in ("negative_prompt", "negative_prompt_2"))

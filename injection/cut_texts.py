@@ -26,8 +26,8 @@ def warn_truncated(family: Family, pipe: Any, text: str, max_length: int) -> Non
     """Warn if the model sees only the beginning of a text."""
     tokenizer = family.tokenizer(pipe)
     tokens = tokenizer(text).input_ids
-    if len(tokens) > max_length:
-        lost = tokenizer.decode(tokens[max_length - 1 :], skip_special_tokens=True)
+    lost = tokenizer.decode(tokens[max_length - 1 :], skip_special_tokens=True) if len(tokens) > max_length else ""
+    if lost:  # else it is only what stands behind the text in a chat
         logger.warning("a text of %d tokens is cut to %d; not heard: %.80s", len(tokens), max_length, lost)
 
 

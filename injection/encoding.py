@@ -9,7 +9,7 @@ import json
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
@@ -37,12 +37,14 @@ class EncodedPlan:
         inputs: the base prompt, and the negative one where there is one, as the pipeline's call takes them: tensors of
             one row each.
         texts: the embedding `[1, L, C]` of each of the streams' texts.
+        starts: of each, its first token's position within the padded text.
     """
 
     family: str
     said: Mapping[str, str | None]
     inputs: Mapping[str, Tensor]
     texts: Mapping[str, Tensor]
+    starts: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"EncodedPlan({self.family}, {self.said.get('prompt')!r}, {len(self.texts)} texts)"
@@ -52,7 +54,8 @@ class EncodedPlan:
         tensors = {f"input:{name}": value for name, value in self.inputs.items()}
         tensors |= {f"text:{n}": value for n, value in enumerate(self.texts.values())}
         plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        facts = {"family": self.family, "said": dict(self.said), "texts": list(self.texts)}
+        starts = [self.starts.get(text, 0) for text in self.texts]
+        facts = {"family": self.family, "said": dict(self.said), "texts": list(self.texts), "starts": starts}
         write_atomic(path, save(plain, {"strata": json.dumps(facts)}))
 
     @classmethod
@@ -64,8 +67,9 @@ class EncodedPlan:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             inputs = {name.removeprefix("input:"): t for name, t in tensors.items() if name.startswith("input:")}
             texts = {str(text): tensors[f"text:{n}"] for n, text in enumerate(facts["texts"])}
+            starts = dict(zip(texts, map(int, facts.get("starts") or [0] * len(texts)), strict=True))
             said = {str(name): None if text is None else str(text) for name, text in facts["said"].items()}
-            return cls(str(facts["family"]), said, inputs, texts)
+            return cls(str(facts["family"]), said, inputs, texts, starts)
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
         except (SafetensorError, ValueError, LookupError, TypeError) as error:
@@ -116,15 +120,15 @@ class TextCache:
         )
         return found
 
-    def stream(self, text: str, max_length: int, padded: bool, scale: float | None) -> Tensor:
-        """The embedding `[1, L, C]` of one text; without `padded`, of the tokens alone that the model is to see.
+    def stream(self, text: str, max_length: int, padded: bool, scale: float | None) -> tuple[Tensor, int]:
+        """The embedding `[1, L, C]` of one text, and its first token's position within the padded text.
 
+        Without `padded`, it is of the tokens alone that the model is to see.
         Texts are encoded one by one, so that a text's embedding does not depend on the others of the call.
         """
         key = ("stream", text, max_length, scale)
         embeds, real = self._remember(key, lambda: self.family.encode_text(self.pipe, text, max_length, scale))
-        real_BLC: Tensor = embeds if padded else embeds[:, :real]
-        return real_BLC
+        return (embeds, 0) if padded else (embeds[:, real.start : real.stop], real.start)
 
     def _state(self) -> tuple[Any, ...] | None:
         """What beside the text decides an embedding; None with LoRA adapters in an encoder, whose scales may change."""

@@ -32,7 +32,8 @@ class ModelFacts:
         token_size: pixels that one image token covers, along each side.
         text_length: tokens of a text at most.
         guidance: the guidance scale where none is asked for; None where the model takes none.
-        negative_scale: the pipeline's option that weighs a negative prompt ("true_cfg_scale", "guidance_scale").
+        negative_scale: the pipeline's option that weighs a negative prompt ("true_cfg_scale", "guidance_scale"); None
+            where the model takes none.
     """
 
     family: str
@@ -40,7 +41,7 @@ class ModelFacts:
     token_size: int
     text_length: int
     guidance: float | None = None
-    negative_scale: str = "true_cfg_scale"
+    negative_scale: str | None = "true_cfg_scale"
 
     @property
     def block_counts(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.injection.attach import Attachment, attached
+from strata.injection.attach import Attachment, PromptCalls, attached
 from strata.injection.calling import ClassicPipeline
 from strata.injection.checks import UnsupportedError, check_pipeline, check_strengths, check_transformer
 from strata.injection.cut_texts import warn_pooled, warn_truncated
@@ -109,6 +109,7 @@ class RegionalPipeline:
         check_transformer(self.pipe.transformer, self.family)
         program = compile_program(plan, self.routing, facts, steps, overrides=overrides)
         self.method.check(program)
+        self.family.check_options(self.pipe, options, bool(program.streams))
         if program.has_fractional_strengths:
             check_strengths(self.pipe.transformer)
         return program
@@ -149,8 +150,9 @@ class RegionalPipeline:
             encoded = self._texts.prompt(negative, said["negative_prompt_2"], longest, scale)
             inputs |= self.family.negative_inputs(encoded)
         padded = program.routing.pad == "full"
-        texts = {s.text: self._texts.stream(s.text, longest, padded, scale) for s in program.streams}
-        return EncodedPlan(self.family.name, said, inputs, texts)
+        found = {s.text: self._texts.stream(s.text, longest, padded, scale) for s in program.streams}
+        texts = {text: embeds for text, (embeds, _) in found.items()}
+        return EncodedPlan(self.family.name, said, inputs, texts, {text: start for text, (_, start) in found.items()})
 
     def _said(self, program: Program, options: Mapping[str, Any]) -> dict[str, str | None]:
         """What is to be encoded beside the streams' texts; see `EncodedPlan`."""
@@ -229,6 +231,7 @@ class RegionalPipeline:
                 inputs["callback_on_step_end_tensor_inputs"] = callback.tensor_inputs
             inputs["callback_on_step_end"] = owner.lend(callback)
         texts = {text: value for each in found for text, value in each.texts.items()}
+        starts = {text: start for each in found for text, start in each.starts.items()}
 
         def told(programs: Sequence[Program]) -> Sequence[Program]:
             for observer in self.observers:
@@ -244,13 +247,13 @@ class RegionalPipeline:
             )
 
         told(programs)
-        drawing = Drawing(self.family, programs, texts, lambda: int(self.pipe.num_timesteps), anew)
+        drawing = Drawing(self.family, programs, texts, lambda: int(self.pipe.num_timesteps), anew, starts)
         silent = not any(program.streams for program in programs)
         if silent and not self.observers:
             return self.pipe(**inputs)
         run = PlainRun() if silent else self.method.start(drawing)
-        negative = inputs.get("negative_prompt_embeds")
-        attachment = Attachment(self.family, run, self.observers, lambda text: text is not negative, owner)
+        conditional = PromptCalls(inputs.get("negative_prompt_embeds"))
+        attachment = Attachment(self.family, run, self.observers, conditional, owner)
         with attached(self.pipe.transformer, attachment):
             return self.pipe(**inputs)
 
@@ -312,7 +315,10 @@ def _check_batch(programs: Sequence[Program], alike: bool, options: Mapping[str,
     if not programs:
         raise InputError("plan: an empty list; give at least one ScenePlan")
     if not alike:
-        raise UnsupportedError(f"{programs[0].facts.family}: draws one plan a call")
+        raise UnsupportedError(
+            f"{programs[0].facts.family}: its text tokens have positions of their own, which plans of one call cannot"
+            " share; draw one plan a call"
+        )
     sizes = dict.fromkeys(f"{program.plan.width}x{program.plan.height}" for program in programs)
     if len(sizes) > 1:
         raise InputError(f"plan: sizes {', '.join(sizes)}: plans of one call must have one size")

@@ -43,15 +43,26 @@ class RegionalAttnProcessor:
         regional: Tensor | None = None,
     ) -> Any:
         """Attend; takes and returns what the stock processor does."""
-        watcher = self.watcher if self.watcher is not None and self.watcher.watches(attn) else None
-        if regional is None and watcher is None:
+        if not self.is_asked(attn, regional):
             return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, image_rotary_emb)
         q, k, v = self.family.project(attn, hidden_states, encoder_hidden_states, image_rotary_emb)
+        attended = self.attend(attn, q, k, v, attention_mask, regional)
+        text = None if encoder_hidden_states is None else encoder_hidden_states.shape[1]
+        return self.family.output(attn, attended, text)
+
+    def is_asked(self, attn: Any, regional: Tensor | None) -> bool:
+        """Whether this call is not the stock processor's."""
+        return regional is not None or (self.watcher is not None and self.watcher.watches(attn))
+
+    def attend(
+        self, attn: Any, q: Tensor, k: Tensor, v: Tensor, attention_mask: Tensor | None, regional: Tensor | None
+    ) -> Tensor:
+        """The attention's output `[B, L, C]` of queries, keys and values `[B, L, H, D]`; tells the watcher."""
         if regional is None:
             attended = dispatch_attention_fn(q, k, v, attn_mask=attention_mask, backend=self._attention_backend)
         else:
             attended = grouped_attention(q, k, v, regional, self._attention_backend)
-        if watcher is not None:
-            watcher.observe(attn, q, k, v, attended, self._attention_backend)
-        text = None if encoder_hidden_states is None else encoder_hidden_states.shape[1]
-        return self.family.output(attn, attended.flatten(2, 3).to(q.dtype), text)
+        if self.watcher is not None and self.watcher.watches(attn):
+            self.watcher.observe(attn, q, k, v, attended, self._attention_backend)
+        flat: Tensor = attended.flatten(2, 3).to(q.dtype)
+        return flat

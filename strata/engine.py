@@ -29,6 +29,7 @@ from strata.injection.streams import TextOverride
 from strata.job import Job
 from strata.layers.schedule import Schedule
 from strata.loading import load_pipeline
+from strata.pipelines import of_the_same_parts, sized_for
 from strata.record import Record, RunSettings
 from strata.source import decode_picture
 
@@ -292,9 +293,8 @@ class Engine:
 
         pipe, vae = self.pipe, self.pipe.vae
         with torch.no_grad():
-            unpacked = pipe._unpack_latents(latents, job.plan.height, job.plan.width, pipe.vae_scale_factor)
-            scaled = unpacked / vae.config.scaling_factor + vae.config.shift_factor
-            pixels = vae.decode(scaled.to(vae.dtype), return_dict=False)[0]
+            unpacked = self._family.unpacked(pipe, latents, job.plan.height, job.plan.width)
+            pixels = vae.decode(unpacked.to(vae.dtype), return_dict=False)[0]
             image: Image.Image = pipe.image_processor.postprocess(pixels, output_type="pil")[0]
             return image
 
@@ -310,11 +310,9 @@ class Engine:
             if job.image is not None:
                 wanted = by_image if job.mask_image is None else inpainting
             if type(self.pipe).__name__ != wanted:
-                import diffusers
-
                 if self._offload:
                     self.pipe.remove_all_hooks()
-                self.pipe = getattr(diffusers, wanted)(**self.pipe.components)
+                self.pipe = of_the_same_parts(self.pipe, wanted)
                 self.pipe.set_progress_bar_config(disable=True)
                 if self._offload:
                     self.pipe.enable_model_cpu_offload(device=self._device)
@@ -335,13 +333,16 @@ class Engine:
         options: dict[str, Any] = {"num_inference_steps": settings.steps}
         if settings.guidance is not None:
             options["guidance_scale"] = settings.guidance
+        elif "guidance_scale" in takes:
+            options["guidance_scale"] = 1.0  # none; of more, distilled pipelines warn that they ignore it
         if settings.true_cfg is not None:
             options["true_cfg_scale"] = settings.true_cfg
         if settings.image_strength is not None:
             options["strength"] = settings.image_strength
         if job.image is not None:
             name = "image" if "image" in takes else "control_image"
-            options[name] = decode_picture(job.files[job.image], job.image, "RGB")
+            picture = decode_picture(job.files[job.image], job.image, "RGB")
+            options[name] = sized_for(self.pipe, self._family, picture, job.plan)
         if job.mask_image is not None:
             options["mask_image"] = decode_picture(job.files[job.mask_image], job.mask_image, "L")
         if "max_area" in takes:  # else Kontext picks a size of its own

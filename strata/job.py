@@ -189,6 +189,8 @@ def _check_negative_prompt(plan: ScenePlan, settings: DrawSettings, given: DrawS
         if given.true_cfg is not None:
             raise SettingError(f"<true_cfg> {given.true_cfg:g}: model {model.name} has its weight in <guidance>")
         return
+    if model.facts is not None and model.facts.negative_scale is None and plan.negative_prompt is not None:
+        raise SettingError(str(plan.error(("negative_prompt",), f"model {model.name} takes no negative prompt")))
     scale = settings.true_cfg
     if plan.negative_prompt is not None and (scale is None or scale <= 1):
         message = "takes effect only with <true_cfg> above 1, for example <true_cfg> 4 (which doubles the time)"

@@ -60,11 +60,11 @@ def facts_of(pipe: Any) -> ModelFacts:
         vae = pipe.vae.config
     else:  # freed; what is drawn are latents
         vae = {"block_out_channels": [0] * int(pipe.vae_scale_factor).bit_length()}
-    return family.facts(transformer.config, vae, longest, type(pipe).__name__)
+    return family.facts(transformer.config, vae, longest, {**pipe.config, "_class_name": type(pipe).__name__})
 
 
-def family_of_folder(folder: Path) -> tuple[Family, str]:
-    """The family of the model in a folder in the diffusers format, and its pipeline's class name.
+def family_of_folder(folder: Path) -> tuple[Family, dict[str, Any]]:
+    """The family of the model in a folder in the diffusers format, and what its `model_index.json` says.
 
     Raises:
         InputError: it has no index that can be read, or no family knows the model.
@@ -77,7 +77,7 @@ def family_of_folder(folder: Path) -> tuple[Family, str]:
         what = f"a {kind} with a {name}" if name else f"a {kind}"
         known = ", ".join(f"{family.title} (such as {family.pipelines[0]})" for family in families())
         raise InputError(f"is {what}; must be a pipeline of {known}")
-    return family, kind
+    return family, index
 
 
 def facts_of_folder(folder: Path) -> ModelFacts:
@@ -86,7 +86,7 @@ def facts_of_folder(folder: Path) -> ModelFacts:
     Raises:
         InputError: its files cannot be read, or no family knows the model.
     """
-    family, kind = family_of_folder(folder)
+    family, index = family_of_folder(folder)
     tokenizer = "tokenizer_2" if (folder / "tokenizer_2").is_dir() else "tokenizer"
     try:
         longest = int(_json(folder / tokenizer / "tokenizer_config.json").get("model_max_length", 512))
@@ -94,7 +94,7 @@ def facts_of_folder(folder: Path) -> ModelFacts:
         longest = 512
     transformer, vae = (_json(folder / part / "config.json") for part in ("transformer", "vae"))
     try:
-        return family.facts(transformer, vae, min(512, longest), kind)
+        return family.facts(transformer, vae, min(512, longest), index)
     except (LookupError, TypeError, ValueError) as error:
         raise InputError(f"its configuration is damaged: {error!r}") from error
 

@@ -6,11 +6,7 @@ block what its attention computes. The stock modules run unchanged.
 
 It was laid out for these, read in diffusers 0.42:
 
-- FLUX.1 (`flux.py`) and Chroma (`chroma.py`), which are here.
-- FLUX.2: `text_ids` count the tokens of a text, so `enter` gives every stream ids from 0, and methods take the rotary
-  tables of what is left of the text token by token. Single blocks take text and image joined (`Block.joint`), and their
-  attention projects queries, keys, values and the MLP at once: a processor of the family's own (`Family.processor`)
-  keeps the MLP's part between `project` and `output`.
+- FLUX.1 (`flux.py`), Chroma (`chroma.py`) and FLUX.2 (`flux2.py`), which are here.
 - FLUX.3: a `ModularPipeline`; how a pipeline is called is a question of `injection/calling.py`, not of a family. Five
   blocks of each mode's own come first: the text's are a stack that is not `routed` (`Stack`), in which each stream
   attends within itself, so that methods need a branch for them and nothing more is asked of a family. Text stands at
@@ -98,24 +94,40 @@ class Family(ABC):
     """Class names of the stock attention processors."""
     text_positions_alike: ClassVar[bool] = True
     """Whether all text tokens have one position, so that plans whose texts differ can be drawn in one batch."""
+    cuts_entered_text: ClassVar[bool] = False
+    """Whether the transformer cuts as many text tokens off joint blocks as entered it, and not as entered these."""
+    packed_latents: ClassVar[bool] = True
+    """Whether a pipeline's call takes latents as `[B, tokens, channels]`, and not `[B, channels, rows, columns]`."""
+    sized_by_picture: ClassVar[Mapping[str, int]] = {}
+    """Pipelines that draw in the size of their input picture, whatever is asked for, and how many pixels at most."""
 
     # Before anything is loaded
 
     @abstractmethod
     def facts(
-        self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, pipeline: str
+        self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, index: Mapping[str, Any]
     ) -> ModelFacts:
-        """A model's facts from the configurations of its transformer and autoencoder; `pipeline`: its class's name.
+        """A model's facts from the configurations of transformer, autoencoder and (`index`) pipeline.
 
         Raises:
             LookupError, TypeError, ValueError: a configuration lacks something.
+        """
+
+    def check_options(self, pipe: Any, options: Mapping[str, Any], regional: bool) -> None:  # noqa: B027
+        """Raise `InputError` or `UnsupportedError` for options of the pipeline's call that a plan cannot have.
+
+        `regional`: whether the plan has texts beside its prompt.
         """
 
     # Texts
 
     @abstractmethod
     def tokenizer(self, pipe: Any) -> Any:
-        """The tokenizer of the text tokens; None where it is not loaded."""
+        """The tokenizer of the text tokens, as `templated` makes it; None where it is not loaded."""
+
+    def templated(self, tokenizer: Any, pipeline: str) -> Any:
+        """A tokenizer as pipelines of this class use it: called with a text, it adds what they put around texts."""
+        return tokenizer
 
     def pooled_tokenizer(self, pipe: Any) -> Any:
         """The tokenizer of the encoder that gives a prompt's pooled vector alone; None: no such one is loaded."""
@@ -136,8 +148,13 @@ class Family(ABC):
         """The same of a negative prompt, under the names of the unconditional call."""
 
     @abstractmethod
-    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, int]:
-        """A stream's embedding `[1, L, C]` with its padding, and how many of its tokens the model is to see."""
+    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
+        """A stream's embedding `[1, L, C]` with its padding, and which of its tokens the model is to see."""
+
+    def text_embedding(self, pipe: Any, output: Any) -> Tensor:
+        """The text embedding `[B, L, C]` that the pipeline makes of what the encoder of the text tokens returned."""
+        embedding: Tensor = output[0]
+        return embedding
 
     # The transformer's call
 
@@ -163,11 +180,11 @@ class Family(ABC):
 
     @abstractmethod
     def enter(
-        self, inputs: Mapping[str, Any], text_BLC: Tensor, lengths: Sequence[int], order: Tensor
+        self, inputs: Mapping[str, Any], text_BLC: Tensor, positions: Sequence[range], order: Tensor
     ) -> dict[str, Any]:
         """The call's inputs with this text in place of its own, and image tokens in the given order.
 
-        `lengths`: tokens of each stream, then of the base prompt, for families whose text positions count them.
+        `positions`: of the tokens of each stream, then of the base prompt, each within its own padded text.
         """
 
     @abstractmethod
@@ -177,6 +194,13 @@ class Family(ABC):
     def residuals(self, inputs: Mapping[str, Any]) -> Sequence[Tensor] | None:
         """What a ControlNet adds to the image tokens behind single blocks, in the order given to `enter`."""
         return None
+
+    def unpacked(self, pipe: Any, latents_BLC: Tensor, height: int, width: int) -> Tensor:
+        """A step's latents `[B, L, C]` of a picture of so many pixels, as the autoencoder decodes them."""
+        vae, scale = pipe.vae, pipe.vae_scale_factor
+        latents: Tensor = pipe._unpack_latents(latents_BLC, height, width, scale)
+        scaled: Tensor = latents / vae.config.scaling_factor + vae.config.shift_factor
+        return scaled
 
     # A block's call
 
@@ -195,7 +219,7 @@ class Family(ABC):
         """Text and image tokens of what a block returned: as one tensor (`Block.joint`) or two."""
 
     @abstractmethod
-    def rotary(self, inputs: Mapping[str, Any], lengths: Sequence[int], order: Tensor) -> tuple[Tensor, ...]:
+    def rotary(self, inputs: Mapping[str, Any], positions: Sequence[range], order: Tensor) -> tuple[Tensor, ...]:
         """The rotary tables `[L, …]` among a block's inputs, text first; arguments as of `enter`."""
 
     @abstractmethod

@@ -34,7 +34,7 @@ class Chroma(Flux):
     joint_single = True
 
     def facts(
-        self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, pipeline: str
+        self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, index: Mapping[str, Any]
     ) -> ModelFacts:
         """See `Family`."""
         return ModelFacts(
@@ -70,10 +70,10 @@ class Chroma(Flux):
         )
         return {"prompt_embeds": embeds, "prompt_attention_mask": mask}
 
-    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, int]:
+    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
         """T5's embedding; the tokens to be seen are those that the mask leaves."""
         encoded = self.encode_prompt(pipe, text, None, max_length, lora_scale)
-        return encoded["prompt_embeds"], int(encoded["prompt_attention_mask"].sum())
+        return encoded["prompt_embeds"], range(int(encoded["prompt_attention_mask"].sum()))
 
     def base_texts(self, inputs: Mapping[str, Any]) -> list[BaseText]:
         """What a boolean mask leaves; all, but fainter, where the mask is numbers that are added to the logits."""
@@ -86,10 +86,10 @@ class Chroma(Flux):
         return [BaseText(length, length - n, -1.0 if n < length else 0.0) for n in seen]
 
     def enter(
-        self, inputs: Mapping[str, Any], text_BLC: Tensor, lengths: Sequence[int], order: Tensor
+        self, inputs: Mapping[str, Any], text_BLC: Tensor, positions: Sequence[range], order: Tensor
     ) -> dict[str, Any]:
         """See `Family`; the mask is in what attention computes."""
-        return {**super().enter(inputs, text_BLC, lengths, order), "attention_mask": None}
+        return {**super().enter(inputs, text_BLC, positions, order), "attention_mask": None}
 
     def text_modulation(self, temb: Tensor) -> Tensor:
         """See `Flux`: six rows for the image, then six for the text."""

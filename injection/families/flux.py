@@ -52,10 +52,10 @@ class Flux(Family):
     """Whether single blocks take text and image as one tensor."""
 
     def facts(
-        self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, pipeline: str
+        self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, index: Mapping[str, Any]
     ) -> ModelFacts:
         """See `Family`."""
-        guidance = FILL_GUIDANCE if pipeline == "FluxFillPipeline" else GUIDANCE
+        guidance = FILL_GUIDANCE if index["_class_name"] == "FluxFillPipeline" else GUIDANCE
         return ModelFacts(
             family=self.name,
             stacks=self._stacks(transformer),
@@ -93,11 +93,11 @@ class Flux(Family):
         """See `Family`."""
         return {f"negative_{name}": value for name, value in encoded.items()}
 
-    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, int]:
+    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
         """T5's embedding; the tokens to be seen are the text's own."""
         tokens = self.tokenizer(pipe)([text], max_length=max_length, truncation=True)
         embeds = self.encode_prompt(pipe, text, text, max_length, lora_scale)["prompt_embeds"]
-        return embeds, len(tokens.input_ids[0])
+        return embeds, range(len(tokens.input_ids[0]))
 
     def blocks(self, transformer: Any) -> tuple[Block, ...]:
         """The double blocks, then the single ones."""
@@ -128,20 +128,20 @@ class Flux(Family):
 
     def canvas(self, inputs: Mapping[str, Any]) -> Canvas:
         """Tokens whose first id is the first token's are the canvas; a reference's come behind."""
-        ids = _flat(inputs["img_ids"])
+        ids = flat(inputs["img_ids"])
         canvas = ids[ids[:, 0] == ids[0, 0]]
         rows, cols = (int(canvas[:, axis].max() - canvas[:, axis].min()) + 1 for axis in (1, 2))
         return Canvas(rows, cols, len(ids))
 
     def enter(
-        self, inputs: Mapping[str, Any], text_BLC: Tensor, lengths: Sequence[int], order: Tensor
+        self, inputs: Mapping[str, Any], text_BLC: Tensor, positions: Sequence[range], order: Tensor
     ) -> dict[str, Any]:
         """See `Family`; a ControlNet's residuals travel with their tokens."""
         entered = dict(
             inputs,
             encoder_hidden_states=text_BLC,
             txt_ids=inputs["txt_ids"].new_zeros(text_BLC.shape[1], 3),
-            img_ids=_flat(inputs["img_ids"])[order],
+            img_ids=flat(inputs["img_ids"])[order],
             hidden_states=inputs["hidden_states"][:, order],
         )
         for name in ("controlnet_block_samples", "controlnet_single_block_samples"):
@@ -187,7 +187,7 @@ class Flux(Family):
         text, image = output
         return text, image
 
-    def rotary(self, inputs: Mapping[str, Any], lengths: Sequence[int], order: Tensor) -> tuple[Tensor, ...]:
+    def rotary(self, inputs: Mapping[str, Any], positions: Sequence[range], order: Tensor) -> tuple[Tensor, ...]:
         """See `Family`."""
         tables: tuple[Tensor, ...] = inputs["image_rotary_emb"]
         return tables
@@ -253,9 +253,7 @@ class Flux(Family):
         else:
             q, k, v = (getattr(attn, name)(normed) for name in split)
         q, k, v = (x.unflatten(-1, (-1, attn.head_dim)) for x in (q, k, v))
-        k, v = torch.cat([norm_k(k), k_BNHD], dim=1), torch.cat([v, v_BNHD], dim=1)
-        q, k, v = (x.transpose(1, 2) for x in (norm_q(q), k, v))
-        out_BLHD = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+        out_BLHD = attended_beside(norm_q(q), norm_k(k), v, k_BNHD, v_BNHD)
         out_BLC = out_BLHD.flatten(2)
         if not double:
             both = torch.cat([out_BLC, module.act_mlp(module.proj_mlp(normed))], dim=2)
@@ -269,7 +267,16 @@ class Flux(Family):
         return temb
 
 
-def _flat(ids: Tensor) -> Tensor:
+def attended_beside(q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, k_BNHD: Tensor, v_BNHD: Tensor) -> Tensor:
+    """What text tokens attend to beside a run, `[B, L, H, D]`: each other, and the given keys and values."""
+    import torch
+
+    k, v = torch.cat([k_BLHD, k_BNHD], dim=1), torch.cat([v_BLHD, v_BNHD], dim=1)
+    q, k, v = (x.transpose(1, 2) for x in (q_BLHD, k, v))
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+
+
+def flat(ids: Tensor) -> Tensor:
     """Position ids without the batch dimension that older pipelines give them."""
     return ids[0] if ids.ndim == 3 else ids
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Drawing:
         family: of the model.
         programs: of the plans that are drawn at once, all of one size.
         texts: the embedding `[1, L, C]` of every stream's text.
+        starts: of every text, its first token's position within the padded text; 0 where it is not named.
         steps: tells the number of denoising steps once the pipeline's loop has begun.
         compile: makes the programs anew for a pipeline that draws another size, or other steps, than was foreseen.
     """
@@ -38,6 +39,7 @@ class Drawing:
     texts: Mapping[str, Tensor]
     steps: Callable[[], int]
     compile: Callable[[int, int, int], Sequence[Program]]
+    starts: Mapping[str, int] = field(default_factory=dict)
 
 
 class BlockHooks(Protocol):

@@ -35,6 +35,7 @@ class Sample:
         lengths: text tokens of each stream.
         base: the base prompt's tokens.
         layout: the image tokens.
+        starts: the position of each stream's first token within its padded text.
     """
 
     program: Program
@@ -42,11 +43,13 @@ class Sample:
     lengths: tuple[int, ...]
     base: BaseText
     layout: TokenLayout
+    starts: tuple[int, ...]
 
     @property
-    def all_lengths(self) -> tuple[int, ...]:
-        """Text tokens of each stream, then of the base prompt."""
-        return (*self.lengths, self.base.length)
+    def positions(self) -> tuple[range, ...]:
+        """Of the text tokens of each stream, then of the base prompt."""
+        streams = zip(self.starts, self.lengths, strict=True)
+        return (*(range(start, start + length) for start, length in streams), range(self.base.length))
 
     def text_length(self, alive: Sequence[int]) -> int:
         """Text tokens of these streams and the base prompt."""
@@ -87,7 +90,7 @@ class RegionalRun(MethodRun):
         if not any(sample.program.routed(step) for sample in self.samples):
             return forward(inputs)
         text = self._text(self.family.text(inputs))
-        entered = self.family.enter(inputs, text, self.samples[0].all_lengths, self.order)
+        entered = self.family.enter(inputs, text, self.samples[0].positions, self.order)
         call = self.call(step, entered)
         output = forward(entered, call)
         call.check()
@@ -123,6 +126,7 @@ class RegionalRun(MethodRun):
                     tuple(self.drawing.texts[stream.text].shape[1] for stream in program.streams),
                     bases[n],
                     layout if alone else layout.part(program.grid.names, first, first + regions),
+                    tuple(self.drawing.starts.get(stream.text, 0) for stream in program.streams),
                 )
             )
             first += regions
@@ -270,7 +274,7 @@ class RoutedCall:
         """See `BlockHooks`."""
         family, ballast = self.family, 0
         if block.joint:
-            # The transformer splits what it gets back at the length of text that entered the first such block.
+            # The transformer splits what it gets back at the length of text that it knows (`Family.cuts_entered_text`).
             joined = inputs["hidden_states"]
             ballast = joined.shape[1] - self.text_length - self.run.samples[0].layout.total
             text, image = joined[:, ballast : ballast + self.text_length], joined[:, ballast + self.text_length :]
@@ -284,8 +288,9 @@ class RoutedCall:
         text = self.after(block, text)
         if not block.joint:
             return text, image
-        missing = joined.shape[1] - text.shape[1] - image.shape[1]
-        return torch.cat([joined[:, :missing], text, image], dim=1)
+        length = self._entered + image.shape[1] if family.cuts_entered_text else joined.shape[1]
+        missing = joined.new_zeros(len(joined), length - text.shape[1] - image.shape[1], joined.shape[2])
+        return torch.cat([missing, text, image], dim=1)
 
     def before(self, block: Block, text: Tensor, image: Tensor) -> Tensor:
         """The text tokens that a block gets: streams that no later block sees are dropped."""
@@ -322,7 +327,7 @@ class RoutedCall:
         """Rotary tables of the text tokens that are left, and of the image."""
         key = self.tables_key()
         if key not in self._tables:
-            full = self.family.rotary(inputs, self.run.samples[0].all_lengths, self.run.order)
+            full = self.family.rotary(inputs, self.run.samples[0].positions, self.run.order)
             self._tables[key] = tuple(torch.cat(self.table_parts(table)) for table in full)
         return self._tables[key]
 

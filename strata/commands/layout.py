@@ -12,6 +12,7 @@ from strata.hierarchy.errors import SettingError
 from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_layout
+from strata.injection.families import family_of_folder
 from strata.injection.program import compile_program
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import ModelSource, locate_for
@@ -89,7 +90,8 @@ def _token_counter(folder: Path) -> Callable[[str], int] | None:
     with quiet():
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(part)
+        family, index = family_of_folder(folder)
+        tokenizer = family.templated(AutoTokenizer.from_pretrained(part), index["_class_name"])
     return lambda text: len(tokenizer(text).input_ids)
 
 

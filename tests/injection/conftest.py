@@ -25,6 +25,14 @@ from PIL import Image
 
 from strata.hierarchy.plan import ScenePlan
 from strata.miniature.model.text import clip_tokenizer, new_clip, new_t5, t5_tokenizer
+from tests.injection.flux2 import (
+    make_flux2,
+    make_flux2_reference,
+    make_klein,
+    make_klein_base,
+    make_klein_inpaint,
+    make_klein_kv,
+)
 
 SIZE: dict[str, Any] = {
     "num_attention_heads": 2,
@@ -156,6 +164,12 @@ PIPELINES: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "FluxControlNetPipeline": make_controlnet,
     "ChromaPipeline": make_chroma,
     "ChromaImg2ImgPipeline": make_chroma_img2img,
+    "Flux2Pipeline": make_flux2,
+    "Flux2Pipeline with references": make_flux2_reference,
+    "Flux2KleinPipeline": make_klein,
+    "Flux2KleinPipeline with guidance": make_klein_base,
+    "Flux2KleinInpaintPipeline": make_klein_inpaint,
+    "Flux2KleinKVPipeline": make_klein_kv,
 }
 
 PLAN = """

@@ -25,14 +25,21 @@ def program_of(grid: TokenGrid, schedule: Schedule, streams: Sequence[Stream]) -
     return Program(plan, schedule.routing, facts, grid, schedule, tuple(streams))
 
 
-def start(transformer: Any, programs: Sequence[Program], texts: Mapping[str, Tensor]) -> MethodRun:
+def start(
+    transformer: Any,
+    programs: Sequence[Program],
+    texts: Mapping[str, Tensor],
+    starts: Mapping[str, int] | None = None,
+) -> MethodRun:
     family, steps = family_of(transformer), programs[0].steps
-    drawing = Drawing(family, programs, texts, lambda: steps, lambda rows, cols, steps: programs)
+    drawing = Drawing(family, programs, texts, lambda: steps, lambda rows, cols, steps: programs, starts or {})
     return method_for(programs[0].routing).start(drawing)
 
 
 @contextmanager
-def drawing(transformer: Any, program: Program, texts: Mapping[str, Tensor]) -> Iterator[None]:
+def drawing(
+    transformer: Any, program: Program, texts: Mapping[str, Tensor], starts: Mapping[str, int] | None = None
+) -> Iterator[None]:
     """While the context lasts, calls of the transformer are the steps of a program."""
-    with attached(transformer, Attachment(family_of(transformer), start(transformer, [program], texts))):
+    with attached(transformer, Attachment(family_of(transformer), start(transformer, [program], texts, starts))):
         yield

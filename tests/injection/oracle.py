@@ -132,6 +132,7 @@ class DenseProcessor:
         return attn.to_out[0](out[:, text:]), attn.to_add_out(out[:, :text])
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """[B, L, H, D] each."""
         scene, length = self.scene, q.shape[1]
         text = scene.base_length + sum(scene.lengths)
         first, canvas_stop = text, text + scene.canvas
@@ -150,3 +151,16 @@ class DenseProcessor:
             blended = (1 - ratio) * regional + ratio * base
             out[:, first:stop] = blended[:, first:stop]
         return out
+
+
+class DenseParallelProcessor(DenseProcessor):
+    """The same of a block whose attention projects the MLP's part too."""
+
+    def __call__(  # type: ignore[override]
+        self, attn: Any, hidden_states: Tensor, attention_mask: Tensor | None = None, image_rotary_emb: Any = None
+    ) -> Any:
+        width = attn.inner_dim
+        *qkv, mlp = attn.to_qkv_mlp_proj(hidden_states).split([width, width, width, 2 * attn.mlp_hidden_dim], dim=-1)
+        q, k, v = (x.unflatten(-1, (attn.heads, -1)) for x in qkv)
+        q, k = (apply_rotary_emb(x, image_rotary_emb, sequence_dim=1) for x in (attn.norm_q(q), attn.norm_k(k)))
+        return attn.to_out(torch.cat([self.attend(q, k, v).flatten(2), attn.mlp_act_fn(mlp)], dim=-1))

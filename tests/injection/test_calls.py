@@ -28,9 +28,11 @@ from tests.injection.conftest import (
     quiet,
     tiny_parts,
 )
+from tests.injection.flux2 import make_klein
 
 STEPS = {"num_inference_steps": 4, "output_type": "pt", "max_sequence_length": 24}
 MAKERS = {"flux": make_text_to_image, "chroma": make_chroma}
+COMPILED = {**MAKERS, "flux2": make_klein}
 
 
 def random_plan(seed: int, folder: Path) -> ScenePlan:
@@ -59,12 +61,12 @@ def random_plan(seed: int, folder: Path) -> ScenePlan:
 
 class TestCompiledBlocks:
     @pytest.mark.slow
-    @pytest.mark.parametrize("family", MAKERS)
+    @pytest.mark.parametrize("family", COMPILED)
     def test_the_number_of_graphs_does_not_grow_with_plans(self, family: str, tmp_path: Path) -> None:
         """Twenty plans under five presets: whatever the first few need is enough for all, and the blocks stay whole."""
         torch._dynamo.reset()
-        pipe, _ = MAKERS[family]()
-        plain, _ = MAKERS[family]()
+        pipe, _ = COMPILED[family]()
+        plain, _ = COMPILED[family]()
         pipe.transformer.compile_repeated_blocks(fullgraph=True, backend="aot_eager")
         counters = torch._dynamo.utils.counters
         counters.clear()

@@ -1,12 +1,13 @@
 """The mask-free implementation against the dense definition, over layouts, overlaps, levels and schedules."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import ChromaTransformer2DModel, FluxTransformer2DModel
+from diffusers import ChromaTransformer2DModel, Flux2Transformer2DModel, FluxTransformer2DModel
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -18,7 +19,7 @@ from strata.injection.methods.regional_prompting_flux import PublishedRun
 from strata.injection.streams import Stream
 from strata.layers.routing import Routing
 from tests.injection.drawings import drawing, program_of, start
-from tests.injection.oracle import NEVER, DenseProcessor, Scene, softmax_attention
+from tests.injection.oracle import NEVER, DenseParallelProcessor, DenseProcessor, Scene, softmax_attention
 
 DOUBLE, SINGLE, STEPS = 2, 3, 3
 
@@ -39,7 +40,8 @@ def tiny_transformers() -> dict[str, Any]:
     torch.manual_seed(0)
     flux = FluxTransformer2DModel(pooled_projection_dim=6, **SIZE).eval()
     chroma = ChromaTransformer2DModel(approximator_hidden_dim=16, approximator_layers=2, **SIZE).eval()
-    return {"flux": flux, "chroma": chroma}
+    flux2 = Flux2Transformer2DModel(**SIZE | {"axes_dims_rope": (2, 2, 2, 2), "timestep_guidance_channels": 16}).eval()
+    return {"flux": flux, "chroma": chroma, "flux2": flux2}
 
 
 TRANSFORMERS = tiny_transformers()
@@ -97,10 +99,24 @@ def scenes(draw: Any, mode: str = "shared") -> tuple[Scene, TokenGrid]:
 
 
 def run(
-    transformer: Any, latents: Tensor, text: Tensor, ids: Tensor, masked: int = 0, dtype: torch.dtype = torch.bool
+    transformer: Any,
+    latents: Tensor,
+    text: Tensor,
+    ids: Tensor,
+    masked: int = 0,
+    dtype: torch.dtype = torch.bool,
+    positions: Sequence[int] | None = None,
 ) -> Tensor:
-    """`masked`: so many of the last text tokens are padding in Chroma's mask, a boolean one or of numbers."""
+    """`masked`: so many of the last text tokens are padding in Chroma's mask, a boolean one or of numbers.
+
+    `positions`: of FLUX.2's text tokens; None: they are one text.
+    """
     own: dict[str, Any] = {"pooled_projections": torch.ones(len(latents), 6)}
+    text_ids = torch.zeros(text.shape[1], 3)
+    if isinstance(transformer, Flux2Transformer2DModel):
+        own = {"guidance": torch.full((len(latents),), 4.0)}
+        ids, text_ids = (torch.nn.functional.pad(x, (0, 1)) for x in (ids, text_ids))
+        text_ids[:, 3] = torch.tensor(positions or range(len(text_ids)))
     if isinstance(transformer, ChromaTransformer2DModel):
         mask = torch.ones(len(latents), text.shape[1] + latents.shape[1], dtype=dtype)
         mask[:, text.shape[1] - masked : text.shape[1]] = 0
@@ -111,7 +127,7 @@ def run(
             encoder_hidden_states=text,
             timestep=torch.full((len(latents),), 0.5),
             img_ids=ids,
-            txt_ids=torch.zeros(text.shape[1], 3),
+            txt_ids=text_ids,
             return_dict=False,
             **own,
         )[0]
@@ -142,28 +158,35 @@ def _agrees(transformer: Any, scene: Scene, grid: TokenGrid, seed: int) -> None:
     base = torch.randn(2, scene.base_length + masked - scene.faint, 12, generator=generator)
     told = zip(scene.streams, scene.lengths, strict=True)
     texts = {s.text: torch.randn(1, n, 12, generator=generator) for s, n in told}
+    starts = {s.text: (seed + n) % 7 for n, s in enumerate(scene.streams)}
     ids = torch.zeros(total, 3)
     ids[: scene.canvas, 1] = torch.arange(scene.canvas) // grid.cols
     ids[: scene.canvas, 2] = torch.arange(scene.canvas) % grid.cols
     ids[scene.canvas :, 0] = 1
     plain = run(transformer, latents, base, ids, masked, dtype)
 
-    with drawing(transformer, program_of(grid, scene.schedule, scene.streams), texts):
+    with drawing(transformer, program_of(grid, scene.schedule, scene.streams), texts, starts):
         found = [run(transformer, latents, base, ids, masked, dtype) for _ in range(STEPS)]
     assert torch.equal(run(transformer, latents, base, ids, masked, dtype), plain), "detaching left a trace"
 
     stock = transformer.attn_processors
     blocks = [*transformer.transformer_blocks, *transformer.single_transformer_blocks]
-    dense = [DenseProcessor(scene, i) for i in range(len(blocks))]
+    dense = [
+        (DenseParallelProcessor if hasattr(block.attn, "to_qkv_mlp_proj") else DenseProcessor)(scene, i)
+        for i, block in enumerate(blocks)
+    ]
     try:
         for block, processor in zip(blocks, dense, strict=True):
             block.attn.processor = processor
         seen = base[:, : scene.base_length]
         everything = torch.cat([seen, *(texts[s.text].expand(2, -1, -1) for s in scene.streams)], dim=1)
+        positions = [*range(scene.base_length)]
+        for stream, length in zip(scene.streams, scene.lengths, strict=True):
+            positions += range(starts[stream.text], starts[stream.text] + length)
         for step in range(STEPS):
             for processor in dense:
                 processor.step = step
-            expected = run(transformer, latents, everything, ids)
+            expected = run(transformer, latents, everything, ids, positions=positions)
             assert (found[step] - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
             if not any(s.weight[step].any() for s in scene.streams):
                 assert torch.equal(found[step], plain), "an unrouted step is the plain model, bit for bit"

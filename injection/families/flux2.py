@@ -1,0 +1,251 @@
+"""FLUX.2: dev (8 double and 48 single blocks, guidance distilled) and klein (5 and 20, or 8 and 24; some distilled).
+
+Text embeddings are hidden states of a language model (Mistral in dev, Qwen3 in klein) from three of its layers, of a
+chat in which the text is what the user says; the padding takes part in attention. Text tokens are counted: each has the
+position that it has in its own padded text, where dev's padding is in front and klein's behind. Reference pictures are
+further image tokens, told apart by the first of four position ids. Single blocks are parallel ones, and all blocks of a
+stack share their modulation.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from strata.hierarchy.errors import InputError
+from strata.injection.errors import UnsupportedError
+from strata.injection.facts import ModelFacts
+from strata.injection.families.base import Block
+from strata.injection.families.flux import Flux, attended_beside, flat
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GUIDANCE = 4.0
+_DEV, _KEPT = "Flux2Pipeline", "Flux2KleinKVPipeline"
+_MARK = "⁂"
+_CACHED = (
+    f"{_KEPT} keeps keys and values of reference pictures from its first step on (its KV cache), and regions are drawn"
+    " without such a cache; leave the picture out, or draw with Flux2KleinPipeline(**pipe.components)"
+)
+_FROM_TEXTS = {
+    "text_encoder_out_layers": "texts are encoded by the pipeline's own layers here",
+    "caption_upsample_temperature": "the plan's prompt is drawn as it is",
+}
+
+
+class ChatTokenizer:
+    """A language model's tokenizer, called with a text, as what a user says in a chat.
+
+    Offsets are within the text; tokens of the chat around it have empty ones.
+
+    Args:
+        outer: a tokenizer, or a processor that has one.
+        system: what the chat begins with; None: nothing, and it ends with the begin of an answer without thoughts.
+    """
+
+    def __init__(self, outer: Any, system: str | None) -> None:
+        self.outer, self.system = outer, system
+        self.inner = getattr(outer, "tokenizer", outer)
+        self.is_fast: bool = self.inner.is_fast
+        self.model_max_length: int = self.inner.model_max_length
+
+    def __call__(self, text: str, **options: Any) -> Any:
+        """Tokenize; takes and returns what a fast tokenizer does."""
+        chat = self._chat(text)
+        if self.system is not None and (self.outer is self.inner or chat.startswith(str(self.inner.bos_token))):
+            options["add_special_tokens"] = False  # what a tokenizer's, and a processor's, `apply_chat_template` does
+        found = self.inner(chat, **options)
+        if options.get("return_offsets_mapping"):
+            first = self._chat(_MARK).index(_MARK)
+            within = [[min(max(at - first, 0), len(text)) for at in span] for span in found["offset_mapping"]]
+            found["offset_mapping"] = [(start, stop) for start, stop in within]
+        return found
+
+    def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
+        """The text alone, where the tokens are those of a chat."""
+        around = (self.inner(part, add_special_tokens=False).input_ids for part in self._chat(_MARK).split(_MARK))
+        head, tail = (self.inner.decode(part, skip_special_tokens=skip_special_tokens) for part in around)
+        whole: str = self.inner.decode(ids, skip_special_tokens=skip_special_tokens)
+        return "" if tail.endswith(whole) else whole.removeprefix(head).removesuffix(tail)
+
+    def _chat(self, text: str) -> str:
+        """What the pipelines give to the tokenizer."""
+        if self.system is None:
+            said: Any = [{"role": "user", "content": text}]
+            options = {"add_generation_prompt": True, "enable_thinking": False}
+        else:
+            from diffusers.pipelines.flux2.pipeline_flux2 import format_input
+
+            said, options = format_input([text], self.system)[0], {"add_generation_prompt": False}
+        chat: str = self.outer.apply_chat_template(said, tokenize=False, **options)
+        return chat
+
+
+class Flux2(Flux):
+    """FLUX.2; see the module."""
+
+    name = "flux2"
+    title = "FLUX.2"
+    transformers: ClassVar[tuple[str, ...]] = ("Flux2Transformer2DModel",)
+    prefix = "Flux2"
+    pipelines: ClassVar[tuple[str, ...]] = (_DEV, "Flux2KleinPipeline", "Flux2KleinInpaintPipeline")
+    with_picture = ("Flux2KleinPipeline", "Flux2KleinPipeline", "Flux2KleinInpaintPipeline")
+    optional_picture: ClassVar[tuple[str, ...]] = (_DEV, _KEPT)
+    processors: ClassVar[tuple[str, ...]] = (
+        "Flux2AttnProcessor",
+        "Flux2ParallelSelfAttnProcessor",
+        "Flux2KVAttnProcessor",
+        "Flux2KVParallelSelfAttnProcessor",
+    )
+    text_positions_alike = False
+    cuts_entered_text = True
+    packed_latents = False
+    sized_by_picture: ClassVar[Mapping[str, int]] = {"Flux2KleinInpaintPipeline": 1024 * 1024}
+
+    joint_single = True
+
+    def facts(
+        self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, index: Mapping[str, Any]
+    ) -> ModelFacts:
+        """See `Family`; klein that is not distilled has guidance by a second call."""
+        kind = index["_class_name"]
+        base = kind not in (_DEV, _KEPT) and not index.get("is_distilled")
+        guided = base or (kind == _DEV and transformer.get("guidance_embeds", True))
+        return ModelFacts(
+            family=self.name,
+            stacks=self._stacks(transformer),
+            token_size=2 ** len(vae["block_out_channels"]),
+            text_length=text_length,
+            guidance=GUIDANCE if guided else None,
+            negative_scale="guidance_scale" if base else None,
+        )
+
+    def check_options(self, pipe: Any, options: Mapping[str, Any], regional: bool) -> None:
+        """See `Family`."""
+        for name, reason in _FROM_TEXTS.items():
+            if options.get(name) is not None:
+                raise InputError(f"{name}: {options[name]!r}: {reason}; leave it out")
+        pictures = options.get("image")
+        if pictures is None or type(pipe).__name__ in self.sized_by_picture:
+            return
+        for picture in pictures if isinstance(pictures, list) else [pictures]:
+            try:
+                pipe.image_processor.check_image_input(picture)
+            except ValueError as error:
+                raise InputError(f"image: {error}") from error
+        if regional and type(pipe).__name__ == _KEPT:
+            raise UnsupportedError(f"image: {_CACHED}")
+
+    def tokenizer(self, pipe: Any) -> Any:
+        """Mistral's or Qwen's."""
+        found = getattr(pipe, "tokenizer", None)
+        return None if found is None else ChatTokenizer(found, getattr(pipe, "system_message", None))
+
+    def templated(self, tokenizer: Any, pipeline: str) -> Any:
+        """See `Family`."""
+        from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
+
+        return ChatTokenizer(tokenizer, SYSTEM_MESSAGE if pipeline == _DEV else None)
+
+    def pooled_tokenizer(self, pipe: Any) -> Any:
+        """None: there is no CLIP."""
+        return None
+
+    def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
+        """The language model."""
+        return (getattr(pipe, "text_encoder", None),)
+
+    def encode_prompt(
+        self, pipe: Any, prompt: str, prompt_2: str | None, max_length: int, lora_scale: float | None
+    ) -> dict[str, Tensor]:
+        """The language model's embedding."""
+        embeds, _ = pipe.encode_prompt(prompt=prompt, max_sequence_length=max_length)
+        return {"prompt_embeds": embeds}
+
+    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
+        """The same; the tokens to be seen are those of the chat, which padding precedes or follows."""
+        embeds = self.encode_prompt(pipe, text, None, max_length, lora_scale)["prompt_embeds"]
+        mask = self.tokenizer(pipe)(text, padding="max_length", max_length=max_length, truncation=True).attention_mask
+        return embeds, range(mask.index(1), mask.index(1) + sum(mask))
+
+    def text_embedding(self, pipe: Any, output: Any) -> Tensor:
+        """See `Family`: three layers' hidden states, side by side."""
+        import torch
+
+        layers = inspect.signature(pipe.encode_prompt).parameters["text_encoder_out_layers"].default
+        return torch.cat([output.hidden_states[layer] for layer in layers], dim=-1)
+
+    def bind(self, transformer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Family`.
+
+        Raises:
+            UnsupportedError: the call uses a cache of the reference's keys and values.
+        """
+        inputs = super().bind(transformer, args, kwargs)
+        if inputs.get("kv_cache_mode") is not None:
+            raise UnsupportedError(f"image: {_CACHED}")
+        return inputs
+
+    def enter(
+        self, inputs: Mapping[str, Any], text_BLC: Tensor, positions: Sequence[range], order: Tensor
+    ) -> dict[str, Any]:
+        """See `Family`; the last of a text token's ids is its position, and that of an image token is 0."""
+        import torch
+
+        counted = torch.cat([torch.arange(each.start, each.stop) for each in positions])
+        ids = flat(inputs["txt_ids"]).new_zeros(len(counted), flat(inputs["txt_ids"]).shape[1])
+        ids[:, -1] = counted.to(ids)
+        return {**super().enter({**inputs, "txt_ids": ids}, text_BLC, positions, order), "txt_ids": ids}
+
+    def unpacked(self, pipe: Any, latents_BLC: Tensor, height: int, width: int) -> Tensor:
+        """See `Family`: a token is 2×2 latents, normalized over a batch in training."""
+        token, vae = 2 * pipe.vae_scale_factor, pipe.vae
+        latents_BCHW = latents_BLC.transpose(1, 2).unflatten(2, (height // token, width // token))
+        mean, variance = (x.to(latents_BCHW)[:, None, None] for x in (vae.bn.running_mean, vae.bn.running_var))
+        unpacked: Tensor = pipe._unpatchify_latents(latents_BCHW * (variance + vae.config.batch_norm_eps).sqrt() + mean)
+        return unpacked
+
+    def temb(self, inputs: Mapping[str, Any]) -> Tensor:
+        """See `Family`; of a double block, its text's."""
+        found: Tensor = inputs["temb_mod_txt"] if "temb_mod_txt" in inputs else inputs["temb_mod"]
+        return found
+
+    def processor(self, stock: Any, watcher: Any) -> Any:
+        """See `Family`; of its own for single blocks."""
+        if "Parallel" not in type(stock).__name__:
+            return None
+        from strata.injection.parallel import ParallelAttnProcessor
+
+        return ParallelAttnProcessor(stock, self, watcher)
+
+    def text_step(
+        self, block: Block, hidden_BLC: Tensor, temb: Tensor, k_BNHD: Tensor, v_BNHD: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See `Family`; the first position's rotary embedding changes nothing."""
+        import torch
+
+        from strata.injection.parallel import projected
+
+        module: Any = block.module
+        attn, parts = block.attn, (temb[:, None] if temb.ndim == 2 else temb).chunk(3 if block.joint else 6, dim=-1)
+        shift, scale, gate = parts[:3]
+        if block.joint:
+            q, k, v, mlp = projected(attn, (1 + scale) * module.norm(hidden_BLC) + shift, None)
+            out_BLHD = attended_beside(q, k, v, k_BNHD, v_BNHD)
+            both = torch.cat([out_BLHD.flatten(2), attn.mlp_act_fn(mlp)], dim=-1)
+            return out_BLHD, hidden_BLC + gate * attn.to_out(both)
+        normed = (1 + scale) * module.norm1_context(hidden_BLC) + shift
+        if attn.fused_projections:
+            text = attn.to_added_qkv(normed).chunk(3, dim=-1)
+        else:
+            text = tuple(getattr(attn, name)(normed) for name in ("add_q_proj", "add_k_proj", "add_v_proj"))
+        q, k, v = (x.unflatten(-1, (-1, attn.head_dim)) for x in text)
+        out_BLHD = attended_beside(attn.norm_added_q(q), attn.norm_added_k(k), v, k_BNHD, v_BNHD)
+        hidden_BLC = hidden_BLC + gate * attn.to_add_out(out_BLHD.flatten(2))
+        shift, scale, gate = parts[3:]
+        return out_BLHD, hidden_BLC + gate * module.ff_context((1 + scale) * module.norm2_context(hidden_BLC) + shift)
+
+
+FAMILY = Flux2()
