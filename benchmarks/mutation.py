@@ -1,0 +1,305 @@
+"""Mutation testing: which small faults in hierarchy/, layers/ and injection/ do the tests notice?
+
+    pip install coverage
+    python benchmarks/mutation.py cover                       # runs the tests once: which of them run which line
+    python benchmarks/mutation.py try --lane 0 --lanes 2 &    # one process a core; goes on where it was stopped
+    python benchmarks/mutation.py try --lane 1 --lanes 2
+    python benchmarks/mutation.py report                      # counts, and every fault that no test noticed
+
+A fault is one changed operator, comparison, constant, condition, call or return. For each, a process with all libraries
+loaded forks, imports Strata with the fault in it, and runs the tests that cover the line, those of the module's own
+file first, for as many seconds of tests as `--most` says. A fault that survives may be none: the report names the line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib.machinery
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("hierarchy", "layers", "injection")
+TESTS = (*(f"tests/{package}" for package in PACKAGES), "tests/test_pictures.py", "tests/analysis/test_probe_chroma.py")
+OUT = ROOT / "out" / "mutation"
+
+COMPARISONS = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+}  # fmt: skip
+OPERATORS = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.Div: ast.Mult,
+    ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr,
+}  # fmt: skip
+NAMES = {"max": "min", "any": "all", "floor": "ceil", "amax": "amin", "argmax": "argmin", "minimum": "maximum"}
+NAMES |= {other: name for name, other in NAMES.items()}
+HARMLESS = {"strict", "ensure_ascii", "frozen", "slots", "exist_ok", "stacklevel", "repr", "copy"}
+"""Keywords that change nothing that a test could see."""
+
+Edit = Callable[[Any], None] | ast.AST
+"""Changes a node in place, or is what it is replaced by."""
+
+
+def _nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """What can hold a fault: no annotations, decorators, imports, messages."""
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns", "decorator_list", "bases"):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if not isinstance(child, ast.AST) or isinstance(child, ast.Import | ast.ImportFrom | ast.JoinedStr):
+                continue
+            if isinstance(child, ast.keyword) and child.arg in HARMLESS:
+                continue
+            if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+                continue
+            if isinstance(child, ast.Subscript) and ast.unparse(child.value) in ("Literal", "Annotated", "ClassVar"):
+                continue
+            yield child
+            yield from _nodes(child)
+
+
+def _edits(node: Any) -> Iterator[tuple[str, Edit]]:
+    """The faults of one node, by what they are called."""
+    match node:
+        case ast.Compare():
+            for i, op in enumerate(node.ops):
+                if new := COMPARISONS.get(type(op)):
+                    yield f"{type(op).__name__} to {new.__name__}", lambda n, i=i, new=new: n.ops.__setitem__(i, new())
+        case ast.BinOp() | ast.AugAssign() if new := OPERATORS.get(type(node.op)):
+            yield f"{type(node.op).__name__} to {new.__name__}", lambda n: setattr(n, "op", new())
+        case ast.BoolOp():
+            other = ast.Or if isinstance(node.op, ast.And) else ast.And
+            yield f"{type(node.op).__name__} to {other.__name__}", lambda n: setattr(n, "op", other())
+        case ast.UnaryOp(op=ast.Not() | ast.USub()):
+            yield f"without {type(node.op).__name__}", node.operand
+        case ast.Constant(value=bool()):
+            yield f"{node.value} to {not node.value}", lambda n: setattr(n, "value", not n.value)
+        case ast.Constant(value=int() | float()):
+            yield f"{node.value} to {node.value + 1}", lambda n: setattr(n, "value", n.value + 1)
+        case ast.Name(ctx=ast.Load()) if node.id in NAMES:
+            yield f"{node.id} to {NAMES[node.id]}", lambda n: setattr(n, "id", NAMES[n.id])
+        case ast.Attribute(ctx=ast.Load()) if node.attr in NAMES:
+            yield f"{node.attr} to {NAMES[node.attr]}", lambda n: setattr(n, "attr", NAMES[n.attr])
+        case ast.If() | ast.While() | ast.IfExp() if not isinstance(node.test, ast.Compare | ast.UnaryOp):
+            yield "if to if not", lambda n: setattr(n, "test", ast.UnaryOp(ast.Not(), n.test))
+        case ast.comprehension() if node.ifs:
+            yield "without if", lambda n: setattr(n, "ifs", [])
+        case ast.Break():
+            yield "break to continue", ast.Continue()
+        case ast.Continue():
+            yield "continue to break", ast.Break()
+        case ast.Raise():
+            yield "without raise", ast.Pass()
+        case ast.Expr(value=ast.Call()):
+            yield "without the call", ast.Pass()
+        case ast.Return() if node.value is not None and not isinstance(node.value, ast.Constant):
+            yield "return None", lambda n: setattr(n, "value", ast.Constant(None))
+
+
+class _Replaced(ast.NodeTransformer):
+    def __init__(self, old: ast.AST, new: ast.AST) -> None:
+        self.old, self.new = old, new
+
+    def visit(self, node: ast.AST) -> Any:
+        return self.new if node is self.old else super().visit(node)
+
+
+def faults(source: str) -> Iterator[tuple[int, str, tuple[int, int]]]:
+    """Line, name and key of every fault that a module can have."""
+    line = 1
+    for i, node in enumerate(_nodes(ast.parse(source))):
+        line = getattr(node, "lineno", line)
+        for j, (what, _) in enumerate(_edits(node)):
+            yield line, what, (i, j)
+
+
+def faulty(source: str, key: tuple[int, int]) -> ast.AST:
+    """The module with one fault in it."""
+    tree = ast.parse(source)
+    node = list(_nodes(tree))[key[0]]
+    edit = list(_edits(node))[key[1]][1]
+    if isinstance(edit, ast.AST):
+        tree = _Replaced(node, edit).visit(tree)
+    else:
+        edit(node)
+    return ast.fix_missing_locations(tree)
+
+
+class _Watch:
+    """A pytest plugin: notes for every test how long it takes and which lines it runs."""
+
+    def __init__(self) -> None:
+        import coverage
+
+        self.coverage = coverage.Coverage(str(OUT / "coverage"), source=[str(ROOT / p) for p in PACKAGES])
+        self.seconds: Counter[str] = Counter()
+
+    def pytest_sessionstart(self) -> None:
+        self.coverage.start()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.coverage.switch_context(nodeid)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self.seconds[report.nodeid] += report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        self.coverage.stop()
+        self.coverage.save()
+        (OUT / "seconds.json").write_text(json.dumps(self.seconds))
+
+
+def cover(tests: list[str]) -> None:
+    """Run the tests once."""
+    import pytest
+
+    OUT.mkdir(parents=True, exist_ok=True)
+    raise SystemExit(pytest.main(["-q", "-m", "not slow", "-p", "no:xdist", *tests], plugins=[_Watch()]))
+
+
+def plan(most: float) -> list[dict[str, Any]]:
+    """Every fault with the tests that may notice it, in an order drawn once: any part of it is a fair sample."""
+    from coverage import CoverageData
+
+    data = CoverageData(str(OUT / "coverage"))
+    data.read()
+    lines = {os.path.realpath(f): data.contexts_by_lineno(f) for f in data.measured_files()}
+    seconds: dict[str, float] = json.loads((OUT / "seconds.json").read_text())
+    found = []
+    for path in sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py")):
+        name, covered = str(path.relative_to(ROOT)), lines.get(os.path.realpath(path), {})
+
+        def order(test: str, name: str = name) -> tuple[int, float]:
+            own = f"test_{Path(name).stem}.py" in test, f"tests/{name.split('/')[0]}/" in test
+            return -2 * own[0] - own[1], seconds.get(test, 1)
+
+        every = {test for tests in covered.values() for test in tests}
+        for line, what, key in faults(path.read_text()):
+            able = sorted(filter(None, set(covered.get(line) or every)), key=order)
+            firsts = {
+                test.split("[")[0]: test for test in reversed(able)
+            }.values()  # one of each parametrized test first
+            chosen, total = [], 0.0
+            for test in dict.fromkeys([*sorted(firsts, key=order), *able]):
+                if not chosen or total + seconds.get(test, 1) <= most:
+                    chosen.append(test)
+                    total += seconds.get(test, 1)
+            found.append({"file": name, "line": line, "what": what, "key": key, "tests": chosen, "seconds": total})
+    random.Random(0).shuffle(found)
+    return found
+
+
+def _test(fault: dict[str, Any]) -> None:
+    """In a fork: runs the tests on the fault; ends the process, with 0 where nobody notices."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+    path = os.path.realpath(ROOT / fault["file"])
+    tree = faulty(Path(path).read_text(), tuple(fault["key"]))
+    stock = importlib.machinery.SourceFileLoader.get_code
+
+    def get_code(self: Any, fullname: str) -> Any:
+        return compile(tree, self.path, "exec") if os.path.realpath(self.path) == path else stock(self, fullname)
+
+    importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
+    sys.dont_write_bytecode = True
+    import pytest
+
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"]
+    os._exit(pytest.main([*fault["tests"], *options]) != 0)
+
+
+def outcome(fault: dict[str, Any]) -> str:
+    """What the tests make of a fault: noticed (killed, or they never end), survived, or no test runs the line."""
+    if not fault["tests"]:
+        return "uncovered"
+    child = os.fork()
+    if child == 0:
+        try:
+            _test(fault)
+        finally:
+            os._exit(3)
+    found, end = "endless", time.monotonic() + 20 + 5 * fault["seconds"]
+    while time.monotonic() < end:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            found = "killed" if os.waitstatus_to_exitcode(status) else "survived"
+            break
+        time.sleep(0.02)
+    with suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # and whatever it started
+    if found == "endless":
+        os.waitpid(child, 0)
+    return found
+
+
+def attempt(lane: int, lanes: int, most: float, again: str | None) -> None:
+    """Try every fault of a lane that has no outcome yet; `again`: also those that had this one."""
+    import diffusers
+    import matplotlib.pyplot  # noqa: F401
+    import peft  # noqa: F401
+    import skimage  # noqa: F401
+    import transformers
+
+    _ = diffusers.FluxPipeline, diffusers.ChromaPipeline, transformers.T5EncoderModel, transformers.CLIPTextModel
+    rows = [row for row in _rows() if row["outcome"] != again]
+    known = {(row["file"], *row["key"]) for row in rows}
+    with (OUT / f"outcomes-{lane}.jsonl").open("a") as file:
+        for n, fault in enumerate(plan(most)):
+            if n % lanes == lane and (fault["file"], *fault["key"]) not in known:
+                row = {name: fault[name] for name in ("file", "line", "what", "key")} | {"outcome": outcome(fault)}
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+
+
+def _rows() -> list[dict[str, Any]]:
+    """The last outcome of every fault that was tried."""
+    lines = [line for path in sorted(OUT.glob("outcomes-*.jsonl")) for line in path.read_text().splitlines()]
+    return list({(row["file"], *row["key"]): row for row in map(json.loads, lines)}.values())
+
+
+def report() -> None:
+    """Print counts by package, and what survived."""
+    rows = _rows()
+    for package in PACKAGES:
+        count = Counter(row["outcome"] for row in rows if row["file"].startswith(package))
+        print(f"{package:10}", ", ".join(f"{number} {name}" for name, number in count.most_common()))
+    for row in sorted(rows, key=lambda row: (row["file"], row["line"])):
+        if row["outcome"] in ("survived", "uncovered"):
+            line = (ROOT / row["file"]).read_text().splitlines()[row["line"] - 1].strip()
+            print(f"{row['file']}:{row['line']}: {row['outcome']}: {row['what']}: {line[:100]}")
+
+
+def main() -> None:
+    """Read the arguments, do as they say."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("cover", "try", "report"))
+    parser.add_argument("tests", nargs="*", default=TESTS, help="that cover runs")
+    parser.add_argument("--lane", type=int, default=0)
+    parser.add_argument("--lanes", type=int, default=1)
+    parser.add_argument("--most", type=float, default=40, help="seconds of tests a fault")
+    parser.add_argument("--again", choices=("survived", "uncovered", "endless"), help="try those anew")
+    args = parser.parse_args()
+    os.chdir(ROOT)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if args.what == "cover":
+        cover(args.tests)
+    elif args.what == "try":
+        attempt(args.lane, args.lanes, args.most, args.again)
+    else:
+        report()
+
+
+if __name__ == "__main__":
+    main()
