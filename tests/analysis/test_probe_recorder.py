@@ -259,7 +259,7 @@ def test_concepts_pass_blocks_as_text_would(monkeypatch: pytest.MonkeyPatch) -> 
     with probing(regional, concepts=("red", "circle"), steps=0) as recorder:
         tokens = recorder._concepts
         assert tokens is not None
-        monkeypatch.setattr(regional._texts, "stream", lambda *_: tokens.embeds_1KC)
+        monkeypatch.setattr(regional._texts, "stream", lambda *_: (tokens.embeds_1KC, 0))
         step = tokens.step
         monkeypatch.setattr(tokens, "step", lambda *args: beside.append(step(*args)) or beside[-1])
         drawn_plan(regional, scene, 1)
