@@ -203,7 +203,7 @@ class _Loader(yaml.SafeLoader):
             event: Any = self.get_event()
             problem = f"aliases (*{shortened(event.anchor, LONGEST_VALUE)}) are not supported"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-        if self.depth > DEEPEST:
+        if self.depth == DEEPEST and self.check_event(yaml.CollectionStartEvent):
             problem = f"nested more than {DEEPEST} levels deep"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.peek_event().start_mark)
         self.depth += 1

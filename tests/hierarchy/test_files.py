@@ -74,6 +74,20 @@ def test_bad_yaml(text: str, message: str) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("inner", ["", "1"])
+@pytest.mark.parametrize("syntax", ["yaml", "json"])
+def test_mappings_and_lists_within_each_other(syntax: Any, inner: str) -> None:
+    def nested(lists: int) -> str:
+        return f'{{"a": {"[" * lists}{inner}{"]" * lists}}}'
+
+    found = parse_document(nested(63), "f", syntax=syntax).data["a"]
+    for _ in range(62):
+        (found,) = found
+    assert found == ([1] if inner else [])
+    with pytest.raises(InputError, match="nested more than 64 levels deep"):
+        parse_document(nested(64), "f", syntax=syntax)
+
+
 def test_yaml_builds_no_objects() -> None:
     with pytest.raises(InputError, match="f:1: not valid YAML: could not determine a constructor"):
         parse_document("a: !!python/object/apply:os.system ['true']", "f")

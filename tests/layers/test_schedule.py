@@ -95,6 +95,12 @@ def test_rescaled_ranges_lose_nothing(chosen: set[int], count: int, every: int) 
     under = (2 * positions + 1) * 38 // (2 * count)
     assert rescaled[positions][named[under]].all()  # what lies under a midpoint is there
     assert not np.delete(rescaled, positions).any()
+    missed = [
+        (start, stop)
+        for start, stop in runs(named)
+        if any(index % every == 0 for index in range(start, stop)) and not set(range(start, stop)) & set(under.tolist())
+    ]
+    assert np.count_nonzero(rescaled[positions] & ~named[under]) <= len(missed), "and no more than a block a lost run"
     if any(index % every == 0 for index in chosen):
         assert rescaled.any()
     if every == 1:
