@@ -97,6 +97,14 @@ class Form(ABC):
         return NativeCaption(text, tuple(notes))
 
 
+_FENCE = re.compile(r"^[ \t]*```[ \t]*(?:json|text)?[ \t]*$", re.MULTILINE)
+
+
+def unfenced(text: str) -> str:
+    """A text without the fences that language models put around code; lines keep their numbers."""
+    return _FENCE.sub("", text).rstrip()
+
+
 # Boxes --------------------------------------------------------------------------------------------------------------
 
 

@@ -42,6 +42,7 @@ from strata.hierarchy.native import (
     sections,
     spaced,
     to_grid,
+    unfenced,
 )
 from strata.hierarchy.plan import LONGEST_NAME, MOST_REGIONS, RESERVED_NAMES, Region, ScenePlan, Texts
 from strata.hierarchy.validation import validate
@@ -263,9 +264,13 @@ def _parts_of(caption: str, ids: Sequence[str]) -> dict[str, Any] | None:
 def _split(text: str, name: str) -> tuple[str, tuple[_Row, ...], Document]:
     """The caption on one line, the rows of the table, and the table as a document with its lines."""
     failed: tuple[int, int] | None = None
+    behind = ""
+    text = unfenced(text)
     for match in islice(re.finditer(r"\[\s*[{\]]", text), _MOST_STARTS):
         try:
-            json.loads(text[match.start() :])
+            _, stop = json.JSONDecoder().raw_decode(text, match.start())
+            if behind := text[stop:].strip():
+                continue
             start = match.start()
             break
         except json.JSONDecodeError as error:
@@ -273,6 +278,9 @@ def _split(text: str, name: str) -> tuple[str, tuple[_Row, ...], Document]:
         except (RecursionError, ValueError):
             failed = failed or (0, match.start())
     else:
+        if behind:
+            line = text.count("\n", 0, text.rindex(behind)) + 1
+            raise InputError(f"{name}:{line}: {quote(behind)}: stands behind the table, which must end the caption")
         if failed is None:
             raise InputError(f"{name}: ends with no table of its elements, such as {_EXAMPLE}")
         start = failed[1]

@@ -32,6 +32,7 @@ from strata.hierarchy.native import (
     renamed,
     to_grid,
     undivided,
+    unfenced,
 )
 from strata.hierarchy.plan import MOST_REGIONS, ScenePlan
 from strata.hierarchy.validation import validate
@@ -107,7 +108,7 @@ class Ideogram(Form):
 
     def read(self, text: str, width: int, height: int, name: str = "<text>") -> ReadCaption:
         """As of `Form.read`; an element without a box joins the base prompt."""
-        document = parse_document(text, name, syntax="json")
+        document = parse_document(unfenced(text), name, syntax="json")
         caption = validate(_Caption, document)
         notes: list[str] = []
         whole, composition = read_front(caption.high_level_description, _WHOLE), caption.compositional_deconstruction

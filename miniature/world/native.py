@@ -25,6 +25,8 @@ from strata.miniature.world.words import EIGHTHS
 
 MOST = 9
 """Elements of a caption."""
+SIDES = (64, 256)
+"""Pixels of the shortest and of the longest side that such captions were trained with."""
 _REACH = 3
 """Steps of 8 pixels around the middle of a box in which an object's is looked for."""
 
@@ -39,8 +41,11 @@ class Miniature(Form):
         """Background, style and the elements' texts, as far as the scene language has words for them.
 
         Raises:
-            InputError: there are no regions, or more than `MOST`.
+            InputError: there are no regions, or more than `MOST`; the canvas is none of the miniature's.
         """
+        for side in ("width", "height"):
+            if wrong := _wrong_side(getattr(plan, side)):
+                raise plan.error((side,), wrong)
         if not 1 <= len(plan.regions) <= MOST:
             raise plan.error(("regions",), f"{len(plan.regions)} of them: the form has 1 to {MOST}")
         backdrop, style = plan_backdrop(plan), parse_style(plan.low or "") or parse_style(plan.prompt)
@@ -92,6 +97,9 @@ class Miniature(Form):
 
     def read(self, text: str, width: int, height: int, name: str = "<text>") -> ReadCaption:
         """As of `Form.read`; regions are the boxes of their objects, and the base prompt names them all."""
+        for side, pixels in (("width", width), ("height", height)):
+            if wrong := _wrong_side(pixels):
+                raise InputError(f"{name}: {side} {wrong}")
         head, elements = _split(spaced(text).strip(), name)
         cited = re.match(r"<\d>(?:(?:, ?| and | to )<\d>)*", head)
         if cited is None:
@@ -104,6 +112,11 @@ class Miniature(Form):
 
 
 FORM = Miniature()
+
+
+def _wrong_side(pixels: int) -> str | None:
+    """What is wrong with a side of the canvas, if anything is."""
+    return None if SIDES[0] <= pixels <= SIDES[1] else f"{pixels}: must be {SIDES[0]} to {SIDES[1]} pixels in this form"
 
 
 def _name(number: int) -> str:

@@ -70,5 +70,5 @@ def test_what_is_refused(strata: Run, here: Path, arguments: tuple[object, ...],
 
 def test_force_replaces(strata: Run, here: Path) -> None:
     Path("c.txt").write_text("mine", encoding="utf-8")
-    assert strata("export", "miniature", "plan.yaml", "-o", "c.txt", "--force").code == 0
-    assert Path("c.txt").read_text(encoding="utf-8").startswith("<1> and <2>")
+    assert strata("export", "ideogram", "plan.yaml", "-o", "c.txt", "--force").code == 0
+    assert Path("c.txt").read_text(encoding="utf-8").startswith('{"high_level_description":')

@@ -5,6 +5,7 @@ import random
 import re
 import string
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
@@ -303,6 +304,17 @@ def test_prose_of_anyone_is_the_base_prompt_with_full_texts() -> None:
     assert back(read.plan, "flux3") == read.plan
 
 
+@pytest.mark.parametrize("form", ["flux3", "ideogram"])
+def test_fences_around_a_caption_are_passed_over(form: str) -> None:
+    plan = ScenePlan.load(Path(__file__).parents[2] / "configs" / "plans" / "two_regions.yaml")
+    text = native_caption(plan, form).text
+    expected = read_caption(text, form, 128, 128).plan
+    assert read_caption(f"```json\n{text.rstrip()}\n```\n", form, 128, 128).plan == expected
+    if form == "flux3":
+        fenced = text.replace(" [{", "\n```json\n[{") + "\n```"
+        assert read_caption(fenced, form, 128, 128).plan == expected
+
+
 def row(**changes: object) -> str:
     return f"a boat <boat_1> {json.dumps([{'id': 'boat_1', 'bbox': [0, 0, 9, 9], 'desc': 'x'} | changes])}"
 
@@ -314,7 +326,8 @@ def row(**changes: object) -> str:
         ("a boat <boat_1>", "c: ends with no table of its elements"),
         ("a boat [of sorts]", "c: ends with no table of its elements"),
         (row()[:-1], "c:1: not valid JSON"),
-        (row() + " and more", "c:1: not valid JSON"),
+        (row() + " and more", "c:1: 'and more': stands behind the table, which must end the caption"),
+        (row() + "\n\nthank you", "c:3: 'thank you': stands behind the table"),
         ("a\nb [{'id': 1}]", "c:2: not valid JSON"),
         (row().replace('"desc": ', '"id": '), "c:1: key 'id': already given in line 1"),
         (row(bbox="all"), "c:1: table[0].bbox: 'all': must be a list"),

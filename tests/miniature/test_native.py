@@ -73,6 +73,11 @@ def test_styles_words_and_losses() -> None:
     empty = ScenePlan(width=128, height=128, prompt="sea background")
     with pytest.raises(InputError, match="regions: 0 of them: the form has 1 to 9"):
         native_caption(empty, "miniature")
+    for side in (48, 320):
+        with pytest.raises(InputError, match=f"width: {side}: must be 64 to 256 pixels in this form"):
+            native_caption(plan.resized(side, 128), "miniature")
+        with pytest.raises(InputError, match=f"c: height {side}: must be 64 to 256 pixels in this form"):
+            read_caption(caption.text, "miniature", 128, side, "c")
     many = [Region(name=f"r{i}", box=(0, 0, 64, 64), full="a sun") for i in range(10)]
     with pytest.raises(InputError, match="regions: 10 of them: the form has 1 to 9"):
         native_caption(empty.model_copy(update={"regions": tuple(many)}), "miniature")
