@@ -54,6 +54,8 @@ _ELEMENTS = "Elements"
 _END = {"Background": "high", "Background details": "low", "In the background": "full"}
 _MOST_STARTS = 20
 """Places where the table of a damaged caption is looked for."""
+_NOUN_FOLLOWS = re.compile("an?|the|one|this|that|some|its|their|of|with|by|and|or|in|on|at|under|over|behind|beside")
+"""Words that no noun ends with."""
 _EXAMPLE = '[{"id": "boat_1", "bbox": [500, 0, 900, 400], "desc": "a boat, red"}]'
 
 
@@ -121,8 +123,7 @@ class Flux3(Form):
         parts = _parts_of(caption, ids)
         notes = []
         if parts is None:
-            prose = re.sub(rf" ?{_CITED.pattern}", "", caption)
-            parts = {"prompt": prose, "mentions": dict.fromkeys(ids)}
+            parts = {"prompt": _uncited(caption), "mentions": dict.fromkeys(ids)}
             notes.append("the caption is prose: it is the base prompt, and every description a full text")
         mentions = parts.pop("mentions")
         regions = []
@@ -136,6 +137,17 @@ class Flux3(Form):
 
 
 FORM = Flux3()
+
+
+def _uncited(caption: str) -> str:
+    """Prose without its citations: "a boat <boat_1>" is "a boat", and so is "a <boat_1>", whose noun is in the id."""
+
+    def noun(match: re.Match[str]) -> str:
+        word = re.search(r"(\w*) *$", caption[max(match.start() - 20, 0) : match.start()])
+        bare = word is None or not word[1] or _NOUN_FOLLOWS.fullmatch(word[1].lower())
+        return match[0][: -len(match[0].lstrip())] + " ".join(match[1].split("_")[:-1] or [match[1]]) if bare else ""
+
+    return re.sub(rf" ?{_CITED.pattern}", noun, caption).strip()
 
 
 # Ids ----------------------------------------------------------------------------------------------------------------

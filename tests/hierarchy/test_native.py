@@ -304,6 +304,21 @@ def test_prose_of_anyone_is_the_base_prompt_with_full_texts() -> None:
     assert back(read.plan, "flux3") == read.plan
 
 
+@pytest.mark.parametrize(
+    ("caption", "prompt"),
+    [
+        ("A photo of a <boat_1> with a <old_house_2> behind.", "A photo of a boat with a old house behind."),
+        ("A big red boat <boat_1>, and <old_house_2>", "A big red boat, and old house"),
+        ("<boat_1> on the sea, <old_house_2> behind", "boat on the sea, old house behind"),
+    ],
+)
+def test_prose_keeps_the_nouns_that_only_its_citations_have(caption: str, prompt: str) -> None:
+    table = [{"id": name, "bbox": [0, 0, 500, 500], "desc": "red"} for name in ("boat_1", "old_house_2")]
+    plan = read_caption(f"{caption} {json.dumps(table)}", "flux3", 128, 128).plan
+    assert plan.prompt == prompt
+    assert [region.full for region in plan.regions] == ["red", "red"]
+
+
 @pytest.mark.parametrize("form", ["flux3", "ideogram"])
 def test_fences_around_a_caption_are_passed_over(form: str) -> None:
     plan = ScenePlan.load(Path(__file__).parents[2] / "configs" / "plans" / "two_regions.yaml")
