@@ -72,10 +72,10 @@ def test_words_that_no_text_has() -> None:
 
 def test_a_second_text_of_an_area_has_a_name_of_its_own() -> None:
     nowhere = np.zeros((1, 1, 1), dtype=np.bool_)
-    streams = [Stream(area, "low", "", np.ones((1, 2), dtype=np.float32)) for area in "aab"]
+    streams = [Stream(area, "low", "", np.ones((1, 2), dtype=np.float32)) for area in "aaab"]
     schedule = Routing.from_yaml("name: n\nrules: [{level: low}]").resolve(1, 1, 1)
     program = program_of(TokenGrid(1, 1, ("a",), nowhere, ~nowhere[0]), schedule, streams)
-    assert program.stream_names == ("a/low", "a/low 2", "b/low")
+    assert program.stream_names == ("a/low", "a/low 2", "a/low 3", "b/low")
 
 
 def test_the_words_of_the_documented_commands_are_in_their_plans() -> None:
