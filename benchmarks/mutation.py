@@ -183,9 +183,10 @@ def plan(most: float) -> list[dict[str, Any]]:
             own = f"test_{Path(name).stem}.py" in test, f"tests/{name.split('/')[0]}/" in test
             return -2 * own[0] - own[1], seconds.get(test, 1)
 
-        every = {test for tests in covered.values() for test in tests}
+        every = {test for tests in covered.values() for test in tests if test}
         for line, what, key in faults(path.read_text()):
-            able = sorted(filter(None, set(covered.get(line) or every)), key=order)
+            # What runs when the module is imported runs in no test: all that use the module may notice.
+            able = sorted(set(filter(None, covered.get(line, ()))) or every, key=order)
             firsts = {
                 test.split("[")[0]: test for test in reversed(able)
             }.values()  # one of each parametrized test first
