@@ -248,6 +248,8 @@ def test_boxes_on_large_canvases_move_by_half_a_step_and_that_is_told() -> None:
         width, height = rng.randint(1, 8192), rng.randint(1, 8192)
         x1, y1 = rng.randrange(width), rng.randrange(height)
         box = (x1, y1, rng.randint(x1 + 1, width), rng.randint(y1 + 1, height))
+        assert to_grid((0, 0, 1, 1), 4096, 4096) == [0, 0, 2, 2], "a box of a step could be shares of the sides"
+        assert to_grid((0, 0, 1, 8), 4096, 4096) == [0, 0, 2, 1]
         steps = to_grid(box, width, height)
         assert 0 <= steps[0] < steps[2] <= GRID
         assert 0 <= steps[1] < steps[3] <= GRID

@@ -6,7 +6,7 @@ import pytest
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.injection.description import cost_of, describe
+from strata.injection.description import Cost, cost_of, describe
 from strata.injection.families import FLUX_DEV
 from strata.injection.methods import method_for
 from strata.injection.observer import Observer
@@ -134,3 +134,12 @@ def test_a_size_that_the_pipeline_chooses_itself(plan: ScenePlan) -> None:
     image = regional(plan, seed=0, num_inference_steps=2, output_type="np", **options).images[0]
     assert seen == [(8, 12), (16, 24)]
     assert image.shape[:2] == (64, 96)
+
+
+def test_computation_weighs_tokens_and_pairs_as_a_block_does() -> None:
+    """12 width² multiplications a token and 2 width a pair of query and key, over those of the plain model."""
+    width, plain = 64, 100
+    cost = Cost(tokens=1.5, attention=3.0)
+    tokens, pairs = 12 * width**2 * plain, 2 * width * plain**2
+    assert cost.computation(plain, width) == pytest.approx((1.5 * tokens + 3 * pairs) / (tokens + pairs))
+    assert Cost(1.0, 1.0).computation(plain, width) == pytest.approx(1)
