@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from strata.analysis.probe import BASE, Probe, Values
+from strata.hierarchy.areas import box_around
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import Region, ScenePlan
@@ -281,11 +282,11 @@ def _areas(probe: Probe, plan: ScenePlan) -> dict[str, NDArray[np.bool_]]:
 
 
 def _box(probe: Probe, area: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    facts = probe.facts
-    ys, xs = np.nonzero(area)
+    facts, box = probe.facts, box_around(area)
+    assert box is not None, "a region has a token"
     wide, tall = facts.width / facts.cols, facts.height / facts.rows
-    x1, y1, x2, y2 = xs.min() * wide, ys.min() * tall, (xs.max() + 1) * wide, (ys.max() + 1) * tall
-    return round(x1), round(y1), round(x2), round(y2)
+    x1, y1, x2, y2 = box
+    return round(x1 * wide), round(y1 * tall), round(x2 * wide), round(y2 * tall)
 
 
 def _has(text: str, word: str) -> bool:

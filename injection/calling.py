@@ -78,7 +78,7 @@ class ClassicPipeline:
                 raise plan.error(("negative_prompt",), message)
 
     def _check_latents(self, plan: ScenePlan, facts: ModelFacts, options: Mapping[str, Any]) -> None:
-        """Raise `InputError` for latents that are no packed latents `[B, L, C]` of the canvas."""
+        """Raise `InputError` for latents that are not the canvas's, packed `[B, L, C]` or as the family has them."""
         latents = options.get("latents")
         if latents is None:
             return
@@ -86,13 +86,12 @@ class ClassicPipeline:
             kind = latents.dtype if isinstance(latents, Tensor) else type(latents).__name__
             raise InputError(f"latents: {kind}: must be a tensor of floating-point numbers")
         found, vae = tuple(latents.shape), self.pipe.vae
-        tokens = plan.height // facts.token_size * (plan.width // facts.token_size)
-        wanted: tuple[int | None, ...] = (None, tokens, None if vae is None else 4 * vae.config.latent_channels)
+        rows, cols = plan.height // facts.token_size, plan.width // facts.token_size
+        wanted: tuple[int | None, ...] = (None, rows * cols, None if vae is None else 4 * vae.config.latent_channels)
         axes = "pictures, image tokens, channels"
         if "max_area" in self.parameters:  # may draw another size than the plan's
             wanted = (None, None, wanted[2])
         if not family_of(self.pipe.transformer).packed_latents:
-            rows, cols = plan.height // facts.token_size, plan.width // facts.token_size
             wanted, axes = (None, wanted[2], rows, cols), "pictures, channels, rows and columns of image tokens"
         if len(found) != len(wanted) or any(w not in (None, have) for w, have in zip(wanted, found, strict=True)):
             shape = ", ".join("…" if side is None else str(side) for side in wanted)

@@ -17,7 +17,15 @@ from strata.miniature import WEIGHTS
 from strata.miniature.model.text import MARKS, MAX_LENGTH
 from strata.miniature.model.transformer import new_transformer
 from strata.miniature.world.facts import COLOURS, KINDS, SETTINGS, SIZES, STYLES, SURFACES
-from strata.miniature.world.words import COLOUR_WORDS, KIND_WORDS, SIZE_WORDS, SURFACE_WORDS, WORDS
+from strata.miniature.world.words import (
+    COLOUR_WORDS,
+    KIND_WORDS,
+    LONGEST_SIDE,
+    SHORTEST_SIDE,
+    SIZE_WORDS,
+    SURFACE_WORDS,
+    WORDS,
+)
 
 
 def scheduler() -> FlowMatchEulerDiscreteScheduler:
@@ -76,7 +84,7 @@ def knowledge() -> dict[str, Any]:
     }
     shown = {word for words in groups.values() for word in words}
     return {
-        "sizes": {"smallest": 64, "largest": 256, "default": 128},
+        "sizes": {"smallest": SHORTEST_SIDE, "largest": LONGEST_SIDE, "default": 128},
         "steps": 20,
         "text_tokens": MAX_LENGTH,
         "dtype": "float32",

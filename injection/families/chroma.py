@@ -9,6 +9,7 @@ call with the negative prompt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from strata.injection.facts import ModelFacts
@@ -37,14 +38,8 @@ class Chroma(Flux):
         self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, index: Mapping[str, Any]
     ) -> ModelFacts:
         """See `Family`."""
-        return ModelFacts(
-            family=self.name,
-            stacks=self._stacks(transformer),
-            token_size=2 ** len(vae["block_out_channels"]),
-            text_length=text_length,
-            guidance=GUIDANCE,
-            negative_scale="guidance_scale",
-        )
+        found = super().facts(transformer, vae, text_length, index)
+        return replace(found, guidance=GUIDANCE, negative_scale="guidance_scale")
 
     def tokenizer(self, pipe: Any) -> Any:
         """T5's."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from strata.hierarchy.errors import InputError
@@ -113,14 +114,9 @@ class Flux2(Flux):
         kind = index["_class_name"]
         base = kind not in (_DEV, _KEPT) and not index.get("is_distilled")
         guided = base or (kind == _DEV and transformer.get("guidance_embeds", True))
-        return ModelFacts(
-            family=self.name,
-            stacks=self._stacks(transformer),
-            token_size=2 ** len(vae["block_out_channels"]),
-            text_length=text_length,
-            guidance=GUIDANCE if guided else None,
-            negative_scale="guidance_scale" if base else None,
-        )
+        found = super().facts(transformer, vae, text_length, index)
+        scale = "guidance_scale" if base else None
+        return replace(found, guidance=GUIDANCE if guided else None, negative_scale=scale)
 
     def check_options(self, pipe: Any, options: Mapping[str, Any], regional: bool) -> None:
         """See `Family`."""

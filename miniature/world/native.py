@@ -21,12 +21,10 @@ from strata.miniature.world.phrases import backdrop_text, enumerated, full_text,
 from strata.miniature.world.reading import parse_backdrop, parse_style
 from strata.miniature.world.scenes import LARGEST, place_in_box
 from strata.miniature.world.truth import ending, plan_backdrop, region_thing
-from strata.miniature.world.words import EIGHTHS
+from strata.miniature.world.words import EIGHTHS, LONGEST_SIDE, SHORTEST_SIDE
 
 MOST = 9
 """Elements of a caption."""
-SIDES = (64, 256)
-"""Pixels of the shortest and of the longest side that such captions were trained with."""
 _REACH = 3
 """Steps of 8 pixels around the middle of a box in which an object's is looked for."""
 
@@ -116,7 +114,9 @@ FORM = Miniature()
 
 def _wrong_side(pixels: int) -> str | None:
     """What is wrong with a side of the canvas, if anything is."""
-    return None if SIDES[0] <= pixels <= SIDES[1] else f"{pixels}: must be {SIDES[0]} to {SIDES[1]} pixels in this form"
+    if SHORTEST_SIDE <= pixels <= LONGEST_SIDE:
+        return None
+    return f"{pixels}: must be {SHORTEST_SIDE} to {LONGEST_SIDE} pixels in this form"
 
 
 def _name(number: int) -> str:

@@ -75,6 +75,8 @@ OPENINGS = (
 )
 NOISE = ("nice", "beautiful", "really", "just", "simple", "clear", "good", "lovely", "very", "high quality", "detailed")
 """Words that carry nothing."""
+SHORTEST_SIDE, LONGEST_SIDE = 64, 256
+"""Pixels of the canvases that the miniature was trained on."""
 EIGHTHS = 8
 """Boxes of structured captions are given in eighths of the canvas's sides."""
 _LINKS = (
