@@ -265,6 +265,8 @@ class TestSeveralPlans:
         regional = RegionalPipeline(make_text_to_image()[0])
         with pytest.raises(InputError, match=message):
             regional([plan, plan.model_copy(update=change)], **{"seed": [1, 2], **options})
+        with pytest.raises(InputError, match="plan: an empty list"):
+            regional([])
 
 
 class TestWhatChangesTheBlocks:

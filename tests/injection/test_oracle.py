@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from strata.hierarchy.errors import StrataError
 from strata.hierarchy.grid import TokenGrid
 from strata.injection import parts
 from strata.injection.attention import regional_attention
@@ -249,3 +250,16 @@ def test_split_attention_agrees_with_the_definition(
     images = (from_copy[:, layout.order], image[:, layout.order])
     expected = torch.cat([dense[:, 4:][:, alive], base[:, :4], *images], dim=1)
     assert (found - expected).abs().max() <= 1e-5
+
+
+def test_a_call_more_than_the_programs_steps() -> None:
+    grid = TokenGrid(2, 2, ("a",), np.ones((1, 2, 2), dtype=bool), np.zeros((2, 2), dtype=bool))
+    schedule = Routing.from_yaml("{name: a, about: a, rules: [{level: high}]}").resolve(DOUBLE, SINGLE, STEPS)
+    stream = Stream("a", "high", "text", schedule.strength("high", "a"))
+    ids = torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1]])
+    inputs = TRANSFORMERS["flux"], torch.zeros(1, 4, 8), torch.zeros(1, 2, 12), ids
+    with drawing(inputs[0], program_of(grid, schedule, [stream]), {"text": torch.zeros(1, 1, 12)}):
+        for _ in range(STEPS):
+            run(*inputs)
+        with pytest.raises(StrataError, match="more often than its 3 steps"):
+            run(*inputs)

@@ -34,9 +34,10 @@ def plain(pipe: Any, plan: ScenePlan) -> torch.Tensor:
 def uses(pipe: Any, plan: ScenePlan) -> dict[str, Use]:
     """Everything that somebody else may do with a pipeline."""
     other = quiet(FluxImg2ImgPipeline(**pipe.components))
+    others = STEPS | {"num_inference_steps": 7}
     return {
         "plain": lambda: plain(pipe, plan),
-        "another pipeline of its parts": lambda: other(prompt="a star", image=picture(), **STEPS),
+        "another pipeline of its parts": lambda: other(prompt="a star", image=picture(), **others),
         "regional": lambda: RegionalPipeline(pipe, ROUTING)(plan, seed=1, **STEPS),
     }
 

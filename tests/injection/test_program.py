@@ -50,6 +50,7 @@ def test_what_is_visible_in_every_block_at_every_step() -> None:
     assert early[28].alive == (), "a text is dropped behind the last block in which it is visible"
     assert late[0].alive == (0, 2)
     assert late[0].weights == (0.0, 0.0)
+    assert [late[0].visible, late[56].visible] == [(), (0, 1)], "what rides along to a later block is not seen yet"
     assert [late[0].isolate, late[56].isolate] == [False, True]
     assert program.has_fractional_strengths
     assert all(program.routed(step) for step in range(4))
@@ -67,6 +68,8 @@ def test_it_tells_itself_and_its_cost() -> None:
     text = "\n".join(lines)
     assert "4x8 image tokens; flux (19 double, 38 single blocks; a token is 16×16 pixels)" in text
     assert "routing halves, method regional, 4 steps, 4 of them routed, base ratio 0.2 in those" in text
+    row = next(line for line in lines if line.startswith("base "))
+    assert row.split() == ["base", "10", "32", "all", "all", "base", "ratio"]
     row = next(line for line in lines if line.startswith("left/low"))
     assert row.split() == ["left/low", "1", "20", "double", "0-18,", "single", "0-8", "0-1", "0.5"]
     assert "  left and right: 4" in lines
