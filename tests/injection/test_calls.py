@@ -247,6 +247,7 @@ class TestSeveralPlans:
         plans = [ScenePlan.from_yaml(text).model_copy(update={"negative_prompt": "dotted"}) for text in self.PLANS[:2]]
         regional = RegionalPipeline(make_text_to_image()[0], "uniform")
         options = STEPS | {"true_cfg_scale": 2.0, "output_type": "latent"}
+        assert len(regional(plans, **options | {"num_inference_steps": 1}).images) == 2, "without seeds, of any noise"
         found = regional(plans, seed=[1, 2], **options).images
         for plan, seed, image in zip(plans, (1, 2), found, strict=True):
             assert (image - regional(plan, seed=seed, **options).images[0]).abs().max() < 1e-4

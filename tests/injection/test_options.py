@@ -7,15 +7,21 @@ import torch
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
+from strata.injection.calling import ClassicPipeline
 from strata.injection.pipeline import RegionalPipeline
-from tests.injection.conftest import make_text_to_image
+from tests.injection.conftest import make_img2img, make_text_to_image
 
 
 def test_options(plan: ScenePlan) -> None:
     regional = RegionalPipeline(make_text_to_image()[0])
     cases: tuple[tuple[str, Any, str], ...] = (
-        ("max_sequence_length", -1, "-1: must be a whole number from 1 to 512"),
+        ("max_sequence_length", 0, "0: must be a whole number from 1 to 512"),
+        ("max_sequence_length", 513, "513: must be a whole number from 1 to 512"),
+        ("max_sequence_length", None, "None: must be a whole number"),
         ("guidance_scale", "x", "'x': must be a number from 0 to 1000"),
+        ("guidance_scale", -0.1, "-0.1: must be a number from 0 to 1000"),
+        ("guidance_scale", 1000.1, "1000.1: must be a number from 0 to 1000"),
+        ("guidance_scale", None, "None: must be a number"),
         ("guidance_scale", float("nan"), "nan: must be a number"),
         ("num_images_per_prompt", 0, "0: must be a whole number"),
         ("callback_on_step_end", 3, "3: must be a function"),
@@ -26,6 +32,37 @@ def test_options(plan: ScenePlan) -> None:
     for name, value, message in cases:
         with pytest.raises(InputError, match=f"{name}: {message}"):
             regional.compile(plan, num_inference_steps=4, **{name: value})
-    regional.compile(plan, num_inference_steps=4, latents=torch.zeros(1, 96, 16))
+    good: dict[str, tuple[Any, ...]] = {
+        "max_sequence_length": (1, 512),
+        "guidance_scale": (0, 1000),
+        "num_images_per_prompt": (1, None),
+        "callback_on_step_end": (print, None),
+        "latents": (torch.zeros(1, 96, 16), None),
+        "num_inference_steps": (1, 1000),
+    }
+    for name, values in good.items():
+        for value in values:
+            regional.compile(plan, **{"num_inference_steps": 4, name: value})
     with pytest.raises(InputError, match="routing"):
         RegionalPipeline(regional.pipe, None)  # type: ignore[arg-type]
+
+
+def test_seeds() -> None:
+    call = ClassicPipeline(make_text_to_image()[0])
+    first, last, drawn = call.generator([0, 2**63 - 1, None])
+    assert (first.initial_seed(), last.initial_seed()) == (0, 2**63 - 1)
+    assert drawn.initial_seed() != call.generator([None, 0])[0].initial_seed()
+    assert call.generator([7]).initial_seed() == 7
+    assert call.generator([None, None]) is None
+
+
+def test_image_to_image_runs_the_steps_that_its_strength_leaves(plan: ScenePlan) -> None:
+    pipe, options = make_img2img()
+    regional, options = RegionalPipeline(pipe), options | {"output_type": "latent"}
+    for steps, strength, left in ((4, 1, 4), (4, 0.7, 3), (4, 0.25, 1)):
+        options |= {"num_inference_steps": steps, "strength": strength}
+        assert regional.compile(plan, **options).steps == left
+        regional(plan, seed=1, **options)
+        assert pipe.num_timesteps == left
+    with pytest.raises(InputError, match="strength: 0: leaves none of 4 steps"):
+        regional.compile(plan, **options | {"strength": 0})

@@ -122,6 +122,11 @@ def test_given_back_after_an_error(pipe: Any, plan: ScenePlan) -> None:
         regional(plan, seed=1, callback_on_step_end=fail, **STEPS)
     with pytest.raises(ValueError, match="no such option"):
         regional(plan, seed=1, colour="red", **STEPS)
+    own = pipe.check_inputs
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipe, "check_inputs", own)
+        assert torch.equal(regional(plan, seed=1, **STEPS).images, alone)
+        assert vars(pipe)["check_inputs"] is own, "what stood there before stands there again"
     assert torch.equal(plain(pipe, plan), before)
     assert torch.equal(regional(plan, seed=1, **STEPS).images, alone)
 

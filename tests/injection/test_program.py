@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import ScenePlan, Texts
 from strata.injection.description import Cost, cost_of, describe
 from strata.injection.families import FLUX_DEV
 from strata.injection.methods import method_for
@@ -79,8 +79,17 @@ def test_it_tells_itself_and_its_cost() -> None:
     assert 1 < cost.tokens < 1.2
     assert cost.attention > 1
     silent = compile_program(PLAN.model_copy(update={"regions": ()}), ROUTING, FLUX_DEV, 4)
+    assert describe(silent, method, words, 10)[1] == "routing halves, method regional, 4 steps, 0 of them routed"
     assert cost_of(silent, method, words, 10) == (1.0, 1.0)
     assert cost_of(silent, method_for(Routing.load("regional-prompting-flux")), words, 10) == (1.0, 1.0)
+
+
+def test_it_tells_how_many_image_tokens_see_a_text() -> None:
+    around = {"regions": PLAN.regions[:1], "high": "oil", "background": Texts(high="the sea")}
+    program = compile_program(PLAN.model_copy(update=around), ROUTING, FLUX_DEV, 4)
+    lines = describe(program, method_for(ROUTING), words, 2)
+    for name, row in {"global": ["1", "32"], "left": ["2", "20"], "background": ["2", "12"]}.items():
+        assert next(line for line in lines if line.startswith(f"{name}/high")).split()[1:3] == row
 
 
 def test_padding_that_a_routing_keeps_is_counted() -> None:

@@ -72,7 +72,10 @@ def empty(part: str) -> Callable[[Path], None]:
         (configure("text_encoder", num_hidden_layers=3), "text_encoder: weights missing"),
         (configure("text_encoder_2", num_layers=2), "text_encoder_2: weights that the model"),
         (configure("text_encoder_2", num_layers=4), "text_encoder_2: weights missing"),
-        (configure("transformer", in_channels=12), "transformer: weights of another shape .*: proj_out.bias, proj"),
+        (
+            configure("transformer", in_channels=12),
+            "transformer: .* another shape .*: proj_out.bias, proj_out.weight, x_embedder.weight$",
+        ),
         (configure("text_encoder", intermediate_size=16), r"text_encoder: weights of another shape .*: .*layers.0.mlp"),
         (poison("transformer", math.nan), "transformer: weights with NaN or infinities as float32: "),
         (poison("vae", math.inf), "vae: weights with NaN"),
