@@ -121,6 +121,8 @@ class TestWithoutTextEncoders:
         other = EncodedPlan("other", encoded.said, encoded.inputs, encoded.texts)
         with pytest.raises(InputError, match=r"encoded: is for the family 'other'"):
             bare(plan, seed=1, encoded=other, **STEPS)
+        other.save(tmp_path / "other.safetensors")
+        assert EncodedPlan.load(tmp_path / "other.safetensors").starts == dict.fromkeys(encoded.texts, 0)
 
     def test_with_a_negative_prompt(self, plan: ScenePlan) -> None:
         said, options = plan.model_copy(update={"negative_prompt": "checkered"}), STEPS | {"true_cfg_scale": 2.0}

@@ -81,7 +81,8 @@ def test_every_pipeline_has_its_family(name: str) -> None:
     blocks = family.blocks(pipe.transformer)
     assert [block.index for block in blocks] == list(range(5))
     assert [block.name for block in blocks] == ["double 0", "double 1", "single 0", "single 1", "single 2"]
-    assert RegionalPipeline(pipe).facts.block_counts == (2, 3)
+    regional = RegionalPipeline(pipe)
+    assert (regional.facts.block_counts, regional.token_size) == ((2, 3), 4)
 
 
 def _folder(path: Path, **files: Any) -> Path:

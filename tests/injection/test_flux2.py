@@ -140,6 +140,8 @@ class TestGuidanceByASecondCall:
         expected = draw_plain(pipe, empty_plan, negative_prompt_embeds=negative, **options)
         assert torch.equal(draw(pipe, said, **options), expected)
         own = draw(pipe, plan, negative_prompt_embeds=negative, **options)
+        encoded = RegionalPipeline(pipe).encode(plan, negative_prompt_embeds=negative, **options)
+        assert (encoded.said["negative_prompt"], [*encoded.inputs]) == (None, ["prompt_embeds"])
         assert torch.equal(draw(pipe, plan.model_copy(update={"negative_prompt": "checkered"}), **options), own)
         assert not torch.equal(draw(pipe, plan, **options), own)
 

@@ -43,6 +43,11 @@ def test_options(plan: ScenePlan) -> None:
     for name, values in good.items():
         for value in values:
             regional.compile(plan, **{"num_inference_steps": 4, name: value})
+    with pytest.raises(InputError, match="steps: FluxPipeline takes no such option") as unknown:
+        regional.compile(plan, steps=4)
+    valid = set(str(unknown.value).partition("valid: ")[2].split(", "))
+    assert {"num_inference_steps", "true_cfg_scale"} < valid
+    assert not {"prompt", "width", "height", "generator"} & valid, "what comes from the plan"
     with pytest.raises(InputError, match="routing"):
         RegionalPipeline(regional.pipe, None)  # type: ignore[arg-type]
 

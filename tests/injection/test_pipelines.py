@@ -397,9 +397,12 @@ class TestRefusals:
 
     def test_context_parallelism(self, plan: ScenePlan) -> None:
         pipe, _ = make_text_to_image()
-        pipe.transformer._parallel_config = object()
-        with pytest.raises(UnsupportedError, match="parallel"):
-            draw(pipe, plan)
+        for holder in (pipe.transformer, pipe.transformer.single_transformer_blocks[2].attn.processor):
+            holder._parallel_config = object()
+            with pytest.raises(UnsupportedError, match="parallel"):
+                draw(pipe, plan)
+            holder._parallel_config = None
+        draw(pipe, plan, num_inference_steps=1)
 
     def test_a_transformer_compiled_as_a_whole(self, plan: ScenePlan) -> None:
         pipe, _ = make_text_to_image()
@@ -464,6 +467,8 @@ class TestRefusals:
         said = plan.model_copy(update={"negative_prompt": "checkered"})
         with pytest.raises(InputError, match="true_cfg_scale"):
             draw(make_text_to_image()[0], said)
+        with pytest.raises(InputError, match="negative_prompt: comes from the plan here"):
+            draw(make_text_to_image()[0], said, true_cfg_scale=2.0, negative_prompt="dotted")
 
     def test_what_is_no_flux_pipeline(self) -> None:
         with pytest.raises(InputError, match="FluxTransformer2DModel"):

@@ -9,9 +9,9 @@ from strata.hierarchy.plan import ScenePlan, Texts
 from strata.injection.description import Cost, cost_of, describe
 from strata.injection.families import FLUX_DEV
 from strata.injection.methods import method_for
-from strata.injection.observer import Observer
+from strata.injection.observer import AttentionEvent, Observer
 from strata.injection.pipeline import RegionalPipeline
-from strata.injection.program import Program, compile_program
+from strata.injection.program import Program, compile_program, joint_grid
 from strata.injection.streams import TextOverride
 from strata.layers.routing import Routing
 from tests.injection.conftest import make_kontext, make_text_to_image, picture
@@ -78,6 +78,9 @@ def test_it_tells_itself_and_its_cost() -> None:
     assert cost is not None
     assert 1 < cost.tokens < 1.2
     assert cost.attention > 1
+    assert lines[-1] == (
+        f"cost of the run: {cost.tokens:.2f} × the plain model's tokens, {cost.attention:.2f} × its attention"
+    )
     silent = compile_program(PLAN.model_copy(update={"regions": ()}), ROUTING, FLUX_DEV, 4)
     assert describe(silent, method, words, 10)[1] == "routing halves, method regional, 4 steps, 0 of them routed"
     assert cost_of(silent, method, words, 10) == (1.0, 1.0)
@@ -140,12 +143,24 @@ def test_a_size_that_the_pipeline_chooses_itself(plan: ScenePlan) -> None:
         def begin(self, programs: Sequence[Program], texts: Mapping[str, int]) -> None:
             seen.append((programs[0].grid.rows, programs[0].grid.cols))
 
+        def attention(self, event: AttentionEvent) -> None:
+            raise AssertionError("it asks for no block's")
+
     regional = RegionalPipeline(pipe, ROUTING)
     regional.observers.append(Watch())
     options |= {"max_area": 64 * 96, "image": picture()}
     image = regional(plan, seed=0, num_inference_steps=2, output_type="np", **options).images[0]
     assert seen == [(8, 12), (16, 24)]
     assert image.shape[:2] == (64, 96)
+
+
+def test_regions_of_several_plans_on_one_grid() -> None:
+    plans = [PLAN.model_copy(update={"regions": (region,)}) for region in PLAN.regions]
+    joint = joint_grid([compile_program(plan, ROUTING, FLUX_DEV, 4) for plan in plans])
+    both = compile_program(PLAN, ROUTING, FLUX_DEV, 4).grid
+    assert joint.names == ("0/left", "1/right")
+    assert (joint.masks == both.masks).all()
+    assert (joint.background == both.background).all()
 
 
 def test_computation_weighs_tokens_and_pairs_as_a_block_does() -> None:
