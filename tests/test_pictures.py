@@ -6,6 +6,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -53,6 +54,22 @@ rules:
   - {level: high, single: all, steps: 0%-75%, regions: [dog, cat], isolate: true}
   - {level: low, depth: 50%-100%, steps: 0%-75%, regions: [background]}
 """
+WIDE = """
+width: 1128
+height: 320
+prompt: a shelf
+regions:
+  - {name: a slender vase of old Venetian glass, box: [16, 8, 96, 312], high: a vase, low: thin green glass}
+  - {name: globe, box: [200, 40, 440, 280], high: a globe, low: "brass, yellowed paper"}
+  - {name: books, polygon: [[520, 40], [1100, 8], [1100, 312], [560, 300]], high: old books, low: cracked leather}
+"""
+LONG = """
+name: long
+about: a sentence so long that it has to be set in several lines of a page that is only as wide as the table of so few
+  blocks, so that no word of it is lost, and the table, the swatches and what they mean stand below its last line
+rules:
+  - {level: high, double: all, regions: [a region with a name, another region with a name, a third one with a name]}
+"""
 SPARSE = """
 name: sparse
 rules:
@@ -63,6 +80,17 @@ rules:
 
 def crowded() -> ScenePlan:
     return ScenePlan.from_yaml(CROWDED)
+
+
+def many() -> ScenePlan:
+    """More regions than colours were chosen for, and more texts than stand beside the canvas; the last is a thin strip."""
+    tiles = [(64 * (n % 5), 60 * (n // 5)) for n in range(22)]
+    regions: list[dict[str, Any]] = [
+        {"name": f"tile {n}", "box": (x, y, x + 60, y + 56), "high": "a tile", "low": "glazed, with a crack"}
+        for n, (x, y) in enumerate(tiles)
+    ]
+    regions.append({"name": "the edge", "box": (160, 314, 320, 320), "full": "grout"})
+    return ScenePlan.model_validate({"width": 320, "height": 320, "prompt": "a wall", "regions": regions})
 
 
 def gradient(width: int, height: int) -> Image.Image:
@@ -79,9 +107,13 @@ PAGES: dict[str, Callable[[], Image.Image]] = {
     "layout": lambda: draw_layout(crowded()),
     "layout-over-a-picture": lambda: draw_layout(crowded(), gradient(80, 48)),
     "layout-small": lambda: draw_layout(ScenePlan.from_yaml(SMALL)),
+    "layout-wide": lambda: draw_layout(ScenePlan.from_yaml(WIDE)),
+    "layout-less-wide": lambda: draw_layout(ScenePlan.from_yaml(WIDE.replace("1128", "984").replace("1100", "970"))),
+    "layout-many": lambda: draw_layout(many()),
     "canvas": lambda: draw_canvas(crowded(), 480),
     "legend": lambda: draw_legend(crowded(), 640, columns=2),
     "schedule": lambda: schedule(RAMPS, 4, 8, 20),
+    "schedule-long": lambda: schedule(LONG, 3, 2, 4),
     "schedule-large": lambda: schedule(SPARSE, 19, 38, 28),
     "schedule-of-one-stack": lambda: schedule("name: a\nabout: plain\nrules: [{level: low, isolate: true}]", 0, 24, 90),
     "compare": lambda: side_by_side(
