@@ -20,6 +20,7 @@ from strata.hierarchy.preview import draw_canvas, draw_layout, draw_legend
 from strata.hierarchy.typeset import enlarged
 from strata.layers.drawing import draw_schedule
 from strata.layers.routing import Routing
+from strata.layers.table import schedule_table
 
 FOLDER = Path(__file__).parent / "data" / "pictures"
 CROWDED = """
@@ -59,7 +60,7 @@ width: 1128
 height: 320
 prompt: a shelf
 regions:
-  - {name: a slender vase of old Venetian glass, box: [16, 8, 96, 312], high: a vase, low: thin green glass}
+  - {name: a slender vase of old Venetian glass, box: [16, 8, 96, 312], high: a vase, low: glass, strength: {low: 0.5}}
   - {name: globe, box: [200, 40, 440, 280], high: a globe, low: "brass, yellowed paper"}
   - {name: books, polygon: [[520, 40], [1100, 8], [1100, 312], [560, 300]], high: old books, low: cracked leather}
 """
@@ -83,7 +84,7 @@ def crowded() -> ScenePlan:
 
 
 def many() -> ScenePlan:
-    """More regions than colours were chosen for, and more texts than stand beside the canvas; the last is a thin strip."""
+    """More regions than colours were chosen for, and more texts than the canvas is high; the last is a strip."""
     tiles = [(64 * (n % 5), 60 * (n // 5)) for n in range(22)]
     regions: list[dict[str, Any]] = [
         {"name": f"tile {n}", "box": (x, y, x + 60, y + 56), "high": "a tile", "low": "glazed, with a crack"}
@@ -116,13 +117,16 @@ PAGES: dict[str, Callable[[], Image.Image]] = {
     "schedule-long": lambda: schedule(LONG, 3, 2, 4),
     "schedule-large": lambda: schedule(SPARSE, 19, 38, 28),
     "schedule-of-one-stack": lambda: schedule("name: a\nabout: plain\nrules: [{level: low, isolate: true}]", 0, 24, 90),
+    "schedule-of-single-blocks": lambda: schedule(LONG, 1, 3, 9),
     "compare": lambda: side_by_side(
         [[gradient(64, 48), gradient(64, 48).rotate(180)], [gradient(64, 48)]],
         ["before", "after: blue, and more than fits"],
         [["seed 1", "seed 2"], ["seed 3"]],
     ),
     "contact": lambda: contact_sheet(
-        [contact_cell(gradient(64 + n, 48), 5) for n in range(5)], [f"seed {n}" for n in range(5)]
+        [contact_cell(gradient(64 + n, 48), 5) for n in range(5)],
+        [f"seed {n}" for n in range(4)]
+        + ["a caption that does not fit on the line below its picture, so that it is cut"],
     ),
     "enlarged": lambda: enlarged(gradient(24, 16), 100),
 }
@@ -143,3 +147,21 @@ def test_a_page_is_as_it_was_looked_at(name: str) -> None:
     assert found.shape == expected.shape
     differing = np.argwhere((found != expected).any(axis=2))
     assert not len(differing), f"{len(differing)} pixels differ, the first at row, column {differing[0].tolist()}"
+
+
+TABLES = {
+    "table": (RAMPS, 4, 8, 20, 100),
+    "table-narrow": (SPARSE, 19, 38, 28, 50),
+    "table-of-one-stack": ("name: a\nrules: [{level: low, isolate: true}]", 0, 24, 90, 70),
+    "table-of-one-step": (LONG, 3, 12, 1, 120),
+    "table-wide": (SPARSE, 19, 38, 28, 200),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_as_it_was_looked_at(name: str) -> None:
+    text, double, single, steps, width = TABLES[name]
+    found, path = schedule_table(Routing.from_yaml(text).resolve(double, single, steps), width), FOLDER / f"{name}.txt"
+    if os.environ.get("STRATA_RECORD"):
+        path.write_text(found + "\n", encoding="utf-8")
+    assert found.splitlines() == path.read_text(encoding="utf-8").splitlines()
