@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import dump_yaml, first_difference, parse_document, read_document, write_atomic
+from strata.hierarchy.files import (
+    dump_yaml,
+    first_difference,
+    parse_document,
+    read_document,
+    read_json_lines,
+    write_atomic,
+)
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 data = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
@@ -50,6 +57,27 @@ def test_lines() -> None:
     json_lines = parse_document('{"a": 1,\n"b":\n[ "x",\n{"c": 2,\n"d": 3}]}', syntax="json").lines
     expected = {(): 1, ("a",): 1, ("b",): 2, ("b", 0): 3, ("b", 1): 4, ("b", 1, "c"): 4, ("b", 1, "d"): 5}
     assert yaml_lines == json_lines == expected
+
+
+def test_a_key_that_has_no_line_has_that_of_what_is_around_it() -> None:
+    document = parse_document("a: 1\nb:\n  - x\n  - c: 2\n")
+    assert [document.line(path) for path in [("b", 1, "d"), ("b", 1, "d", "e"), ("b", 7), ("z", "y"), ()]] == [
+        4,
+        4,
+        2,
+        1,
+        1,
+    ]
+
+
+def test_lines_of_json_are_counted_with_empty_ones(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n\n{"a": 2}\n')
+    documents = list(read_json_lines(path))
+    assert [(document.data, document.line(("a",))) for document in documents] == [({"a": 1}, 1), ({"a": 2}, 3)]
+    path.write_text('\n{"a": 1}\n7\n')
+    with pytest.raises(InputError, match=r"rows\.jsonl:3: must be a JSON mapping, not 7"):
+        list(read_json_lines(path))
 
 
 @pytest.mark.parametrize(

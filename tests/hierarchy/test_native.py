@@ -15,7 +15,7 @@ from strata.hierarchy.areas import region_mask
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.native import GRID, from_grid, to_grid
 from strata.hierarchy.native_flux3 import ids_of, names_of
-from strata.hierarchy.plan import RESERVED_NAMES, Region, ScenePlan, Texts
+from strata.hierarchy.plan import LONGEST_NAME, RESERVED_NAMES, Region, ScenePlan, Texts
 from strata.native import NativeCaption, native_caption, read_caption
 
 from .plans import boxes, names, plans, texts
@@ -275,6 +275,16 @@ def test_ids_are_such_as_flux3_takes_and_names_come_back(chosen: list[str]) -> N
         assert own == name or not plain
 
 
+def test_boxes_of_two_steps_are_no_shares_of_the_sides() -> None:
+    plan = read_caption(row(bbox=[0, 0, 2, 2]), "flux3", 1000, 1000).plan
+    assert [region.box for region in plan.regions] == [(0, 0, 2, 2)]
+
+
+def test_ids_of_names_too_long_for_one() -> None:
+    first, second = ids_of([f"{letter * LONGEST_NAME}?" for letter in "ab"])
+    assert (first, second) == (f"{'a' * (LONGEST_NAME // 2)}_1", f"{'b' * (LONGEST_NAME // 2)}_1")
+
+
 def test_ids_of_usual_names() -> None:
     assert ids_of(["boat", "star 1", "star 2"]) == ["boat_1", "star_1", "star_2"]
     assert ids_of(["star", "star 1"]) == ["star_1", "star_1_1"]
@@ -346,6 +356,10 @@ def row(**changes: object) -> str:
         (row() + " and more", "c:1: 'and more': stands behind the table, which must end the caption"),
         (row() + "\n\nthank you", "c:3: 'thank you': stands behind the table"),
         ("a\nb [{'id': 1}]", "c:2: not valid JSON"),
+        ("a [{'id'\n[{'id': 1}", "c:2: not valid JSON"),
+        ("\n" + row() + " and more", "c:2: 'and more': stands behind the table"),
+        ('a [{"id": 1, [{"id":\n"b",\nx', "c:3: not valid JSON"),
+        (row(bbox=[0, 0, 1, 1]), "c:1: table[0].bbox: [0, 0, 1, 1]: must count in steps from 0 to 1000"),
         (row().replace('"desc": ', '"id": '), "c:1: key 'id': already given in line 1"),
         (row(bbox="all"), "c:1: table[0].bbox: 'all': must be a list"),
         (row(bbox=[1, 2, 3]), "c:1: table[0].bbox[3]: missing"),

@@ -37,6 +37,19 @@ def test_one_line_is_shortened() -> None:
     assert measure(cut, 15) <= 100
 
 
+def test_no_letter_stands_where_only_the_ellipsis_has_room() -> None:
+    assert fit("wide", 15, measure("…", 15)) == "…"
+
+
+@pytest.mark.parametrize("finer", [1, 2, 3])
+def test_lines_are_drawn_where_the_page_says_and_the_page_reaches_them(finer: int) -> None:
+    sheet = Sheet(40, finer=finer)
+    sheet.lines([(10.5, 1200.5), (30.5, 1200.5)], WRONG, 2)
+    hit = np.argwhere(np.equal(np.asarray(sheet.picture(1210)), WRONG).all(axis=2)) / finer
+    assert np.abs(hit.mean(axis=0) - (1200.5, 20.5)).max() < 0.6
+    assert np.abs(np.ptp(hit, axis=0) + 1 / finer - (2, 20)).max() <= 1
+
+
 @pytest.mark.parametrize("finer", [1, 2])
 def test_a_sheet_grows_downwards_and_is_cut_off(finer: int) -> None:
     sheet = Sheet(100, finer=finer)

@@ -313,6 +313,20 @@ def test_summary_says_each_rule_in_a_line() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("selected", "text"),
+    [
+        ("1010100", "0-4 every 2"),
+        ("0110110", "1-2, 4-5"),
+        ("0100100", "1, 4"),
+        ("1001001", "0-6 every 3"),
+        ("111", "0-2"),
+    ],
+)
+def test_compact_text(selected: str, text: str) -> None:
+    assert compact(np.array([character == "1" for character in selected])) == text
+
+
 @given(st.lists(st.booleans(), min_size=1, max_size=30).filter(any))
 def test_compact_text_names_exactly_the_selected(selected: list[bool]) -> None:
     text = compact(np.array(selected))
