@@ -350,6 +350,8 @@ def test_methods_by_name(make: Callable[[], tuple[Any, dict[str, Any]]], plan: S
         generator=torch.Generator().manual_seed(0),
         **STEPS | options,
     ).images
+    names = f"{type(pipe).__name__}, routing='uniform', method='plain'"
+    assert repr(RegionalPipeline(pipe, "uniform", "plain")) == f"RegionalPipeline({names})"
     assert torch.equal(draw("uniform", "plain"), plain)
     assert torch.equal(draw("uniform", "regional"), draw("uniform", None))
     published = "regional-prompting-flux"

@@ -227,6 +227,9 @@ class TestRefusals:
         expected = draw_plain(pipe, empty_plan, image=reference(), max_sequence_length=24)
         assert torch.equal(draw(pipe, empty_plan, image=reference(), max_sequence_length=24), expected)
         assert draw(pipe, plan).isfinite().all()
+        call = calls_of(pipe, plan)[0]
+        with pytest.raises(UnsupportedError, match="image: Flux2KleinKVPipeline keeps keys and values"):
+            family_of(pipe.transformer).bind(pipe.transformer, (), {**call, "kv_cache_mode": "extract"})
 
     @pytest.mark.parametrize(
         ("options", "message"),

@@ -9,7 +9,7 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.calling import ClassicPipeline
 from strata.injection.pipeline import RegionalPipeline
-from tests.injection.conftest import make_img2img, make_text_to_image
+from tests.injection.conftest import make_img2img, make_kontext, make_text_to_image
 
 
 def test_options(plan: ScenePlan) -> None:
@@ -48,8 +48,22 @@ def test_options(plan: ScenePlan) -> None:
     valid = set(str(unknown.value).partition("valid: ")[2].split(", "))
     assert {"num_inference_steps", "true_cfg_scale"} < valid
     assert not {"prompt", "width", "height", "generator"} & valid, "what comes from the plan"
-    with pytest.raises(InputError, match="routing"):
-        RegionalPipeline(regional.pipe, None)  # type: ignore[arg-type]
+    for routing in (None, ""):
+        with pytest.raises(InputError, match="must be a Routing, a preset's name"):
+            RegionalPipeline(regional.pipe, routing)  # type: ignore[arg-type]
+    regional.pipe.vae = None
+    regional.compile(plan, latents=torch.zeros(1, 96, 4))
+    with pytest.raises(InputError, match=r"must be \[…, 96, …\]"):
+        regional.compile(plan, latents=torch.zeros(1, 95, 4))
+
+
+def test_latents_of_another_size_than_the_plans(plan: ScenePlan) -> None:
+    """Kontext may draw another one."""
+    pipe, options = make_kontext()
+    regional = RegionalPipeline(pipe)
+    regional.compile(plan, latents=torch.zeros(1, 7, 16), **options)
+    with pytest.raises(InputError, match=r"shape \[1, 7, 4\]: must be \[…, …, 16\]"):
+        regional.compile(plan, latents=torch.zeros(1, 7, 4), **options)
 
 
 def test_seeds() -> None:

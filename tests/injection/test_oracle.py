@@ -107,10 +107,11 @@ def run(
     masked: int = 0,
     dtype: torch.dtype = torch.bool,
     positions: Sequence[int] | None = None,
+    named: bool = False,
 ) -> Tensor:
     """`masked`: so many of the last text tokens are padding in Chroma's mask, a boolean one or of numbers.
 
-    `positions`: of FLUX.2's text tokens; None: they are one text.
+    `positions`: of FLUX.2's text tokens; None: they are one text. `named`: the output is asked for by its name.
     """
     own: dict[str, Any] = {"pooled_projections": torch.ones(len(latents), 6)}
     text_ids = torch.zeros(text.shape[1], 3)
@@ -123,16 +124,17 @@ def run(
         mask[:, text.shape[1] - masked : text.shape[1]] = 0
         own = {"attention_mask": mask if masked else None}
     with torch.no_grad():
-        out: Tensor = transformer(
+        out = transformer(
             hidden_states=latents,
             encoder_hidden_states=text,
             timestep=torch.full((len(latents),), 0.5),
             img_ids=ids,
             txt_ids=text_ids,
-            return_dict=False,
+            return_dict=named,
             **own,
-        )[0]
-    return out
+        )
+    found: Tensor = out.sample if named else out[0]
+    return found
 
 
 @pytest.mark.parametrize("family", TRANSFORMERS)
@@ -254,14 +256,14 @@ def test_split_attention_agrees_with_the_definition(
     assert (found - expected).abs().max() <= 1e-5
 
 
-def test_a_call_more_than_the_programs_steps() -> None:
-    grid = TokenGrid(2, 2, ("a",), np.ones((1, 2, 2), dtype=bool), np.zeros((2, 2), dtype=bool))
+def test_a_program_has_so_many_calls_and_outputs_have_names() -> None:
+    grid = TokenGrid(2, 2, ("a",), np.array([[[True, False], [True, True]]]), np.array([[False, True], [False, False]]))
     schedule = Routing.from_yaml("{name: a, about: a, rules: [{level: high}]}").resolve(DOUBLE, SINGLE, STEPS)
     stream = Stream("a", "high", "text", schedule.strength("high", "a"))
     ids = torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1]])
-    inputs = TRANSFORMERS["flux"], torch.zeros(1, 4, 8), torch.zeros(1, 2, 12), ids
-    with drawing(inputs[0], program_of(grid, schedule, [stream]), {"text": torch.zeros(1, 1, 12)}):
-        for _ in range(STEPS):
-            run(*inputs)
+    inputs = TRANSFORMERS["flux"], torch.randn(1, 4, 8), torch.randn(1, 2, 12), ids
+    with drawing(inputs[0], program_of(grid, schedule, [stream]), {"text": torch.randn(1, 1, 12)}):
+        one, two, _ = run(*inputs), run(*inputs, named=True), run(*inputs)
+        assert torch.equal(one, two)
         with pytest.raises(StrataError, match="more often than its 3 steps"):
             run(*inputs)

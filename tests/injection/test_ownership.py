@@ -83,8 +83,8 @@ def test_nobody_else_uses_it(pipe: Any, plan: ScenePlan, name: str, threaded: bo
     assert "set_timesteps" not in vars(pipe.scheduler)
 
 
-def test_a_thread_amid_a_transformer_call(pipe: Any, plan: ScenePlan) -> None:
-    """Not at a callback: where the call itself is at work."""
+def test_amid_a_transformer_call(pipe: Any, plan: ScenePlan) -> None:
+    """Not at a callback: where the call itself is at work, in another thread or in a hook of its own."""
     regional, errors = RegionalPipeline(pipe, ROUTING), []
     alone = regional(plan, seed=1, **STEPS).images
     direct = {
@@ -101,13 +101,14 @@ def test_a_thread_amid_a_transformer_call(pipe: Any, plan: ScenePlan) -> None:
     def amid(*_: Any) -> None:
         for use in (lambda: plain(pipe, plan), lambda: pipe.transformer(**direct)):
             errors.extend(errors_of(use, threaded=True))
+        errors.extend(errors_of(lambda: plain(pipe, plan), threaded=False))
 
     hook = block.register_forward_pre_hook(amid)
     try:
         assert torch.equal(regional(plan, seed=1, **STEPS).images, alone)
     finally:
         hook.remove()
-    assert len(errors) == 2 * STEPS["num_inference_steps"]
+    assert len(errors) == 3 * STEPS["num_inference_steps"]
     assert all(isinstance(error, UnsupportedError) for error in errors)
 
 

@@ -295,19 +295,31 @@ def test_texts_are_encoded_once(plan: ScenePlan) -> None:
     assert count == encoded
     regional(plan.model_copy(update={"prompt": "a star"}), seed=0, **STEPS)
     assert count == encoded + 1
+    regional.clear_texts()
+    regional.encode(plan, **STEPS)
+    assert count == encoded + 1 + encoded
 
 
 def test_of_many_texts_those_used_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from peft import LoraConfig
+
     monkeypatch.setattr(encoding, "CAPACITY", 2)
     pipe, _ = make_text_to_image()
-    cache, encoded = encoding.TextCache(pipe, family_of(pipe.transformer)), ""
-    for text in "abacab":
-        before = []
-        hook = pipe.text_encoder_2.register_forward_hook(lambda *_, to=before: to.append(1))
-        cache.stream(text, 24, False, None)
-        hook.remove()
-        encoded += text * len(before)
-    assert encoded == "abcb"
+    cache, calls = encoding.TextCache(pipe, family_of(pipe.transformer)), []
+    pipe.text_encoder_2.register_forward_hook(lambda *_: calls.append(1))
+
+    def encoded(texts: str) -> str:
+        """Those of the texts that were not kept."""
+        found = ""
+        for text in texts:
+            calls.clear()
+            cache.stream(text, 24, False, None)
+            found += text * len(calls)
+        return found
+
+    assert encoded("abacab") == "abcb"
+    pipe.text_encoder_2.add_adapter(LoraConfig(r=2, target_modules=["q"]))
+    assert encoded("aa") == "aa", "adapters may be scaled otherwise at any time"
 
 
 def test_streams_carry_real_tokens_unless_padding_is_asked_for(plan: ScenePlan) -> None:
@@ -395,6 +407,20 @@ class TestRefusals:
         with pytest.raises(UnsupportedError, match="flash_varlen packs sequences"):
             draw(pipe, plan)
 
+    def test_processors_of_others(self, plan: ScenePlan) -> None:
+        from diffusers.models.attention_processor import AttnProcessor2_0
+        from diffusers.models.transformers.transformer_flux import FluxIPAdapterAttnProcessor
+
+        pipe, _ = make_text_to_image()
+        attn = pipe.transformer.transformer_blocks[1].attn
+        for other, hint in (
+            (AttnProcessor2_0(), "AttnProcessor2_0, .*; detach what set it"),
+            (FluxIPAdapterAttnProcessor(32, 32), "FluxIPAdapterAttnProcessor, .*; unload the IP-Adapter"),
+        ):
+            attn.processor = other
+            with pytest.raises(UnsupportedError, match=rf"^transformer_blocks\.1\.attn\.processor is a {hint}"):
+                RegionalPipeline(pipe).check(plan)
+
     def test_context_parallelism(self, plan: ScenePlan) -> None:
         pipe, _ = make_text_to_image()
         for holder in (pipe.transformer, pipe.transformer.single_transformer_blocks[2].attn.processor):
@@ -473,6 +499,14 @@ class TestRefusals:
     def test_what_is_no_flux_pipeline(self) -> None:
         with pytest.raises(InputError, match="FluxTransformer2DModel"):
             RegionalPipeline(object())
+
+        class Upscaler:
+            transformer = make_text_to_image()[0].transformer
+
+            def __call__(self, image: Any) -> Any: ...
+
+        with pytest.raises(InputError, match="pipe: Upscaler takes no prompt"):
+            RegionalPipeline(Upscaler())
 
 
 def test_compiled_blocks_do_not_recompile_by_block_or_step(plan: ScenePlan) -> None:

@@ -53,6 +53,7 @@ def test_what_is_visible_in_every_block_at_every_step() -> None:
     assert [late[0].visible, late[56].visible] == [(), (0, 1)], "what rides along to a later block is not seen yet"
     assert [late[0].isolate, late[56].isolate] == [False, True]
     assert program.has_fractional_strengths
+    assert repr(program) == "Program(128x64, 4 streams, routing 'halves', flux, 4 steps)"
     assert all(program.routed(step) for step in range(4))
 
 
