@@ -9,7 +9,8 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.calling import ClassicPipeline
 from strata.injection.pipeline import RegionalPipeline
-from tests.injection.conftest import make_img2img, make_kontext, make_text_to_image
+from tests.injection.conftest import make_chroma, make_fill, make_img2img, make_kontext, make_text_to_image
+from tests.injection.flux2 import make_klein, make_klein_base
 
 
 def test_options(plan: ScenePlan) -> None:
@@ -85,3 +86,32 @@ def test_image_to_image_runs_the_steps_that_its_strength_leaves(plan: ScenePlan)
         assert pipe.num_timesteps == left
     with pytest.raises(InputError, match="strength: 0: leaves none of 4 steps"):
         regional.compile(plan, **options | {"strength": 0})
+
+
+@pytest.mark.parametrize(
+    ("make", "cases"),
+    [
+        (
+            make_text_to_image,
+            [
+                ({"true_cfg_scale": 2.0}, False),
+                ({"negative_prompt": "a"}, False),
+                ({"negative_prompt": "a", "true_cfg_scale": 1.5}, True),
+                ({"negative_prompt_2": "a", "true_cfg_scale": 1.5}, True),
+            ],
+        ),
+        (make_chroma, [({}, True), ({"guidance_scale": 1.5}, True), ({"guidance_scale": 1}, False)]),
+        (make_klein, [({"guidance_scale": 4.0}, False)]),
+        (make_klein_base, [({}, True), ({"guidance_scale": 1}, False)]),
+        (make_fill, [({}, False)]),
+    ],
+)
+def test_whether_a_call_makes_unconditional_ones(make: Any, cases: list[Any], empty_plan: ScenePlan) -> None:
+    pipe, options = make()
+    regional, calls = RegionalPipeline(pipe), []
+    pipe.transformer.register_forward_hook(lambda *_: calls.append(1))
+    for own, guided in cases:
+        assert ClassicPipeline(pipe).guided(regional.facts, own) is guided
+        calls.clear()
+        regional(empty_plan, seed=0, num_inference_steps=1, output_type="latent", **options | own)
+        assert len(calls) == 1 + guided
