@@ -7,7 +7,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from strata.injection import parts
+from strata.injection.attach import masked_spec
 from strata.injection.attention import AttentionGroup, AttentionSpec, regional_attention
+from strata.injection.families.base import BaseText
 
 TEXT, CANVAS = 6, 8
 KERNEL = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -53,3 +55,21 @@ def test_image_keys_are_attended_to_once_where_base_and_regions_are_blended(
         pairs.append(counter.get_total_flops())
     torch.testing.assert_close(*outputs)
     assert pairs[1] - pairs[0] == CANVAS * (CANVAS + reference)
+
+
+@pytest.mark.parametrize("base", [BaseText(4), BaseText(3), BaseText(4, 1, -1.0), BaseText(3, 2, -0.5)])
+def test_what_a_mask_of_the_base_prompt_makes_of_a_plain_call(base: BaseText) -> None:
+    """Tokens behind the prompt's are keys to none, faint ones weigh less, but not to each other."""
+    text, image = 4, 5
+    q, k, v = torch.randn(3, 1, text + image, 2, 4, generator=torch.Generator().manual_seed(0))
+    faint = slice(base.length - base.faint, base.length)
+    mask = torch.zeros(text + image, text + image)
+    mask[:, faint] = base.weight
+    mask[faint, faint] = 0
+    mask[:, base.length : text] = -torch.inf
+    heads = (x.transpose(1, 2) for x in (q, k, v))
+    expected = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask).transpose(1, 2)
+    spec = masked_spec(base, text, text + image, torch.device("cpu"))
+    assert (spec is None) == (base == BaseText(text)), "all see all"
+    if spec is not None:
+        torch.testing.assert_close(regional_attention(q, k, v, spec), expected)

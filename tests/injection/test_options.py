@@ -1,5 +1,6 @@
 """Options of the call that it could not use are errors before anything is drawn."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.calling import ClassicPipeline
+from strata.injection.families import facts_of
 from strata.injection.pipeline import RegionalPipeline
 from tests.injection.conftest import make_chroma, make_fill, make_img2img, make_kontext, make_text_to_image
 from tests.injection.flux2 import make_klein, make_klein_base
@@ -67,8 +69,11 @@ def test_latents_of_another_size_than_the_plans(plan: ScenePlan) -> None:
         regional.compile(plan, latents=torch.zeros(1, 7, 4), **options)
 
 
-def test_seeds() -> None:
-    call = ClassicPipeline(make_text_to_image()[0])
+def test_seeds_and_how_long_texts_are() -> None:
+    pipe, _ = make_text_to_image()
+    call, facts = ClassicPipeline(pipe), facts_of(pipe)
+    assert [call.text_length(facts, options) for options in ({}, {"max_sequence_length": 7})] == [24, 7]
+    assert call.text_length(replace(facts, text_length=1000), {}) == 512, "the call's own default"
     first, last, drawn = call.generator([0, 2**63 - 1, None])
     assert (first.initial_seed(), last.initial_seed()) == (0, 2**63 - 1)
     assert drawn.initial_seed() != call.generator([None, 0])[0].initial_seed()

@@ -73,12 +73,21 @@ def test_it_tells_itself_and_its_cost() -> None:
     assert row.split() == ["base", "10", "32", "all", "all", "base", "ratio"]
     row = next(line for line in lines if line.startswith("left/low"))
     assert row.split() == ["left/low", "1", "20", "double", "0-18,", "single", "0-8", "0-1", "0.5"]
+    header = next(line for line in lines if line.startswith("text "))
+    starts = [header.index(name) for name in ("tokens", "image tokens", "visible", "at steps", "strength")]
+    assert [row[at] for at in starts] == ["1", "2", "d", "0", "0"], "columns stand below their names"
     assert "  left and right: 4" in lines
     assert "isolated from other regions in single 9-37, steps 2-3" in text
     cost = cost_of(program, method, words, 10)
     assert cost is not None
-    assert 1 < cost.tokens < 1.2
-    assert cost.attention > 1
+    # 28 of 57 blocks are the first half; 20 of 32 image tokens are left's, 16 right's, 4 of both; 42 tokens are plain.
+    early, late = 28 * (42 + 1 + 1) + 29 * 42, 57 * (42 + 2 + 2)
+    assert cost.tokens == pytest.approx((early + late) / (2 * 57 * 42))
+    base = 42 * 42
+    early = 28 * (1 * 21 + 1 * 17 + 16 * 33 + 4 * 34 + 12 * 33 + base) + 29 * base
+    riding = 2 * 22 + 2 * 18 + base
+    late = 28 * riding + 29 * (riding + 16 * 22 + 4 * 36 + 12 * 18)
+    assert cost.attention == pytest.approx((early + late) / (2 * 57 * base))
     assert lines[-1] == (
         f"cost of the run: {cost.tokens:.2f} × the plain model's tokens, {cost.attention:.2f} × its attention"
     )
