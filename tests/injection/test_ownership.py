@@ -11,6 +11,7 @@ from diffusers.callbacks import PipelineCallback
 
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.errors import UnsupportedError
+from strata.injection.ownership import owned
 from strata.injection.pipeline import RegionalPipeline
 from tests.injection.conftest import make_text_to_image, picture, quiet
 from tests.injection.test_pipelines import ROUTING, STEPS
@@ -130,6 +131,13 @@ def test_given_back_after_an_error(pipe: Any, plan: ScenePlan) -> None:
         assert vars(pipe)["check_inputs"] is own, "what stood there before stands there again"
     assert torch.equal(plain(pipe, plan), before)
     assert torch.equal(regional(plan, seed=1, **STEPS).images, alone)
+
+
+def test_another_thread_is_not_taken_for_the_begin(pipe: Any) -> None:
+    with owned(pipe) as owner:
+        (error,) = errors_of(owner.begin, threaded=True)
+        assert isinstance(error, UnsupportedError)
+        owner.begin()
 
 
 def test_a_callback_of_a_class_gets_its_tensors(pipe: Any, plan: ScenePlan) -> None:

@@ -1,14 +1,17 @@
 """A plan compiled: what it knows before anything is drawn, and how it tells it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan, Texts
+from strata.injection.attach import Attachment, attached
 from strata.injection.description import Cost, cost_of, describe
 from strata.injection.families import FLUX_DEV
 from strata.injection.methods import method_for
+from strata.injection.methods.plain import PlainRun
 from strata.injection.observer import AttentionEvent, Observer
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.program import Program, compile_program, joint_grid
@@ -53,6 +56,8 @@ def test_what_is_visible_in_every_block_at_every_step() -> None:
     assert [late[0].visible, late[56].visible] == [(), (0, 1)], "what rides along to a later block is not seen yet"
     assert [late[0].isolate, late[56].isolate] == [False, True]
     assert program.has_fractional_strengths
+    whole = PLAN.model_copy(update={"regions": PLAN.regions[1:]})
+    assert not compile_program(whole, ROUTING, FLUX_DEV, 4).has_fractional_strengths
     assert repr(program) == "Program(128x64, 4 streams, routing 'halves', flux, 4 steps)"
     assert all(program.routed(step) for step in range(4))
 
@@ -171,6 +176,33 @@ def test_regions_of_several_plans_on_one_grid() -> None:
     assert joint.names == ("0/left", "1/right")
     assert (joint.masks == both.masks).all()
     assert (joint.background == both.background).all()
+
+
+def test_observers_are_told_what_each_asks_for_of_conditional_calls(plan: ScenePlan) -> None:
+    pipe, _ = make_text_to_image()
+
+    class Watch(Observer):
+        def __init__(self, block: int) -> None:
+            self.block, self.told = block, list[Any]()
+
+        def begin_step(self, step: int, inputs: Mapping[str, Any]) -> None:
+            self.told.append(step)
+
+        def watches(self, block: int) -> bool:
+            return block == self.block
+
+        def attention(self, event: AttentionEvent) -> None:
+            self.told.append(event.block.name)
+
+    regional, watches = RegionalPipeline(pipe, ROUTING), [Watch(1), Watch(3)]
+    regional.observers += watches
+    options = {"num_inference_steps": 2, "output_type": "latent", "negative_prompt": "a star", "true_cfg_scale": 2.0}
+    regional(plan, seed=0, **options)
+    assert [watch.told for watch in watches] == [[0, "double 1", 1, "double 1"], [0, "single 1", 1, "single 1"]]
+    unconditional = Attachment(regional.family, PlainRun(), [watches[0]], lambda text: False)
+    with attached(pipe.transformer, unconditional):
+        pipe("a star", width=48, height=32, num_inference_steps=1, output_type="latent")
+    assert len(watches[0].told) == 4
 
 
 def test_computation_weighs_tokens_and_pairs_as_a_block_does() -> None:
