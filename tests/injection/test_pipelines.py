@@ -18,7 +18,7 @@ from strata.injection.intercept import is_intercepted
 from strata.injection.methods.plain import PlainRun
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Blend, Routing, presets
-from tests.injection.conftest import PIPELINES, make_controlnet, make_text_to_image, quiet, tiny_parts
+from tests.injection.conftest import PIPELINES, make_chroma, make_controlnet, make_text_to_image, quiet, tiny_parts
 
 STEPS = {"num_inference_steps": 4, "output_type": "pt", "max_sequence_length": 24}
 ROUTING = Routing.from_yaml("""
@@ -298,6 +298,10 @@ def test_texts_are_encoded_once(plan: ScenePlan) -> None:
     regional.clear_texts()
     regional.encode(plan, **STEPS)
     assert count == encoded + 1 + encoded
+    chroma, count = make_chroma()[0], 0
+    chroma.text_encoder.register_forward_hook(note)
+    RegionalPipeline(chroma, ROUTING).encode(plan, guidance_scale=1.0, **STEPS)
+    assert count == encoded, "and nothing that is not asked for"
 
 
 def test_of_many_texts_those_used_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,6 +185,9 @@ def test_observers_are_told_what_each_asks_for_of_conditional_calls(plan: SceneP
         def __init__(self, block: int) -> None:
             self.block, self.told = block, list[Any]()
 
+        def begin(self, programs: Sequence[Program], texts: Mapping[str, int]) -> None:
+            self.told.append("begin")
+
         def begin_step(self, step: int, inputs: Mapping[str, Any]) -> None:
             self.told.append(step)
 
@@ -198,11 +201,12 @@ def test_observers_are_told_what_each_asks_for_of_conditional_calls(plan: SceneP
     regional.observers += watches
     options = {"num_inference_steps": 2, "output_type": "latent", "negative_prompt": "a star", "true_cfg_scale": 2.0}
     regional(plan, seed=0, **options)
-    assert [watch.told for watch in watches] == [[0, "double 1", 1, "double 1"], [0, "single 1", 1, "single 1"]]
+    for watch, block in zip(watches, ("double 1", "single 1"), strict=True):
+        assert watch.told == ["begin", 0, block, 1, block]
     unconditional = Attachment(regional.family, PlainRun(), [watches[0]], lambda text: False)
     with attached(pipe.transformer, unconditional):
         pipe("a star", width=48, height=32, num_inference_steps=1, output_type="latent")
-    assert len(watches[0].told) == 4
+    assert len(watches[0].told) == 5
 
 
 def test_computation_weighs_tokens_and_pairs_as_a_block_does() -> None:
