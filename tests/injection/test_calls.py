@@ -109,6 +109,9 @@ class TestWithoutTextEncoders:
         expected = regional(plan, seed=1, **STEPS).images
         regional.encode(plan, **STEPS).save(tmp_path / "plan.safetensors")
         encoded = EncodedPlan.load(tmp_path / "plan.safetensors")
+        regional.pipe.text_encoder = None
+        with pytest.raises(InputError, match=r"encoded: the pipeline's text encoders are not loaded"):
+            regional.encode(plan, **STEPS)
         bare = RegionalPipeline(self.freed(family), "uniform")
         assert torch.equal(bare(plan, seed=1, encoded=encoded, **STEPS).images, expected)
         with pytest.raises(InputError, match=r"encoded: the pipeline's text encoders are not loaded"):
@@ -147,6 +150,9 @@ class TestWithoutTextEncoders:
         for drawn, encoded, options, message in cases:
             with pytest.raises(InputError, match=message):
                 regional(drawn, seed=1, encoded=encoded, **STEPS, **options)
+        assert (
+            regional.encode(plan, **STEPS, **guided, negative_prompt_2="dotted").said["negative_prompt_2"] == "dotted"
+        )
         published = RegionalPipeline(regional.pipe, "regional-prompting-flux")
         with pytest.raises(InputError, match="pad 'none', what is drawn has 'full'"):
             published(plan, seed=1, encoded=plain, **STEPS)
@@ -173,7 +179,9 @@ class TestWithoutTextEncoders:
         two = regional(plan, seed=3, num_images_per_prompt=2, **own, **other, **STEPS).images
         assert two.shape[0] == 2
 
-    def test_embeddings_of_ones_own_stand_for_the_prompt(self, plan: ScenePlan) -> None:
+    def test_embeddings_of_ones_own_stand_for_the_prompt(
+        self, plan: ScenePlan, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """What FluxPriorRedux gives: longer than a text, and no prompt at all."""
         pipe, _ = make_text_to_image()
         embeds = torch.randn(1, 40, 128, generator=torch.Generator().manual_seed(0))
@@ -186,6 +194,11 @@ class TestWithoutTextEncoders:
         two = regional(plan, seed=3, num_images_per_prompt=2, **own, **STEPS).images
         assert two.shape[0] == 2
         assert not torch.equal(two[:1], regional(plan, seed=3, **STEPS).images)
+        region = plan.regions[0].model_copy(update={"high": "blue " * 40})
+        long = plan.model_copy(update={"prompt": "red " * 30, "regions": (region,)})
+        regional.encode(long, **own, **STEPS)
+        cut = [message.split(" is cut")[0] for message in caplog.messages if " is cut to " in message]
+        assert cut == ["a text of 41 tokens"], "the region's"
         with pytest.raises(InputError, match="prompt_embeds: 3 rows"):
             regional(plan, seed=3, **{**own, "prompt_embeds": embeds.expand(3, -1, -1)}, **STEPS)
 

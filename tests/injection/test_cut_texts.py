@@ -41,6 +41,8 @@ def test_the_first_long_prompt_of_a_model_is_told(plan: ScenePlan, said: pytest.
     regional = RegionalPipeline(pipe)
     regional(plan, seed=1, **OPTIONS)
     assert of_clip(said) == []
+    regional.encode(plan.model_copy(update={"prompt": "red " * 75}), **OPTIONS)
+    assert of_clip(said) == [], "as long as CLIP reads"
     regional(plan.model_copy(update={"prompt": LONG}), seed=1, **OPTIONS)
     (message,) = [r.getMessage() for r in said.records if "CLIP" in r.getMessage()]
     assert "CLIP reads 77 of the 93 tokens of the prompt 'red red" in message

@@ -186,7 +186,7 @@ def test_observers_are_told_what_each_asks_for_of_conditional_calls(plan: SceneP
             self.block, self.told = block, list[Any]()
 
         def begin(self, programs: Sequence[Program], texts: Mapping[str, int]) -> None:
-            self.told.append("begin")
+            self.told.append(texts)
 
         def begin_step(self, step: int, inputs: Mapping[str, Any]) -> None:
             self.told.append(step)
@@ -201,8 +201,9 @@ def test_observers_are_told_what_each_asks_for_of_conditional_calls(plan: SceneP
     regional.observers += watches
     options = {"num_inference_steps": 2, "output_type": "latent", "negative_prompt": "a star", "true_cfg_scale": 2.0}
     regional(plan, seed=0, **options)
+    texts = {d.text: len(pipe.tokenizer_2(d.text).input_ids) for d in plan.descriptions()}
     for watch, block in zip(watches, ("double 1", "single 1"), strict=True):
-        assert watch.told == ["begin", 0, block, 1, block]
+        assert watch.told == [texts, 0, block, 1, block]
     unconditional = Attachment(regional.family, PlainRun(), [watches[0]], lambda text: False)
     with attached(pipe.transformer, unconditional):
         pipe("a star", width=48, height=32, num_inference_steps=1, output_type="latent")
