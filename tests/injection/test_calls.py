@@ -11,6 +11,7 @@ import pytest
 import torch
 from diffusers import ChromaPipeline, FluxPipeline
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
 from strata.hierarchy.errors import InputError
@@ -126,6 +127,10 @@ class TestWithoutTextEncoders:
             bare(plan, seed=1, encoded=other, **STEPS)
         other.save(tmp_path / "other.safetensors")
         assert EncodedPlan.load(tmp_path / "other.safetensors").starts == dict.fromkeys(encoded.texts, 0)
+        facts = {"family": family, "said": {}, "texts": ["a", "b"]}  # of a version that knew no starts
+        tensors = {f"text:{n}": torch.zeros(1, 2, 3) for n in range(2)}
+        save_file(tensors, tmp_path / "old.safetensors", {"strata": json.dumps(facts)})
+        assert EncodedPlan.load(tmp_path / "old.safetensors").starts == {"a": 0, "b": 0}
 
     def test_with_a_negative_prompt(self, plan: ScenePlan) -> None:
         said, options = plan.model_copy(update={"negative_prompt": "checkered"}), STEPS | {"true_cfg_scale": 2.0}
@@ -134,6 +139,10 @@ class TestWithoutTextEncoders:
         bare = RegionalPipeline(self.freed("flux"), "uniform")
         found = bare(said, seed=1, encoded=encoded, **options).images
         assert torch.equal(found, regional(said, seed=1, **options).images)
+        bare.pipe.to(torch.bfloat16)
+        assert bare(said, seed=1, encoded=encoded, **options).images.dtype == torch.bfloat16, (
+            "as the model's weights are"
+        )
 
     def test_an_encoded_plan_is_not_drawn_as_another_one(self, plan: ScenePlan) -> None:
         """What was not encoded cannot be drawn, and nothing that is asked for is passed over."""
@@ -178,6 +187,10 @@ class TestWithoutTextEncoders:
         assert torch.equal(*found)
         two = regional(plan, seed=3, num_images_per_prompt=2, **own, **other, **STEPS).images
         assert two.shape[0] == 2
+        each = {
+            name: torch.cat([value] * 2) if isinstance(value, torch.Tensor) else value for name, value in own.items()
+        }
+        assert torch.equal(regional([plan], seed=[3], num_images_per_prompt=2, **each, **other, **STEPS).images, two)
 
     def test_embeddings_of_ones_own_stand_for_the_prompt(
         self, plan: ScenePlan, caplog: pytest.LogCaptureFixture
@@ -204,8 +217,6 @@ class TestWithoutTextEncoders:
 
     @pytest.mark.parametrize("damage", ["truncated", "other", "missing"])
     def test_damaged_files(self, damage: str, plan: ScenePlan, tmp_path: Path) -> None:
-        from safetensors.torch import save_file
-
         path = tmp_path / "plan.safetensors"
         RegionalPipeline(make_text_to_image()[0]).encode(plan, **STEPS).save(path)
         if damage == "truncated":

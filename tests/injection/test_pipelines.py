@@ -505,7 +505,7 @@ class TestRefusals:
             RegionalPipeline(object())
 
         class Upscaler:
-            transformer = make_text_to_image()[0].transformer
+            transformer, encode_prompt = make_text_to_image()[0].transformer, None
 
             def __call__(self, image: Any) -> Any: ...
 

@@ -208,6 +208,8 @@ def test_observers_are_told_what_each_asks_for_of_conditional_calls(plan: SceneP
     with attached(pipe.transformer, unconditional):
         pipe("a star", width=48, height=32, num_inference_steps=1, output_type="latent")
     assert len(watches[0].told) == 5
+    regional(ScenePlan(width=48, height=32, prompt="a star"), seed=0, num_inference_steps=1, output_type="latent")
+    assert watches[0].told[5:] == [{}, 0, "double 1"], "of a plan without regions too"
 
 
 def test_computation_weighs_tokens_and_pairs_as_a_block_does() -> None:
