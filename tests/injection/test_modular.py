@@ -177,6 +177,27 @@ class TestGuiders:
         assert len(calls_of(pipe, plan, guidance_scale=1.0, **SHORT)) == 2
         assert pipe.guider.guidance_scale == 3.0
 
+    def test_one_that_makes_two_conditional_calls_a_step(self, plan: ScenePlan) -> None:
+        """The step is the loop's, and no count of calls."""
+
+        class Twice(ClassifierFreeGuidance):  # type: ignore[misc]
+            def prepare_inputs(self, data: Any) -> list[Any]:
+                return [self._prepare_batch(data, 0, name) for name in self._input_predictions]
+
+        pipe = modular_klein_base()
+        once = draw(pipe, plan, guidance_scale=1.0, **SHORT)
+        pipe.update_components(guider=Twice(guidance_scale=2.0))
+        calls = calls_of(pipe, plan, **SHORT)
+        assert [length > 24 for length in lengths(calls)] == [True] * 4
+        assert (draw(pipe, plan, **SHORT) - once).abs().max() < 1e-5
+
+    def test_a_text_is_encoded_without_the_negative_prompt(self, plan: ScenePlan) -> None:
+        pipe, texts = modular_klein_base(), {description.text for description in plan.descriptions()}
+        encoded: list[Any] = []
+        pipe.text_encoder.register_forward_pre_hook(lambda m, a: encoded.append(a))
+        draw(pipe, plan, **SHORT)
+        assert len(encoded) == len(texts) + 2, "each text, the prompt, and the negative prompt once"
+
     def test_one_that_skips_blocks_with_the_prompt_is_refused(self, plan: ScenePlan) -> None:
         pipe = modular_klein_base()
         pipe.update_components(guider=SkipLayerGuidance(skip_layer_guidance_layers=[1]))
