@@ -35,6 +35,7 @@ def _previews(engine: Engine, job: Job) -> Iterator[Any]:
             yield event
 
 
+@pytest.mark.slow
 def test_it_draws_what_the_classic_pipeline_draws(strata: Run, here: Path, klein: Path, tmp_path: Path) -> None:
     """From text, and with a reference; the last preview is the picture."""
     classic = tmp_path / "classic"
