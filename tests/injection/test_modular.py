@@ -10,18 +10,20 @@ import torch
 from diffusers import ClassifierFreeGuidance, Flux2KleinAutoBlocks, FluxAutoBlocks, SkipLayerGuidance
 from diffusers.modular_pipelines import InputParam, ModularPipelineBlocks, OutputParam
 
+from strata.analysis.recorder import probing
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.attach import PromptCalls
+from strata.injection.calling import call_of
 from strata.injection.checks import UnsupportedError
 from strata.injection.encoding import EncodedPlan
-from strata.injection.families import facts_of, facts_of_folder
+from strata.injection.families import facts_of, facts_of_folder, family_of
 from strata.injection.observer import Observer
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.weights import load_folder
 from tests.injection.conftest import picture
-from tests.injection.flux2 import flux2_parts, make_klein
-from tests.injection.modular import PAIRS, modular_flux, modular_klein, modular_klein_base, of_blocks
+from tests.injection.flux2 import LENGTH, flux2_parts, make_flux2, make_klein
+from tests.injection.modular import PAIRS, modular_dev, modular_flux, modular_klein, modular_klein_base, of_blocks
 
 STEPS: dict[str, Any] = {"num_inference_steps": 2, "output_type": "pt"}
 EVERYDAY = ("flux", "flux2 klein base with guidance")
@@ -100,6 +102,18 @@ def test_the_picture_is_the_classic_pipelines(name: str, plan: ScenePlan, empty_
     assert vars(modular) == before
 
 
+def test_dev_is_known_by_its_class() -> None:
+    """Guidance is distilled into it, and its chat begins with the system message of its text step."""
+    modular, classic = modular_dev(), make_flux2()[0]
+    assert facts_of(modular) == facts_of(classic)
+    ids: list[Any] = []
+    modular.text_encoder.register_forward_pre_hook(lambda m, a, k: ids.append(k["input_ids"]), with_kwargs=True)
+    call_of(modular).encode("a red circle", None, LENGTH, None)
+    tokenizer = family_of(modular.transformer).tokenizer(modular)
+    padded = tokenizer("a red circle", padding="max_length", max_length=LENGTH, truncation=True)
+    assert padded.input_ids == ids[0][0].tolist()
+
+
 @pytest.mark.slow
 def test_several_plans_in_one_batch(plan: ScenePlan, empty_plan: ScenePlan) -> None:
     """FLUX.1's modular pipeline rounds its timestep's embedding otherwise for two pictures."""
@@ -171,6 +185,17 @@ def test_observers_are_told_every_step(flux: Any, plan: ScenePlan) -> None:
     options = {"image": picture(), "strength": 0.75, "num_inference_steps": 4, "output_type": "pt"}
     regional(plan, seed=0, **options)
     assert steps == [0, 1, 2]
+
+
+def test_probes(flux: Any, plan: ScenePlan) -> None:
+    """Of a regional call; the stock pipeline is refused, with what to do."""
+    regional = RegionalPipeline(flux, "uniform")
+    with probing(regional, words=("circle",), steps=[1]) as recorder:
+        drawn = regional(plan, seed=0, **STEPS).images
+    assert torch.equal(drawn, draw(flux, plan))
+    assert recorder.result().map("circle").max() > 0
+    with pytest.raises(UnsupportedError, match=r"probe RegionalPipeline\(pipe, method='plain'\)"), probing(flux):
+        pass
 
 
 class TestGuiders:
