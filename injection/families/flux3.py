@@ -7,7 +7,7 @@ at every step, unless the model is a flow map: then the timestep that a step jum
 
 Text embeddings are hidden states of Qwen3-VL from eight layers, of a chat in which the text is what the user says. A
 text's window is a multiple of 80 tokens; its padding takes part in attention and belongs to the recipe, so every stream
-has its window whole. Positions are (t, h, w, l): text counts along l; a reference picture is told apart by a negative l.
+has its window whole. Positions are (t, h, w, l): text counts along l, and reference pictures have negative ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from strata.injection.facts import ModelFacts, Stack
+from strata.injection.facts import Stack
 from strata.injection.families.base import Block, Canvas
 from strata.injection.families.flux import attended_beside, flat
 from strata.injection.families.flux2 import Flux2
@@ -85,6 +85,7 @@ class Flux3(Flux2):
         import torch
 
         modulation = inputs["temb_mod_context"][:, : text.shape[1] - copied]
+        modulation = modulation.contiguous()  # compiled blocks ask for the strides of its shape
         if copied:
             modulation = torch.cat([modulation, inputs["temb_mod"]], dim=1)
         return dict(
