@@ -55,8 +55,8 @@ def facts_of(pipe: Any) -> ModelFacts:
     transformer = getattr(pipe.transformer, "_orig_mod", pipe.transformer)
     family = family_of(transformer)
     tokenizer = family.tokenizer(pipe)
-    longest = min(512, getattr(tokenizer, "model_max_length", 512))
-    if pipe.vae is not None:
+    longest = min(family.most_text, getattr(tokenizer, "model_max_length", family.most_text))
+    if getattr(pipe, "vae", None) is not None:
         vae = pipe.vae.config
     else:  # freed; what is drawn are latents
         vae = {"block_out_channels": [0] * int(pipe.vae_scale_factor).bit_length()}
@@ -89,12 +89,12 @@ def facts_of_folder(folder: Path) -> ModelFacts:
     family, index = family_of_folder(folder)
     tokenizer = "tokenizer_2" if (folder / "tokenizer_2").is_dir() else "tokenizer"
     try:
-        longest = int(_json(folder / tokenizer / "tokenizer_config.json").get("model_max_length", 512))
+        longest = int(_json(folder / tokenizer / "tokenizer_config.json").get("model_max_length", family.most_text))
     except InputError:
-        longest = 512
+        longest = family.most_text
     transformer, vae = (_json(folder / part / "config.json") for part in ("transformer", "vae"))
     try:
-        return family.facts(transformer, vae, min(512, longest), index)
+        return family.facts(transformer, vae, min(family.most_text, longest), index)
     except (LookupError, TypeError, ValueError) as error:
         raise InputError(f"its configuration is damaged: {error!r}") from error
 
