@@ -125,6 +125,18 @@ class PipelineCall(ABC):
             owner: whose call it is; its callbacks are lent.
         """
 
+    @abstractmethod
+    def release(self) -> None:
+        """End what a call that broke off left behind."""
+
+    @abstractmethod
+    def offload(self, device: str) -> None:
+        """Have each model on the device only while it is at work."""
+
+    @abstractmethod
+    def quiet(self) -> None:
+        """Show no progress bars."""
+
     def check(self, plan: ScenePlan, facts: ModelFacts, options: Mapping[str, Any]) -> None:
         """Raise `InputError` for options that the call does not take, or that the plan gives already."""
         kind, takes = type(self.pipe).__name__, self.defaults(options)
@@ -301,6 +313,18 @@ class ClassicPipeline(PipelineCall):
                 inputs["callback_on_step_end_tensor_inputs"] = callback.tensor_inputs
             inputs["callback_on_step_end"] = callback if owner is None else owner.lend(callback)
         return PreparedCall(lambda: self.pipe(**inputs), inputs.get("negative_prompt_embeds"))
+
+    def release(self) -> None:
+        """See `PipelineCall`: offloading."""
+        self.pipe.maybe_free_model_hooks()
+
+    def offload(self, device: str) -> None:
+        """See `PipelineCall`."""
+        self.pipe.enable_model_cpu_offload(device=device)
+
+    def quiet(self) -> None:
+        """See `PipelineCall`."""
+        self.pipe.set_progress_bar_config(disable=True)
 
 
 def call_of(pipe: Any) -> PipelineCall:

@@ -116,9 +116,7 @@ class TextCache:
     def prompt(self, prompt: str, prompt_2: str | None, max_length: int, scale: float | None) -> Mapping[str, Tensor]:
         """A base prompt as keyword arguments of the pipeline's call, tensors of one row."""
         key = ("prompt", prompt, prompt_2, max_length, scale)
-        found: Mapping[str, Tensor] = self._remember(
-            key, lambda: self.call.encode(prompt, prompt_2, max_length, scale)
-        )
+        found: Mapping[str, Tensor] = self._remember(key, lambda: self.call.encode(prompt, prompt_2, max_length, scale))
         return found
 
     def stream(self, text: str, max_length: int, padded: bool, scale: float | None) -> tuple[Tensor, int]:

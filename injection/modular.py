@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from diffusers import ComponentsManager
 from diffusers.modular_pipelines import (
     ConditionalPipelineBlocks,
-    InputParam,
     LoopSequentialPipelineBlocks,
     ModularPipelineBlocks,
     OutputParam,
@@ -32,7 +32,7 @@ from strata.injection.facts import ModelFacts
 from strata.injection.ownership import Owner
 
 PROMPT, EMBEDDING, NEGATIVE = "prompt", "prompt_embeds", "negative_prompt_embeds"
-_OWN = {"output": None, "callback_on_step_end": None, "callback_on_step_end_tensor_inputs": ("latents",)}
+_OWN: Mapping[str, Any] = {"output": None, "callback_on_step_end": None, "callback_on_step_end_tensor_inputs": ("latents",)}
 """What the call takes that no block does."""
 _SIZE = ("width", "height")
 _LOGGER = "diffusers.modular_pipelines.modular_pipeline"
@@ -97,7 +97,7 @@ def without_rewriters(blocks: Any, text: Path) -> Any:
 # Blocks of ours
 
 
-class EncodedTexts(ModularPipelineBlocks):  # type: ignore[misc]
+class EncodedTexts(ModularPipelineBlocks):
     """Stands in for a text step: hands out what it would have made."""
 
     def __init__(self, step: Any, texts: Mapping[str, Tensor]) -> None:
@@ -121,7 +121,7 @@ class EncodedTexts(ModularPipelineBlocks):  # type: ignore[misc]
         return components, state
 
 
-class CallBegins(ModularPipelineBlocks):  # type: ignore[misc]
+class CallBegins(ModularPipelineBlocks):
     """The first block of a call that somebody owns."""
 
     def __init__(self, owner: Owner | None) -> None:
@@ -135,7 +135,7 @@ class CallBegins(ModularPipelineBlocks):  # type: ignore[misc]
         return components, state
 
 
-class StepBegins(ModularPipelineBlocks):  # type: ignore[misc]
+class StepBegins(ModularPipelineBlocks):
     """The first block of a denoising loop: notes which step is running.
 
     While the call lasts, the pipeline tells its number of steps as classic ones do, by `num_timesteps`.
@@ -151,7 +151,7 @@ class StepBegins(ModularPipelineBlocks):  # type: ignore[misc]
         return components, block_state
 
 
-class StepEnds(ModularPipelineBlocks):  # type: ignore[misc]
+class StepEnds(ModularPipelineBlocks):
     """The last block of a denoising loop: calls back, as classic pipelines do.
 
     Args:
@@ -190,9 +190,9 @@ def check_guider(guider: Any) -> None:
     again = [name for name in guider._input_predictions or () if name.startswith("pred_cond_")]
     if again:
         raise UnsupportedError(
-            f"guider: {type(guider).__name__} calls the transformer with the prompt a second time and skips parts of its"
-            f" blocks ({', '.join(again)}), where regions would be missing; use ClassifierFreeGuidance or another guider"
-            " that makes one conditional call a step, or disable it"
+            f"guider: {type(guider).__name__} calls the transformer with the prompt a second time and skips parts of"
+            f" its blocks ({', '.join(again)}), where regions would be missing; use ClassifierFreeGuidance or another"
+            " guider that makes one conditional call a step, or disable it"
         )
 
 
@@ -258,9 +258,9 @@ class ModularCall(PipelineCall):
         kind, chosen = type(self.pipe).__name__, self._chosen(options)
         if missing := [side for side in _SIZE if side not in chosen.input_names]:
             raise InputError(f"pipe: {kind}: takes no {' and no '.join(missing)}; plans have a size")
-        needed = ["transformer", "scheduler", *(() if options.get("output_type") == "latent" else ("vae",))]
-        for name in needed:
-            if name in chosen.component_names and getattr(self.pipe, name, None) is None:
+        without = {*self._text.component_names, *({"vae"} if options.get("output_type") == "latent" else ())}
+        for name in self.missing(options):
+            if name not in without:
                 raise InputError(f"pipe: its {name} is not loaded; pipe.load_components({name!r}) loads it")
         check_guider(self._guider(options))
 
@@ -340,6 +340,28 @@ class ModularCall(PipelineCall):
                 return self.pipe(output=options.get("output"), **inputs)
 
         return PreparedCall(run, (texts or {}).get(NEGATIVE), lambda: max(begin.step for begin in begins))
+
+    def release(self) -> None:
+        """See `PipelineCall`: a components manager moves models when others are called."""
+
+    def offload(self, device: str) -> None:
+        """See `PipelineCall`: by a `ComponentsManager`."""
+        manager = ComponentsManager()
+        for name, part in self.pipe.components.items():
+            if part is not None:
+                manager.add(name, part)
+        manager.enable_auto_cpu_offload(device=device)
+
+    def quiet(self) -> None:
+        """See `PipelineCall`: of each loop, for the pipeline asks its outermost blocks alone."""
+        for path in loops(self.pipe._blocks):
+            at_path(self.pipe._blocks, path).set_progress_bar_config(disable=True)
+        self._blocks = without_rewriters(self.pipe.blocks, self._path)
+
+    def missing(self, options: Mapping[str, Any] | None = None) -> list[str]:
+        """The components that drawing with these options takes, and that are not loaded."""
+        names = self._chosen(options or {}).component_names
+        return [name for name in names if getattr(self.pipe, name, None) is None]
 
 
 @contextmanager

@@ -11,19 +11,17 @@ from torch import Tensor
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.injection.attach import Attachment, PromptCalls, attached
 from strata.injection.calling import EMBEDS, call_of
-from strata.injection.checks import UnsupportedError, check_pipeline, check_strengths, check_transformer
+from strata.injection.checks import UnsupportedError, check_pipeline
 from strata.injection.cut_texts import warn_pooled, warn_truncated
+from strata.injection.drawing import Draughtsman
 from strata.injection.encoding import EncodedPlan, TextCache
 from strata.injection.facts import ModelFacts
 from strata.injection.families import facts_of
 from strata.injection.methods import Method, method_for, method_named
-from strata.injection.methods.base import Drawing
-from strata.injection.methods.plain import PlainRun
 from strata.injection.observer import Observer
 from strata.injection.ownership import Owner, owned
-from strata.injection.program import Program, compile_program
+from strata.injection.program import Program
 from strata.injection.streams import TextOverride
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.layers.schedule import Schedule
@@ -103,13 +101,8 @@ class RegionalPipeline:
             raise InputError(f"plan: {plan!r}: must be a ScenePlan; ScenePlan.load(path) reads one from a file")
         facts = self.facts
         self.call.check(plan, facts, options)
-        steps = self.call.steps(options)
-        check_transformer(self.pipe.transformer, self.family)
-        program = compile_program(plan, self.routing, facts, steps, overrides=overrides)
-        self.method.check(program)
+        program = self._draughtsman(overrides).compile(plan, facts, self.call.steps(options))
         self.family.check_options(self.pipe, options, bool(program.streams))
-        if program.has_fractional_strengths:
-            check_strengths(self.pipe.transformer)
         return program
 
     def check(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> None:
@@ -221,31 +214,11 @@ class RegionalPipeline:
                 each.check(self.family.name, said, (stream.text for stream in program.streams))
         prompts = self._prompts(programs, found, options)
         call = self.call.prepare(programs[0].plan, self.facts, prompts, options, generator, owner)
-        texts = {text: value for each in found for text, value in each.texts.items()}
-        starts = {text: start for each in found for text, start in each.starts.items()}
-
-        def told(programs: Sequence[Program]) -> Sequence[Program]:
-            for observer in self.observers:
-                observer.begin(programs, {text: value.shape[1] for text, value in texts.items()})
-            return programs
-
-        def anew(rows: int, cols: int, steps: int) -> Sequence[Program]:
-            return told(
-                [
-                    compile_program(p.plan, self.routing, p.facts, steps, overrides=overrides, size=(rows, cols))
-                    for p in programs
-                ]
-            )
-
-        told(programs)
-        drawing = Drawing(self.family, programs, texts, lambda: int(self.pipe.num_timesteps), anew, starts)
-        silent = not any(program.streams for program in programs)
-        if silent and not self.observers:
+        with self._draughtsman(overrides).drawing(programs, found, owner, call.negative, call.step):
             return call.run()
-        run = PlainRun() if silent else self.method.start(drawing)
-        attachment = Attachment(self.family, run, self.observers, PromptCalls(call.negative), owner, call.step)
-        with attached(self.pipe.transformer, attachment):
-            return call.run()
+
+    def _draughtsman(self, overrides: Sequence[TextOverride]) -> Draughtsman:
+        return Draughtsman(self.pipe, self.family, self.routing, self.method, self.observers, overrides)
 
     def _prompts(
         self, programs: Sequence[Program], encoded: Sequence[EncodedPlan], options: Mapping[str, Any]

@@ -213,7 +213,9 @@ class Flux2(Flux):
         token, vae = 2 * pipe.vae_scale_factor, pipe.vae
         latents_BCHW = latents_BLC.transpose(1, 2).unflatten(2, (height // token, width // token))
         mean, variance = (x.to(latents_BCHW)[:, None, None] for x in (vae.bn.running_mean, vae.bn.running_var))
-        unpacked: Tensor = Flux2Pipeline._unpatchify_latents(latents_BCHW * (variance + vae.config.batch_norm_eps).sqrt() + mean)
+        unpacked: Tensor = Flux2Pipeline._unpatchify_latents(
+            latents_BCHW * (variance + vae.config.batch_norm_eps).sqrt() + mean
+        )
         return unpacked
 
     def temb(self, inputs: Mapping[str, Any]) -> Tensor:
