@@ -7,7 +7,8 @@ from diffusers import FlowMatchEulerDiscreteScheduler, Flux3Transformer2DModel
 from diffusers.modular_pipelines.flux3 import Flux3AutoBlocks, Flux3DistilledAutoBlocks
 from transformers import CLIPImageProcessorPil, LlavaProcessor, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from tests.injection.flux2 import LM, WIDTH, flux2_parts, qwen_tokenizer, reference
+from tests.injection.flux2 import LM, WIDTH, flux2_parts, qwen_tokenizer
+from tests.injection.modular import of_blocks
 
 OWN, JOINT, WINDOW = 2, 5, 80
 """Blocks of each mode's own, joint blocks, and the tokens that a text's window is a multiple of."""
@@ -59,20 +60,6 @@ def flux3_parts(flow_map: bool = False) -> dict[str, Any]:
 
 
 def flux3_pipeline(flow_map: bool = False, **parts: Any) -> Any:
-    pipe = (Flux3DistilledAutoBlocks if flow_map else Flux3AutoBlocks)().init_pipeline()
-    pipe.update_components(**flux3_parts(flow_map) | parts)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
-
-
-def make_flux3() -> tuple[Any, dict[str, Any]]:
-    """With guidance, as by default."""
-    return flux3_pipeline(), {}
-
-
-def make_flux3_reference() -> tuple[Any, dict[str, Any]]:
-    return flux3_pipeline(), {"image": [reference(1, (32, 32)), reference(2, (48, 32))]}
-
-
-def make_flux3_distilled() -> tuple[Any, dict[str, Any]]:
-    return flux3_pipeline(flow_map=True), {}
+    """With guidance, as by default, or a distilled one."""
+    blocks = Flux3DistilledAutoBlocks() if flow_map else Flux3AutoBlocks()
+    return of_blocks(blocks, flux3_parts(flow_map) | parts)

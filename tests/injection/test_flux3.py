@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import Flux3Transformer2DModel
 from torch import Tensor
 
 from strata.hierarchy.plan import ScenePlan
@@ -19,27 +18,11 @@ from strata.injection.text_states import TextStates
 from strata.layers.routing import Routing, presets
 from tests.injection.conftest import PLAN
 from tests.injection.drawings import start
+from tests.injection.flux3 import JOINT, OWN, flux3_transformer
 
-OWN, JOINT, STEPS = 2, 5, 4
+STEPS, WIDTH = 4, 128
 FACTS = ModelFacts("flux3", (Stack("mode", OWN, routed=False), Stack("single", JOINT)), token_size=4, text_length=80)
 Between = Callable[[int], None]
-
-
-def tiny(flow_map: bool = False) -> Flux3Transformer2DModel:
-    """The same weights every time."""
-    torch.manual_seed(8)
-    return Flux3Transformer2DModel(
-        in_channels=16,
-        cond_in_channels=16,
-        num_layers=OWN,
-        num_single_layers=JOINT,
-        attention_head_dim=16,
-        num_attention_heads=2,
-        joint_attention_dim=24,
-        timestep_channels=16,
-        axes_dims_rope=(4, 4, 4, 4),
-        flow_map=flow_map,
-    ).eval()
 
 
 def call(model: Any, step: int, reference: bool = False, rows: int = 1) -> Tensor:
@@ -49,7 +32,7 @@ def call(model: Any, step: int, reference: bool = False, rows: int = 1) -> Tenso
     time = torch.full((rows,), 1 - step / STEPS)
     inputs: dict[str, Any] = {
         "hidden_states": torch.randn(rows, 96, 16, generator=g),
-        "encoder_hidden_states": torch.randn(1, 6, 24, generator=g).expand(rows, -1, -1),
+        "encoder_hidden_states": torch.randn(1, 6, WIDTH, generator=g).expand(rows, -1, -1),
         "timestep": time,
         "img_ids": ids,
         "txt_ids": torch.cartesian_prod(*(torch.zeros(1),) * 3, torch.arange(6.0)),
@@ -75,7 +58,7 @@ def drawn(
     found = Routing.load(routing) if isinstance(routing, str) else routing
     program = compile_program(ScenePlan.from_yaml(PLAN), found, FACTS, STEPS)
     g = torch.Generator().manual_seed(6)
-    texts = {s.text: torch.randn(1, 3 + n % 3, 24, generator=g) for n, s in enumerate(program.streams)}
+    texts = {s.text: torch.randn(1, 3 + n % 3, WIDTH, generator=g) for n, s in enumerate(program.streams)}
     run = start(model, [program], texts)
     assert isinstance(run, RegionalRun)
     run.text_states = TextStates(keep)
@@ -106,7 +89,7 @@ def counted(model: Any) -> list[int]:
 class TestTextBlocks:
     @pytest.mark.parametrize("options", [{}, {"reference": True}, {"rows": 2}])
     def test_are_computed_once_a_drawing_which_changes_nothing(self, options: dict[str, Any]) -> None:
-        model = tiny()
+        model = flux3_transformer()
         always = drawn(model, keep=False, **options)
         calls = counted(model)
         assert torch.equal(drawn(model, **options), always)
@@ -115,7 +98,7 @@ class TestTextBlocks:
 
     def test_of_a_flow_map_are_computed_once_a_step(self) -> None:
         """The timestep that a step jumps to modulates text too."""
-        model = tiny(flow_map=True)
+        model = flux3_transformer(flow_map=True)
         always = drawn(model, keep=False)
         calls = counted(model)
         assert torch.equal(drawn(model), always)
@@ -138,7 +121,7 @@ class TestTextBlocks:
         for between, times in ((switch, 3), (write, 2)):
             found = []
             for keep in (False, True):
-                model = tiny()
+                model = flux3_transformer()
                 torch.manual_seed(9)
                 lora = LoraConfig(r=2, target_modules=r"txt_mode_blocks.*\.to_q", init_lora_weights=False)
                 model.add_adapter(lora, "own")
@@ -147,11 +130,11 @@ class TestTextBlocks:
                 found.append(drawn(model, keep=keep, between=between))
             assert calls == [times] * OWN
             assert torch.equal(*found)
-            model = tiny()
+            model = flux3_transformer()
             assert not torch.equal(found[0], drawn(model))
 
     def test_are_called_at_every_step_where_weights_are_loaded_ahead(self) -> None:
-        model = tiny()
+        model = flux3_transformer()
         expected = drawn(model)
         model.enable_group_offload(torch.device("cpu"), torch.device("cpu"), offload_type="leaf_level")
         calls = counted(model)
@@ -159,7 +142,7 @@ class TestTextBlocks:
         assert calls == [STEPS] * OWN
 
     def test_of_an_unrouted_step_are_the_plain_models(self) -> None:
-        model = tiny()
+        model = flux3_transformer()
         expected, calls = plain(model), counted(model)
         found = drawn(model, Routing.from_yaml("name: n\nrules: [{level: high, steps: 1-2}]"))
         assert [torch.equal(*both) for both in zip(found, expected, strict=True)] == [True, False, False, True]
@@ -169,7 +152,7 @@ class TestTextBlocks:
 @pytest.mark.parametrize("reference", [False, True])
 def test_a_copy_of_the_image_is_modulated_as_the_image(reference: bool) -> None:
     """What the base prompt's copy of the image becomes is the plain model's image, and at base ratio 1 it is all."""
-    model = tiny()
+    model = flux3_transformer()
     data = Routing.load("regional-prompting-flux").model_dump(mode="json", exclude_defaults=True)
     rules = [{"level": "full"}]
     routing = Routing.model_validate({**data, "rules": rules, "blend": {"mode": "split", "base_ratio": 1.0}})
@@ -187,7 +170,7 @@ def test_every_preset_finds_its_blocks_among_the_joint_ones() -> None:
 
 
 def test_whatever_ends_a_drawing_leaves_no_trace() -> None:
-    model = tiny()
+    model = flux3_transformer()
     before, processors = plain(model), {id(p) for p in model.attn_processors.values()}
 
     def fail(step: int) -> None:
@@ -202,7 +185,7 @@ def test_whatever_ends_a_drawing_leaves_no_trace() -> None:
 
 
 def test_fused_projections() -> None:
-    model = tiny()
+    model = flux3_transformer()
     expected = drawn(model)
     for module in model.modules():
         if hasattr(module, "fuse_projections"):
