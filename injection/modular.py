@@ -32,7 +32,11 @@ from strata.injection.facts import ModelFacts
 from strata.injection.ownership import Owner
 
 PROMPT, EMBEDDING, NEGATIVE = "prompt", "prompt_embeds", "negative_prompt_embeds"
-_OWN: Mapping[str, Any] = {"output": None, "callback_on_step_end": None, "callback_on_step_end_tensor_inputs": ("latents",)}
+_OWN: Mapping[str, Any] = {
+    "output": None,
+    "callback_on_step_end": None,
+    "callback_on_step_end_tensor_inputs": ("latents",),
+}
 """What the call takes that no block does."""
 _SIZE = ("width", "height")
 _LOGGER = "diffusers.modular_pipelines.modular_pipeline"
