@@ -36,6 +36,7 @@ class ModelFacts:
             where the model takes none.
         text_window: every text is padded to a multiple of so many tokens, all of which the model sees; None: the base
             prompt alone is padded, to `text_length`, unless a routing asks for all of it.
+        steps: denoising steps that a distilled model was trained for; None: as many as one likes.
     """
 
     family: str
@@ -45,6 +46,7 @@ class ModelFacts:
     guidance: float | None = None
     negative_scale: str | None = "true_cfg_scale"
     text_window: int | None = None
+    steps: int | None = None
 
     @property
     def block_counts(self) -> tuple[int, int]:
