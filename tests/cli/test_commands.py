@@ -52,7 +52,10 @@ def test_routing_show(name: str, strata: Run, tmp_path: Path) -> None:
 
 def test_a_routing_on_a_model_whose_first_blocks_no_routing_counts(strata: Run, tmp_path: Path) -> None:
     files: dict[str, Any] = {
-        "modular_model_index": {"_class_name": "Flux3ModularPipeline", "transformer": [None, "Flux3Transformer2DModel"]},
+        "modular_model_index": {
+            "_class_name": "Flux3ModularPipeline",
+            "transformer": ["diffusers", "Flux3Transformer2DModel"],
+        },
         "transformer/config": {"num_layers": 5, "num_single_layers": 28},
         "vae/config": {"block_out_channels": [1, 2, 3, 4]},
     }
