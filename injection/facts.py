@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from strata.hierarchy.native import Form
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -34,6 +36,7 @@ class ModelFacts:
         guidance: the guidance scale where none is asked for; None where the model takes none.
         negative_scale: the pipeline's option that weighs a negative prompt ("true_cfg_scale", "guidance_scale"); None
             where the model takes none.
+        form: of the structured captions that the model was trained on; None where it is not known to be.
     """
 
     family: str
@@ -42,6 +45,7 @@ class ModelFacts:
     text_length: int
     guidance: float | None = None
     negative_scale: str | None = "true_cfg_scale"
+    form: Form | None = None
 
     @property
     def block_counts(self) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from strata.hierarchy.errors import StrataError
+from strata.hierarchy.errors import InputError, StrataError, quote
 from strata.injection.attention import AttentionGroup, AttentionSpec, BlockAttention
 from strata.injection.errors import UnsupportedError
 from strata.injection.families.base import BaseText, Block
@@ -23,6 +23,7 @@ from strata.injection.intercept import Call
 from strata.injection.layout import Span, Spans, TokenLayout, merge, shift
 from strata.injection.methods.base import Drawing, Forward, Method, MethodRun
 from strata.injection.program import Program, Visibility, joint_grid
+from strata.layers.routing import Routing
 
 
 @dataclass(frozen=True, eq=False)
@@ -391,9 +392,22 @@ class Regional(Method):
     name: ClassVar[str] = "regional"
     about: ClassVar[str] = "texts ride along, each visible in its region, blocks and steps; blended once with the base"
 
+    def check(self, program: Program) -> None:
+        """See `Method`: a routing with the published pipeline's peculiarities is not for this one."""
+        if is_published(program.routing):
+            raise InputError(
+                f"method 'regional': routing {quote(program.routing.name)}: blend mode split and unrouted open are for"
+                " the method regional-prompting-flux alone"
+            )
+
     def start(self, drawing: Drawing) -> MethodRun:
         """See `Method`."""
         return RegionalRun(drawing)
+
+
+def is_published(routing: Routing) -> bool:
+    """Whether a routing has what the published pipeline does otherwise (`regional_prompting_flux.py`)."""
+    return routing.blend.mode == "split" or routing.unrouted == "open"
 
 
 METHOD = Regional()
