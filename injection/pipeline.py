@@ -22,7 +22,7 @@ from strata.injection.encoding import EncodedPlan, TextCache
 from strata.injection.facts import ModelFacts
 from strata.injection.families import facts_of
 from strata.injection.methods import Method, method_for, method_named
-from strata.injection.methods.base import Drawing
+from strata.injection.methods.base import ROUTING, Drawing
 from strata.injection.methods.plain import PlainRun
 from strata.injection.observer import Observer
 from strata.injection.ownership import Owner, owned
@@ -77,7 +77,7 @@ class RegionalPipeline:
             raise InputError(f"routing: {routing!r}: must be a Routing, a preset's name or the path of a file")
         self.routing = routing if isinstance(routing, Routing) else Routing.load(routing)
         self.method: Method = method_for(self.routing) if method is None else method_named(method)
-        if "routing" in self.method.ignores and routing != DEFAULT_ROUTING:
+        if ROUTING in self.method.ignores and self.routing != Routing.load(DEFAULT_ROUTING):
             raise InputError(f"routing: {self.routing.name!r}: the method {self.method.name} would ignore it")
         self.form = form
         self.method.check_model(self.facts)

@@ -48,6 +48,7 @@ def _same_settings(then: RunSettings, job: Job) -> bool:
         guidance=guidance,
         true_cfg=asked.true_cfg if job.plan.negative_prompt is not None else None,
         image_strength=strength,
+        method=asked.method,
         device=job.device,
         dtype=job.dtype,
         threads=then.threads,

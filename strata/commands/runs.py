@@ -21,7 +21,7 @@ from strata.job import Job
 from strata.layers.drawing import draw_schedule
 from strata.layers.schedule import Schedule
 from strata.record import Record, RunSettings, picture_bytes, png_bytes
-from strata.run_folder import CONTACT, FILES, RunFolder, picture_name, preview_name
+from strata.run_folder import CONTACT, FILES, SCHEDULE, RunFolder, picture_name, preview_name
 
 PREVIEW = 768
 """Pixels of the longer side of a small picture's enlarged copy, about."""
@@ -45,12 +45,12 @@ class Pace:
     def _kind(job: Job) -> tuple[object, ...]:
         settings, plan = job.settings, job.plan
         guided = plan.negative_prompt is not None, settings.image_strength, job.image is None
-        return job.steps, plan.width, plan.height, *guided
+        return job.steps, plan.width, plan.height, *guided, settings.method
 
 
 def announce_run(job: Job, count: int, pace: Pace, place: str = "") -> None:
     """Prints what is going to be drawn: size, routing, steps, model, pictures, and how long where that is known."""
-    what = f"{job.plan.width}x{job.plan.height} pixels, routing {job.routing.name}, {counted(job.steps, 'step')}"
+    what = f"{job.plan.width}x{job.plan.height} pixels, {job.drawn_by}, {counted(job.steps, 'step')}"
     where = f"{job.model.name} on {job.device} in {job.dtype}"
     seconds = pace.of(job)
     expected = "" if seconds is None else f", about {duration(count * seconds)}"
@@ -111,7 +111,7 @@ class _Files:
         self._images: list[dict[str, Any]] = []
         self._cells: list[Image.Image] = []
 
-    def start(self, settings: RunSettings, schedule: Schedule) -> None:
+    def start(self, settings: RunSettings, schedule: Schedule | None) -> None:
         """Writes what explains the run: its files, plan and routing, and the pictures of both."""
         job = self._job
         for name, content in job.files.items():
@@ -119,8 +119,10 @@ class _Files:
         plan = ScenePlan.load(self._write("plan.yaml", job.kept_plan.to_yaml()))
         self._write("routing.yaml", job.routing.to_yaml())
         self._write("layout.png", png_bytes(draw_layout(plan)))
-        self._write("schedule.png", png_bytes(draw_schedule(schedule)))
-        self._rules, self._first = schedule.summary(), job.record(settings)
+        if schedule is not None:
+            self._write(SCHEDULE, png_bytes(draw_schedule(schedule)))
+            self._rules = schedule.summary()
+        self._first = job.record(settings)
 
     def add(self, picture: Picture) -> Path:
         """Writes a picture, what goes with it and the record of all so far; returns where the picture is."""
@@ -147,7 +149,7 @@ class _Files:
         """The names of the files that are no pictures of the run."""
         contact = [CONTACT] if self._count > 1 else []
         previews = [preview_name(0, 1) if self._count == 1 else "preview-*.png"] if self._job.model.draws_small else []
-        return [*contact, *previews, *FILES]
+        return [*contact, *previews, *(name for name in FILES if not (self._job.unrouted and name == SCHEDULE))]
 
     def _write(self, name: str, content: str | bytes) -> Path:
         return self._folder.write(os.path.join(self._part, name), content)
@@ -160,7 +162,6 @@ def draw_run(engine: Engine, job: Job, folder: RunFolder, count: int, pace: Pace
         for event in engine.draw(job, count):
             match event:
                 case Started(settings, schedule):
-                    assert schedule is not None
                     files.start(settings, schedule)
                     if pace.of(job) is None:
                         bar.begin()
