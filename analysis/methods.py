@@ -118,11 +118,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--regions", default=REGIONS, help=f"of the scenes: 2, 4, 6 or 8 (default: {REGIONS})")
     with open_study(parser, argv) as opened:
         args = opened.args
-        methods = [name.strip() for name in args.methods.split(",")]
+        methods, regions = [name.strip() for name in args.methods.split(",")], _numbers(args.regions)
         if len({*methods}) < len(methods):
             raise InputError(f"--methods {args.methods}: names one twice")
         drawn_by = pipelines(opened.pipe, opened.routing, methods)
-        regions = _numbers(args.regions)
         todo = {(kind, many): scenes(kind, many, args.scenes, args.seed, "names") for many in regions for kind in KINDS}
         keys = [key(*sort, n, name) for n in range(args.scenes) for sort in todo for name in methods]
         opened.draw("methods", keys, study(drawn_by, todo, args.steps, opened.journal, Judge()))

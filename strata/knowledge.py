@@ -20,7 +20,7 @@ OTHER = "other"
 
 def _is_form(name: str) -> str:
     if name not in FORMS:
-        raise ValueError(f"{quote(name)}: {did_you_mean(name, list(FORMS))}must be one of {', '.join(FORMS)}")
+        raise ValueError(f"{did_you_mean(name, list(FORMS))}must be one of {', '.join(FORMS)}")
     return name
 
 
