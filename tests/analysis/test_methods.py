@@ -70,26 +70,7 @@ def test_the_table(tmp_path: Path) -> None:
     assert COST not in found["6"]["native - plain"]
     lines = table(found).splitlines()
     assert len(lines) == 1 + 2 * 3
-    assert lines[2].split() == [
-        "2",
-        "native",
-        "60",
-        "[60,",
-        "60]",
-        "100",
-        "[100,",
-        "100]",
-        "50",
-        "[50,",
-        "50]",
-        "0",
-        "[0,",
-    ] + [
-        "0]",
-        "1.50",
-        "[1.50,",
-        "1.50]",
-    ]
+    assert " ".join(lines[2].split()) == "2 native 60 [60, 60] 100 [100, 100] 50 [50, 50] 0 [0, 0] 1.50 [1.50, 1.50]"
     assert np.isfinite([e.value for cell in found.values() for row in cell.values() for e in row.values()]).all()
 
 
