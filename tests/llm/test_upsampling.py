@@ -1,4 +1,4 @@
-"""FLUX.3's prompt upsampler as the planner's model: what it is asked over a real socket, and what is made of answers."""
+"""FLUX.3's prompt upsampler as the planner's model: what it is asked over a real socket, what its answers become."""
 
 import ast
 import importlib.util
