@@ -209,6 +209,10 @@ def test_a_locked_element_that_is_left_out_is_put_back() -> None:
     assert [region.name for region in plan.regions] == ["moon", "lighthouse", "boat"]
     assert plan.regions[0].full == "a moon"
     assert repairs == ["cited <moon_1> behind the caption, which does not name it"]
+    plan, repairs = read_upsampled(answer(), 1000, 1000, [Row("boat_1", (0, 0, 100, 200), "")])
+    assert (plan.regions[0].name, plan.regions[0].box) == ("boat", (0, 0, 200, 100))
+    assert plan.regions[0].full == ROWS[1]["desc"]
+    assert repairs == ["moved boat_1 back to its box"]
     with pytest.raises(AnswerError, match="moon_1: has no row with a desc"):
         read_upsampled(answer(), 1000, 1000, [Row("moon_1", (0, 0, 100, 100), "")])
 
