@@ -240,6 +240,8 @@ class _Collected:
         items = {item.nodeid: item for item in session.items}
         functions: dict[str, list[FunctionType]] = defaultdict(list)
         for thing in gc.get_objects():
+            if isinstance(thing, _lru_cache_wrapper) and str(thing.__module__).startswith("strata."):
+                thing.cache_clear()  # what was kept while tests were collected
             if isinstance(thing, FunctionType) and thing.__code__.co_filename.startswith(str(ROOT)):
                 functions[os.path.realpath(thing.__code__.co_filename)].append(thing)
         gc.freeze()
@@ -284,9 +286,6 @@ def _in_place(changed: list[tuple[FunctionType, CodeType]], items: list[Any]) ->
     """Whether the tests notice functions that are changed."""
     from _pytest.runner import runtestprotocol
 
-    for thing in gc.get_objects():
-        if isinstance(thing, _lru_cache_wrapper) and str(thing.__module__).startswith("strata."):
-            thing.cache_clear()
     for function, code in changed:
         function.__code__ = code
     return any(

@@ -33,6 +33,7 @@ from tests.injection.flux2 import (
     make_klein_inpaint,
     make_klein_kv,
 )
+from tests.injection.tiny import AUTOENCODER
 
 SIZE: dict[str, Any] = {
     "num_attention_heads": 2,
@@ -56,12 +57,7 @@ def tiny_parts(**transformer: Any) -> dict[str, Any]:
     """Fresh components; the same weights every time. One image token covers 4×4 pixels."""
     torch.manual_seed(0)
     vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(4, 8),
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=2,
+        **AUTOENCODER,
         use_quant_conv=False,
         use_post_quant_conv=False,
         shift_factor=0.1,
