@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from strata.analysis.labels import word_tokens
+from strata.injection.calling import call_of
 from strata.injection.encoding import TextCache
 from strata.injection.errors import UnsupportedError
 from strata.injection.families.base import Block, Family
@@ -41,7 +42,7 @@ class ConceptTokens:
         if type(family).text_step is Family.text_step:
             raise UnsupportedError(f"concepts: {family.title} has no concept maps yet; leave them out")
         self.family, self.transformer = family, pipe.transformer
-        texts, tokenizer = TextCache(pipe, family), family.tokenizer(pipe)
+        texts, tokenizer = TextCache(call_of(pipe), family), family.tokenizer(pipe)
         embeds = []
         for concept in concepts:
             embed_1LC, _ = texts.stream(concept, text_length, True, None)

@@ -7,7 +7,7 @@ block what its attention computes. The stock modules run unchanged.
 It was laid out for these, read in diffusers 0.42:
 
 - FLUX.1 (`flux.py`), Chroma (`chroma.py`) and FLUX.2 (`flux2.py`), which are here.
-- FLUX.3: a `ModularPipeline`; how a pipeline is called is a question of `injection/calling.py`, not of a family. Five
+- FLUX.3: a `ModularPipeline`, which `injection/modular.py` calls, so that a family has no `encode_prompt` for it. Five
   blocks of each mode's own come first: the text's are a stack that is not `routed` (`Stack`), in which each stream
   attends within itself, so that methods need a branch for them and nothing more is asked of a family. Text stands at
   timestep 0: modulations are per token, and `block_inputs` shortens them with the text. Its attention takes no
@@ -98,6 +98,8 @@ class Family(ABC):
     """Whether the transformer cuts as many text tokens off joint blocks as entered it, and not as entered these."""
     packed_latents: ClassVar[bool] = True
     """Whether a pipeline's call takes latents as `[B, tokens, channels]`, and not `[B, channels, rows, columns]`."""
+    most_text: ClassVar[int] = 512
+    """Tokens of a text at most, whatever the tokenizer says."""
     sized_by_picture: ClassVar[Mapping[str, int]] = {}
     """Pipelines that draw in the size of their input picture, whatever is asked for, and how many pixels at most."""
 
@@ -137,19 +139,22 @@ class Family(ABC):
     def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
         """The pipeline's text encoders, that of the text tokens last; None for those that are not loaded."""
 
-    @abstractmethod
     def encode_prompt(
         self, pipe: Any, prompt: str, prompt_2: str | None, max_length: int, lora_scale: float | None
     ) -> dict[str, Tensor]:
-        """A base prompt, as keyword arguments of the pipeline's call, tensors of one row."""
+        """A text by a classic pipeline's `encode_prompt`, as arguments of its call, tensors of one row.
+
+        A `ModularPipeline` has a step for it, and no need of this.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def negative_inputs(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The same of a negative prompt, under the names of the unconditional call."""
+        """What a pipeline made of a negative prompt, under the names of the unconditional call."""
 
     @abstractmethod
-    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
-        """A stream's embedding `[1, L, C]` with its padding, and which of its tokens the model is to see."""
+    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> range:
+        """Which tokens of a text's padded embedding, among what the pipeline made of it, the model is to see."""
 
     def text_embedding(self, pipe: Any, output: Any) -> Tensor:
         """The text embedding `[B, L, C]` that the pipeline makes of what the encoder of the text tokens returned."""
@@ -197,8 +202,10 @@ class Family(ABC):
 
     def unpacked(self, pipe: Any, latents_BLC: Tensor, height: int, width: int) -> Tensor:
         """A step's latents `[B, L, C]` of a picture of so many pixels, as the autoencoder decodes them."""
+        from diffusers import FluxPipeline
+
         vae, scale = pipe.vae, pipe.vae_scale_factor
-        latents: Tensor = pipe._unpack_latents(latents_BLC, height, width, scale)
+        latents: Tensor = FluxPipeline._unpack_latents(latents_BLC, height, width, scale)
         scaled: Tensor = latents / vae.config.scaling_factor + vae.config.shift_factor
         return scaled
 

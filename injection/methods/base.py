@@ -90,12 +90,14 @@ class Method(ABC):
         about: it, in a line.
         source: where it was published.
         ignores: settings of a run, by their names, that change nothing; giving one is an error.
+        rewrites: whether it draws another base prompt than the plan's, which is to be encoded in its place.
     """
 
     name: ClassVar[str]
     about: ClassVar[str]
     source: ClassVar[str | None] = None
     ignores: ClassVar[frozenset[str]] = frozenset()
+    rewrites: ClassVar[bool] = False
 
     def check_model(self, facts: ModelFacts) -> None:  # noqa: B027
         """Raise `InputError` or `UnsupportedError` for models that the method cannot draw with."""

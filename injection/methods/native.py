@@ -24,6 +24,7 @@ class Native(Method):
     name: ClassVar[str] = "native"
     about: ClassVar[str] = "the stock model on the plan as the structured caption that the model was trained on"
     ignores: ClassVar[frozenset[str]] = frozenset({ROUTING})
+    rewrites: ClassVar[bool] = True
 
     def check_model(self, facts: ModelFacts) -> None:
         """See `Method`: the model has to be trained for such captions."""
@@ -51,6 +52,7 @@ class _Beside(Method):
     """The caption as the base prompt of a plan that another method draws."""
 
     about: ClassVar[str] = "the caption as the base prompt, and the plan's regions beside it"
+    rewrites: ClassVar[bool] = True
 
     def __init__(self, other: Method) -> None:
         self.other = other
