@@ -209,7 +209,7 @@ class RegionalDenoiseStep(_Around):
         method: how programs are drawn, by name; None: as the routing asks for.
 
     Raises:
-        InputError: it is no loop, or there is no such method.
+        InputError: it is no loop, there is no such method, or it writes a prompt of its own.
     """
 
     def __init__(self, step: Any, method: str | None = None) -> None:
@@ -217,6 +217,8 @@ class RegionalDenoiseStep(_Around):
         if not isinstance(step, LoopSequentialPipelineBlocks):
             raise InputError(f"step: {type(step).__name__}: is no denoising loop (a LoopSequentialPipelineBlocks)")
         self.method = None if method is None else method_named(method)
+        if self.method is not None and self.method.rewrites:
+            raise InputError(f"method {method!r}: writes a prompt of its own; draw with RegionalPipeline, or give that")
 
     @property
     def description(self) -> str:

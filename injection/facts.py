@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from strata.hierarchy.native import Form
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -37,6 +39,7 @@ class ModelFacts:
         text_window: every text is padded to a multiple of so many tokens, all of which the model sees; None: the base
             prompt alone is padded, to `text_length`, unless a routing asks for all of it.
         steps: denoising steps that a distilled model was trained for; None: as many as one likes.
+        form: of the structured captions that the model was trained on; None where it is not known to be.
     """
 
     family: str
@@ -47,6 +50,7 @@ class ModelFacts:
     negative_scale: str | None = "true_cfg_scale"
     text_window: int | None = None
     steps: int | None = None
+    form: Form | None = None
 
     @property
     def block_counts(self) -> tuple[int, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.native import Form
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.calling import EMBEDS, call_of
 from strata.injection.checks import UnsupportedError, check_pipeline
@@ -19,12 +22,15 @@ from strata.injection.encoding import EncodedPlan, TextCache
 from strata.injection.facts import ModelFacts
 from strata.injection.families import facts_of
 from strata.injection.methods import Method, method_for, method_named
+from strata.injection.methods.base import ROUTING
 from strata.injection.observer import Observer
 from strata.injection.ownership import Owner, owned
 from strata.injection.program import Program
 from strata.injection.streams import TextOverride
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.layers.schedule import Schedule
+
+logger = logging.getLogger(__name__)
 
 
 class RegionalPipeline:
@@ -39,25 +45,39 @@ class RegionalPipeline:
             ControlNet, ChromaPipeline), or a ModularPipeline that does.
         routing: a `Routing`, a preset's name, or the path of a routing file.
         method: how programs are drawn, by name (`strata.injection.methods`); None: as the routing asks for.
+        form: of the structured captions that the model was trained on, for methods that draw by them
+            (`strata.native.form_named` has it by name); None: what the model's family tells.
 
     Attributes:
         observers: are told of every drawing.
 
     Raises:
-        InputError: `pipe` is no such pipeline, the routing cannot be read, or there is no such method.
+        InputError: `pipe` is no such pipeline, the routing cannot be read, there is no such method, or it is none for
+            this model or with a routing.
 
     Example:
         >>> regional = RegionalPipeline(FluxPipeline.from_pretrained("black-forest-labs/FLUX.1-dev"), "coarse-to-fine")
         >>> regional(ScenePlan.load("plan.yaml"), seed=1).images[0]
     """
 
-    def __init__(self, pipe: Any, routing: Routing | str | Path = DEFAULT_ROUTING, method: str | None = None) -> None:
+    def __init__(
+        self,
+        pipe: Any,
+        routing: Routing | str | Path = DEFAULT_ROUTING,
+        method: str | None = None,
+        form: Form | None = None,
+    ) -> None:
         self.family = check_pipeline(pipe)
         self.pipe = pipe
         if not isinstance(routing, Routing | str | Path) or routing == "":
             raise InputError(f"routing: {routing!r}: must be a Routing, a preset's name or the path of a file")
         self.routing = routing if isinstance(routing, Routing) else Routing.load(routing)
         self.method: Method = method_for(self.routing) if method is None else method_named(method)
+        if ROUTING in self.method.ignores and self.routing != Routing.load(DEFAULT_ROUTING):
+            raise InputError(f"routing: {self.routing.name!r}: the method {self.method.name} would ignore it")
+        self.form = form
+        self.method.check_model(self.facts)
+        self._told: set[str] = set()
         self.observers: list[Observer] = []
         self.call = call_of(pipe)
         self._texts = TextCache(self.call, self.family)
@@ -69,7 +89,8 @@ class RegionalPipeline:
     @property
     def facts(self) -> ModelFacts:
         """What Strata knows of the model."""
-        return facts_of(self.pipe)
+        facts = facts_of(self.pipe)
+        return facts if self.form is None else replace(facts, form=self.form)
 
     @property
     def token_size(self) -> int:
@@ -100,9 +121,14 @@ class RegionalPipeline:
         if not isinstance(plan, ScenePlan):
             raise InputError(f"plan: {plan!r}: must be a ScenePlan; ScenePlan.load(path) reads one from a file")
         facts = self.facts
+        plan, lost = self.method.drawn(plan, facts)
         self.call.check(plan, facts, options)
         program = self._draughtsman(overrides).compile(plan, facts, self.call.steps(options))
         self.family.check_options(self.pipe, options, bool(program.streams))
+        for note in lost:
+            if note not in self._told:  # once for all seeds
+                logger.warning("%s", note)
+        self._told.update(lost)
         return program
 
     def check(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> None:

@@ -26,6 +26,7 @@ from strata.injection.families import facts_of, family_of
 from strata.injection.program import Program
 from strata.injection.streams import TextOverride
 from strata.job import Job
+from strata.layers.routing import Routing
 from strata.layers.schedule import Schedule
 from strata.loading import load_pipeline
 from strata.pipelines import of_the_same_parts, sized_for
@@ -47,7 +48,7 @@ class Started:
 
     settings: RunSettings
     schedule: Schedule | None
-    """The routing as it is applied; None for a plain job."""
+    """The routing as it is applied; None where it has no part in the picture."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Engine:
         self.pipe = pipe
         self._loaded, self._family = type(pipe).__name__, family_of(pipe.transformer)
         self._model, self._device, self._dtype, self._offload = job.model, job.device, job.dtype, job.given.offload
-        self._regional: RegionalPipeline | None = None
+        self._regional: tuple[tuple[Routing, str | None], RegionalPipeline] | None = None
         self._cancel = threading.Event()
         self._drawing = False
 
@@ -168,6 +169,7 @@ class Engine:
             guidance=guidance if guided else None,
             true_cfg=true_cfg,
             image_strength=strength if "strength" in takes else None,
+            method=settings.method,
             device=self._device,
             dtype=self._dtype,
             threads=threads if 1 <= threads <= (os.cpu_count() or 1) else torch.get_num_threads(),
@@ -196,10 +198,9 @@ class Engine:
         self._choose_pipeline(job)
         if job.plain:
             return self.pipe
-        known = self._regional
-        if known is None or known.pipe is not self.pipe or known.routing != job.routing:
-            self._regional = known = RegionalPipeline(self.pipe, job.routing)
-        return known
+        if self._regional is None or self._regional[0] != job.drawn_as or self._regional[1].pipe is not self.pipe:
+            self._regional = job.drawn_as, RegionalPipeline(self.pipe, *job.drawn_as, job.model.form)
+        return self._regional[1]
 
     def draw(self, job: Job, count: int = 1, *, indices: Sequence[int] | None = None) -> Iterator[Event]:
         """Draws `count` pictures of a job, of the seeds SEED, SEED+1, …; where `indices` are given, only these of them.
@@ -226,7 +227,7 @@ class Engine:
         settings, program, call = self._ready(job)
         self._drawing = True
         try:
-            yield Started(settings, None if program is None else program.schedule)
+            yield Started(settings, None if program is None or job.unrouted else program.schedule)
             for index in indices:
                 if self._cancel.is_set():
                     return

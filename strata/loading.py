@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from strata.hierarchy.errors import InputError, SettingError, first_line, quote
+from strata.hierarchy.native import Form
 from strata.hierarchy.typeset import SMALL
 from strata.imports import uncollected
 from strata.injection.facts import ModelFacts
@@ -16,6 +17,7 @@ from strata.injection.families import CLASSIC, FLUX_DEV, MODULAR, facts_of_folde
 from strata.knowledge import FILE as KNOWLEDGE
 from strata.knowledge import Knowledge
 from strata.miniature import WEIGHTS
+from strata.native import form_named
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +74,17 @@ class ModelSource:
         places = (folder, WEIGHTS) if self.is_judged_exactly() else (folder,)
         path = next((place / KNOWLEDGE for place in places if (place / KNOWLEDGE).is_file()), None)
         return None if path is None else Knowledge.load(path)
+
+    @cached_property
+    def form(self) -> Form | None:
+        """Of the structured captions that the model was trained on; None where it is not known to be.
+
+        Raises:
+            InputError: as of `knowledge`.
+        """
+        if self.knowledge is not None and self.knowledge.captions is not None:
+            return form_named(self.knowledge.captions)
+        return None if self.facts is None else self.facts.form
 
     @property
     def default_size(self) -> int:

@@ -138,6 +138,7 @@ def _settings(then: RunSettings, job: Job) -> RunSettings:
         guidance=guidance,
         true_cfg=asked.true_cfg if job.plan.negative_prompt is not None else None,
         image_strength=strength,
+        method=asked.method,
         device=job.device,
         dtype=job.dtype,
         threads=then.threads,

@@ -19,7 +19,9 @@ from strata.record import Record
 
 _PICTURE, _PREVIEW = re.compile(r"image(-\d+)?\.png"), re.compile(r"preview(-\d+)?\.png")
 _STAGE, _WHOLE, _GONE = ".strata-run-", ".strata-whole-", ".gone.json"
-FILES = ("layout.png", "schedule.png", "plan.yaml", "routing.yaml", "run.json")
+SCHEDULE = "schedule.png"
+"""Of runs that the routing has a part in."""
+FILES = ("layout.png", SCHEDULE, "plan.yaml", "routing.yaml", "run.json")
 """What stands beside the pictures of a run."""
 CONTACT = "contact.png"
 """All pictures of a run of several, with their seeds."""

@@ -55,6 +55,7 @@ Share = Annotated[float, Field(gt=0, le=1), Parameter(metavar="X")]
 File = Annotated[Name, Parameter(metavar="FILE")]
 ModelName = Annotated[Name, Parameter(name=("--model", "-m"), metavar="MODEL")]
 RoutingName = Annotated[Name, Parameter(name=("--routing", "-r"), metavar="NAME|FILE")]
+MethodName = Annotated[Name, Parameter(metavar="NAME")]
 ClipName = Annotated[Name, Parameter(metavar="MODEL")]
 OutFile = Annotated[Name, AfterValidator(_no_dash), Parameter(name=("--out", "-o"), metavar="FILE")]
 OutFolder = Annotated[Name, AfterValidator(_no_dash), Parameter(name=("--out", "-o"), metavar="DIR")]
@@ -131,6 +132,9 @@ class CanvasSettings(SamplingSettings):
 class DrawSettings(CanvasSettings):
     """Everything about a drawing but the plan, which is the source's."""
 
+    method: Annotated[MethodName | None, MODEL] = None
+    """regional; native, the plan as the structured caption that the model was trained on; native+regional, both;
+    plain, the prompt alone; another of `strata.injection.methods` (default: as the routing asks for)"""
     image: Annotated[File | None, PICTURES] = None
     """picture to start from, or to be guided by"""
     mask_image: Annotated[File | None, PICTURES] = None

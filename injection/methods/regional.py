@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from strata.hierarchy.errors import StrataError
+from strata.hierarchy.errors import InputError, StrataError, quote
 from strata.injection.attention import AttentionGroup, AttentionSpec, BlockAttention
 from strata.injection.errors import UnsupportedError
 from strata.injection.families.base import BaseText, Block
@@ -32,6 +32,7 @@ from strata.injection.methods.groups import (
 )
 from strata.injection.program import Program, Visibility, joint_grid
 from strata.injection.text_states import TextStates
+from strata.layers.routing import Routing
 
 
 class RegionalRun(MethodRun):
@@ -320,9 +321,22 @@ class Regional(Method):
     name: ClassVar[str] = "regional"
     about: ClassVar[str] = "texts ride along, each visible in its region, blocks and steps; blended once with the base"
 
+    def check(self, program: Program) -> None:
+        """See `Method`: a routing with the published pipeline's peculiarities is not for this one."""
+        if is_published(program.routing):
+            raise InputError(
+                f"method 'regional': routing {quote(program.routing.name)}: blend mode split and unrouted open are for"
+                " the method regional-prompting-flux alone"
+            )
+
     def start(self, drawing: Drawing) -> MethodRun:
         """See `Method`."""
         return RegionalRun(drawing)
+
+
+def is_published(routing: Routing) -> bool:
+    """Whether a routing has what the published pipeline does otherwise (`regional_prompting_flux.py`)."""
+    return routing.blend.mode == "split" or routing.unrouted == "open"
 
 
 METHOD = Regional()

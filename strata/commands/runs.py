@@ -21,7 +21,7 @@ from strata.job import Job
 from strata.layers.drawing import draw_schedule
 from strata.layers.schedule import Schedule
 from strata.record import RunSettings, picture_bytes, png_bytes
-from strata.run_folder import CONTACT, FILES, RunFolder, picture_name, preview_name
+from strata.run_folder import CONTACT, FILES, SCHEDULE, RunFolder, picture_name, preview_name
 
 PREVIEW = 768
 """Pixels of the longer side of a small picture's enlarged copy, about."""
@@ -45,7 +45,7 @@ class Pace:
     def _kind(job: Job) -> tuple[object, ...]:
         settings, plan = job.settings, job.plan
         guided = plan.negative_prompt is not None, settings.image_strength, job.image is None
-        return job.steps, plan.width, plan.height, *guided
+        return job.steps, plan.width, plan.height, *guided, settings.method
 
 
 def announce_run(job: Job, count: int, pace: Pace, place: str = "", there: int = 0) -> None:
@@ -55,7 +55,7 @@ def announce_run(job: Job, count: int, pace: Pace, place: str = "", there: int =
         place: of the job among others.
         there: how many of the pictures are there already.
     """
-    what = f"{job.plan.width}x{job.plan.height} pixels, routing {job.routing.name}, {counted(job.steps, 'step')}"
+    what = f"{job.plan.width}x{job.plan.height} pixels, {job.drawn_by}, {counted(job.steps, 'step')}"
     where = f"{job.model.name} on {job.device} in {job.dtype}"
     seconds = pace.of(job)
     expected = "" if seconds is None else f", about {duration((count - there) * seconds)}"
@@ -124,19 +124,20 @@ class _Files:
         self._cells: dict[int, Image.Image] = {}
         self.missing = [index for index in range(count) if index not in self._images]
 
-    def start(self, settings: RunSettings, schedule: Schedule) -> None:
+    def start(self, settings: RunSettings, schedule: Schedule | None) -> None:
         """Writes what explains the run: its files, plan and routing, and the pictures of both."""
         job = self._job
-        if self._first is not None and all(self._folder.find(name).is_file() for name in FILES):
+        if self._first is not None and all(self._folder.find(name).is_file() for name in self._beside()):
             return  # of a run that goes on
         for name, content in job.files.items():
             self._write(name, content)
         plan = ScenePlan.load(self._write("plan.yaml", job.kept_plan.to_yaml()))
         self._write("routing.yaml", job.routing.to_yaml())
         self._write("layout.png", png_bytes(draw_layout(plan)))
-        self._write("schedule.png", png_bytes(draw_schedule(schedule)))
+        if schedule is not None:
+            self._write(SCHEDULE, png_bytes(draw_schedule(schedule)))
         if self._first is None:
-            self._rules, self._first = schedule.summary(), job.record(settings)
+            self._rules, self._first = [] if schedule is None else schedule.summary(), job.record(settings)
 
     def add(self, picture: Picture) -> Path:
         """Writes a picture, what goes with it and the record of all so far; returns where the picture is."""
@@ -171,7 +172,11 @@ class _Files:
         """The names of the files that are no pictures of the run."""
         contact = [CONTACT] if self._count > 1 else []
         previews = [preview_name(0, 1) if self._count == 1 else "preview-*.png"] if self._job.model.draws_small else []
-        return [*contact, *previews, *FILES]
+        return [*contact, *previews, *self._beside()]
+
+    def _beside(self) -> list[str]:
+        """What explains the run: without the schedule of a routing that has no part in it."""
+        return [name for name in FILES if not (self._job.unrouted and name == SCHEDULE)]
 
     def _cell(self, index: int) -> Image.Image:
         """The picture on the sheet of all; from its file where it was there already."""
@@ -206,7 +211,6 @@ def draw_run(engine: Engine, job: Job, folder: RunFolder, count: int, pace: Pace
         for event in engine.draw(job, count, indices=files.missing):
             match event:
                 case Started(settings, schedule):
-                    assert schedule is not None
                     files.start(settings, schedule)
                     if pace.of(job) is None:
                         bar.begin()

@@ -51,6 +51,7 @@ def test_writes_a_folder_that_explains_the_run(strata: Run, here: Path, tiny_fol
         "guidance": 3.5,
         "true_cfg": None,
         "image_strength": None,
+        "method": None,
         "device": "cpu",
         "dtype": "float32",
         "threads": 0,

@@ -99,6 +99,8 @@ class TestRefusals:
             RegionalDenoiseStep(FluxTextEncoderStep())
         with pytest.raises(InputError, match="magic"):
             RegionalDenoiseStep(FluxDenoiseStep(), method="magic")
+        with pytest.raises(InputError, match="method 'native': writes a prompt of its own; draw with RegionalPipeline"):
+            RegionalDenoiseStep(FluxDenoiseStep(), method="native")
 
     def test_blocks_that_cannot_be_regional(self) -> None:
         blocks = FluxAutoBlocks()

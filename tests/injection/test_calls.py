@@ -18,7 +18,7 @@ from strata.hierarchy.plan import ScenePlan
 from strata.injection.checks import UnsupportedError
 from strata.injection.encoding import EncodedPlan
 from strata.injection.pipeline import RegionalPipeline
-from strata.layers.routing import Routing
+from strata.layers.routing import DEFAULT_ROUTING, Routing
 from tests.injection.conftest import (
     PLAN,
     chroma_parts,
@@ -345,10 +345,14 @@ def test_methods_by_name(make: Callable[[], tuple[Any, dict[str, Any]]], plan: S
         generator=torch.Generator().manual_seed(0),
         **STEPS | options,
     ).images
-    assert torch.equal(draw("uniform", "plain"), plain)
+    assert torch.equal(draw(DEFAULT_ROUTING, "plain"), plain)
+    with pytest.raises(InputError, match=r"routing: 'uniform': the method plain would ignore it"):
+        draw("uniform", "plain")
     assert torch.equal(draw("uniform", "regional"), draw("uniform", None))
     published = "regional-prompting-flux"
     assert torch.equal(draw(published, published), draw(published, None))
-    assert not torch.equal(draw(published, "regional"), draw(published, None))
-    with pytest.raises(InputError, match=r"method 'regoinal': did you mean 'regional'\? must be one of plain, reg"):
+    assert not torch.equal(draw("uniform", "regional"), draw(published, None))
+    with pytest.raises(InputError, match="method 'regional': routing 'regional-prompting-flux': blend mode split and"):
+        draw(published, "regional")
+    with pytest.raises(InputError, match=r"method 'regoinal': did you mean 'regional'\? must be one of native, nat"):
         RegionalPipeline(pipe, "uniform", "regoinal")
