@@ -137,8 +137,17 @@ class ClassicPipeline:
 
     def text_length(self, facts: ModelFacts, options: Mapping[str, Any]) -> int:
         """Tokens of a text at most."""
-        given: int = options.get("max_sequence_length", min(self.option("max_sequence_length", {}), facts.text_length))
+        most = self.parameters.get("max_sequence_length")
+        default = facts.text_length if most is None else min(most.default, facts.text_length)
+        given: int = options.get("max_sequence_length", default)
         return given
+
+    def given(self, facts: ModelFacts, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What every call is given beside the caller's options: the length of texts, and what the family asks for."""
+        found = dict(family_of(self.pipe.transformer).call_options)
+        if "max_sequence_length" in self.parameters:
+            found["max_sequence_length"] = self.text_length(facts, options)
+        return found
 
     def generator(self, seeds: Sequence[int | None]) -> Any:
         """Generators of the noise, one a plan; None where it is random."""

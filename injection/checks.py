@@ -24,6 +24,8 @@ def check_pipeline(pipe: Any) -> Family:
         pipelines = ", ".join(name for known in families() for name in known.pipelines)
         message = f"pipe: {type(pipe).__name__} has no transformer that is known; valid: {valid()}, such as {pipelines}"
         raise InputError(message) from error
+    if (reason := family.refused.get(type(pipe).__name__)) is not None:
+        raise InputError(f"pipe: {type(pipe).__name__}: {reason}")
     if "prompt" not in inspect.signature(pipe.__call__).parameters or not hasattr(pipe, "encode_prompt"):
         raise InputError(f"pipe: {type(pipe).__name__} takes no prompt; load the pipeline that draws from prompts")
     return family

@@ -28,7 +28,7 @@ from strata.injection.streams import TextOverride
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.layers.schedule import Schedule
 
-_OWN = ("prompt_embeds", "pooled_prompt_embeds", "prompt_attention_mask")
+_OWN = ("prompt_embeds", "pooled_prompt_embeds", "prompt_attention_mask", "prompt_embeds_mask")
 _EMBEDS = (*_OWN, *(f"negative_{name}" for name in _OWN))
 
 
@@ -250,11 +250,12 @@ class RegionalPipeline:
         drawing = Drawing(self.family, programs, texts, lambda: int(self.pipe.num_timesteps), anew, starts)
         silent = not any(program.streams for program in programs)
         if silent and not self.observers:
-            return self.pipe(**inputs)
+            with self.family.calling(self.pipe):
+                return self.pipe(**inputs)
         run = PlainRun() if silent else self.method.start(drawing)
         conditional = PromptCalls(inputs.get("negative_prompt_embeds"))
         attachment = Attachment(self.family, run, self.observers, conditional, owner)
-        with attached(self.pipe.transformer, attachment):
+        with attached(self.pipe.transformer, attachment), self.family.calling(self.pipe):
             return self.pipe(**inputs)
 
     def _inputs(
@@ -268,7 +269,7 @@ class RegionalPipeline:
         inputs = {name: value for name, value in options.items() if name not in _FROM_TEXTS}
         plan, images = programs[0].plan, options.get("num_images_per_prompt") or 1
         inputs |= {"width": plan.width, "height": plan.height}
-        inputs["max_sequence_length"] = call.text_length(self.facts, options)
+        inputs |= call.given(self.facts, options)
         device = getattr(self.pipe, "_execution_device", torch.device("cpu"))
         dtype = self.pipe.transformer.dtype
         names = [name for name in _EMBEDS if options.get(name) is not None]

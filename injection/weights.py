@@ -17,6 +17,7 @@ from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 
 from strata.hierarchy.errors import InputError
+from strata.injection.families import family_of_folder
 
 _SHOWN = 3
 
@@ -38,7 +39,8 @@ def load_folder(folder: Path, dtype: torch.dtype | None = None) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is deprecated, but `dtype` is too new
         models = {name: _load_model(folder / name, kind, dtype) for name, kind in _models(folder)}
-        pipe = DiffusionPipeline.from_pretrained(str(folder), torch_dtype=dtype, **models)
+        unused = dict.fromkeys(family_of_folder(folder)[0].unused_parts)
+        pipe = DiffusionPipeline.from_pretrained(str(folder), torch_dtype=dtype, **models, **unused)
     for name, part in pipe.components.items():
         specials = getattr(part, "all_special_ids", None)
         if specials is not None and len(part) <= len(specials):

@@ -363,7 +363,7 @@ def _call_plain(pipe: Any, job: Job, seed: int, **options: Any) -> Any:
             width=job.plan.width,
             height=job.plan.height,
             generator=torch.Generator("cpu").manual_seed(seed),
-            max_sequence_length=ClassicPipeline(pipe).text_length(facts_of(pipe), options),
+            **ClassicPipeline(pipe).given(facts_of(pipe), options),
             **options,
         )
 

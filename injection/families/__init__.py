@@ -77,6 +77,8 @@ def family_of_folder(folder: Path) -> tuple[Family, dict[str, Any]]:
         what = f"a {kind} with a {name}" if name else f"a {kind}"
         known = ", ".join(f"{family.title} (such as {family.pipelines[0]})" for family in families())
         raise InputError(f"is {what}; must be a pipeline of {known}")
+    if kind in family.refused:
+        raise InputError(f"is a {kind}: {family.refused[kind]}")
     return family, index
 
 

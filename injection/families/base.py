@@ -23,7 +23,8 @@ It was laid out for these, read in diffusers 0.42:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -86,8 +87,15 @@ class Family(ABC):
     """With which the class names of its pipelines begin."""
     pipelines: ClassVar[tuple[str, ...]]
     """Some of the pipelines, for messages."""
-    with_picture: ClassVar[tuple[str, str, str]]
-    """The pipeline that draws from text alone, and those of the same parts for image to image and for inpainting."""
+    with_picture: ClassVar[tuple[str, str, str]] = ("", "", "")
+    """The pipeline that draws from text alone, and those of the same parts for image to image and for inpainting; empty
+    where there are none for pictures."""
+    refused: ClassVar[Mapping[str, str]] = {}
+    """Pipelines of the family that regions cannot be drawn with, and why."""
+    unused_parts: ClassVar[tuple[str, ...]] = ()
+    """Components that drawing a plan never uses; they are not loaded."""
+    call_options: ClassVar[Mapping[str, Any]] = {}
+    """What every call is given because texts are encoded here; callers cannot choose otherwise."""
     optional_picture: ClassVar[tuple[str, ...]] = ()
     """Pipelines that take a picture but need none."""
     processors: ClassVar[tuple[str, ...]]
@@ -118,6 +126,11 @@ class Family(ABC):
 
         `regional`: whether the plan has texts beside its prompt.
         """
+
+    @contextmanager
+    def calling(self, pipe: Any) -> Iterator[None]:
+        """Around a call of a classic pipeline: whatever it needs to be called with encoded texts."""
+        yield
 
     # Texts
 
@@ -150,6 +163,10 @@ class Family(ABC):
     @abstractmethod
     def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
         """A stream's embedding `[1, L, C]` with its padding, and which of its tokens the model is to see."""
+
+    def text_tokens(self, pipe: Any, ids: list[int]) -> list[int]:
+        """Of the token ids that the encoder of the text tokens was given, those that the text embedding is of."""
+        return ids
 
     def text_embedding(self, pipe: Any, output: Any) -> Tensor:
         """The text embedding `[B, L, C]` that the pipeline makes of what the encoder of the text tokens returned."""

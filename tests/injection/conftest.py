@@ -1,6 +1,7 @@
 """Tiny FLUX pipelines of the stock classes, with random weights."""
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from tests.injection.flux2 import (
     make_klein_inpaint,
     make_klein_kv,
 )
+from tests.injection.qwen import make_longcat
 
 SIZE: dict[str, Any] = {
     "num_attention_heads": 2,
@@ -83,6 +85,12 @@ def tiny_parts(**transformer: Any) -> dict[str, Any]:
 def quiet(pipe: Any) -> Any:
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def taken(pipe: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The options that the pipeline's call takes: not all have `max_sequence_length`."""
+    parameters = signature(pipe.__call__).parameters
+    return {name: value for name, value in options.items() if name in parameters}
 
 
 def picture(seed: int = 0) -> Image.Image:
@@ -170,6 +178,7 @@ PIPELINES: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "Flux2KleinPipeline with guidance": make_klein_base,
     "Flux2KleinInpaintPipeline": make_klein_inpaint,
     "Flux2KleinKVPipeline": make_klein_kv,
+    "LongCatImagePipeline": make_longcat,
 }
 
 PLAN = """

@@ -11,10 +11,11 @@ from diffusers.hooks import FirstBlockCacheConfig
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.checks import UnsupportedError
+from strata.injection.families import family_of
 from strata.injection.intercept import is_intercepted
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Blend, Routing, presets
-from tests.injection.conftest import PIPELINES, make_text_to_image, quiet, tiny_parts
+from tests.injection.conftest import PIPELINES, make_text_to_image, quiet, taken, tiny_parts
 
 STEPS = {"num_inference_steps": 4, "output_type": "pt", "max_sequence_length": 24}
 ROUTING = Routing.from_yaml("""
@@ -28,14 +29,16 @@ rules:
 
 
 def draw(pipe: Any, plan: ScenePlan, seed: int = 0, routing: Routing | str = ROUTING, **options: Any) -> torch.Tensor:
-    images: torch.Tensor = RegionalPipeline(pipe, routing)(plan, seed=seed, **STEPS | options).images
+    options = taken(pipe, STEPS | options)
+    images: torch.Tensor = RegionalPipeline(pipe, routing)(plan, seed=seed, **options).images
     return images
 
 
 def draw_plain(pipe: Any, plan: ScenePlan, seed: int = 0, **options: Any) -> torch.Tensor:
     sizes = {"width": plan.width, "height": plan.height}
     generator = torch.Generator().manual_seed(seed)
-    images: torch.Tensor = pipe(prompt=plan.prompt, **sizes, generator=generator, **STEPS | options).images
+    options = taken(pipe, STEPS | options) | dict(family_of(pipe.transformer).call_options)
+    images: torch.Tensor = pipe(prompt=plan.prompt, **sizes, generator=generator, **options).images
     return images
 
 
@@ -59,7 +62,7 @@ class TestEveryPipeline:
         other = plan.model_copy(update={"regions": plan.regions[:1]})
         pipe, options = PIPELINES[name]()
         regional = RegionalPipeline(pipe, ROUTING)
-        used = [regional(p, seed=3, **STEPS | options).images for p in (plan, other, plan)]
+        used = [regional(p, seed=3, **taken(pipe, STEPS | options)).images for p in (plan, other, plan)]
         fresh = [draw(PIPELINES[name]()[0], p, seed=3, **options) for p in (plan, other)]
         assert torch.equal(used[0], fresh[0])
         assert torch.equal(used[1], fresh[1])

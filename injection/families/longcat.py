@@ -1,0 +1,141 @@
+"""LongCat-Image: FLUX.1's blocks (19 double and 38 single), without CLIP and without distilled guidance.
+
+Text embeddings are Qwen2.5-VL's of a text within a template, which is dropped again; padding to 512 tokens takes part in
+attention. What stands in quotation marks, the mark among it, is tokenized letter by letter. Text tokens are counted:
+each has the position that it has in its own padded text. Guidance is true guidance: a second call with the negative
+prompt. The pipeline would have the text encoder rewrite prompts; a plan's are drawn as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from strata.hierarchy.errors import InputError
+from strata.injection.facts import ModelFacts
+from strata.injection.families.flux import Flux
+from strata.injection.template import TemplateTokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GUIDANCE, LENGTH = 4.5, 512
+
+
+def pieces(text: str) -> list[tuple[int, str]]:
+    """The parts of a text that the pipeline tokenizes by themselves, with where each begins."""
+    from diffusers.pipelines.longcat_image.pipeline_longcat_image import split_quotation
+
+    found: list[tuple[int, str]] = []
+    at = 0
+    for part, quoted in split_quotation(text):
+        found += [(at + n, letter) for n, letter in enumerate(part)] if quoted else [(at, part)]
+        at += len(part)
+    return found
+
+
+class LongCat(Flux):
+    """LongCat-Image; see the module."""
+
+    name = "longcat"
+    title = "LongCat-Image"
+    transformers: ClassVar[tuple[str, ...]] = ("LongCatImageTransformer2DModel",)
+    prefix = "LongCatImage"
+    pipelines: ClassVar[tuple[str, ...]] = ("LongCatImagePipeline",)
+    with_picture = ("", "", "")
+    optional_picture: ClassVar[tuple[str, ...]] = ()
+    processors: ClassVar[tuple[str, ...]] = ("LongCatImageAttnProcessor",)
+    text_positions_alike = False
+    refused: ClassVar[Mapping[str, str]] = {
+        "LongCatImageEditPipeline": "it encodes a text together with the picture that is edited, which a region's texts"
+        " do not describe"
+    }
+    unused_parts: ClassVar[tuple[str, ...]] = ("text_processor",)
+    call_options: ClassVar[Mapping[str, Any]] = {"enable_prompt_rewrite": False}
+
+    def facts(
+        self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, index: Mapping[str, Any]
+    ) -> ModelFacts:
+        """See `Family`; the pipeline pads all texts to the same length."""
+        found = super().facts(transformer, vae, LENGTH, index)
+        return replace(found, guidance=GUIDANCE, negative_scale="guidance_scale")
+
+    def check_options(self, pipe: Any, options: Mapping[str, Any], regional: bool) -> None:
+        """See `Family`."""
+        if options.get("enable_prompt_rewrite"):
+            raise InputError("enable_prompt_rewrite: True: the plan's prompt is drawn as it is; leave it out")
+
+    @contextmanager
+    def calling(self, pipe: Any) -> Iterator[None]:
+        """See `Family`: diffusers 0.42 counts the prompts even where embeddings stand in for them."""
+        stock = pipe.encode_prompt
+
+        def encode_prompt(prompt: Any = None, num_images_per_prompt: int = 1, prompt_embeds: Any = None) -> Any:
+            said = prompt if prompt_embeds is None else [""] * len(prompt_embeds)
+            return stock(said, num_images_per_prompt, prompt_embeds)
+
+        pipe.encode_prompt = encode_prompt
+        try:
+            yield
+        finally:
+            del pipe.encode_prompt
+
+    def tokenizer(self, pipe: Any) -> Any:
+        """Qwen2.5-VL's."""
+        found = getattr(pipe, "tokenizer", None)
+        return None if found is None else self.templated(found, type(pipe).__name__)
+
+    def templated(self, tokenizer: Any, pipeline: str) -> Any:
+        """See `Family`."""
+        return TemplateTokenizer(tokenizer, pieces=pieces)
+
+    def pooled_tokenizer(self, pipe: Any) -> Any:
+        """None: there is no CLIP."""
+        return None
+
+    def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
+        """The language model."""
+        return (getattr(pipe, "text_encoder", None),)
+
+    def encode_prompt(
+        self, pipe: Any, prompt: str, prompt_2: str | None, max_length: int, lora_scale: float | None
+    ) -> dict[str, Tensor]:
+        """The language model's embedding."""
+        return {"prompt_embeds": pipe.encode_prompt(prompt)[0]}
+
+    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
+        """The same; the tokens to be seen are the text's own."""
+        embeds = self.encode_prompt(pipe, text, None, max_length, lora_scale)["prompt_embeds"]
+        tokens = self.tokenizer(pipe)(text, max_length=embeds.shape[1], truncation=True).input_ids
+        return embeds, range(len(tokens))
+
+    def text_embedding(self, pipe: Any, output: Any) -> Tensor:
+        """See `Family`: the last layer's hidden states, without the template's."""
+        found: Tensor = output.hidden_states[-1][:, self._kept(pipe)]
+        return found
+
+    def text_tokens(self, pipe: Any, ids: list[int]) -> list[int]:
+        """See `Family`."""
+        return ids[self._kept(pipe)]
+
+    def _kept(self, pipe: Any) -> slice:
+        """What is left of the encoder's tokens without the template's."""
+        parts = (pipe.prompt_template_encode_prefix, pipe.prompt_template_encode_suffix)
+        before, behind = (len(pipe.tokenizer(part, add_special_tokens=False).input_ids) for part in parts)
+        return slice(before, -behind)
+
+    def enter(
+        self, inputs: Mapping[str, Any], text_BLC: Tensor, positions: Sequence[range], order: Tensor
+    ) -> dict[str, Any]:
+        """See `Family`; the last two of a text token's ids are its position."""
+        import torch
+
+        counted = torch.cat([torch.arange(each.start, each.stop) for each in positions])
+        ids = inputs["txt_ids"].new_zeros(len(counted), 3)
+        ids[:, 1:] = counted.to(ids)[:, None]
+        return {**super().enter(inputs, text_BLC, positions, order), "txt_ids": ids}
+
+
+FAMILY = LongCat()
