@@ -47,6 +47,12 @@ def _check_option(name: str, value: Any) -> None:
         raise InputError(f"{name}: {value!r}: must be a function of pipeline, step, timestep and tensors")
 
 
+def channels(vae: Any) -> int:
+    """Of an autoencoder's latents."""
+    found: int = vae.config["z_dim"] if "z_dim" in vae.config else vae.config["latent_channels"]
+    return found
+
+
 class ClassicPipeline:
     """The call of a `DiffusionPipeline`."""
 
@@ -87,7 +93,7 @@ class ClassicPipeline:
             raise InputError(f"latents: {kind}: must be a tensor of floating-point numbers")
         found, vae = tuple(latents.shape), self.pipe.vae
         rows, cols = plan.height // facts.token_size, plan.width // facts.token_size
-        wanted: tuple[int | None, ...] = (None, rows * cols, None if vae is None else 4 * vae.config.latent_channels)
+        wanted: tuple[int | None, ...] = (None, rows * cols, None if vae is None else 4 * channels(vae))
         axes = "pictures, image tokens, channels"
         if "max_area" in self.parameters:  # may draw another size than the plan's
             wanted = (None, None, wanted[2])

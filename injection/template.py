@@ -1,4 +1,4 @@
-"""The tokenizer of a language model, as pipelines use it that put a text into a fixed template and keep its own tokens."""
+"""A language model's tokenizer, as pipelines use it that put a text into a fixed template and keep its own tokens."""
 
 from __future__ import annotations
 

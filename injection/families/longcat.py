@@ -1,7 +1,7 @@
 """LongCat-Image: FLUX.1's blocks (19 double and 38 single), without CLIP and without distilled guidance.
 
-Text embeddings are Qwen2.5-VL's of a text within a template, which is dropped again; padding to 512 tokens takes part in
-attention. What stands in quotation marks, the mark among it, is tokenized letter by letter. Text tokens are counted:
+Text embeddings are Qwen2.5-VL's of a text within a template, which is dropped again; padding to 512 tokens takes part
+in attention. What stands in quotation marks, the mark among it, is tokenized letter by letter. Text tokens are counted:
 each has the position that it has in its own padded text. Guidance is true guidance: a second call with the negative
 prompt. The pipeline would have the text encoder rewrite prompts; a plan's are drawn as they are.
 """

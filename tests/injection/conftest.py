@@ -34,7 +34,7 @@ from tests.injection.flux2 import (
     make_klein_inpaint,
     make_klein_kv,
 )
-from tests.injection.qwen import make_longcat
+from tests.injection.qwen import make_longcat, make_qwen, make_qwen_controlnet, make_qwen_img2img, make_qwen_inpaint
 
 SIZE: dict[str, Any] = {
     "num_attention_heads": 2,
@@ -179,6 +179,10 @@ PIPELINES: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "Flux2KleinInpaintPipeline": make_klein_inpaint,
     "Flux2KleinKVPipeline": make_klein_kv,
     "LongCatImagePipeline": make_longcat,
+    "QwenImagePipeline": make_qwen,
+    "QwenImageImg2ImgPipeline": make_qwen_img2img,
+    "QwenImageInpaintPipeline": make_qwen_inpaint,
+    "QwenImageControlNetPipeline": make_qwen_controlnet,
 }
 
 PLAN = """

@@ -1,23 +1,36 @@
-"""Tiny pipelines around language models of Qwen's kind, of the stock classes, with random weights: LongCat-Image."""
+"""Tiny pipelines around language models of Qwen's kind, of the stock classes, with random weights: LongCat-Image
+and Qwen-Image."""
 
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import (
     AutoencoderKL,
+    AutoencoderKLQwenImage,
     FlowMatchEulerDiscreteScheduler,
     LongCatImagePipeline,
     LongCatImageTransformer2DModel,
+    QwenImageControlNetModel,
+    QwenImageControlNetPipeline,
+    QwenImageImg2ImgPipeline,
+    QwenImageInpaintPipeline,
+    QwenImagePipeline,
+    QwenImageTransformer2DModel,
 )
+from PIL import Image
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
 
-from tests.injection.flux2 import LM, WIDTH, qwen_tokenizer
+from strata.injection.families.qwen import PREFIX
+from tests.injection.flux2 import LM, WIDTH, qwen_tokenizer, reference
 
-PREFIX = (
-    "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, spatial"
-    " relationships of the objects and background:<|im_end|>\n<|im_start|>user\n"
-)
-VISION: dict[str, Any] = {"depth": 1, "hidden_size": 8, "intermediate_size": 8, "num_heads": 1, "out_hidden_size": WIDTH}
+VISION: dict[str, Any] = {
+    "depth": 1,
+    "hidden_size": 8,
+    "intermediate_size": 8,
+    "num_heads": 1,
+    "out_hidden_size": WIDTH,
+}
 
 
 def quiet(pipe: Any) -> Any:
@@ -77,3 +90,64 @@ def make_longcat() -> tuple[Any, dict[str, Any]]:
     pipe = quiet(LongCatImagePipeline(**longcat_parts()))
     pipe.tokenizer_max_length = 40  # 512 would take long
     return pipe, {}
+
+
+def qwen_vae() -> AutoencoderKLQwenImage:
+    torch.manual_seed(9)
+    return AutoencoderKLQwenImage(
+        base_dim=4,
+        z_dim=4,
+        dim_mult=[1, 2],
+        num_res_blocks=1,
+        temperal_downsample=[False],
+        latents_mean=[0.1, -0.2, 0.0, 0.3],
+        latents_std=[0.9, 1.2, 1.0, 0.8],
+    ).eval()
+
+
+QWEN_SIZE: dict[str, Any] = {
+    "in_channels": 16,
+    "out_channels": 4,
+    "num_layers": 5,
+    "attention_head_dim": 16,
+    "num_attention_heads": 2,
+    "joint_attention_dim": WIDTH,
+    "axes_dims_rope": (4, 6, 6),
+}
+
+
+def qwen_parts() -> dict[str, Any]:
+    """Fresh components; the same weights every time. One image token covers 4×4 pixels."""
+    vae, words = qwen_vae(), tokenizer()
+    torch.manual_seed(10)
+    return {
+        "scheduler": FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
+        "vae": vae,
+        "text_encoder": qwen25_vl(len(words)),
+        "tokenizer": words,
+        "transformer": QwenImageTransformer2DModel(**QWEN_SIZE).eval(),
+    }
+
+
+def make_qwen() -> tuple[Any, dict[str, Any]]:
+    return quiet(QwenImagePipeline(**qwen_parts())), {"negative_prompt": "dotted", "true_cfg_scale": 2.0}
+
+
+def make_qwen_img2img() -> tuple[Any, dict[str, Any]]:
+    return quiet(QwenImageImg2ImgPipeline(**qwen_parts())), {"image": reference(0, (32, 48)), "strength": 0.75}
+
+
+def make_qwen_inpaint() -> tuple[Any, dict[str, Any]]:
+    mask = Image.fromarray(np.pad(np.full((16, 24), 255, np.uint8), ((8, 8), (12, 12))))
+    pipe = quiet(QwenImageInpaintPipeline(**qwen_parts()))
+    return pipe, {"image": reference(0, (32, 48)), "mask_image": mask, "strength": 1.0}
+
+
+def make_qwen_controlnet() -> tuple[Any, dict[str, Any]]:
+    torch.manual_seed(11)
+    controlnet = QwenImageControlNetModel(**QWEN_SIZE | {"num_layers": 2}).eval()
+    for name, parameter in controlnet.named_parameters():
+        if "controlnet_" in name:  # they start at zero, and would add nothing
+            torch.nn.init.normal_(parameter, std=0.05)
+    pipe = quiet(QwenImageControlNetPipeline(**qwen_parts(), controlnet=controlnet))
+    return pipe, {"control_image": reference(0, (32, 48)), "controlnet_conditioning_scale": 0.7}
