@@ -79,8 +79,8 @@ class ClassicPipeline:
             if facts.negative_scale is None or not self.takes_negative:
                 raise plan.error(("negative_prompt",), f"{kind} takes no negative prompt")
             scale = self.option(facts.negative_scale, options)
-            if scale <= 1:
-                message = f"is ignored at {facts.negative_scale} {scale:g}; set it above 1"
+            if scale <= facts.unguided:
+                message = f"is ignored at {facts.negative_scale} {scale:g}; set it above {facts.unguided:g}"
                 raise plan.error(("negative_prompt",), message)
 
     def _check_latents(self, plan: ScenePlan, facts: ModelFacts, options: Mapping[str, Any]) -> None:
@@ -118,7 +118,7 @@ class ClassicPipeline:
             return False
         always = facts.negative_scale == "guidance_scale"
         told = always or any(options.get(name) is not None for name in ("negative_prompt", "negative_prompt_2"))
-        return told and self.option(facts.negative_scale, options) > 1
+        return told and self.option(facts.negative_scale, options) > facts.unguided
 
     def steps(self, options: Mapping[str, Any]) -> int:
         """Denoising steps that the call will run, as diffusers' `get_timesteps` counts them for image to image.

@@ -34,6 +34,7 @@ class ModelFacts:
         guidance: the guidance scale where none is asked for; None where the model takes none.
         negative_scale: the pipeline's option that weighs a negative prompt ("true_cfg_scale", "guidance_scale"); None
             where the model takes none.
+        unguided: the scale of guidance up to which there is none.
     """
 
     family: str
@@ -42,6 +43,7 @@ class ModelFacts:
     text_length: int
     guidance: float | None = None
     negative_scale: str | None = "true_cfg_scale"
+    unguided: float = 1.0
 
     @property
     def block_counts(self) -> tuple[int, int]:

@@ -324,7 +324,7 @@ class Engine:
         if settings.guidance is not None:
             options["guidance_scale"] = settings.guidance
         elif "guidance_scale" in takes and takes["guidance_scale"].default is not None:
-            options["guidance_scale"] = 1.0  # none; of more, distilled pipelines warn that they ignore it
+            options["guidance_scale"] = facts_of(self.pipe).unguided  # none; of more, distilled pipelines warn that they ignore it
         if settings.true_cfg is not None:
             options["true_cfg_scale"] = settings.true_cfg
         if settings.image_strength is not None:

@@ -62,11 +62,22 @@ class BaseText(NamedTuple):
         length: that take part; what is behind them is masked.
         faint: of them, how many at the end are weighed otherwise as keys.
         weight: the logarithm of that weight.
+        tail: of them, how many stand at the very end, behind what is masked.
     """
 
     length: int
     faint: int = 0
     weight: float = 0.0
+    tail: int = 0
+
+    def of(self, text_BLC: Tensor) -> Tensor:
+        """Those that take part, of a text embedding `[B, L, …]`."""
+        import torch
+
+        head = self.length - self.tail
+        if not self.tail:
+            return text_BLC[:, :head]
+        return torch.cat([text_BLC[:, :head], text_BLC[:, text_BLC.shape[1] - self.tail :]], dim=1)
 
 
 class Family(ABC):

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from strata.injection.facts import ModelFacts, Stack
+from strata.injection.facts import Stack
 from strata.injection.families.base import Block, Canvas
 from strata.injection.families.flux import attended_beside, flat
 from strata.injection.families.flux2 import Flux2

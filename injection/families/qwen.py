@@ -133,11 +133,18 @@ class Qwen(Flux):
         )
 
     def block_inputs(
-        self, block: Block, inputs: Mapping[str, Any], text: Tensor, image: Tensor, rotary: Any, key: Tensor | None
+        self,
+        block: Block,
+        inputs: Mapping[str, Any],
+        text: Tensor,
+        image: Tensor,
+        rotary: Any,
+        key: Tensor | None,
+        copied: int,
     ) -> dict[str, Any]:
         """See `Family`; image and text have a table each."""
         (table,), length = rotary, text.shape[1]
-        return super().block_inputs(block, inputs, text, image, (table[length:], table[:length]), key)
+        return super().block_inputs(block, inputs, text, image, (table[length:], table[:length]), key, copied)
 
     def rotary(self, inputs: Mapping[str, Any], positions: Sequence[range], order: Tensor) -> tuple[Tensor, ...]:
         """See `Family`; every text has the base prompt's positions from the first on."""
@@ -183,12 +190,16 @@ class Qwen(Flux):
 
     def unpacked(self, pipe: Any, latents_BLC: Tensor, height: int, width: int) -> Tensor:
         """See `Family`: latents of a film of one frame, each channel of a mean and a deviation of its own."""
-        latents: Tensor = pipe._unpack_latents(latents_BLC, height, width, pipe.vae_scale_factor)
+        latents = self._unpacked(pipe, latents_BLC, height, width)
         mean, deviation = (
             latents.new_tensor(values)[:, None, None, None]
             for values in (pipe.vae.config.latents_mean, pipe.vae.config.latents_std)
         )
         return latents * deviation + mean
+
+    def _unpacked(self, pipe: Any, latents_BLC: Tensor, height: int, width: int) -> Tensor:
+        found: Tensor = pipe._unpack_latents(latents_BLC, height, width, pipe.vae_scale_factor)
+        return found
 
 
 FAMILY = Qwen()

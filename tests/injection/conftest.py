@@ -34,7 +34,15 @@ from tests.injection.flux2 import (
     make_klein_inpaint,
     make_klein_kv,
 )
-from tests.injection.qwen import make_longcat, make_qwen, make_qwen_controlnet, make_qwen_img2img, make_qwen_inpaint
+from tests.injection.qwen import (
+    make_krea2,
+    make_krea2_distilled,
+    make_longcat,
+    make_qwen,
+    make_qwen_controlnet,
+    make_qwen_img2img,
+    make_qwen_inpaint,
+)
 
 SIZE: dict[str, Any] = {
     "num_attention_heads": 2,
@@ -178,6 +186,8 @@ PIPELINES: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "Flux2KleinPipeline with guidance": make_klein_base,
     "Flux2KleinInpaintPipeline": make_klein_inpaint,
     "Flux2KleinKVPipeline": make_klein_kv,
+    "Krea2Pipeline": make_krea2,
+    "Krea2Pipeline without guidance": make_krea2_distilled,
     "LongCatImagePipeline": make_longcat,
     "QwenImagePipeline": make_qwen,
     "QwenImageImg2ImgPipeline": make_qwen_img2img,

@@ -1,5 +1,5 @@
-"""Tiny pipelines around language models of Qwen's kind, of the stock classes, with random weights: LongCat-Image
-and Qwen-Image."""
+"""Tiny pipelines around language models of Qwen's kind, of the stock classes, with random weights: LongCat-Image,
+Qwen-Image and Krea 2."""
 
 from typing import Any
 
@@ -9,6 +9,8 @@ from diffusers import (
     AutoencoderKL,
     AutoencoderKLQwenImage,
     FlowMatchEulerDiscreteScheduler,
+    Krea2Pipeline,
+    Krea2Transformer2DModel,
     LongCatImagePipeline,
     LongCatImageTransformer2DModel,
     QwenImageControlNetModel,
@@ -19,7 +21,13 @@ from diffusers import (
     QwenImageTransformer2DModel,
 )
 from PIL import Image
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
+from transformers import (
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2Tokenizer,
+    Qwen3VLConfig,
+    Qwen3VLModel,
+)
 
 from strata.injection.families.qwen import PREFIX
 from tests.injection.flux2 import LM, WIDTH, qwen_tokenizer, reference
@@ -151,3 +159,57 @@ def make_qwen_controlnet() -> tuple[Any, dict[str, Any]]:
             torch.nn.init.normal_(parameter, std=0.05)
     pipe = quiet(QwenImageControlNetPipeline(**qwen_parts(), controlnet=controlnet))
     return pipe, {"control_image": reference(0, (32, 48)), "controlnet_conditioning_scale": 0.7}
+
+
+def qwen3_vl(vocabulary: int) -> Qwen3VLModel:
+    torch.manual_seed(12)
+    text = {**LM, "vocab_size": vocabulary, "num_hidden_layers": 3, "max_position_embeddings": 2048}
+    text["rope_parameters"] = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
+    vision = {"depth": 1, "hidden_size": 8, "intermediate_size": 8, "num_heads": 1, "out_hidden_size": WIDTH}
+    vision |= {"patch_size": 4, "num_position_embeddings": 16, "deepstack_visual_indexes": []}
+    return Qwen3VLModel(Qwen3VLConfig(text_config=text, vision_config=vision)).eval()
+
+
+KREA_SIZE: dict[str, Any] = {
+    "num_layers": 5,
+    "attention_head_dim": 8,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 48,
+    "timestep_embed_dim": 16,
+    "num_text_layers": 2,
+    "text_num_attention_heads": 2,
+    "text_num_key_value_heads": 1,
+    "text_intermediate_size": 24,
+    "axes_dims_rope": (4, 2, 2),
+}
+
+
+def krea2_transformer(**size: Any) -> Krea2Transformer2DModel:
+    found = Krea2Transformer2DModel(**KREA_SIZE | size).eval()
+    for name, parameter in found.named_parameters():
+        if "scale_shift_table" in name or ".norm" in name:  # they start at zero
+            torch.nn.init.normal_(parameter, std=0.1)
+    return found
+
+
+def krea2_parts() -> dict[str, Any]:
+    """Fresh components; the same weights every time. One image token covers 4×4 pixels."""
+    vae, words = qwen_vae(), tokenizer()
+    torch.manual_seed(13)
+    return {
+        "scheduler": FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
+        "vae": vae,
+        "text_encoder": qwen3_vl(len(words)),
+        "tokenizer": words,
+        "transformer": krea2_transformer(in_channels=16, text_hidden_dim=WIDTH),
+        "text_encoder_select_layers": (1, 3),
+    }
+
+
+def make_krea2() -> tuple[Any, dict[str, Any]]:
+    return quiet(Krea2Pipeline(**krea2_parts())), {"guidance_scale": 1.5}
+
+
+def make_krea2_distilled() -> tuple[Any, dict[str, Any]]:
+    return quiet(Krea2Pipeline(**krea2_parts(), is_distilled=True)), {"guidance_scale": 0.0}
