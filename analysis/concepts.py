@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from strata.analysis.labels import word_tokens
+from strata.injection.calling import call_of
 from strata.injection.encoding import TextCache
 from strata.injection.errors import UnsupportedError
 from strata.injection.families.base import Block, Family
@@ -43,7 +44,7 @@ class ConceptTokens:
         if type(family).text_step is Family.text_step:
             raise UnsupportedError(f"concepts: {family.title} has no concept maps yet; leave them out")
         self.family, self.transformer = family, pipe.transformer
-        texts, tokenizer = TextCache(pipe, family), family.tokenizer(pipe)
+        texts, tokenizer = TextCache(call_of(pipe), family), family.tokenizer(pipe)
         self.embeds: list[tuple[Tensor, list[int]]] = []
         """Of each concept, its text's embedding `[1, L, C]`, and which of its tokens are the concept."""
         for concept in concepts:

@@ -36,6 +36,7 @@ class Attachment:
         observers: are told every step, and every attention that they ask for.
         conditional: tells by its text embedding whether a call is conditional; others stay the stock model's.
         owner: the call that draws; transformer calls of anyone else are errors. None: they are taken for its own.
+        step: tells the denoising step that is running; None: every conditional call is one.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class Attachment:
         observers: Sequence[Observer] = (),
         conditional: Callable[[Tensor], bool] = lambda text: True,
         owner: Owner | None = None,
+        step: Callable[[], int] | None = None,
     ) -> None:
-        self.owner = owner
+        self.owner, self._running = owner, step
         self.family, self.run, self.observers, self.conditional = family, run, tuple(observers), conditional
         self.step = 0
         self.transformer: Any = None
@@ -72,7 +74,8 @@ class Attachment:
         inputs = self.family.bind(self.transformer, args, kwargs)
         if not self.conditional(self.family.text(inputs)):
             return call(*args, **kwargs)
-        step, self.step = self.step, self.step + 1
+        step = self.step if self._running is None else self._running()
+        self.step = step + 1
 
         def forward(inputs: dict[str, Any], hooks: BlockHooks | None = None) -> Any:
             self.hooks = hooks
@@ -149,7 +152,8 @@ class PromptCalls:
     """Tells conditional transformer calls by their text embedding, of which a pipeline may pass a copy.
 
     Args:
-        negative: what the pipeline was given for its unconditional calls; None: it makes none.
+        negative: what the pipeline was given for its unconditional calls, one row a prompt or a picture; None: it
+            makes none.
     """
 
     def __init__(self, negative: Tensor | None) -> None:
@@ -164,10 +168,18 @@ class PromptCalls:
             return False
         if self._first is None:
             self._first = text
-        elif text.shape == self._negative.shape and torch.equal(text, self._negative.to(text)):
+        elif self._is_negative(text):
             self._negative = text
             return False
         return True
+
+    def _is_negative(self, text: Tensor) -> bool:
+        """Whether a call's embedding holds that of the unconditional calls, repeated for pictures of one prompt."""
+        assert self._negative is not None
+        rows, own = text.shape[0], self._negative.shape[0]
+        if text.shape[1:] != self._negative.shape[1:] or rows % own:
+            return False
+        return torch.equal(text, self._negative.repeat_interleave(rows // own, dim=0).to(text))
 
 
 def masked_spec(base: BaseText, text: int, length: int, device: torch.device) -> AttentionSpec | None:

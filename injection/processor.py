@@ -75,7 +75,9 @@ class JoinedAttnProcessor(RegionalAttnProcessor):
         key: the number of the `BlockAttention` that the block being called is to compute (`Family.handed_over`).
     """
 
-    key: Tensor | None = None
+    def __init__(self, stock: Any, family: Family, watcher: Watcher | None = None) -> None:
+        super().__init__(stock, family, watcher)
+        self.key: Tensor | None = None
 
     def __call__(  # type: ignore[override]
         self,

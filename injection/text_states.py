@@ -23,9 +23,14 @@ _ADAPTED = ("active_adapters", "disable_adapters", "merged_adapters", "scaling")
 
 
 class TextStates:
-    """Of one drawing; nothing is kept while gradients are recorded, or while weights are offloaded in groups."""
+    """Of one drawing; nothing is kept while gradients are recorded, or while weights are offloaded in groups.
 
-    def __init__(self) -> None:
+    Args:
+        keep: whether to; else all is computed at every step, which gives the same.
+    """
+
+    def __init__(self, keep: bool = True) -> None:
+        self.keep = keep
         self._states: Tensor | None = None
         self._entered: list[Tensor] = []
         self._modules: list[nn.Module] = []
@@ -55,7 +60,8 @@ class TextStates:
         """See whether the states are those of the last call."""
         entered, marks = list(_tensors(inputs)), [_mark(module) for module in self._modules]
         self._known = (
-            self._states is not None
+            self.keep
+            and self._states is not None
             and not torch.is_grad_enabled()
             and marks == self._marks
             and len(entered) == len(self._entered)

@@ -10,7 +10,6 @@ the process: pictures that two engines draw at the same time on a CPU may round 
 """
 
 import contextvars
-import inspect
 import os
 import queue
 import threading
@@ -36,6 +35,7 @@ from strata.source import decode_picture
 if TYPE_CHECKING:
     from PIL import Image
 
+    from strata.injection.calling import PipelineCall
     from strata.injection.pipeline import RegionalPipeline
 
 IMAGE_STRENGTH = 0.6
@@ -139,7 +139,7 @@ class Engine:
         import torch
 
         self._choose_pipeline(job)
-        kind, takes = type(self.pipe).__name__, self.parameters
+        kind, takes = type(self.pipe).__name__, self._takes(job)
         given, settings = job.given, job.settings
         guidance, strength = settings.guidance, settings.image_strength
         default = facts_of(self.pipe).guidance
@@ -174,9 +174,20 @@ class Engine:
         )
 
     @property
-    def parameters(self) -> Mapping[str, inspect.Parameter]:
-        """What the pipeline's call takes."""
-        return inspect.signature(self.pipe.__call__).parameters
+    def parameters(self) -> Mapping[str, Any]:
+        """What the pipeline's call takes without a picture, with defaults."""
+        return self._call.defaults({})
+
+    @property
+    def _call(self) -> "PipelineCall":
+        from strata.injection.calling import call_of
+
+        return call_of(self.pipe)
+
+    def _takes(self, job: Job) -> Mapping[str, Any]:
+        """What it takes with the job's pictures."""
+        pictures = {"image": job.image, "mask_image": job.mask_image}
+        return self._call.defaults({name: value for name, value in pictures.items() if value is not None})
 
     def target(self, job: Job) -> Any:
         """What draws the job: a `RegionalPipeline`, or for a plain job the stock pipeline. Observers attach to it."""
@@ -264,13 +275,13 @@ class Engine:
             return {}
 
         def run() -> None:
-            pipe = self.pipe
+            release = self._call.release
             try:
-                with _threads(settings), stepping(pipe, after_step) as options:
+                with _threads(settings), stepping(self._call, after_step) as options:
                     images.extend(call(**options).images)
             except BaseException as error:  # every error is the caller's, who waits in another thread
                 errors.append(error)
-                pipe.maybe_free_model_hooks()  # as the pipeline does at its end
+                release()  # as the pipeline does at its end
             finally:
                 steps.put(None)
 
@@ -307,7 +318,7 @@ class Engine:
                 if self._offload:
                     self.pipe.enable_model_cpu_offload(device=self._device)
             return
-        kind, takes = self._loaded, self.parameters
+        kind, takes = self._loaded, self._takes(job)
         if "image" in takes and "control_image" in takes:
             raise InputError(f"model {job.model.name}: {kind} takes two input pictures; use it from Python")
         needs = {"image": "image" in takes or "control_image" in takes, "mask_image": "mask_image" in takes}
@@ -319,12 +330,14 @@ class Engine:
 
     def _options(self, job: Job, settings: RunSettings) -> dict[str, Any]:
         """The settings as the pipeline's own call names them."""
-        takes = self.parameters
+        takes = self._takes(job)
         options: dict[str, Any] = {"num_inference_steps": settings.steps}
         if settings.guidance is not None:
             options["guidance_scale"] = settings.guidance
         elif "guidance_scale" in takes and takes["guidance_scale"].default is not None:
-            options["guidance_scale"] = facts_of(self.pipe).unguided  # none; of more, distilled pipelines warn that they ignore it
+            options["guidance_scale"] = facts_of(
+                self.pipe
+            ).unguided  # none; of more, distilled pipelines warn that they ignore it
         if settings.true_cfg is not None:
             options["true_cfg_scale"] = settings.true_cfg
         if settings.image_strength is not None:
@@ -344,18 +357,12 @@ def _call_plain(pipe: Any, job: Job, seed: int, **options: Any) -> Any:
     """Draws the plan's prompt with the stock pipeline."""
     import torch
 
-    from strata.injection.calling import ClassicPipeline
+    from strata.injection.calling import call_of
     from strata.injection.cut_texts import stock_call
 
+    call, generator = call_of(pipe), torch.Generator("cpu").manual_seed(seed)
     with stock_call(pipe, [job.plan.prompt]):
-        return pipe(
-            prompt=job.plan.prompt,
-            width=job.plan.width,
-            height=job.plan.height,
-            generator=torch.Generator("cpu").manual_seed(seed),
-            **ClassicPipeline(pipe).given(facts_of(pipe), options),
-            **options,
-        )
+        return call.prepare(job.plan, facts_of(pipe), None, options, generator, None).run()
 
 
 @contextmanager

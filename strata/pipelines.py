@@ -15,6 +15,8 @@ from strata.injection.families import Family
 if TYPE_CHECKING:
     from PIL import Image
 
+    from strata.injection.calling import PipelineCall
+
 
 def of_the_same_parts(pipe: Any, name: str) -> Any:
     """Diffusers' pipeline of this class name, of a pipeline's parts and configuration."""
@@ -39,14 +41,15 @@ def decoded(pipe: Any, family: Family, latents: Any, height: int, width: int) ->
 
 
 @contextmanager
-def stepping(pipe: Any, after_step: Callable[..., Any]) -> Iterator[dict[str, Any]]:
+def stepping(call: PipelineCall, after_step: Callable[..., Any]) -> Iterator[dict[str, Any]]:
     """The option of the pipeline's call with which `after_step` is called at the end of each step.
 
     Of a pipeline that takes none, the scheduler is listened to while the context lasts.
     """
-    if "callback_on_step_end" in inspect.signature(pipe.__call__).parameters:
+    if "callback_on_step_end" in call.defaults({}):
         yield {"callback_on_step_end": after_step}
         return
+    pipe = call.pipe
     stock, numbers = pipe.scheduler.step, count()
 
     def step(prediction: Any, timestep: Any, *args: Any, **kwargs: Any) -> Any:

@@ -107,10 +107,14 @@ class Family(ABC):
     """Class names of the stock attention processors."""
     text_positions_alike: ClassVar[bool] = True
     """Whether all text tokens have one position, so that plans whose texts differ can be drawn in one batch."""
+    masks_padding: ClassVar[bool] = False
+    """Whether the padding of texts is hidden, whatever a routing asks for."""
     cuts_entered_text: ClassVar[bool] = False
     """Whether the transformer cuts as many text tokens off joint blocks as entered it, and not as entered these."""
     packed_latents: ClassVar[bool] = True
     """Whether a pipeline's call takes latents as `[B, tokens, channels]`, and not `[B, channels, rows, columns]`."""
+    most_text: ClassVar[int] = 512
+    """Tokens of a text at most, whatever the tokenizer says."""
     sized_by_picture: ClassVar[Mapping[str, int]] = {}
     """Pipelines that draw in the size of their input picture, whatever is asked for, and how many pixels at most."""
 
@@ -155,19 +159,22 @@ class Family(ABC):
     def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
         """The pipeline's text encoders, that of the text tokens last; None for those that are not loaded."""
 
-    @abstractmethod
     def encode_prompt(
         self, pipe: Any, prompt: str, prompt_2: str | None, max_length: int, lora_scale: float | None
     ) -> dict[str, Tensor]:
-        """A base prompt, as keyword arguments of the pipeline's call, tensors of one row."""
+        """A text by a classic pipeline's `encode_prompt`, as arguments of its call, tensors of one row.
+
+        A `ModularPipeline` has a step for it, and no need of this.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def negative_inputs(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The same of a negative prompt, under the names of the unconditional call."""
+        """What a pipeline made of a negative prompt, under the names of the unconditional call."""
 
     @abstractmethod
-    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
-        """A stream's embedding `[1, L, C]` with its padding, and which of its tokens the model is to see."""
+    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> Sequence[int]:
+        """Which tokens of a text's padded embedding, among what the pipeline made of it, the model is to see."""
 
     def text_tokens(self, pipe: Any, ids: list[int]) -> list[int]:
         """Of the token ids that the encoder of the text tokens was given, those that the text embedding is of."""
@@ -227,8 +234,10 @@ class Family(ABC):
 
     def unpacked(self, pipe: Any, latents_BLC: Tensor, height: int, width: int) -> Tensor:
         """A step's latents `[B, L, C]` of a picture of so many pixels, as the autoencoder decodes them."""
+        from diffusers import FluxPipeline
+
         vae, scale = pipe.vae, pipe.vae_scale_factor
-        latents: Tensor = pipe._unpack_latents(latents_BLC, height, width, scale)
+        latents: Tensor = FluxPipeline._unpack_latents(latents_BLC, height, width, scale)
         scaled: Tensor = latents / vae.config.scaling_factor + vae.config.shift_factor
         return scaled
 

@@ -93,11 +93,9 @@ class Flux(Family):
         """See `Family`."""
         return {f"negative_{name}": value for name, value in encoded.items()}
 
-    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
-        """T5's embedding; the tokens to be seen are the text's own."""
-        tokens = self.tokenizer(pipe)([text], max_length=max_length, truncation=True)
-        embeds = self.encode_prompt(pipe, text, text, max_length, lora_scale)["prompt_embeds"]
-        return embeds, range(len(tokens.input_ids[0]))
+    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> range:
+        """The text's own of T5's tokens."""
+        return range(len(self.tokenizer(pipe)([text], max_length=max_length, truncation=True).input_ids[0]))
 
     def blocks(self, transformer: Any) -> tuple[Block, ...]:
         """The double blocks, then the single ones."""

@@ -7,24 +7,29 @@ at every step, unless the model is a flow map: then the timestep that a step jum
 
 Text embeddings are hidden states of Qwen3-VL from eight layers, of a chat in which the text is what the user says. A
 text's window is a multiple of 80 tokens; its padding takes part in attention and belongs to the recipe, so every stream
-has its window whole. Positions are (t, h, w, l): text counts along l; a reference picture is told apart by a negative l.
+has its window whole. Positions are (t, h, w, l): text counts along l, and reference pictures have negative ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from strata.injection.facts import Stack
+from strata.injection.facts import ModelFacts, Stack
 from strata.injection.families.base import Block, Canvas
 from strata.injection.families.flux import attended_beside, flat
-from strata.injection.families.flux2 import Flux2
+from strata.injection.families.flux2 import ChatTokenizer, Flux2, check_from_texts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 GUIDANCE = 3.5
+WINDOW = 80
+"""Tokens, of which a text's padded length is a multiple (the default of the text step)."""
+_LAYERS = (4, 8, 12, 16, 20, 24, 28, 32)
+"""Of the language model, whose hidden states are a text's embedding (the default of the text step)."""
 
 
 class Flux3(Flux2):
@@ -36,6 +41,7 @@ class Flux3(Flux2):
     prefix = "Flux3"
     pipelines: ClassVar[tuple[str, ...]] = ("Flux3ModularPipeline", "Flux3DistilledModularPipeline")
     processors: ClassVar[tuple[str, ...]] = ("Flux3AttnProcessor",)
+    most_text = 8192
     cuts_entered_text = False
     sized_by_picture: ClassVar[Mapping[str, int]] = {}
     joint_single = False
@@ -43,6 +49,38 @@ class Flux3(Flux2):
     def _stacks(self, transformer: Mapping[str, Any]) -> tuple[Stack, ...]:
         own, joint = int(transformer["num_layers"]), int(transformer["num_single_layers"])
         return Stack("mode", own, routed=False), Stack("single", joint)
+
+    def facts(
+        self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, index: Mapping[str, Any]
+    ) -> ModelFacts:
+        """See `Family`; flow maps are distilled, and take no guidance."""
+        found = replace(super().facts(transformer, vae, text_length, index), text_window=WINDOW)
+        if transformer.get("flow_map"):
+            return replace(found, guidance=None, negative_scale=None)
+        return replace(found, guidance=GUIDANCE, negative_scale="guidance_scale")
+
+    def check_options(self, pipe: Any, options: Mapping[str, Any], regional: bool) -> None:
+        """See `Family`."""
+        check_from_texts(options)
+
+    def tokenizer(self, pipe: Any) -> Any:
+        """Qwen's, within the processor of its vision model."""
+        found = getattr(pipe, "tokenizer", None)
+        return None if found is None else self.templated(found, type(pipe).__name__)
+
+    def templated(self, tokenizer: Any, pipeline: str) -> Any:
+        """See `Family`; the template is told nothing of thoughts."""
+        return ChatTokenizer(tokenizer, None, thoughts=None)
+
+    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> range:
+        """All of its window."""
+        return range(encoded["prompt_embeds"].shape[1])
+
+    def text_embedding(self, pipe: Any, output: Any) -> Tensor:
+        """See `Family`: eight layers' hidden states, side by side."""
+        import torch
+
+        return torch.cat([output.hidden_states[layer] for layer in _LAYERS], dim=-1)
 
     def blocks(self, transformer: Any) -> tuple[Block, ...]:
         """The joint blocks."""
@@ -85,6 +123,7 @@ class Flux3(Flux2):
         import torch
 
         modulation = inputs["temb_mod_context"][:, : text.shape[1] - copied]
+        modulation = modulation.contiguous()  # compiled blocks ask for the strides of its shape
         if copied:
             modulation = torch.cat([modulation, inputs["temb_mod"]], dim=1)
         return dict(

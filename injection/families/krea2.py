@@ -56,12 +56,6 @@ class Krea2(Qwen):
         """See `Family`."""
         return TemplateTokenizer(tokenizer, PREFIX, DROPPED, SUFFIX, padded_within=True)
 
-    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
-        """The language model's embedding, without the padding that the mask hides."""
-        encoded = self.encode_prompt(pipe, text, None, max_length, lora_scale)
-        embeds = encoded["prompt_embeds"][:, encoded["prompt_embeds_mask"][0]]
-        return embeds, range(embeds.shape[1])
-
     def text_embedding(self, pipe: Any, output: Any) -> Tensor:
         """See `Family`: some layers' hidden states, one above the other, without the template's beginning."""
         import torch

@@ -105,11 +105,10 @@ class LongCat(Flux):
         """The language model's embedding."""
         return {"prompt_embeds": pipe.encode_prompt(prompt)[0]}
 
-    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
-        """The same; the tokens to be seen are the text's own."""
-        embeds = self.encode_prompt(pipe, text, None, max_length, lora_scale)["prompt_embeds"]
-        tokens = self.tokenizer(pipe)(text, max_length=embeds.shape[1], truncation=True).input_ids
-        return embeds, range(len(tokens))
+    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> Sequence[int]:
+        """The text's own."""
+        most = encoded["prompt_embeds"].shape[1]
+        return range(len(self.tokenizer(pipe)(text, max_length=most, truncation=True).input_ids))
 
     def text_embedding(self, pipe: Any, output: Any) -> Tensor:
         """See `Family`: the last layer's hidden states, without the template's."""

@@ -45,6 +45,7 @@ class Qwen(Flux):
     optional_picture: ClassVar[tuple[str, ...]] = ()
     processors: ClassVar[tuple[str, ...]] = ("QwenDoubleStreamAttnProcessor2_0",)
     text_positions_alike = False
+    masks_padding = True
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(
             ("QwenImageEditPipeline", "QwenImageEditInpaintPipeline", "QwenImageEditPlusPipeline"), _WITH_PICTURE
@@ -89,10 +90,11 @@ class Qwen(Flux):
             "prompt_embeds_mask": embeds.new_ones(embeds.shape[:2]) if mask is None else mask,
         }
 
-    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
-        """The same, whole."""
-        embeds = self.encode_prompt(pipe, text, None, max_length, lora_scale)["prompt_embeds"]
-        return embeds, range(embeds.shape[1])
+    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> Sequence[int]:
+        """Those that the mask leaves."""
+        mask: Tensor = encoded["prompt_embeds_mask"][0]
+        found: list[int] = mask.nonzero()[:, 0].tolist()
+        return found
 
     def text_embedding(self, pipe: Any, output: Any) -> Tensor:
         """See `Family`: the last layer's hidden states, without the template's beginning."""

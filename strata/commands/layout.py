@@ -77,9 +77,10 @@ def _describe(plan: ScenePlan, routing: Routing, model: ModelSource, steps: int)
     from strata.injection.methods import method_for
 
     folder = model.folder()
-    count = _token_counter(folder) if folder is not None else None
-    lines = describe(program, method_for(routing), count or _estimate, program.facts.text_length)
-    return lines if count is not None else [*lines, "", "token counts are estimates: the model is not at hand"]
+    counter = _token_counter(folder) if folder is not None else None
+    count = counter or _estimate
+    lines = describe(program, method_for(routing), count, program.facts.padded(count(plan.prompt)))
+    return lines if counter is not None else [*lines, "", "token counts are estimates: the model is not at hand"]
 
 
 def _token_counter(folder: Path) -> Callable[[str], int] | None:

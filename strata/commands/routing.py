@@ -34,7 +34,7 @@ class ModelShape(Settings):
     """What a routing is resolved for."""
 
     model_blocks: Annotated[Annotated[str, AfterValidator(_double_and_single)] | None, Parameter(metavar="D+S")] = None
-    """double and single blocks (default: 19+38, FLUX.1)"""
+    """double and single blocks (default: 19+38, FLUX.1; FLUX.3: 0+28, for in its first blocks no text meets the image)"""
     steps: Steps = STEPS
     """denoising steps (default: 28)"""
 

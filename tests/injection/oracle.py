@@ -172,9 +172,8 @@ class DenseJoinedProcessor(DenseProcessor):
     def __call__(  # type: ignore[override]
         self, attn: Any, hidden_states: Tensor, attention_mask: Tensor | None = None, image_rotary_emb: Any = None
     ) -> Any:
-        q, k, v = (
-            linear(hidden_states).unflatten(-1, (attn.heads, -1)) for linear in (attn.to_q, attn.to_k, attn.to_v)
-        )
+        linears = (attn.to_q, attn.to_k, attn.to_v)
+        q, k, v = (linear(hidden_states).unflatten(-1, (attn.heads, -1)) for linear in linears)
         q, k = (apply_rotary_emb(x, image_rotary_emb, sequence_dim=1) for x in (attn.norm_q(q), attn.norm_k(k)))
         return attn.to_out[0](self.attend(q, k, v).flatten(2))
 
