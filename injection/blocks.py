@@ -157,6 +157,8 @@ class RegionalTextEncoderStep(_Around):
     def __call__(self, components: Any, state: PipelineState) -> tuple[Any, PipelineState]:
         """Encode. Raises `InputError` for what is no plan or routing, or does not fit the model."""
         plan, routing = _read(state)
+        if getattr(components, "transformer", None) is None:
+            raise InputError("pipe: no transformer is loaded; which texts are heard depends on its blocks")
         family, facts = family_of(components.transformer), facts_of(components)
         draughtsman = Draughtsman(components, family, routing, method_for(routing))
         program = draughtsman.compile(plan, facts, state.get("num_inference_steps") or _STEPS)

@@ -74,7 +74,7 @@ def _flux_pair() -> tuple[Any, Any, dict[str, Any], dict[str, Any]]:
 
 
 def _img2img_pair() -> tuple[Any, Any, dict[str, Any], dict[str, Any]]:
-    options = {"image": picture(), "strength": 0.75, "max_sequence_length": 24}
+    options = {"image": picture(), "strength": 0.75, "guidance_scale": 3.5, "max_sequence_length": 24}
     return modular_flux(), quiet(FluxImg2ImgPipeline(**tiny_parts())), options, {}
 
 
