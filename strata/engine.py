@@ -334,7 +334,7 @@ class Engine:
         options: dict[str, Any] = {"num_inference_steps": settings.steps}
         if settings.guidance is not None:
             options["guidance_scale"] = settings.guidance
-        elif "guidance_scale" in takes and takes["guidance_scale"].default is not None:
+        elif "guidance_scale" in takes and takes["guidance_scale"] is not None:
             options["guidance_scale"] = facts_of(
                 self.pipe
             ).unguided  # none; of more, distilled pipelines warn that they ignore it

@@ -1,8 +1,8 @@
 """What tests show of each model family, for the table in `docs/models.md`.
 
 A test that shows something is marked with it (`@shows("flux2", "LoRA")`, or its parameters are: `shown`). A cell of the
-table stands for at least one such test. `python -m pytest -m shows --write-models` runs them all, the slow ones too, and
-writes the table from those that pass; `tests/test_models.py` holds the committed one against what is marked.
+table stands for at least one such test. `python -m pytest -m shows --write-models` runs them all, the slow ones too,
+and writes the table from those that pass; `tests/test_models.py` holds the committed one against what is marked.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ THINGS = (
     "command line",
 )
 Shown = dict[tuple[str, str], list[str]]
+MARKED = pytest.StashKey[Shown]()
+"""In the configuration's stash: what the tests that were collected are marked with, whichever of them run."""
 
 
 def shows(family: str, *things: str) -> pytest.MarkDecorator:

@@ -16,8 +16,8 @@ REFUSED: Mapping[str, str] = {
         (
             "ZImageTransformer2DModel",
             "Z-Image",
-            "its transformer cuts the picture into tokens, pads captions with tokens of its own and counts the picture's"
-            " positions from the caption's end, all behind a call that knows one caption a picture",
+            "its transformer cuts the picture into tokens, pads captions with tokens of its own and counts the"
+            " picture's positions from the caption's end, all behind a call that knows one caption a picture",
         ),
         (
             "SD3Transformer2DModel",

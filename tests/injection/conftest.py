@@ -43,6 +43,7 @@ from tests.injection.qwen import (
     make_qwen_img2img,
     make_qwen_inpaint,
 )
+from tests.shows import shows
 
 SIZE: dict[str, Any] = {
     "num_attention_heads": 2,
@@ -194,6 +195,27 @@ PIPELINES: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "QwenImageInpaintPipeline": make_qwen_inpaint,
     "QwenImageControlNetPipeline": make_qwen_controlnet,
 }
+
+SHOWN = {
+    "FluxImg2ImgPipeline": ("flux", "image to image"),
+    "FluxInpaintPipeline": ("flux", "inpainting"),
+    "FluxFillPipeline": ("flux", "inpainting"),
+    "FluxKontextPipeline": ("flux", "reference pictures"),
+    "FluxControlNetPipeline": ("flux", "ControlNet"),
+    "ChromaImg2ImgPipeline": ("chroma", "image to image"),
+    "Flux2Pipeline with references": ("flux2", "reference pictures"),
+    "Flux2KleinInpaintPipeline": ("flux2", "inpainting"),
+    "QwenImageImg2ImgPipeline": ("qwen", "image to image"),
+    "QwenImageInpaintPipeline": ("qwen", "inpainting"),
+    "QwenImageControlNetPipeline": ("qwen", "ControlNet"),
+}
+"""What a pipeline that draws shows of its family."""
+
+
+def shown_pipelines() -> list[Any]:
+    """The pipelines' names, marked with what they show."""
+    return [pytest.param(name, marks=shows(*SHOWN[name]) if name in SHOWN else (), id=name) for name in PIPELINES]
+
 
 PLAN = """
 width: 48

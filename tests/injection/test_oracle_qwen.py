@@ -18,6 +18,7 @@ from tests.injection.drawings import drawing, program_of
 from tests.injection.oracle import DenseProcessor, DenseTextProcessor, Scene
 from tests.injection.qwen import krea2_transformer
 from tests.injection.test_oracle import DOUBLE, SINGLE, STEPS, scenes
+from tests.shows import shown
 
 WIDTH, CHANNELS = 12, 8
 
@@ -133,12 +134,24 @@ def cases() -> dict[str, Case]:
 CASES = cases()
 
 
-@pytest.mark.parametrize("family", CASES)
-@settings(max_examples=40, phases=[__import__("hypothesis").Phase.generate])
+@pytest.mark.parametrize("family", shown(CASES, "regions by depth"))
+@settings(max_examples=8)
 @given(scenes(), st.integers(0, 2**31))
 def test_the_whole_transformer_agrees_with_the_definition(
     family: str, drawn: tuple[Scene, TokenGrid], seed: int
 ) -> None:
+    _agrees(family, drawn, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", CASES)
+@settings(max_examples=90)
+@given(scenes(), st.integers(0, 2**31))
+def test_over_many_scenes(family: str, drawn: tuple[Scene, TokenGrid], seed: int) -> None:
+    _agrees(family, drawn, seed)
+
+
+def _agrees(family: str, drawn: tuple[Scene, TokenGrid], seed: int) -> None:
     case, (scene, grid) = CASES[family], drawn
     transformer, generator = case.transformer, torch.Generator().manual_seed(seed)
     if not case.references:

@@ -15,7 +15,16 @@ from strata.injection.families import family_of
 from strata.injection.intercept import is_intercepted
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Blend, Routing, presets
-from tests.injection.conftest import PIPELINES, make_text_to_image, quiet, taken, tiny_parts
+from tests.injection.conftest import (
+    PIPELINES,
+    make_chroma,
+    make_text_to_image,
+    quiet,
+    shown_pipelines,
+    taken,
+    tiny_parts,
+)
+from tests.shows import shown, shows
 
 STEPS = {"num_inference_steps": 4, "output_type": "pt", "max_sequence_length": 24}
 ROUTING = Routing.from_yaml("""
@@ -26,6 +35,12 @@ rules:
   - {level: low, depth: 0%-60%, steps: 0%-75%, strength: {from: 1.0, to: 0.6}}
   - {level: high, depth: 40%-100%, steps: 0%-75%, isolate: true}
 """)
+
+
+GUIDED: dict[str, tuple[Any, str]] = {
+    "flux": (make_text_to_image, "true_cfg_scale"),
+    "chroma": (make_chroma, "guidance_scale"),
+}
 
 
 def draw(pipe: Any, plan: ScenePlan, seed: int = 0, routing: Routing | str = ROUTING, **options: Any) -> torch.Tensor:
@@ -44,6 +59,7 @@ def draw_plain(pipe: Any, plan: ScenePlan, seed: int = 0, **options: Any) -> tor
 
 @pytest.mark.parametrize("name", PIPELINES)
 class TestEveryPipeline:
+    @pytest.mark.parametrize("name", shown_pipelines())
     def test_regions_change_the_image_and_leave_no_trace(self, name: str, plan: ScenePlan) -> None:
         pipe, options = PIPELINES[name]()
         before = draw_plain(pipe, plan, **options)
@@ -123,18 +139,20 @@ def test_a_routing_is_balanced_for_the_plan_at_hand(plan: ScenePlan) -> None:
     assert regional.schedule(4).base_ratio[0] == pytest.approx(0.2)
 
 
-def test_true_guidance_with_a_negative_prompt(plan: ScenePlan) -> None:
+@pytest.mark.parametrize("family", shown(GUIDED, "negative prompt"))
+def test_true_guidance_with_a_negative_prompt(family: str, plan: ScenePlan) -> None:
     """The unconditional pass is plain FLUX on the negative prompt, whether it comes from the plan or the call."""
-    pipe, _ = make_text_to_image()
+    make, scale = GUIDED[family]
+    pipe, _ = make()
     said = plan.model_copy(update={"negative_prompt": "checkered"})
-    first = draw(pipe, said, true_cfg_scale=2.0)
-    assert torch.equal(first, draw(pipe, plan, true_cfg_scale=2.0, negative_prompt="checkered"))
+    first = draw(pipe, said, **{scale: 2.0})
+    assert torch.equal(first, draw(pipe, plan, **{scale: 2.0}, negative_prompt="checkered"))
     assert not torch.equal(first, draw(pipe, plan))
     seen = []
     hook = pipe.transformer.register_forward_hook(
         lambda m, a, k, o: seen.append(k["encoder_hidden_states"].shape[1]), with_kwargs=True
     )
-    draw(pipe, said, true_cfg_scale=2.0)
+    draw(pipe, said, **{scale: 2.0})
     hook.remove()
     assert seen[1::2] == [24] * 4, "the negative prompt rides alone"
     assert seen[0] > 24
@@ -150,6 +168,7 @@ def test_the_controlnet_sees_the_base_prompt_only(plan: ScenePlan) -> None:
     assert seen == [24] * 4
 
 
+@shows("flux", "LoRA")
 def test_lora(plan: ScenePlan) -> None:
     from peft import LoraConfig
 

@@ -19,7 +19,7 @@ from strata.injection.pipeline import RegionalPipeline
 from strata.injection.weights import load_folder
 from tests.injection.conftest import PLAN, taken
 from tests.injection.qwen import make_krea2, make_krea2_distilled, make_longcat, make_qwen
-from tests.shows import shown
+from tests.shows import shown, shows
 
 STEPS: dict[str, Any] = {"num_inference_steps": 3, "output_type": "pt", "max_sequence_length": 24}
 TEXT = "a red circle and a blue square"
@@ -55,7 +55,7 @@ def lengths_of(pipe: Any, plan: ScenePlan, **options: Any) -> list[int]:
     return seen
 
 
-@pytest.mark.parametrize("name", shown(MAKERS, "command line"))
+@pytest.mark.parametrize("name", MAKERS)
 def test_a_saved_folder_is_known_before_loading_and_draws_the_same(name: str, tmp_path: Path, plan: ScenePlan) -> None:
     pipe, _ = MAKERS[name]()
     expected = draw(pipe, plan, num_inference_steps=1)
@@ -67,7 +67,8 @@ def test_a_saved_folder_is_known_before_loading_and_draws_the_same(name: str, tm
     assert facts.text_length == LENGTH
     again = load_folder(tmp_path, torch.float32)
     again.set_progress_bar_config(disable=True)
-    again.tokenizer_max_length = pipe.tokenizer_max_length if name == "longcat" else None
+    if name == "longcat":
+        again.tokenizer_max_length = pipe.tokenizer_max_length
     # Weights that lie in memory otherwise are multiplied otherwise.
     torch.testing.assert_close(draw(again, plan, num_inference_steps=1), expected, atol=1e-5, rtol=0)
 
@@ -134,7 +135,9 @@ class TestGuidanceByASecondCall:
         empty = said.model_copy(update={"regions": (), "high": None, "low": None, "background": None})
         expected = draw_plain(pipe, empty, negative_prompt="checkered", **SCALES[name])
         assert torch.equal(draw(pipe, empty, **SCALES[name]), expected)
-        assert not torch.equal(draw(pipe, empty.model_copy(update={"negative_prompt": "star"}), **SCALES[name]), expected)
+        assert not torch.equal(
+            draw(pipe, empty.model_copy(update={"negative_prompt": "star"}), **SCALES[name]), expected
+        )
 
     @pytest.mark.parametrize("name", MAKERS)
     def test_none_is_asked_for(self, name: str, plan: ScenePlan) -> None:
@@ -170,6 +173,7 @@ def test_lora(name: str, plan: ScenePlan) -> None:
     assert torch.equal(draw(pipe, plan), plain)
 
 
+@shows("krea2", "several plans a call")
 def test_several_plans_a_call(plan: ScenePlan) -> None:
     """Texts of Krea 2 have no positions; those of the others have."""
     pipe, _ = make_krea2()
@@ -195,14 +199,18 @@ class TestRefusals:
         class QwenImageEditPipeline:
             transformer = make_qwen()[0].transformer
 
-        with pytest.raises(InputError, match="pipe: QwenImageEditPipeline: it encodes a text together with the picture"):
+        with pytest.raises(
+            InputError, match="pipe: QwenImageEditPipeline: it encodes a text together with the picture"
+        ):
             RegionalPipeline(QwenImageEditPipeline())
 
     def test_models_that_regions_cannot_be_drawn_with(self) -> None:
         class StableDiffusion3Pipeline:
             transformer = SD3Transformer2DModel(num_layers=1, num_attention_heads=1, attention_head_dim=8)
 
-        with pytest.raises(InputError, match="pipe: StableDiffusion3Pipeline: Stable Diffusion 3 cannot be drawn in reg"):
+        with pytest.raises(
+            InputError, match="pipe: StableDiffusion3Pipeline: Stable Diffusion 3 cannot be drawn in reg"
+        ):
             RegionalPipeline(StableDiffusion3Pipeline())
         with pytest.raises(InputError, match="transformer: SD3Transformer2DModel: Stable Diffusion 3 cannot be drawn"):
             family_of(StableDiffusion3Pipeline.transformer)
