@@ -27,8 +27,9 @@ def check_pipeline(pipe: Any) -> Family:
         pipelines = ", ".join(name for known in families() for name in known.pipelines)
         message = f"pipe: {type(pipe).__name__} has no transformer that is known; valid: {valid()}, such as {pipelines}"
         raise InputError(message) from error
-    if (reason := family.refused.get(type(pipe).__name__)) is not None:
-        raise InputError(f"pipe: {type(pipe).__name__}: {reason}")
+    for kind in type(pipe).__mro__:
+        if (reason := family.why_refused(kind.__name__)) is not None:
+            raise InputError(f"pipe: {kind.__name__}: {reason}")
     call_of(pipe)
     return family
 

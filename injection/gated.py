@@ -13,7 +13,7 @@ from strata.injection.processor import JoinedAttnProcessor
 class GatedAttnProcessor(JoinedAttnProcessor):
     """As `JoinedAttnProcessor`; what was attended passes a gate before its projection."""
 
-    def __call__(
+    def __call__(  # type: ignore[override]
         self,
         attn: Any,
         hidden_states: Tensor,

@@ -335,9 +335,7 @@ class Engine:
         if settings.guidance is not None:
             options["guidance_scale"] = settings.guidance
         elif "guidance_scale" in takes and takes["guidance_scale"] is not None:
-            options["guidance_scale"] = facts_of(
-                self.pipe
-            ).unguided  # none; of more, distilled pipelines warn that they ignore it
+            options["guidance_scale"] = facts_of(self.pipe).unguided  # of more, pipelines warn that they ignore it
         if settings.true_cfg is not None:
             options["true_cfg_scale"] = settings.true_cfg
         if settings.image_strength is not None:

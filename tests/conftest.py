@@ -6,7 +6,7 @@ import signal
 import pytest
 from hypothesis import settings
 
-from tests.shows import DOC, MARKED, of_items, table, written
+from tests.shows import BEGIN, DOC, MARKED, claimed, of_items, table, written
 
 # Examples are timed by wall clock, which a busy machine stretches.
 settings.register_profile("strata", deadline=None)
@@ -34,13 +34,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write the table, of the tests that passed."""
+    """Write the table, of the tests that passed; cells whose tests did not run stay as they are."""
     if not session.config.getoption("--write-models"):
         return
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
     assert reporter is not None
     passed = {report.nodeid for report in reporter.stats.get("passed", ()) if report.when == "call"}
-    cells = {cell: [test for test in tests if test in passed] for cell, tests in session.config.stash[MARKED].items()}
-    text = DOC.read_text(encoding="utf-8")
+    ran = passed | {report.nodeid for kind in ("failed", "error") for report in reporter.stats.get(kind, ())}
+    marked, text = session.config.stash[MARKED], DOC.read_text(encoding="utf-8")
+    collected = {test.partition("::")[0] for tests in marked.values() for test in tests}
+    cells = {cell: [test for test in tests if test in passed] for cell, tests in marked.items()}
+    for cell, (test,) in claimed(text).items():
+        if test not in ran and (test in marked.get(cell, ()) or test.partition("::")[0] not in collected):
+            cells.setdefault(cell, []).append(test)
     made = table({cell: tests for cell, tests in cells.items() if tests})
-    DOC.write_text(text.replace(written(text), made), encoding="utf-8")
+    DOC.write_text(text.replace(BEGIN + written(text), BEGIN + made), encoding="utf-8")

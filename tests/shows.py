@@ -2,11 +2,13 @@
 
 A test that shows something is marked with it (`@shows("flux2", "LoRA")`, or its parameters are: `shown`). A cell of the
 table stands for at least one such test. `python -m pytest -m shows --write-models` runs them all, the slow ones too,
-and writes the table from those that pass; `tests/test_models.py` holds the committed one against what is marked.
+and writes the table from those that pass (of a part of the tests, that part of it); `tests/test_models.py` holds the
+committed one against what is marked.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,13 @@ def table(cells: Shown) -> str:
         rows.append(f"| {title} | " + " | ".join("✓" if (family, thing) in cells else "" for thing in THINGS) + " |")
         tests += [f"- {title}, {t}: `{min(cells[family, t])}`" for t in THINGS if (family, t) in cells]
     return "\n".join([*rows, "", "The test that each ✓ stands for:", "", *tests, ""])
+
+
+def claimed(text: str) -> Shown:
+    """The cells of the table in a document, and the test that each names."""
+    names = {title: family for family, title in FAMILIES.items()}
+    lines = (re.fullmatch(r"- (.+?), (.+?): `(.+)`", line) for line in written(text).splitlines())
+    return {(names[line[1]], line[2]): [line[3]] for line in lines if line}
 
 
 def written(text: str) -> str:

@@ -1,31 +1,22 @@
 """The table in docs/models.md is what the tests are marked with, and no cell of it stands without a test."""
 
-import re
-
 import pytest
 
-from tests.shows import DOC, FAMILIES, MARKED, THINGS, Shown, of_items, shows, table, written
+from tests.shows import DOC, MARKED, THINGS, claimed, of_items, shows, table, written
 
-LINE = re.compile(r"- (.+?), (.+?): `(.+)`")
 AGAIN = "run python -m pytest -m shows --write-models"
 
 
-def claimed() -> Shown:
-    """The cells of the committed table, and the test that each names."""
-    names = {title: family for family, title in FAMILIES.items()}
-    lines = (LINE.fullmatch(line) for line in written(DOC.read_text(encoding="utf-8")).splitlines())
-    return {(names[line[1]], line[2]): [line[3]] for line in lines if line}
-
-
 def test_every_cell_has_its_test() -> None:
-    assert written(DOC.read_text(encoding="utf-8")) == table(claimed()), AGAIN
+    text = DOC.read_text(encoding="utf-8")
+    assert written(text) == table(claimed(text)), AGAIN
 
 
 def test_every_test_that_is_named_shows_it(request: pytest.FixtureRequest) -> None:
     """Of the files that were collected, be it only some."""
     marked = request.config.stash[MARKED]
     files = {item.nodeid.partition("::")[0] for item in request.session.items}
-    for cell, (test,) in claimed().items():
+    for cell, (test,) in claimed(DOC.read_text(encoding="utf-8")).items():
         path = test.partition("::")[0]
         assert (DOC.parents[1] / path).is_file(), f"{cell}: {path} is gone; {AGAIN}"
         if path in files:
@@ -33,7 +24,7 @@ def test_every_test_that_is_named_shows_it(request: pytest.FixtureRequest) -> No
 
 
 def test_everything_shown_is_in_the_table(request: pytest.FixtureRequest) -> None:
-    missing = sorted(request.config.stash[MARKED].keys() - claimed().keys())
+    missing = sorted(request.config.stash[MARKED].keys() - claimed(DOC.read_text(encoding="utf-8")).keys())
     assert not missing, f"{missing}: {AGAIN}"
 
 

@@ -92,12 +92,12 @@ def family_of_folder(folder: Path) -> tuple[Family, dict[str, Any]]:
     family = None if name is None else _by_transformer(name)
     if family is None or not kind.startswith(family.prefix):
         what = f"a {kind} with a {name}" if name else f"a {kind}"
-        if name in REFUSED:
+        if name is not None and name in REFUSED:
             raise InputError(f"is {what}: {REFUSED[name]}")
         known = ", ".join(f"{family.title} (such as {family.pipelines[0]})" for family in families())
         raise InputError(f"is {what}; must be a pipeline of {known}")
-    if kind in family.refused:
-        raise InputError(f"is a {kind}: {family.refused[kind]}")
+    if (reason := family.why_refused(kind)) is not None:
+        raise InputError(f"is a {kind}: {reason}")
     return family, index
 
 

@@ -4,14 +4,7 @@ A family tells a model's facts from its configuration, encodes texts, and transl
 inputs and what methods work with: text tokens before image tokens, image tokens in an order of ours, and for every
 block what its attention computes. The stock modules run unchanged.
 
-It was laid out for these, read in diffusers 0.42:
-
-- FLUX.1 (`flux.py`), Chroma (`chroma.py`), FLUX.2 (`flux2.py`) and FLUX.3 (`flux3.py`), which are here.
-- Qwen-Image: the transformer counts positions itself, the image's centred and the text's behind them, in a table each:
-  `rotary` joins them, text first, every stream from the base prompt's first position on, image tokens in the order
-  given; `block_inputs` parts them again. Its text mask is dropped as Chroma's is. True guidance by a second call.
-- FLUX.2 and Qwen-Image give texts positions of their own, so `text_positions_alike` is False and one call draws one
-  plan.
+Read in diffusers 0.42. What this protocol does not carry is named in `refused.py`, with the reason.
 """
 
 from __future__ import annotations
@@ -97,6 +90,8 @@ class Family(ABC):
     where there are none for pictures."""
     refused: ClassVar[Mapping[str, str]] = {}
     """Pipelines of the family that regions cannot be drawn with, and why."""
+    of_blocks: ClassVar[bool] = True
+    """Whether its modular pipelines are drawn, too."""
     unused_parts: ClassVar[tuple[str, ...]] = ()
     """Components that drawing a plan never uses; they are not loaded."""
     call_options: ClassVar[Mapping[str, Any]] = {}
@@ -117,6 +112,12 @@ class Family(ABC):
     """Tokens of a text at most, whatever the tokenizer says."""
     sized_by_picture: ClassVar[Mapping[str, int]] = {}
     """Pipelines that draw in the size of their input picture, whatever is asked for, and how many pixels at most."""
+
+    def why_refused(self, pipeline: str) -> str | None:
+        """Why pipelines of this class are not drawn; None: they are."""
+        if not self.of_blocks and pipeline.endswith("ModularPipeline"):
+            return f"modular pipelines of {self.title} have not been tried with regions; load its {self.pipelines[0]}"
+        return self.refused.get(pipeline)
 
     # Before anything is loaded
 

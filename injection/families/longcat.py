@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from strata.hierarchy.errors import InputError
 from strata.injection.facts import ModelFacts
-from strata.injection.families.flux import Flux
+from strata.injection.families.base import Block
+from strata.injection.families.templated import Templated
 from strata.injection.template import TemplateTokenizer
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def pieces(text: str) -> list[tuple[int, str]]:
     return found
 
 
-class LongCat(Flux):
+class LongCat(Templated):
     """LongCat-Image; see the module."""
 
     name = "longcat"
@@ -44,8 +45,6 @@ class LongCat(Flux):
     transformers: ClassVar[tuple[str, ...]] = ("LongCatImageTransformer2DModel",)
     prefix = "LongCatImage"
     pipelines: ClassVar[tuple[str, ...]] = ("LongCatImagePipeline",)
-    with_picture = ("", "", "")
-    optional_picture: ClassVar[tuple[str, ...]] = ()
     processors: ClassVar[tuple[str, ...]] = ("LongCatImageAttnProcessor",)
     text_positions_alike = False
     refused: ClassVar[Mapping[str, str]] = {
@@ -82,22 +81,9 @@ class LongCat(Flux):
         finally:
             del pipe.encode_prompt
 
-    def tokenizer(self, pipe: Any) -> Any:
-        """Qwen2.5-VL's."""
-        found = getattr(pipe, "tokenizer", None)
-        return None if found is None else self.templated(found, type(pipe).__name__)
-
     def templated(self, tokenizer: Any, pipeline: str) -> Any:
         """See `Family`."""
         return TemplateTokenizer(tokenizer, pieces=pieces)
-
-    def pooled_tokenizer(self, pipe: Any) -> Any:
-        """None: there is no CLIP."""
-        return None
-
-    def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
-        """The language model."""
-        return (getattr(pipe, "text_encoder", None),)
 
     def encode_prompt(
         self, pipe: Any, prompt: str, prompt_2: str | None, max_length: int, lora_scale: float | None
@@ -124,6 +110,11 @@ class LongCat(Flux):
         parts = (pipe.prompt_template_encode_prefix, pipe.prompt_template_encode_suffix)
         before, behind = (len(pipe.tokenizer(part, add_special_tokens=False).input_ids) for part in parts)
         return slice(before, -behind)
+
+    def split_block(self, block: Block, output: Any, text_length: int) -> tuple[Tensor, Tensor]:
+        """See `Family`; not as parts of one tensor, whose strides would be compiled blocks' inputs of another kind."""
+        text, image = (x.flatten(0, 1).unflatten(0, x.shape[:2]) for x in output)
+        return text, image
 
     def enter(
         self, inputs: Mapping[str, Any], text_BLC: Tensor, positions: Sequence[range], order: Tensor

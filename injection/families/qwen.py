@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from strata.injection.facts import ModelFacts, Stack
 from strata.injection.families.base import BaseText, Block, Canvas, Family
-from strata.injection.families.flux import Flux
+from strata.injection.families.templated import Templated
 from strata.injection.template import TemplateTokenizer
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ DROPPED = 34
 _WITH_PICTURE = "it encodes a text together with the picture that is edited, which a region's texts do not describe"
 
 
-class Qwen(Flux):
+class Qwen(Templated):
     """Qwen-Image; see the module."""
 
     name = "qwen"
@@ -42,7 +42,6 @@ class Qwen(Flux):
         "QwenImageControlNetPipeline",
     )
     with_picture = ("QwenImagePipeline", "QwenImageImg2ImgPipeline", "QwenImageInpaintPipeline")
-    optional_picture: ClassVar[tuple[str, ...]] = ()
     processors: ClassVar[tuple[str, ...]] = ("QwenDoubleStreamAttnProcessor2_0",)
     text_positions_alike = False
     masks_padding = True
@@ -63,32 +62,18 @@ class Qwen(Flux):
     def _stacks(self, transformer: Mapping[str, Any]) -> tuple[Stack, ...]:
         return (Stack("double", int(transformer["num_layers"])),)
 
-    def tokenizer(self, pipe: Any) -> Any:
-        """Qwen2.5-VL's."""
-        found = getattr(pipe, "tokenizer", None)
-        return None if found is None else self.templated(found, type(pipe).__name__)
-
     def templated(self, tokenizer: Any, pipeline: str) -> Any:
         """See `Family`."""
         return TemplateTokenizer(tokenizer, PREFIX, DROPPED, SUFFIX)
-
-    def pooled_tokenizer(self, pipe: Any) -> Any:
-        """None: there is no CLIP."""
-        return None
-
-    def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
-        """The language model."""
-        return (getattr(pipe, "text_encoder", None),)
 
     def encode_prompt(
         self, pipe: Any, prompt: str, prompt_2: str | None, max_length: int, lora_scale: float | None
     ) -> dict[str, Tensor]:
         """The language model's embedding and the mask of its tokens, which are all the text's."""
         embeds, mask = pipe.encode_prompt(prompt=prompt, max_sequence_length=max_length)
-        return {
-            "prompt_embeds": embeds,
-            "prompt_embeds_mask": embeds.new_ones(embeds.shape[:2]) if mask is None else mask,
-        }
+        if mask is None:
+            mask = embeds.new_ones(embeds.shape[:2]).long()
+        return {"prompt_embeds": embeds, "prompt_embeds_mask": mask}
 
     def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> Sequence[int]:
         """Those that the mask leaves."""

@@ -33,6 +33,7 @@ def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return found
 
 
+@pytest.mark.slow
 def test_a_plain_run_agrees_with_a_dense_softmax(name: str) -> None:
     """The padding, the template around the words and the calls with the negative prompt are told apart."""
     pipe, options = MAKERS[name]()

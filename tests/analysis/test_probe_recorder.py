@@ -21,7 +21,7 @@ from strata.injection.families.base import Family
 from strata.injection.intercept import is_intercepted
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
-from tests.injection.conftest import PIPELINES, PLAN, make_kontext, make_text_to_image, taken
+from tests.injection.conftest import PIPELINES, PLAN, make_kontext, make_text_to_image, shown_pipelines, taken
 from tests.shows import shows
 
 PROMPT = "a red circle and a blue square"
@@ -180,7 +180,7 @@ def test_a_regional_pipeline_agrees_with_a_dense_softmax(mode: str, sampled: int
     np.testing.assert_allclose(probe.maps[label, 0, -1].ravel(), expected / 3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(PIPELINES))
+@pytest.mark.parametrize("name", shown_pipelines())
 def test_every_pipeline_draws_the_same_picture(name: str) -> None:
     pipe, options = PIPELINES[name]()
     regional, scene = RegionalPipeline(pipe), plan()

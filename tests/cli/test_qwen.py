@@ -28,6 +28,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return path
 
 
+@pytest.mark.slow
 def test_draws_and_repeats(strata: Run, here: Path, folder: Path) -> None:
     done = strata("generate", "plan.yaml", "-m", folder, "--steps", 2, "--seed", 1, "-o", "one")
     assert done.code == 0, done.err
@@ -40,6 +41,7 @@ def test_draws_and_repeats(strata: Run, here: Path, folder: Path) -> None:
     assert (pictures[0] == pictures[1]).all()
 
 
+@pytest.mark.slow
 def test_input_pictures(strata: Run, here: Path, folder: Path) -> None:
     reference().resize((32, 48)).save(here / "picture.png")
     options = ("--image", "picture.png", "--image-strength", 1)

@@ -213,8 +213,13 @@ SHOWN = {
 
 
 def shown_pipelines() -> list[Any]:
-    """The pipelines' names, marked with what they show."""
-    return [pytest.param(name, marks=shows(*SHOWN[name]) if name in SHOWN else (), id=name) for name in PIPELINES]
+    """The pipelines' names, marked with what they show; `test_qwen` has what is looked at every day of some."""
+    found = []
+    for name in PIPELINES:
+        marks = [shows(*SHOWN[name])] if name in SHOWN else []
+        marks += [pytest.mark.slow] if name.startswith(("LongCat", "Qwen", "Krea")) else []
+        found.append(pytest.param(name, marks=marks, id=name))
+    return found
 
 
 PLAN = """

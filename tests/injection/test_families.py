@@ -70,6 +70,7 @@ def _folder(path: Path, **files: Any) -> Path:
 INDEX = {"_class_name": "FluxPipeline", "transformer": ["diffusers", "FluxTransformer2DModel"]}
 SANA = {"_class_name": "SanaPipeline", "transformer": ["diffusers", "SanaTransformer2DModel"]}
 TURBO = {"_class_name": "ZImagePipeline", "transformer": ["diffusers", "ZImageTransformer2DModel"]}
+BLOCKS = {"_class_name": "QwenImageModularPipeline", "transformer": ["diffusers", "QwenImageTransformer2DModel", {}]}
 EDIT = {"_class_name": "QwenImageEditPipeline", "transformer": ["diffusers", "QwenImageTransformer2DModel"]}
 VAE = {"block_out_channels": [4]}
 
@@ -87,6 +88,10 @@ VAE = {"block_out_channels": [4]}
         (
             {"model_index": TURBO},
             "is a ZImagePipeline with a ZImageTransformer2DModel: Z-Image cannot be drawn in regions: .* captions",
+        ),
+        (
+            {"modular_model_index": BLOCKS},
+            "is a QwenImageModularPipeline: modular pipelines of Qwen-Image have not been",
         ),
         ({"model_index": EDIT}, "is a QwenImageEditPipeline: it encodes a text together with the picture"),
         ({"model_index": {"_class_name": "StableDiffusionPipeline"}}, "is a StableDiffusionPipeline; must be"),

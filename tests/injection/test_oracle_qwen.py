@@ -135,7 +135,7 @@ CASES = cases()
 
 
 @pytest.mark.parametrize("family", shown(CASES, "regions by depth"))
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(scenes(), st.integers(0, 2**31))
 def test_the_whole_transformer_agrees_with_the_definition(
     family: str, drawn: tuple[Scene, TokenGrid], seed: int

@@ -57,9 +57,8 @@ def draw_plain(pipe: Any, plan: ScenePlan, seed: int = 0, **options: Any) -> tor
     return images
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("name", shown_pipelines())
 class TestEveryPipeline:
-    @pytest.mark.parametrize("name", shown_pipelines())
     def test_regions_change_the_image_and_leave_no_trace(self, name: str, plan: ScenePlan) -> None:
         pipe, options = PIPELINES[name]()
         before = draw_plain(pipe, plan, **options)
@@ -103,7 +102,7 @@ def with_texts(plan: ScenePlan, **texts: str) -> ScenePlan:
     return plan.model_copy(update={"regions": (plan.regions[0].model_copy(update=texts), *plan.regions[1:])})
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("name", shown_pipelines())
 def test_split_blending_on_every_pipeline(name: str, plan: ScenePlan) -> None:
     pipe, options = PIPELINES[name]()
     options |= {"num_inference_steps": 12}

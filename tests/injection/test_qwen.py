@@ -65,6 +65,9 @@ def test_a_saved_folder_is_known_before_loading_and_draws_the_same(name: str, tm
     assert facts.family == name
     assert facts.token_size == 4
     assert facts.text_length == LENGTH
+    vae, pipe.vae = pipe.vae, None
+    assert facts_of(pipe) == facts
+    pipe.vae = vae
     again = load_folder(tmp_path, torch.float32)
     again.set_progress_bar_config(disable=True)
     if name == "longcat":
@@ -161,6 +164,7 @@ def test_an_encoded_plan_draws_the_same_picture(name: str, plan: ScenePlan, tmp_
     assert torch.equal(again, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shown(MAKERS, "LoRA"))
 def test_lora(name: str, plan: ScenePlan) -> None:
     from peft import LoraConfig
