@@ -37,6 +37,7 @@ class ModelFacts:
         unguided: the scale of guidance up to which there is none.
         text_window: every text is padded to a multiple of so many tokens, all of which the model sees; None: the base
             prompt alone is padded, to `text_length`, unless a routing asks for all of it.
+        steps: denoising steps that a distilled model was trained for; None: as many as one likes.
     """
 
     family: str
@@ -47,6 +48,7 @@ class ModelFacts:
     negative_scale: str | None = "true_cfg_scale"
     unguided: float = 1.0
     text_window: int | None = None
+    steps: int | None = None
 
     @property
     def block_counts(self) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from strata.injection.families.flux2 import ChatTokenizer, Flux2, check_from_tex
 if TYPE_CHECKING:
     from torch import Tensor
 
-GUIDANCE = 3.5
+GUIDANCE, DISTILLED_STEPS = 3.5, 16
 WINDOW = 80
 """Tokens, of which a text's padded length is a multiple (the default of the text step)."""
 _LAYERS = (4, 8, 12, 16, 20, 24, 28, 32)
@@ -56,7 +56,7 @@ class Flux3(Flux2):
         """See `Family`; flow maps are distilled, and take no guidance."""
         found = replace(super().facts(transformer, vae, text_length, index), text_window=WINDOW)
         if transformer.get("flow_map"):
-            return replace(found, guidance=None, negative_scale=None)
+            return replace(found, guidance=None, negative_scale=None, steps=DISTILLED_STEPS)
         return replace(found, guidance=GUIDANCE, negative_scale="guidance_scale")
 
     def check_options(self, pipe: Any, options: Mapping[str, Any], regional: bool) -> None:

@@ -12,7 +12,9 @@ from strata.injection.attach import Attachment, attached
 from strata.injection.facts import ModelFacts, Stack
 from strata.injection.families import family_of
 from strata.injection.intercept import is_intercepted
+from strata.injection.methods.plain import PlainRun
 from strata.injection.methods.regional import RegionalRun
+from strata.injection.observer import AttentionEvent, Observer
 from strata.injection.program import compile_program
 from strata.injection.text_states import TextStates
 from strata.layers.routing import Routing, presets
@@ -25,25 +27,26 @@ FACTS = ModelFacts("flux3", (Stack("mode", OWN, routed=False), Stack("single", J
 Between = Callable[[int], None]
 
 
-def call(model: Any, step: int, reference: bool = False, rows: int = 1) -> Tensor:
+def call(model: Any, step: int, reference: bool = False, rows: int = 1, tokens: int = 6) -> Tensor:
     """A transformer call on the plan's canvas, as the pipeline makes it at a step."""
     g = torch.Generator().manual_seed(5)
     ids = torch.cartesian_prod(torch.zeros(1), torch.arange(8) * 0.5, torch.arange(12) * 0.5, torch.zeros(1))
     time = torch.full((rows,), 1 - step / STEPS)
     inputs: dict[str, Any] = {
         "hidden_states": torch.randn(rows, 96, 16, generator=g),
-        "encoder_hidden_states": torch.randn(1, 6, WIDTH, generator=g).expand(rows, -1, -1),
+        "encoder_hidden_states": torch.randn(1, tokens, WIDTH, generator=g).expand(rows, -1, -1),
         "timestep": time,
         "img_ids": ids,
-        "txt_ids": torch.cartesian_prod(*(torch.zeros(1),) * 3, torch.arange(6.0)),
+        "txt_ids": torch.cartesian_prod(*(torch.zeros(1),) * 3, torch.arange(float(tokens))),
     }
     if reference:
         ids = torch.cartesian_prod(torch.zeros(1), torch.arange(2.0), torch.arange(3.0), -torch.ones(1))
         inputs |= {"image_cond_hidden_states": torch.randn(rows, 6, 16, generator=g), "image_cond_ids": ids}
     if model.config.flow_map:
         inputs["target_timestep"] = time - 1 / STEPS
+    floats = {name: value.to(model.dtype) for name, value in inputs.items() if not name.endswith("_ids")}
     with torch.no_grad():
-        out: Tensor = model(**inputs, return_dict=False)[0]
+        out: Tensor = model(**inputs | floats, return_dict=False)[0]
     return out
 
 
@@ -191,3 +194,56 @@ def test_fused_projections() -> None:
         if hasattr(module, "fuse_projections"):
             module.fuse_projections()
     assert (drawn(model) - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("flow_map", [False, True])
+def test_concepts_pass_the_blocks_as_a_text_does(flow_map: bool) -> None:
+    """A text of one token, for concepts are all at a text's first position."""
+    model = flux3_transformer(flow_map)
+    family, seen = family_of(model), []
+    blocks = family.blocks(model)
+    hooks = [
+        block.module.register_forward_hook(lambda m, a, k, out: seen.append((k, out[0])), with_kwargs=True)
+        for block in blocks
+    ]
+    called: list[Any] = []
+    hooks.append(model.register_forward_pre_hook(lambda m, a, k: called.append(k), with_kwargs=True))
+    call(model, 1, tokens=1)
+    for hook in hooks:
+        hook.remove()
+    with torch.no_grad():
+        hidden = family.embed_text(model, called[0]["encoder_hidden_states"], called[0])
+        for block, (inputs, expected) in zip(blocks, seen, strict=True):
+            torch.testing.assert_close(hidden, inputs["encoder_hidden_states"], atol=1e-5, rtol=1e-5)
+            shift, scale, _ = inputs["temb_mod"].chunk(3, dim=-1)
+            image = (1 + scale) * block.module.norm(inputs["hidden_states"]) + shift
+            rotary = tuple(table[1:] for table in inputs["image_rotary_emb"])
+            _, k, v = family.project(block.attn, image, None, rotary)
+            _, hidden = family.text_step(block, hidden, family.temb(inputs), k, v)
+            torch.testing.assert_close(hidden, expected, atol=1e-5, rtol=1e-5)
+        longer = torch.randn(1, 5, WIDTH)
+        first = []
+        hook = blocks[0].module.register_forward_pre_hook(
+            lambda m, a, k: first.append(k["encoder_hidden_states"]), with_kwargs=True
+        )
+        ids = torch.cartesian_prod(*(torch.zeros(1),) * 3, torch.arange(5.0))
+        model(**{**called[0], "encoder_hidden_states": longer, "txt_ids": ids})
+        hook.remove()
+        torch.testing.assert_close(family.embed_text(model, longer, called[0]), first[0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_watched_attention_is_the_stock_one_bit_for_bit(dtype: torch.dtype) -> None:
+    class Everything(Observer):
+        def watches(self, block: int) -> bool:
+            return True
+
+        def attention(self, event: AttentionEvent) -> None:
+            seen.append(event.block.name)
+
+    seen: list[str] = []
+    model = flux3_transformer().to(dtype)
+    expected = call(model, 1, reference=True)
+    with attached(model, Attachment(family_of(model), PlainRun(), (Everything(),))):
+        assert torch.equal(call(model, 1, reference=True), expected)
+    assert seen == [f"single {n}" for n in range(JOINT)]

@@ -15,6 +15,7 @@ from strata.injection.encoding import EncodedPlan
 from strata.injection.families import facts_of, facts_of_folder, family_of
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.weights import load_folder
+from strata.loading import locate
 from tests.injection.flux2 import reference
 from tests.injection.flux3 import JOINT, OWN, WINDOW, flux3_pipeline
 
@@ -138,6 +139,7 @@ def test_a_saved_folder_is_known_before_loading_and_draws_the_same(
     assert facts == facts_of(pipe)
     assert (facts.block_counts, facts.token_size, facts.text_length, facts.text_window) == ((0, JOINT), 4, 8192, 80)
     assert (facts.guidance, facts.negative_scale) == ((None, None) if flow_map else (3.5, "guidance_scale"))
+    assert locate(str(tmp_path)).default_steps == (16 if flow_map else 28)
     assert str(facts).startswith(f"flux3 ({JOINT} single blocks behind {OWN} mode blocks, which no routing counts")
     again = load_folder(tmp_path, torch.float32)
     assert torch.equal(draw(again, plan), draw(pipe, plan))
