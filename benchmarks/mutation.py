@@ -6,32 +6,38 @@
     python benchmarks/mutation.py try --lane 1 --lanes 2
     python benchmarks/mutation.py report                      # counts, and every fault that no test noticed
 
-A fault is one changed operator, comparison, constant, condition, call or return. For each, a process with all libraries
-loaded forks, imports Strata with the fault in it, and runs the tests that cover the line, those of the module's own
-file first, for as many seconds of tests as `--most` says. A fault that survives may be none: the report names the line.
+A fault is one changed operator, comparison, constant, condition, call or return. For each, a process forks, gets the
+fault, and runs the tests that cover the line, those of the module's own file first, for as many seconds of tests as
+`--most` says: one that has collected all tests and changes a function in place, or, for what runs at import and with
+`--again survived`, one that imports Strata anew. A fault that survives may be none: the report names the line.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import gc
 import importlib.machinery
+import inspect
 import json
 import os
 import random
 import signal
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import _lru_cache_wrapper
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("hierarchy", "layers", "injection")
 TESTS = (*(f"tests/{package}" for package in PACKAGES), "tests/test_pictures.py", "tests/analysis/test_probe_chroma.py")
 OUT = ROOT / "out" / "mutation"
+OPTIONS = ("-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0")
 
 COMPARISONS = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -200,12 +206,16 @@ def plan(most: float) -> list[dict[str, Any]]:
     return found
 
 
-def _test(fault: dict[str, Any]) -> None:
-    """In a fork: runs the tests on the fault; ends the process, with 0 where nobody notices."""
+def _alone() -> None:
+    """In a fork: what it starts is its own, and nothing is printed."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
+
+
+def _fresh(fault: dict[str, Any]) -> bool:
+    """Whether the tests notice a fault in a module that is yet to be imported."""
     path = os.path.realpath(ROOT / fault["file"])
     tree = faulty(Path(path).read_text(), tuple(fault["key"]))
     stock = importlib.machinery.SourceFileLoader.get_code
@@ -217,18 +227,83 @@ def _test(fault: dict[str, Any]) -> None:
     sys.dont_write_bytecode = True
     import pytest
 
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"]
-    os._exit(pytest.main([*fault["tests"], *options]) != 0)
+    return pytest.main([*fault["tests"], *OPTIONS, "-x"]) != 0
 
 
-def outcome(fault: dict[str, Any]) -> str:
+class _Collected:
+    """A pytest plugin: tries faults within functions on tests that are collected once, functions changed in place."""
+
+    def __init__(self, faults: list[dict[str, Any]], note: Callable[[dict[str, Any], str], None]) -> None:
+        self.faults, self.note = faults, note
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        functions: dict[str, list[FunctionType]] = defaultdict(list)
+        for thing in gc.get_objects():
+            if isinstance(thing, _lru_cache_wrapper) and str(thing.__module__).startswith("strata."):
+                thing.cache_clear()  # what was kept while tests were collected
+            if isinstance(thing, FunctionType) and thing.__code__.co_filename.startswith(str(ROOT)):
+                functions[os.path.realpath(thing.__code__.co_filename)].append(thing)
+        gc.freeze()
+        for fault in self.faults:
+            changed = _changed(fault, functions[os.path.realpath(ROOT / fault["file"])])
+            if changed is not None:
+                tests = [items[test] for test in fault["tests"] if test in items]
+                self.note(fault, outcome(fault, lambda changed=changed, tests=tests: _in_place(changed, tests)))
+        return True
+
+
+def _changed(fault: dict[str, Any], functions: list[FunctionType]) -> list[tuple[FunctionType, CodeType]] | None:
+    """Functions and what a fault makes of them; None where it is in what runs at import, or in none of them."""
+    source = (ROOT / fault["file"]).read_text()
+    old = {_key(code): code for code in _codes(compile(ast.parse(source), "", "exec"))}
+    new = {_key(code): code for code in _codes(compile(faulty(source, tuple(fault["key"])), "", "exec"))}
+    others = {key for key, code in new.items() if key not in old or _own(code) != _own(old[key])}
+    if not others or not all(new[key].co_flags & inspect.CO_OPTIMIZED for key in others):
+        return None  # a module's or a class's body
+    differ = {key for key in old.keys() & new.keys() if old[key] != new[key]}
+    found = [(function, new[_key(function.__code__)]) for function in functions if _key(function.__code__) in differ]
+    return found if all(f.__code__.co_freevars == code.co_freevars for f, code in found) and found else None
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _codes(inner)
+
+
+def _key(code: CodeType) -> tuple[Any, ...]:
+    return code.co_qualname, code.co_firstlineno, next(code.co_positions(), None), code.co_varnames
+
+
+def _own(code: CodeType) -> tuple[Any, ...]:
+    constants = [(type(x), x) for x in code.co_consts if not isinstance(x, CodeType)]
+    return code.co_code, constants, code.co_names, code.co_freevars
+
+
+def _in_place(changed: list[tuple[FunctionType, CodeType]], items: list[Any]) -> bool:
+    """Whether the tests notice functions that are changed."""
+    from _pytest.runner import runtestprotocol
+
+    for function, code in changed:
+        function.__code__ = code
+    return any(
+        report.failed
+        for item, following in zip(items, [*items[1:], None], strict=True)
+        for report in runtestprotocol(item, log=False, nextitem=following)
+    )
+
+
+def outcome(fault: dict[str, Any], notices: Callable[[], bool]) -> str:
     """What the tests make of a fault: noticed (killed, or they never end), survived, or no test runs the line."""
     if not fault["tests"]:
         return "uncovered"
     child = os.fork()
     if child == 0:
         try:
-            _test(fault)
+            _alone()
+            os._exit(notices())
         finally:
             os._exit(3)
     found, end = "endless", time.monotonic() + 20 + 5 * fault["seconds"]
@@ -237,7 +312,7 @@ def outcome(fault: dict[str, Any]) -> str:
         if ended:
             found = "killed" if os.waitstatus_to_exitcode(status) else "survived"
             break
-        time.sleep(0.02)
+        time.sleep(0.005)
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # and whatever it started
     if found == "endless":
@@ -246,7 +321,7 @@ def outcome(fault: dict[str, Any]) -> str:
 
 
 def attempt(lane: int, lanes: int, most: float, again: str | None) -> None:
-    """Try every fault of a lane that has no outcome yet; `again`: also those that had this one."""
+    """Try every fault of a lane that has no outcome yet; `again`: also those that had this one, with a new import."""
     import diffusers
     import matplotlib.pyplot  # noqa: F401
     import peft  # noqa: F401
@@ -254,14 +329,29 @@ def attempt(lane: int, lanes: int, most: float, again: str | None) -> None:
     import transformers
 
     _ = diffusers.FluxPipeline, diffusers.ChromaPipeline, transformers.T5EncoderModel, transformers.CLIPTextModel
-    rows = [row for row in _rows() if row["outcome"] != again]
-    known = {(row["file"], *row["key"]) for row in rows}
+    mine = [fault for n, fault in enumerate(plan(most)) if n % lanes == lane]
+
+    def left() -> list[dict[str, Any]]:
+        known = {(row["file"], *row["key"]) for row in _rows() if row["outcome"] != again}
+        return [fault for fault in mine if (fault["file"], *fault["key"]) not in known]
+
     with (OUT / f"outcomes-{lane}.jsonl").open("a") as file:
-        for n, fault in enumerate(plan(most)):
-            if n % lanes == lane and (fault["file"], *fault["key"]) not in known:
-                row = {name: fault[name] for name in ("file", "line", "what", "key")} | {"outcome": outcome(fault)}
-                file.write(json.dumps(row) + "\n")
-                file.flush()
+
+        def note(fault: dict[str, Any], found: str) -> None:
+            row = {name: fault[name] for name in ("file", "line", "what", "key")} | {"outcome": found}
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+
+        if again is None:  # all within functions first, in a process that imports Strata and collects tests once
+            child = os.fork()
+            if child == 0:
+                import pytest
+
+                pytest.main([*TESTS, *OPTIONS, "-s"], plugins=[_Collected(left(), note)])
+                os._exit(0)
+            os.waitpid(child, 0)
+        for fault in left():
+            note(fault, outcome(fault, lambda fault=fault: _fresh(fault)))
 
 
 def _rows() -> list[dict[str, Any]]:

@@ -24,13 +24,16 @@ class PlanFromFile(ModularPipelineBlocks):
 
     @property
     def inputs(self) -> list[InputParam]:
+        """The file's path."""
         return [InputParam("path", required=True)]
 
     @property
     def intermediate_outputs(self) -> list[OutputParam]:
+        """The plan."""
         return [OutputParam("plan")]
 
     def __call__(self, components: Any, state: Any) -> tuple[Any, Any]:
+        """Read it."""
         state.set("plan", ScenePlan.load(state.get("path")))
         return components, state
 

@@ -96,7 +96,7 @@ def nearest_tokens(pixels: NDArray[np.bool_], rows: int, cols: int) -> NDArray[n
 def _middle_pixels(pixels: int, tokens: int) -> NDArray[np.int64]:
     """floor((i + 0.5) * pixels / tokens), rounded in float32 as torch's `nearest-exact` does."""
     middles = (np.arange(tokens, dtype=np.float32) + np.float32(0.5)) * np.float32(pixels / tokens)
-    indices: NDArray[np.int64] = np.floor(middles).astype(np.int64).clip(max=pixels - 1)
+    indices: NDArray[np.int64] = np.floor(middles).astype(np.int64)
     return indices
 
 

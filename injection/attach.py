@@ -112,15 +112,17 @@ class Attachment:
             return call(*args, **kwargs)
         return self.hooks.around_text(block, call, self.family.bind_block(block, args, kwargs))
 
-    def watches(self, attn: Any) -> bool:
-        """Whether an observer asks for this attention."""
+    def watching(self, attn: Any) -> tuple[Observer, ...]:
+        """The observers that ask for this attention."""
         if not self.observers or not self._conditional:
-            return False
+            return ()
         index = self._by_attn[id(attn)].index
-        return any(observer.watches(index) for observer in self.observers)
+        return tuple(observer for observer in self.observers if observer.watches(index))
 
-    def observe(self, attn: Any, q: Tensor, k: Tensor, v: Tensor, attended: Tensor, backend: Any) -> None:
-        """Tell the observers of an attention."""
+    def observe(
+        self, attn: Any, watching: tuple[Observer, ...], q: Tensor, k: Tensor, v: Tensor, attended: Tensor, backend: Any
+    ) -> None:
+        """Tell observers of an attention."""
         block, hooks = self._by_attn[id(attn)], self.hooks
         if hooks is None:
             image, length = self._image_length, q.shape[1]
@@ -143,9 +145,8 @@ class Attachment:
             temb=self.family.temb(self._inputs),
             backend=backend,
         )
-        for observer in self.observers:
-            if observer.watches(block.index):
-                observer.attention(event)
+        for observer in watching:
+            observer.attention(event)
 
 
 class PromptCalls:

@@ -66,7 +66,7 @@ def regional_blocks(blocks: Any, method: str | None = None) -> Any:
 
     Example:
         >>> pipe = regional_blocks(FluxAutoBlocks()).init_pipeline("black-forest-labs/FLUX.1-dev")
-        >>> pipe.load_components(torch_dtype=torch.bfloat16)
+        >>> pipe.load_components(dtype=torch.bfloat16)
         >>> image = pipe(plan=ScenePlan.load("plan.yaml"), routing="coarse-to-fine", output="images")[0]
     """
     blocks = copy.deepcopy(blocks)

@@ -209,8 +209,9 @@ class PipelineCall(ABC):
         Raises:
             InputError: `num_inference_steps` is no number of steps.
         """
-        if options.get("sigmas") is not None:
-            steps = len(options["sigmas"])
+        given = next((options[name] for name in ("timesteps", "sigmas") if options.get(name) is not None), None)
+        if given is not None:
+            steps = len(given)
         else:
             steps = self.option("num_inference_steps", options)
             most = self.pipe.scheduler.config.num_train_timesteps

@@ -21,8 +21,9 @@ class GatedAttnProcessor(JoinedAttnProcessor):
         image_rotary_emb: Any = None,
     ) -> Any:
         """Attend; takes and returns what the stock processor does."""
-        if not self.is_asked(attn, self.key):
+        watching = self.watching(attn)
+        if self.key is None and not watching:
             return self.stock(attn, hidden_states, attention_mask, image_rotary_emb)
         q, k, v = self.family.project(attn, hidden_states, None, image_rotary_emb)
-        attended = self.attend(attn, q, k, v, attention_mask, self.key)
+        attended = self.attend(attn, q, k, v, attention_mask, self.key, watching)
         return self.family.output(attn, attended * torch.sigmoid(attn.to_gate(hidden_states)), None)

@@ -25,9 +25,10 @@ class MaskedTextAttnProcessor(RegionalAttnProcessor):
     ) -> Any:
         """Attend; takes and returns what the stock processor does."""
         text, mask = encoder_hidden_states, encoder_hidden_states_mask
-        if text is None or not self.is_asked(attn, regional):
+        watching = self.watching(attn)
+        if text is None or (regional is None and not watching):
             return self.stock(attn, hidden_states, text, mask, attention_mask, image_rotary_emb)
         q, k, v = self.family.project(attn, hidden_states, text, image_rotary_emb)
         if mask is not None:
             mask = torch.nn.functional.pad(mask, (0, hidden_states.shape[1]), value=True)[:, None, None]
-        return self.family.output(attn, self.attend(attn, q, k, v, mask, regional), text.shape[1])
+        return self.family.output(attn, self.attend(attn, q, k, v, mask, regional, watching), text.shape[1])

@@ -177,8 +177,9 @@ class RegionalPipeline:
             overrides: texts that are others in some blocks or at some steps.
             encoded: the texts, as `encode` gave them; one a plan.
             options: what the pipeline's own call takes beside these (num_inference_steps, guidance_scale,
-                num_images_per_prompt, image, mask_image, control_image, callback_on_step_end, …). Where
-                prompt_embeds and pooled_prompt_embeds are given, they stand for the plan's prompt.
+                num_images_per_prompt, image, mask_image, control_image, callback_on_step_end, …; of a ModularPipeline
+                `output` and its guider's guidance_scale too). Where prompt_embeds and pooled_prompt_embeds are given,
+                they stand for the plan's prompt.
 
         Returns:
             What the pipeline returns; the pictures of several plans in their order.

@@ -87,7 +87,7 @@ class Indices:
     @property
     def last(self) -> int:
         """The highest index named, -1 for "all"."""
-        return max((stop for _, stop in self.spans), default=-1) if self.spans is not None else -1
+        return -1 if self.spans is None else max(stop for _, stop in self.spans)
 
     def select(self, count: int) -> Mask:
         """`bool[count]`: the named positions. Raises `ValueError` naming the valid range if one is out of range."""

@@ -14,7 +14,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -201,8 +201,8 @@ class Engine:
             self._regional = known = RegionalPipeline(self.pipe, job.routing)
         return known
 
-    def draw(self, job: Job, count: int = 1) -> Iterator[Event]:
-        """Draws `count` pictures of a job, of the seeds SEED, SEED+1, ….
+    def draw(self, job: Job, count: int = 1, *, indices: Sequence[int] | None = None) -> Iterator[Event]:
+        """Draws `count` pictures of a job, of the seeds SEED, SEED+1, …; where `indices` are given, only these of them.
 
         The pipeline runs in a thread of its own, and only while the caller waits for the next event. A caller that
         stops iterating ends the run after the current step, as `cancel` does.
@@ -215,19 +215,19 @@ class Engine:
         """
         self._check_free(job)
         self._cancel.clear()
-        return self._draw(job, count)
+        return self._draw(job, range(count) if indices is None else indices)
 
     def _check_free(self, job: Job) -> None:
         if self._drawing:
             raise InputError(f"job {job.name}: the engine is drawing another one; let that end, or open another engine")
 
-    def _draw(self, job: Job, count: int) -> Iterator[Event]:
+    def _draw(self, job: Job, indices: Sequence[int]) -> Iterator[Event]:
         self._check_free(job)
         settings, program, call = self._ready(job)
         self._drawing = True
         try:
             yield Started(settings, None if program is None else program.schedule)
-            for index in range(count):
+            for index in indices:
                 if self._cancel.is_set():
                     return
                 own = settings.model_copy(update={"seed": settings.seed + index})

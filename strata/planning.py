@@ -24,6 +24,8 @@ from strata.settings import LARGEST_SCALE, PLANNING, Count, File, Name, Settings
 
 TIMEOUT, ATTEMPTS = 120.0, 3
 _LONGEST_SLUG = 40
+SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".png", ".txt")
+"""Of the files that commands take where they take a prompt."""
 
 
 class PlannerSettings(Settings):
@@ -123,8 +125,11 @@ def slug(prompt: str) -> str:
 
 
 def is_file(source: str) -> bool:
-    """Whether a command's SOURCE is a file or looks like the name of one, and not a prompt."""
-    if os.path.exists(source):
+    """Whether a command's SOURCE is a file or looks like the name of one, and not a prompt.
+
+    What ends as the files do that commands read is a name, spaces or not; with a slash or another suffix, one word.
+    """
+    if os.path.exists(source) or source.lower().endswith(SUFFIXES):
         return True
     return not re.search(r"\s", source) and re.search(r"[/\\]|\.\w{1,5}$", source) is not None
 

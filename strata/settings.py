@@ -28,9 +28,18 @@ PLANNING = Parameter(group=Group("how a prompt is planned", sort_key=5))
 WHERE_TO = Parameter(group=Group("where to", sort_key=9))
 
 
+NO_STDOUT = "'-': only files are written, not standard output; name one, or leave it out for the default"
+
+
 def _named(value: str) -> str:
     if not value.strip():
         raise ValueError(f"{value!r}: must not be empty; leave it out for the default")
+    return value
+
+
+def _no_dash(value: str) -> str:
+    if value == "-":
+        raise ValueError(NO_STDOUT)
     return value
 
 
@@ -47,8 +56,8 @@ File = Annotated[Name, Parameter(metavar="FILE")]
 ModelName = Annotated[Name, Parameter(name=("--model", "-m"), metavar="MODEL")]
 RoutingName = Annotated[Name, Parameter(name=("--routing", "-r"), metavar="NAME|FILE")]
 ClipName = Annotated[Name, Parameter(metavar="MODEL")]
-OutFile = Annotated[Name, Parameter(name=("--out", "-o"), metavar="FILE")]
-OutFolder = Annotated[Name, Parameter(name=("--out", "-o"), metavar="DIR")]
+OutFile = Annotated[Name, AfterValidator(_no_dash), Parameter(name=("--out", "-o"), metavar="FILE")]
+OutFolder = Annotated[Name, AfterValidator(_no_dash), Parameter(name=("--out", "-o"), metavar="DIR")]
 UsedDevice = Literal["cpu", "cuda", "mps"]
 Device = Literal["auto", UsedDevice]
 UsedDtype = Literal["float32", "bfloat16", "float16"]

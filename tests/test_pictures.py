@@ -6,6 +6,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -19,6 +20,7 @@ from strata.hierarchy.preview import draw_canvas, draw_layout, draw_legend
 from strata.hierarchy.typeset import enlarged
 from strata.layers.drawing import draw_schedule
 from strata.layers.routing import Routing
+from strata.layers.table import schedule_table
 
 FOLDER = Path(__file__).parent / "data" / "pictures"
 CROWDED = """
@@ -53,6 +55,32 @@ rules:
   - {level: high, single: all, steps: 0%-75%, regions: [dog, cat], isolate: true}
   - {level: low, depth: 50%-100%, steps: 0%-75%, regions: [background]}
 """
+WIDE = """
+width: 1128
+height: 320
+prompt: a shelf
+regions:
+  - {name: a slender vase of old Venetian glass, box: [16, 8, 96, 312], high: a vase, low: glass, strength: {low: 0.5}}
+  - {name: globe, box: [200, 40, 440, 280], high: a globe, low: "brass, yellowed paper"}
+  - {name: books, polygon: [[520, 40], [1100, 8], [1100, 312], [560, 300]], high: old books, low: cracked leather}
+"""
+LONG = """
+name: long
+about: a sentence so long that it has to be set in several lines of a page that is only as wide as the table of so few
+  blocks, so that no word of it is lost, and the table, the swatches and what they mean stand below its last line
+rules:
+  - {level: high, double: all, regions: [a region with a name, another region with a name, a third one with a name]}
+"""
+PAUSES = """
+name: pauses
+model: {double: 19, single: 38}
+blend: {base_ratio: {from: 0.9, to: 0.1}}
+rules:
+  - {level: high, steps: 1}
+  - {level: full, double: 0-9, steps: 2-6}
+  - {level: low, single: 0-19, steps: 9-12}
+  - {level: low, single: 20-37, steps: 20-28}
+"""
 SPARSE = """
 name: sparse
 rules:
@@ -63,6 +91,17 @@ rules:
 
 def crowded() -> ScenePlan:
     return ScenePlan.from_yaml(CROWDED)
+
+
+def many() -> ScenePlan:
+    """More regions than colours were chosen for, and more texts than the canvas is high; the last is a strip."""
+    tiles = [(64 * (n % 5), 60 * (n // 5)) for n in range(22)]
+    regions: list[dict[str, Any]] = [
+        {"name": f"tile {n}", "box": (x, y, x + 60, y + 56), "high": "a tile", "low": "glazed, with a crack"}
+        for n, (x, y) in enumerate(tiles)
+    ]
+    regions.append({"name": "the edge", "box": (160, 314, 320, 320), "full": "grout"})
+    return ScenePlan.model_validate({"width": 320, "height": 320, "prompt": "a wall", "regions": regions})
 
 
 def gradient(width: int, height: int) -> Image.Image:
@@ -79,18 +118,27 @@ PAGES: dict[str, Callable[[], Image.Image]] = {
     "layout": lambda: draw_layout(crowded()),
     "layout-over-a-picture": lambda: draw_layout(crowded(), gradient(80, 48)),
     "layout-small": lambda: draw_layout(ScenePlan.from_yaml(SMALL)),
+    "layout-wide": lambda: draw_layout(ScenePlan.from_yaml(WIDE)),
+    "layout-less-wide": lambda: draw_layout(ScenePlan.from_yaml(WIDE.replace("1128", "984").replace("1100", "970"))),
+    "layout-many": lambda: draw_layout(many()),
+    "canvas-tiny": lambda: draw_canvas(crowded(), 96),
     "canvas": lambda: draw_canvas(crowded(), 480),
     "legend": lambda: draw_legend(crowded(), 640, columns=2),
     "schedule": lambda: schedule(RAMPS, 4, 8, 20),
+    "schedule-long": lambda: schedule(LONG, 3, 2, 4),
     "schedule-large": lambda: schedule(SPARSE, 19, 38, 28),
     "schedule-of-one-stack": lambda: schedule("name: a\nabout: plain\nrules: [{level: low, isolate: true}]", 0, 24, 90),
+    "schedule-with-pauses": lambda: schedule(PAUSES, 4, 8, 30),
+    "schedule-of-single-blocks": lambda: schedule(LONG, 1, 3, 9),
     "compare": lambda: side_by_side(
         [[gradient(64, 48), gradient(64, 48).rotate(180)], [gradient(64, 48)]],
         ["before", "after: blue, and more than fits"],
         [["seed 1", "seed 2"], ["seed 3"]],
     ),
     "contact": lambda: contact_sheet(
-        [contact_cell(gradient(64 + n, 48), 5) for n in range(5)], [f"seed {n}" for n in range(5)]
+        [contact_cell(gradient(64 + n, 48), 5) for n in range(5)],
+        [f"seed {n}" for n in range(4)]
+        + ["a caption that does not fit on the line below its picture, so that it is cut"],
     ),
     "enlarged": lambda: enlarged(gradient(24, 16), 100),
 }
@@ -111,3 +159,22 @@ def test_a_page_is_as_it_was_looked_at(name: str) -> None:
     assert found.shape == expected.shape
     differing = np.argwhere((found != expected).any(axis=2))
     assert not len(differing), f"{len(differing)} pixels differ, the first at row, column {differing[0].tolist()}"
+
+
+TABLES = {
+    "table": (RAMPS, 4, 8, 20, 100),
+    "table-narrow": (SPARSE, 19, 38, 28, 50),
+    "table-of-one-stack": ("name: a\nrules: [{level: low, isolate: true}]", 0, 24, 90, 70),
+    "table-of-one-step": (LONG, 3, 12, 1, 120),
+    "table-with-pauses": (PAUSES, 4, 8, 30, 80),
+    "table-wide": (SPARSE, 19, 38, 28, 200),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_as_it_was_looked_at(name: str) -> None:
+    text, double, single, steps, width = TABLES[name]
+    found, path = schedule_table(Routing.from_yaml(text).resolve(double, single, steps), width), FOLDER / f"{name}.txt"
+    if os.environ.get("STRATA_RECORD"):
+        path.write_text(found + "\n", encoding="utf-8")
+    assert found.splitlines() == path.read_text(encoding="utf-8").splitlines()

@@ -90,6 +90,13 @@ def test_soft_masks_are_thresholded_after_resizing(tmp_path: Path) -> None:
     assert columns[0] > columns[1] > columns[2] == 32 > columns[3] > columns[4] == 0
 
 
+def test_greys_of_16_bits(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 20_000, 40_000, 65_535]], dtype=np.uint16)).save(tmp_path / "m.png")
+    for threshold, covered in ((0.2, 3), (0.5, 2), (0.9, 1)):
+        found = pixel_mask(region(mask="m.png", mask_threshold=threshold), 4, 1, tmp_path)
+        assert found[0].tolist() == [False] * (4 - covered) + [True] * covered
+
+
 def test_a_threshold_of_one_keeps_white(tmp_path: Path) -> None:
     Image.fromarray(np.array([[128, 255, 255, 255]], dtype=np.uint8)).save(tmp_path / "m.png")
     assert pixel_mask(region(mask="m.png", mask_threshold=1), 37, 5, tmp_path)[:, -12:].all()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from strata.hierarchy.errors import LONGEST_MESSAGE, InputError, one_line, printable, quote
+from strata.hierarchy.errors import LONGEST_MESSAGE, InputError, file_error, one_line, printable, quote
 from strata.hierarchy.files import DEEPEST, LARGEST_TEXT, parse_document, read_bytes, read_document
 from strata.hierarchy.plan import MOST_REGIONS, ScenePlan
 from strata.hierarchy.typeset import measure, wrap
@@ -41,6 +41,12 @@ def test_a_key_of_two_megabytes_is_not_echoed() -> None:
     with pytest.raises(InputError, match="unknown key") as caught:
         ScenePlan.from_json(json.dumps({"k" * 2**21: 1, "width": 8, "height": 8, "prompt": ""}), "plan.yaml")
     assert len(str(caught.value)) < 500
+
+
+def test_what_the_system_refused_is_told_with_the_file_if_there_is_one() -> None:
+    assert file_error(OSError(28, "No space left on device")) == "No space left on device"
+    assert file_error(OSError(28, "No space left on device", Path("a.png"))) == "a.png: No space left on device"
+    assert file_error(OSError("quota exceeded")) == "quota exceeded"
 
 
 def test_pipes_devices_and_sockets_are_refused_without_waiting(tmp_path: Path) -> None:

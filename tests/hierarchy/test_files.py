@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.files import dump_yaml, first_difference, parse_document, read_document, write_atomic
+from strata.hierarchy.files import (
+    dump_yaml,
+    first_difference,
+    parse_document,
+    read_document,
+    read_json_lines,
+    write_atomic,
+)
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 data = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
@@ -52,6 +59,27 @@ def test_lines() -> None:
     assert yaml_lines == json_lines == expected
 
 
+def test_a_key_that_has_no_line_has_that_of_what_is_around_it() -> None:
+    document = parse_document("a: 1\nb:\n  - x\n  - c: 2\n")
+    assert [document.line(path) for path in [("b", 1, "d"), ("b", 1, "d", "e"), ("b", 7), ("z", "y"), ()]] == [
+        4,
+        4,
+        2,
+        1,
+        1,
+    ]
+
+
+def test_lines_of_json_are_counted_with_empty_ones(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n\n{"a": 2}\n')
+    documents = list(read_json_lines(path))
+    assert [(document.data, document.line(("a",))) for document in documents] == [({"a": 1}, 1), ({"a": 2}, 3)]
+    path.write_text('\n{"a": 1}\n7\n')
+    with pytest.raises(InputError, match=r"rows\.jsonl:3: must be a JSON mapping, not 7"):
+        list(read_json_lines(path))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -64,6 +92,7 @@ def test_lines() -> None:
         ("a: 1\nb: [1,", "f:2: not valid YAML: expected the node content, but found '<stream end>'"),
         ("a: 1\n---\nb: 2", "f:2: not valid YAML: but found another document"),
         ("a: 1\nb: \x01", "f:2: not valid YAML: character 1 is not allowed"),
+        ("\n\nb: \x01", "f:3: not valid YAML: character 1 is not allowed"),
         ("[" * 5000, "f:1: not valid YAML: nested more than 64 levels deep"),
         ("a: !!int x", "f:1: not valid YAML: 'x' is no int that can be read"),
     ],

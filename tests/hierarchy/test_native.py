@@ -15,7 +15,7 @@ from strata.hierarchy.areas import region_mask
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.native import GRID, from_grid, to_grid
 from strata.hierarchy.native_flux3 import ids_of, names_of
-from strata.hierarchy.plan import RESERVED_NAMES, Region, ScenePlan, Texts
+from strata.hierarchy.plan import LONGEST_NAME, RESERVED_NAMES, Region, ScenePlan, Texts
 from strata.native import NativeCaption, native_caption, read_caption
 
 from .plans import boxes, names, plans, texts
@@ -275,6 +275,16 @@ def test_ids_are_such_as_flux3_takes_and_names_come_back(chosen: list[str]) -> N
         assert own == name or not plain
 
 
+def test_boxes_of_two_steps_are_no_shares_of_the_sides() -> None:
+    plan = read_caption(row(bbox=[0, 0, 2, 2]), "flux3", 1000, 1000).plan
+    assert [region.box for region in plan.regions] == [(0, 0, 2, 2)]
+
+
+def test_ids_of_names_too_long_for_one() -> None:
+    first, second = ids_of([f"{letter * LONGEST_NAME}?" for letter in "ab"])
+    assert (first, second) == (f"{'a' * (LONGEST_NAME // 2)}_1", f"{'b' * (LONGEST_NAME // 2)}_1")
+
+
 def test_ids_of_usual_names() -> None:
     assert ids_of(["boat", "star 1", "star 2"]) == ["boat_1", "star_1", "star_2"]
     assert ids_of(["star", "star 1"]) == ["star_1", "star_1_1"]
@@ -321,6 +331,24 @@ def test_prose_keeps_the_nouns_that_only_its_citations_have(caption: str, prompt
     assert [region.full for region in plan.regions] == ["red", "red"]
 
 
+def test_an_id_without_a_number_is_a_noun_too() -> None:
+    table = [{"id": "boat", "bbox": [0, 0, 500, 500], "desc": "red"}]
+    assert (
+        read_caption(f"A photo of a <boat>. {json.dumps(table)}", "flux3", 128, 128).plan.prompt == "A photo of a boat."
+    )
+
+
+def test_a_caption_that_leaves_the_form_behind_its_elements_is_prose() -> None:
+    plan = ScenePlan(
+        width=128, height=128, prompt="a bay", regions=[Region(name="boat", box=(0, 0, 64, 64), high="a boat")]
+    )
+    text = native_caption(plan, "flux3").text
+    assert read_caption(text, "flux3", 128, 128).plan == plan
+    strange = read_caption(text.replace("<boat_1>", "<boat_1>; and so on"), "flux3", 128, 128)
+    assert strange.notes[0].startswith("the caption is prose")
+    assert strange.plan.prompt.endswith("a boat; and so on")
+
+
 @pytest.mark.parametrize("form", ["flux3", "ideogram"])
 def test_fences_around_a_caption_are_passed_over(form: str) -> None:
     plan = ScenePlan.load(Path(__file__).parents[2] / "configs" / "plans" / "two_regions.yaml")
@@ -346,6 +374,10 @@ def row(**changes: object) -> str:
         (row() + " and more", "c:1: 'and more': stands behind the table, which must end the caption"),
         (row() + "\n\nthank you", "c:3: 'thank you': stands behind the table"),
         ("a\nb [{'id': 1}]", "c:2: not valid JSON"),
+        ("a [{'id'\n[{'id': 1}", "c:2: not valid JSON"),
+        ("\n" + row() + " and more", "c:2: 'and more': stands behind the table"),
+        ('a [{"id": 1, [{"id":\n"b",\nx', "c:3: not valid JSON"),
+        (row(bbox=[0, 0, 1, 1]), "c:1: table[0].bbox: [0, 0, 1, 1]: must count in steps from 0 to 1000"),
         (row().replace('"desc": ', '"id": '), "c:1: key 'id': already given in line 1"),
         (row(bbox="all"), "c:1: table[0].bbox: 'all': must be a list"),
         (row(bbox=[1, 2, 3]), "c:1: table[0].bbox[3]: missing"),

@@ -43,6 +43,7 @@ from tests.injection.qwen import (
     make_qwen_img2img,
     make_qwen_inpaint,
 )
+from tests.injection.tiny import AUTOENCODER
 from tests.shows import shows
 
 SIZE: dict[str, Any] = {
@@ -67,12 +68,7 @@ def tiny_parts(**transformer: Any) -> dict[str, Any]:
     """Fresh components; the same weights every time. One image token covers 4×4 pixels."""
     torch.manual_seed(0)
     vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(4, 8),
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=2,
+        **AUTOENCODER,
         use_quant_conv=False,
         use_post_quant_conv=False,
         shift_factor=0.1,

@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from strata.miniature.world.words import WORDS
+from tests.injection.tiny import AUTOENCODER
 
 LENGTH = 64
 """Tokens of a text; dev's system message takes half of them."""
@@ -115,14 +116,7 @@ def qwen(vocabulary: int) -> Qwen3ForCausalLM:
 def flux2_parts(dev: bool = False) -> dict[str, Any]:
     """Fresh components; the same weights every time. One image token covers 4×4 pixels."""
     torch.manual_seed(4)
-    vae = AutoencoderKLFlux2(
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(4, 8),
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=2,
-    ).eval()
+    vae = AutoencoderKLFlux2(**AUTOENCODER).eval()
     torch.nn.init.normal_(vae.bn.running_mean, std=0.3)
     torch.nn.init.uniform_(vae.bn.running_var, 0.5, 2)
     transformer = Flux2Transformer2DModel(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import Flux2KleinBaseAutoBlocks, FluxAutoBlocks
+from diffusers import FirstBlockCacheConfig, Flux2KleinBaseAutoBlocks, FluxAutoBlocks
 from diffusers.modular_pipelines.flux.denoise import FluxDenoiseStep
 from diffusers.modular_pipelines.flux.encoders import FluxTextEncoderStep
 
@@ -82,8 +82,8 @@ class TestRefusals:
 
     def test_a_transformer_in_a_mode_that_cannot_work(self, plan: ScenePlan) -> None:
         pipe = modular_flux(regional_blocks(FluxAutoBlocks()))
-        pipe.transformer.compile()
-        with pytest.raises(UnsupportedError, match="compiled as a whole"):
+        pipe.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.1))
+        with pytest.raises(UnsupportedError, match="block cache is enabled"):
             draw(pipe, plan=plan)
 
     def test_a_text_step_without_the_model(self, plan: ScenePlan) -> None:

@@ -1,6 +1,7 @@
 """Modular pipelines draw what classic ones draw, and what is particular to them."""
 
 import logging
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +10,51 @@ import torch
 from diffusers import ClassifierFreeGuidance, Flux2KleinAutoBlocks, FluxAutoBlocks, SkipLayerGuidance
 from diffusers.modular_pipelines import InputParam, ModularPipelineBlocks, OutputParam
 
+from strata.analysis.recorder import probing
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.attach import PromptCalls
+from strata.injection.calling import call_of
 from strata.injection.checks import UnsupportedError
 from strata.injection.encoding import EncodedPlan
-from strata.injection.families import facts_of, facts_of_folder
+from strata.injection.families import facts_of, facts_of_folder, family_of
 from strata.injection.observer import Observer
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.weights import load_folder
 from tests.injection.conftest import picture
-from tests.injection.flux2 import flux2_parts, make_klein
-from tests.injection.modular import PAIRS, modular_flux, modular_klein, modular_klein_base, of_blocks
+from tests.injection.flux2 import LENGTH, flux2_parts, make_flux2, make_klein
+from tests.injection.modular import PAIRS, modular_dev, modular_flux, modular_klein, modular_klein_base, of_blocks
 
 STEPS: dict[str, Any] = {"num_inference_steps": 2, "output_type": "pt"}
+EVERYDAY = ("flux", "flux2 klein base with guidance")
 SHORT: dict[str, Any] = {"max_sequence_length": 24}
 
 
+@pytest.fixture(scope="module")
+def flux() -> Any:
+    return modular_flux()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Any:
+    return modular_klein_base()
+
+
+@pytest.fixture
+def base(shared: Any) -> Any:
+    """Klein base with guidance."""
+    shared.update_components(guider=ClassifierFreeGuidance(guidance_scale=3.0))
+    return shared
+
+
+@cache
+def regional_of(pipe: Any) -> RegionalPipeline:
+    """One for a pipeline, so that texts are encoded once."""
+    return RegionalPipeline(pipe, "uniform")
+
+
 def draw(pipe: Any, plan: ScenePlan, **options: Any) -> torch.Tensor:
-    images: torch.Tensor = RegionalPipeline(pipe, "uniform")(plan, seed=0, **STEPS | options).images
+    images: torch.Tensor = regional_of(pipe)(plan, seed=0, **STEPS | options).images
     return images
 
 
@@ -44,7 +71,9 @@ def lengths(calls: list[dict[str, Any]]) -> list[int]:
     return [call["encoder_hidden_states"].shape[1] for call in calls]
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize(
+    "name", [name if name in EVERYDAY else pytest.param(name, marks=pytest.mark.slow) for name in PAIRS]
+)
 def test_the_picture_is_the_classic_pipelines(name: str, plan: ScenePlan, empty_plan: ScenePlan) -> None:
     """Bit for bit, plain and regional, one and two of a prompt; afterwards the pipeline is as it was.
 
@@ -73,6 +102,19 @@ def test_the_picture_is_the_classic_pipelines(name: str, plan: ScenePlan, empty_
     assert vars(modular) == before
 
 
+def test_dev_is_known_by_its_class() -> None:
+    """Guidance is distilled into it, and its chat begins with the system message of its text step."""
+    modular, classic = modular_dev(), make_flux2()[0]
+    assert facts_of(modular) == facts_of(classic)
+    ids: list[Any] = []
+    modular.text_encoder.register_forward_pre_hook(lambda m, a, k: ids.append(k["input_ids"]), with_kwargs=True)
+    call_of(modular).encode("a red circle", None, LENGTH, None)
+    tokenizer = family_of(modular.transformer).tokenizer(modular)
+    padded = tokenizer("a red circle", padding="max_length", max_length=LENGTH, truncation=True)
+    assert padded.input_ids == ids[0][0].tolist()
+
+
+@pytest.mark.slow
 def test_several_plans_in_one_batch(plan: ScenePlan, empty_plan: ScenePlan) -> None:
     """FLUX.1's modular pipeline rounds its timestep's embedding otherwise for two pictures."""
     regional = RegionalPipeline(modular_flux(), "uniform")
@@ -81,9 +123,8 @@ def test_several_plans_in_one_batch(plan: ScenePlan, empty_plan: ScenePlan) -> N
         assert (image - regional(each, seed=seed, **STEPS).images[0]).abs().max() < 1e-4
 
 
-def test_what_is_returned_is_what_is_asked_for(plan: ScenePlan) -> None:
-    regional = RegionalPipeline(modular_klein(), "uniform")
-    options = {"max_sequence_length": 24, **STEPS}
+def test_what_is_returned_is_what_is_asked_for(flux: Any, plan: ScenePlan) -> None:
+    regional, options = regional_of(flux), STEPS
     state = regional(plan, seed=0, **options)
     assert torch.equal(regional(plan, seed=0, output="images", **options), state.images)
     several = regional(plan, seed=0, output=["images", "latents"], **options)
@@ -92,8 +133,8 @@ def test_what_is_returned_is_what_is_asked_for(plan: ScenePlan) -> None:
 
 
 class TestCallbacks:
-    def test_they_see_and_change_the_latents_of_every_step(self, plan: ScenePlan) -> None:
-        pipe = modular_flux()
+    def test_they_see_and_change_the_latents_of_every_step(self, flux: Any, plan: ScenePlan) -> None:
+        pipe = flux
         seen: list[Any] = []
 
         def note(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -108,9 +149,9 @@ class TestCallbacks:
         assert not torch.equal(cleared, drawn)
 
     def test_one_that_draws_with_the_pipeline_is_an_error(
-        self, plan: ScenePlan, caplog: pytest.LogCaptureFixture
+        self, flux: Any, plan: ScenePlan, caplog: pytest.LogCaptureFixture
     ) -> None:
-        pipe = modular_flux()
+        pipe = flux
         drawn = draw(pipe, plan)
 
         def plain(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -123,30 +164,50 @@ class TestCallbacks:
         assert torch.equal(draw(pipe, plan), drawn)
 
 
-def test_observers_are_told_every_step(plan: ScenePlan) -> None:
+def test_a_hook_that_draws_with_the_pipeline_is_an_error(flux: Any, plan: ScenePlan) -> None:
+    drawn = draw(flux, plan)
+    hook = flux.vae.decoder.register_forward_pre_hook(lambda m, a: flux(height=32, width=48, **STEPS))
+    with pytest.raises(UnsupportedError, match="by a call that is still running"):
+        draw(flux, plan)
+    hook.remove()
+    assert torch.equal(draw(flux, plan), drawn)
+
+
+def test_observers_are_told_every_step(flux: Any, plan: ScenePlan) -> None:
     steps: list[int] = []
 
     class Notes(Observer):
         def end_step(self, step: int) -> None:
             steps.append(step)
 
-    regional = RegionalPipeline(modular_flux(), "uniform")
+    regional = RegionalPipeline(flux, "uniform")
     regional.observers.append(Notes())
     options = {"image": picture(), "strength": 0.75, "num_inference_steps": 4, "output_type": "pt"}
     regional(plan, seed=0, **options)
     assert steps == [0, 1, 2]
 
 
+def test_probes(flux: Any, plan: ScenePlan) -> None:
+    """Of a regional call; the stock pipeline is refused, with what to do."""
+    regional = RegionalPipeline(flux, "uniform")
+    with probing(regional, words=("circle",), steps=[1]) as recorder:
+        drawn = regional(plan, seed=0, **STEPS).images
+    assert torch.equal(drawn, draw(flux, plan))
+    assert recorder.result().map("circle").max() > 0
+    with pytest.raises(UnsupportedError, match=r"probe RegionalPipeline\(pipe, method='plain'\)"), probing(flux):
+        pass
+
+
 class TestGuiders:
-    def test_unconditional_calls_are_the_plain_models(self, plan: ScenePlan) -> None:
+    def test_unconditional_calls_are_the_plain_models(self, base: Any, plan: ScenePlan) -> None:
         for more in ({}, {"num_images_per_prompt": 2}):
-            calls = calls_of(modular_klein_base(), plan, **SHORT, **more)
+            calls = calls_of(base, plan, **SHORT, **more)
             assert [length > 24 for length in lengths(calls)] == [True, False] * 2
             assert {len(call["encoder_hidden_states"]) for call in calls} == {more.get("num_images_per_prompt", 1)}
 
-    def test_a_guider_that_starts_late_and_stops_early(self, plan: ScenePlan) -> None:
+    def test_a_guider_that_starts_late_and_stops_early(self, base: Any, plan: ScenePlan) -> None:
         """The step is the loop's, whatever calls it makes; the guider counts no steps beyond the call."""
-        pipe = modular_klein_base()
+        pipe = base
         guider = ClassifierFreeGuidance(guidance_scale=3.0, start=0.4, stop=0.7)
         pipe.update_components(guider=guider)
         for _ in range(2):
@@ -154,8 +215,8 @@ class TestGuiders:
             assert [length > 24 for length in lengths(calls)] == [True, True, False, True]
         assert guider._step is None
 
-    def test_the_plans_negative_prompt(self, plan: ScenePlan) -> None:
-        pipe = modular_klein_base()
+    def test_the_plans_negative_prompt(self, base: Any, plan: ScenePlan) -> None:
+        pipe = base
         said = plan.model_copy(update={"negative_prompt": "checkered"})
         calls = calls_of(pipe, said, **SHORT)
         alone, _ = make_klein()[0].encode_prompt(prompt="checkered", max_sequence_length=24)
@@ -167,18 +228,40 @@ class TestGuiders:
         with pytest.raises(InputError, match=r"ignored by its guider \(ClassifierFreeGuidance\)"):
             draw(pipe, said, **SHORT)
         with pytest.raises(InputError, match="Flux2KleinModularPipeline takes no negative prompt"):
-            draw(modular_klein(), said, **SHORT)
+            RegionalPipeline(modular_klein()).check(said, **SHORT)
 
-    def test_its_scale_can_be_asked_for(self, plan: ScenePlan) -> None:
-        pipe = modular_klein_base()
+    def test_its_scale_can_be_asked_for(self, base: Any, plan: ScenePlan) -> None:
+        pipe = base
         drawn = draw(pipe, plan, **SHORT)
         assert torch.equal(draw(pipe, plan, guidance_scale=3.0, **SHORT), drawn)
         assert not torch.equal(draw(pipe, plan, guidance_scale=5.0, **SHORT), drawn)
         assert len(calls_of(pipe, plan, guidance_scale=1.0, **SHORT)) == 2
         assert pipe.guider.guidance_scale == 3.0
 
-    def test_one_that_skips_blocks_with_the_prompt_is_refused(self, plan: ScenePlan) -> None:
-        pipe = modular_klein_base()
+    def test_one_that_makes_two_conditional_calls_a_step(self, base: Any, plan: ScenePlan) -> None:
+        """The step is the loop's, and no count of calls."""
+
+        class Twice(ClassifierFreeGuidance):  # type: ignore[misc]
+            def prepare_inputs(self, data: Any) -> list[Any]:
+                return [self._prepare_batch(data, 0, name) for name in self._input_predictions]
+
+        pipe = base
+        once = draw(pipe, plan, guidance_scale=1.0, **SHORT)
+        pipe.update_components(guider=Twice(guidance_scale=2.0))
+        calls = calls_of(pipe, plan, **SHORT)
+        assert [length > 24 for length in lengths(calls)] == [True] * 4
+        assert (draw(pipe, plan, **SHORT) - once).abs().max() < 1e-5
+
+    def test_a_text_is_encoded_without_the_negative_prompt(self, base: Any, plan: ScenePlan) -> None:
+        pipe, texts = base, {description.text for description in plan.descriptions()}
+        encoded: list[Any] = []
+        hook = pipe.text_encoder.register_forward_pre_hook(lambda m, a: encoded.append(a))
+        RegionalPipeline(pipe).encode(plan, **STEPS, **SHORT)
+        hook.remove()
+        assert len(encoded) == len(texts) + 2, "each text, the prompt, and the negative prompt once"
+
+    def test_one_that_skips_blocks_with_the_prompt_is_refused(self, base: Any, plan: ScenePlan) -> None:
+        pipe = base
         pipe.update_components(guider=SkipLayerGuidance(skip_layer_guidance_layers=[1]))
         with pytest.raises(UnsupportedError, match="SkipLayerGuidance calls the transformer with the prompt a second"):
             RegionalPipeline(pipe).check(plan, **STEPS)
@@ -209,11 +292,11 @@ class _Rewriter(ModularPipelineBlocks):
         raise AssertionError
 
 
-def test_a_plans_prompt_is_drawn_as_it_is(plan: ScenePlan) -> None:
+def test_a_plans_prompt_is_drawn_as_it_is(flux: Any, plan: ScenePlan) -> None:
     blocks = FluxAutoBlocks()
     blocks.sub_blocks.insert("rewriter", _Rewriter(), 0)
     pipe = modular_flux(blocks)
-    assert torch.equal(draw(pipe, plan), draw(modular_flux(), plan))
+    assert torch.equal(draw(pipe, plan), draw(flux, plan))
     with pytest.raises(InputError, match=r"words: .* takes no such option \(the plan's prompt is drawn as it is\)"):
         draw(pipe, plan, words=3)
 
@@ -234,10 +317,9 @@ class TestRefusals:
             ({"image": picture(), "strength": 0.0}, "strength: 0: leaves none of 2 steps"),
         ],
     )
-    def test_options(self, options: dict[str, Any], message: str, plan: ScenePlan) -> None:
-        pipe = modular_flux()
+    def test_options(self, flux: Any, options: dict[str, Any], message: str, plan: ScenePlan) -> None:
         with pytest.raises(InputError, match=message):
-            RegionalPipeline(pipe).check(plan, **{**STEPS, **options})
+            RegionalPipeline(flux).check(plan, **{**STEPS, **options})
 
     def test_what_is_not_loaded(self, plan: ScenePlan) -> None:
         pipe = modular_flux()
@@ -269,6 +351,7 @@ def test_what_clip_cuts_off_is_told_once(plan: ScenePlan, caplog: pytest.LogCapt
     assert len([r for r in caplog.records if "CLIP" in r.getMessage()]) == 1
 
 
+@pytest.mark.slow
 def test_under_offload_hooks(plan: ScenePlan) -> None:
     """What a ComponentsManager sets up, with the CPU as the execution device."""
     from accelerate import cpu_offload_with_hook
@@ -281,6 +364,7 @@ def test_under_offload_hooks(plan: ScenePlan) -> None:
         assert torch.equal(draw(pipe, plan, max_sequence_length=24), drawn)
 
 
+@pytest.mark.slow
 def test_encoded_plans_are_the_classic_pipelines_too(plan: ScenePlan, tmp_path: Path) -> None:
     classic, options = make_klein()
     RegionalPipeline(modular_klein(), "uniform").encode(plan, **STEPS, **options).save(tmp_path / "plan.safetensors")

@@ -35,6 +35,11 @@ def routing(*entries: str) -> Routing:
 
 def test_the_first_entry_that_fits_holds() -> None:
     written = Routing.from_yaml(TEXT)
+    assert [str(entry) for entry in written.balance] == [
+        "1-2 regions: base ratio 0.3, steps 0%-60%",
+        "3+ regions, 0%-15% of the canvas each: base ratio 0.4 to 0",
+        "4 regions: steps 20%-100%",
+    ]
     one = written.balanced(1, 0.5)
     assert one.blend.base_ratio == 0.3
     assert [rule.model_dump(mode="json")["steps"] for rule in one.rules] == ["0%-30%", "30%-60%", "0%-60%", 2]

@@ -128,6 +128,14 @@ def test_a_range_beyond_the_routings_own_model_names_that_model() -> None:
         written.resolve(4, 8, 10)
 
 
+@pytest.mark.parametrize(
+    ("share", "step"), [("90.1%-90.2%", 90), ("99.9%-100%", 99), ("0%-0.1%", 0), ("49.9%-50.05%", 49)]
+)
+def test_a_part_of_the_run_shorter_than_a_step_has_the_step_it_is_in(share: str, step: int) -> None:
+    routing = Routing.from_yaml(f"name: a\nrules: [{{level: high, steps: {share}}}]")
+    assert np.flatnonzero(routing.resolve(1, 1, 100).routed_steps).tolist() == [step]
+
+
 def test_a_schedule_tells_that_it_was_rescaled() -> None:
     written = routing({"double": "0-1,17-18", "single": "6,9,34-35,37"}, model={"double": 19, "single": 38})
     exact = written.resolve(19, 38, 4)
@@ -311,6 +319,20 @@ def test_summary_says_each_rule_in_a_line() -> None:
         "high: blocks double 0, 3 and single 1-2, 5, steps 0-2 of 20, strength 1 to 0.5, regions isolated, only a, b",
         "high: blocks double 0, 2 and single 0-6 every 2, steps 0-19 of 20, strength 1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("selected", "text"),
+    [
+        ("1010100", "0-4 every 2"),
+        ("0110110", "1-2, 4-5"),
+        ("0100100", "1, 4"),
+        ("1001001", "0-6 every 3"),
+        ("111", "0-2"),
+    ],
+)
+def test_compact_text(selected: str, text: str) -> None:
+    assert compact(np.array([character == "1" for character in selected])) == text
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30).filter(any))
