@@ -200,7 +200,7 @@ def test_fused_projections(plan: ScenePlan) -> None:
     assert (draw(pipe, plan, **options) - plain).abs().max() < 1e-4
 
 
-@shows("flux2", "image to image")
+@shows("flux2", "reference pictures")
 def test_a_reference_changes_the_picture_and_a_canvas_follows_the_plan(plan: ScenePlan) -> None:
     pipe, options = make_klein()
     images = [draw(pipe, plan, image=image, **options) for image in (reference(1), reference(2), None)]
