@@ -187,7 +187,7 @@ def masked_spec(base: BaseText, text: int, length: int, device: torch.device) ->
     """The stock attention where a mask hides or weighs some of the base prompt; None where all see all."""
     if base.length == text and not base.faint:
         return None
-    keys = merge([(0, base.length), (text, length)])
+    keys = merge([(0, base.length - base.tail), (text - base.tail, length)])
     faint = (base.length - base.faint, base.length)
     bias = torch.zeros(length, device=device)
     bias[slice(*faint)] = base.weight

@@ -24,7 +24,7 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.cut_texts import diffusers_silent, warn_truncated
 from strata.injection.drawing import Draughtsman
-from strata.injection.encoding import EncodedPlan
+from strata.injection.encoding import EncodedPlan, seen
 from strata.injection.families import facts_of, family_of
 from strata.injection.methods import method_for, method_named
 from strata.injection.modular import (
@@ -181,9 +181,7 @@ class RegionalTextEncoderStep(_Around):
         texts, starts = {}, {}
         for text, encoded in found.items():
             heard = family.heard(components, text, encoded, longest)
-            padded = program.routing.pad == "full"
-            texts[text] = encoded[EMBEDDING] if padded else encoded[EMBEDDING][:, heard.start : heard.stop]
-            starts[text] = 0 if padded else heard.start
+            texts[text], starts[text] = seen(family, encoded[EMBEDDING], heard, program.routing.pad == "full")
         said = {"prompt": plan.prompt, "pad": program.routing.pad}
         state.set(_TEXTS, EncodedPlan(family.name, said, {}, texts, starts))
         state.set("height", plan.height)

@@ -29,7 +29,7 @@ FROM_PLAN = {
     "height": "plan.resized(width, height)",
     "generator": "seed=",
 }
-OF_PROMPT = ("prompt_embeds", "pooled_prompt_embeds", "prompt_attention_mask")
+OF_PROMPT = ("prompt_embeds", "pooled_prompt_embeds", "prompt_attention_mask", "prompt_embeds_mask")
 EMBEDS = (*OF_PROMPT, *(f"negative_{name}" for name in OF_PROMPT))
 _FROM_TEXTS = ("prompt_2", "negative_prompt", "negative_prompt_2", "num_images_per_prompt", *EMBEDS)
 _MOST_SEED = 2**63 - 1
@@ -56,6 +56,12 @@ class PreparedCall:
     run: Callable[[], Any]
     negative: Tensor | None = None
     step: Callable[[], int] | None = None
+
+
+def channels(vae: Any) -> int:
+    """Of an autoencoder's latents."""
+    found: int = vae.config["z_dim"] if "z_dim" in vae.config else vae.config["latent_channels"]
+    return found
 
 
 class PipelineCall(ABC):
@@ -162,7 +168,8 @@ class PipelineCall(ABC):
 
     def _check_option(self, name: str, value: Any) -> None:
         """Raise `InputError` for a value that the option cannot have."""
-        whole = {**_WHOLE, "max_sequence_length": max(_MOST_TOKENS, self.option("max_sequence_length", {}))}
+        most = max(_MOST_TOKENS, self.defaults({}).get("max_sequence_length") or 0)
+        whole = {**_WHOLE, "max_sequence_length": most}
         if name in whole and (type(value) is not int or not 1 <= value <= whole[name]):
             raise InputError(f"{name}: {value!r}: must be a whole number from 1 to {whole[name]}")
         if name in _NUMBERS:
@@ -182,7 +189,7 @@ class PipelineCall(ABC):
             raise InputError(f"latents: {kind}: must be a tensor of floating-point numbers")
         found, vae = tuple(latents.shape), getattr(self.pipe, "vae", None)
         rows, cols = plan.height // facts.token_size, plan.width // facts.token_size
-        wanted: tuple[int | None, ...] = (None, rows * cols, None if vae is None else 4 * vae.config.latent_channels)
+        wanted: tuple[int | None, ...] = (None, rows * cols, None if vae is None else 4 * channels(vae))
         axes = "pictures, image tokens, channels"
         if "max_area" in self.defaults(options):  # may draw another size than the plan's
             wanted = (None, None, wanted[2])
@@ -220,7 +227,8 @@ class PipelineCall(ABC):
 
     def text_length(self, facts: ModelFacts, options: Mapping[str, Any]) -> int:
         """Tokens of a text at most."""
-        given: int = options.get("max_sequence_length", min(self.option("max_sequence_length", {}), facts.text_length))
+        default = min(self.defaults({}).get("max_sequence_length") or facts.text_length, facts.text_length)
+        given: int = options.get("max_sequence_length", default)
         return given
 
     def generator(self, seeds: Sequence[int | None]) -> Any:
@@ -268,7 +276,9 @@ class ClassicPipeline(PipelineCall):
         if facts.negative_scale is None or not self.takes_negative:
             return f"{type(self.pipe).__name__} takes no negative prompt"
         scale = self.option(facts.negative_scale, options)
-        return f"is ignored at {facts.negative_scale} {scale:g}; set it above 1" if scale <= 1 else None
+        if scale > facts.unguided:
+            return None
+        return f"is ignored at {facts.negative_scale} {scale:g}; set it above {facts.unguided:g}"
 
     def guided(self, facts: ModelFacts, options: Mapping[str, Any]) -> bool:
         """See `PipelineCall`."""
@@ -276,7 +286,7 @@ class ClassicPipeline(PipelineCall):
             return False
         always = facts.negative_scale == "guidance_scale"
         told = always or any(options.get(name) is not None for name in ("negative_prompt", "negative_prompt_2"))
-        return told and self.option(facts.negative_scale, options) > 1
+        return told and self.option(facts.negative_scale, options) > facts.unguided
 
     @property
     def encoder(self) -> Any:
@@ -299,7 +309,9 @@ class ClassicPipeline(PipelineCall):
         """See `PipelineCall`; texts have one row a picture, for there are pipelines that repeat no embeddings."""
         inputs = {name: value for name, value in options.items() if texts is None or name not in _FROM_TEXTS}
         inputs |= {"width": plan.width, "height": plan.height}
-        inputs["max_sequence_length"] = self.text_length(facts, options)
+        inputs |= self._family.call_options
+        if "max_sequence_length" in self._parameters:
+            inputs["max_sequence_length"] = self.text_length(facts, options)
         if generator is not None:
             inputs["generator"] = generator
         if texts is None:
@@ -313,7 +325,12 @@ class ClassicPipeline(PipelineCall):
             if hasattr(callback, "tensor_inputs"):  # a PipelineCallback of diffusers, by its class
                 inputs["callback_on_step_end_tensor_inputs"] = callback.tensor_inputs
             inputs["callback_on_step_end"] = callback if owner is None else owner.lend(callback)
-        return PreparedCall(lambda: self.pipe(**inputs), inputs.get("negative_prompt_embeds"))
+
+        def run() -> Any:
+            with self._family.calling(self.pipe):
+                return self.pipe(**inputs)
+
+        return PreparedCall(run, inputs.get("negative_prompt_embeds"))
 
     def release(self) -> None:
         """See `PipelineCall`: offloading."""

@@ -10,6 +10,7 @@ from strata.hierarchy.errors import InputError
 from strata.injection.calling import call_of
 from strata.injection.errors import UnsupportedError
 from strata.injection.families import Family, families, family_of, valid
+from strata.injection.families.refused import REFUSED
 from strata.injection.intercept import is_compiled, is_intercepted, why_busy
 
 __all__ = ["UnsupportedError", "check_pipeline", "check_strengths", "check_transformer"]
@@ -21,9 +22,14 @@ def check_pipeline(pipe: Any) -> Family:
     try:
         family = family_of(transformer)
     except InputError as error:
+        if type(transformer).__name__ in REFUSED:
+            raise InputError(f"pipe: {type(pipe).__name__}: {REFUSED[type(transformer).__name__]}") from error
         pipelines = ", ".join(name for known in families() for name in known.pipelines)
         message = f"pipe: {type(pipe).__name__} has no transformer that is known; valid: {valid()}, such as {pipelines}"
         raise InputError(message) from error
+    for kind in type(pipe).__mro__:
+        if (reason := family.why_refused(kind.__name__)) is not None:
+            raise InputError(f"pipe: {kind.__name__}: {reason}")
     call_of(pipe)
     return family
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -90,6 +90,13 @@ class EncodedPlan:
                 raise InputError(f"encoded: lacks the text {quote(text)}; encode the plan anew, with this routing")
 
 
+def seen(family: Family, embeds_BLC: Tensor, heard: Sequence[int], padded: bool) -> tuple[Tensor, int]:
+    """A stream's text, with its padding or of the tokens that the model is to see, and its first token's position."""
+    if padded and not family.masks_padding:
+        return embeds_BLC, 0
+    return embeds_BLC[:, list(heard)], next(iter(heard), 0)
+
+
 class TextCache:
     """A bounded cache of the prompts and texts that a pipeline's call encodes.
 
@@ -127,9 +134,9 @@ class TextCache:
         """
         key = ("stream", text, max_length, scale)
         embeds, real = self._remember(key, lambda: self._encode(text, max_length, scale))
-        return (embeds, 0) if padded else (embeds[:, real.start : real.stop], real.start)
+        return seen(self.family, embeds, real, padded)
 
-    def _encode(self, text: str, max_length: int, scale: float | None) -> tuple[Tensor, range]:
+    def _encode(self, text: str, max_length: int, scale: float | None) -> tuple[Tensor, Sequence[int]]:
         """A text's embedding with its padding, and which of its tokens the model is to see."""
         encoded = self.call.encode(text, None, max_length, scale)
         return encoded["prompt_embeds"], self.family.heard(self.pipe, text, encoded, max_length)

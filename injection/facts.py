@@ -36,6 +36,7 @@ class ModelFacts:
         guidance: the guidance scale where none is asked for; None where the model takes none.
         negative_scale: the pipeline's option that weighs a negative prompt ("true_cfg_scale", "guidance_scale"); None
             where the model takes none.
+        unguided: the scale of guidance up to which there is none.
         text_window: every text is padded to a multiple of so many tokens, all of which the model sees; None: the base
             prompt alone is padded, to `text_length`, unless a routing asks for all of it.
         steps: denoising steps that a distilled model was trained for; None: as many as one likes.
@@ -48,6 +49,7 @@ class ModelFacts:
     text_length: int
     guidance: float | None = None
     negative_scale: str | None = "true_cfg_scale"
+    unguided: float = 1.0
     text_window: int | None = None
     steps: int | None = None
     form: Form | None = None

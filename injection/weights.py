@@ -16,7 +16,7 @@ from diffusers import DiffusionPipeline, ModularPipeline
 from torch import Tensor, nn
 
 from strata.hierarchy.errors import InputError
-from strata.injection.families import index_of_folder, is_modular
+from strata.injection.families import family_of_folder, index_of_folder, is_modular
 from strata.injection.modular import ModularCall
 
 _SHOWN = 3
@@ -49,7 +49,8 @@ def load_folder(folder: Path, dtype: torch.dtype | None = None) -> Any:
 
 
 def _load_classic(folder: Path, dtype: torch.dtype | None, models: dict[str, nn.Module]) -> Any:
-    return DiffusionPipeline.from_pretrained(str(folder), torch_dtype=dtype, **models)
+    unused = dict.fromkeys(family_of_folder(folder)[0].unused_parts)
+    return DiffusionPipeline.from_pretrained(str(folder), torch_dtype=dtype, **models, **unused)
 
 
 def _load_modular(folder: Path, dtype: torch.dtype | None, models: dict[str, nn.Module]) -> Any:

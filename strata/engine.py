@@ -29,7 +29,7 @@ from strata.job import Job
 from strata.layers.routing import Routing
 from strata.layers.schedule import Schedule
 from strata.loading import load_pipeline
-from strata.pipelines import of_the_same_parts, sized_for
+from strata.pipelines import decoded, of_the_same_parts, sized_for, stepping
 from strata.record import Record, RunSettings
 from strata.source import decode_picture
 
@@ -267,7 +267,8 @@ class Engine:
 
         def after_step(pipe: Any, number: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             latents = tensors["latents"]
-            preview = lambda: self._decoded(latents, job)  # noqa: E731
+            size = job.plan.height, job.plan.width
+            preview = lambda: decoded(pipe, self._family, latents, *size)  # noqa: E731
             steps.put(Step(index, number + 1, int(pipe.num_timesteps), preview))
             go_on.acquire()
             if ended.is_set() or self._cancel.is_set():
@@ -277,8 +278,8 @@ class Engine:
         def run() -> None:
             release = self._call.release
             try:
-                with _threads(settings):
-                    images.extend(call(callback_on_step_end=after_step).images)
+                with _threads(settings), stepping(self._call, after_step) as options:
+                    images.extend(call(**options).images)
             except BaseException as error:  # every error is the caller's, who waits in another thread
                 errors.append(error)
                 release()  # as the pipeline does at its end
@@ -298,17 +299,6 @@ class Engine:
         if errors and not isinstance(errors[0], _Cancelled):
             raise errors[0]
         return images[0] if images and not self._cancel.is_set() else None
-
-    def _decoded(self, latents: Any, job: Job) -> "Image.Image":
-        """Latents as a picture, decoded as the pipeline itself does at the end."""
-        import torch
-
-        pipe, vae = self.pipe, self.pipe.vae
-        with torch.no_grad():
-            unpacked = self._family.unpacked(pipe, latents, job.plan.height, job.plan.width)
-            pixels = vae.decode(unpacked.to(vae.dtype), return_dict=False)[0]
-            image: Image.Image = pipe.image_processor.postprocess(pixels, output_type="pil")[0]
-            return image
 
     def _choose_pipeline(self, job: Job) -> None:
         """Makes `pipe` the pipeline that takes the job's input pictures, of the same parts.
@@ -345,8 +335,8 @@ class Engine:
         options: dict[str, Any] = {"num_inference_steps": settings.steps}
         if settings.guidance is not None:
             options["guidance_scale"] = settings.guidance
-        elif "guidance_scale" in takes:
-            options["guidance_scale"] = 1.0  # none; of more, distilled pipelines warn that they ignore it
+        elif "guidance_scale" in takes and takes["guidance_scale"] is not None:
+            options["guidance_scale"] = facts_of(self.pipe).unguided  # of more, pipelines warn that they ignore it
         if settings.true_cfg is not None:
             options["true_cfg_scale"] = settings.true_cfg
         if settings.image_strength is not None:

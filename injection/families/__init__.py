@@ -16,6 +16,7 @@ from strata.hierarchy.errors import InputError
 from strata.injection.facts import ModelFacts
 from strata.injection.families.base import Family
 from strata.injection.families.flux import DEV as FLUX_DEV
+from strata.injection.families.refused import REFUSED
 
 CLASSIC, MODULAR = "model_index.json", "modular_model_index.json"
 """The index of a folder in the diffusers format; where both are there, the classic pipeline is meant."""
@@ -50,7 +51,10 @@ def family_of(transformer: Any) -> Family:
     for kind in type(inner).__mro__:
         if (family := _by_transformer(kind.__name__)) is not None:
             return family
-    raise InputError(f"transformer: {type(inner).__name__}: no model family knows it; valid: {valid()}")
+    name = type(inner).__name__
+    if name in REFUSED:
+        raise InputError(f"transformer: {name}: {REFUSED[name]}")
+    raise InputError(f"transformer: {name}: no model family knows it; valid: {valid()}")
 
 
 def facts_of(pipe: Any) -> ModelFacts:
@@ -88,8 +92,12 @@ def family_of_folder(folder: Path) -> tuple[Family, dict[str, Any]]:
     family = None if name is None else _by_transformer(name)
     if family is None or not kind.startswith(family.prefix):
         what = f"a {kind} with a {name}" if name else f"a {kind}"
+        if name is not None and name in REFUSED:
+            raise InputError(f"is {what}: {REFUSED[name]}")
         known = ", ".join(f"{family.title} (such as {family.pipelines[0]})" for family in families())
         raise InputError(f"is {what}; must be a pipeline of {known}")
+    if (reason := family.why_refused(kind)) is not None:
+        raise InputError(f"is a {kind}: {reason}")
     return family, index
 
 

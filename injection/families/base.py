@@ -4,14 +4,7 @@ A family tells a model's facts from its configuration, encodes texts, and transl
 inputs and what methods work with: text tokens before image tokens, image tokens in an order of ours, and for every
 block what its attention computes. The stock modules run unchanged.
 
-It was laid out for these, read in diffusers 0.42:
-
-- FLUX.1 (`flux.py`), Chroma (`chroma.py`), FLUX.2 (`flux2.py`) and FLUX.3 (`flux3.py`), which are here.
-- Qwen-Image: the transformer counts positions itself, the image's centred and the text's behind them, in a table each:
-  `rotary` joins them, text first, every stream from the base prompt's first position on, image tokens in the order
-  given; `block_inputs` parts them again. Its text mask is dropped as Chroma's is. True guidance by a second call.
-- FLUX.2 and Qwen-Image give texts positions of their own, so `text_positions_alike` is False and one call draws one
-  plan.
+Read in diffusers 0.42. What this protocol does not carry is named in `refused.py`, with the reason.
 """
 
 from __future__ import annotations
@@ -62,11 +55,22 @@ class BaseText(NamedTuple):
         length: that take part; what is behind them is masked.
         faint: of them, how many at the end are weighed otherwise as keys.
         weight: the logarithm of that weight.
+        tail: of them, how many stand at the very end, behind what is masked.
     """
 
     length: int
     faint: int = 0
     weight: float = 0.0
+    tail: int = 0
+
+    def of(self, text_BLC: Tensor) -> Tensor:
+        """Those that take part, of a text embedding `[B, L, …]`."""
+        import torch
+
+        head = self.length - self.tail
+        if not self.tail:
+            return text_BLC[:, :head]
+        return torch.cat([text_BLC[:, :head], text_BLC[:, text_BLC.shape[1] - self.tail :]], dim=1)
 
 
 class Family(ABC):
@@ -81,14 +85,25 @@ class Family(ABC):
     """With which the class names of its pipelines begin."""
     pipelines: ClassVar[tuple[str, ...]]
     """Some of the pipelines, for messages."""
-    with_picture: ClassVar[tuple[str, str, str]]
-    """The pipeline that draws from text alone, and those of the same parts for image to image and for inpainting."""
+    with_picture: ClassVar[tuple[str, str, str]] = ("", "", "")
+    """The pipeline that draws from text alone, and those of the same parts for image to image and for inpainting; empty
+    where there are none for pictures."""
+    refused: ClassVar[Mapping[str, str]] = {}
+    """Pipelines of the family that regions cannot be drawn with, and why."""
+    of_blocks: ClassVar[bool] = True
+    """Whether its modular pipelines are drawn, too."""
+    unused_parts: ClassVar[tuple[str, ...]] = ()
+    """Components that drawing a plan never uses; they are not loaded."""
+    call_options: ClassVar[Mapping[str, Any]] = {}
+    """What every call is given because texts are encoded here; callers cannot choose otherwise."""
     optional_picture: ClassVar[tuple[str, ...]] = ()
     """Pipelines that take a picture but need none."""
     processors: ClassVar[tuple[str, ...]]
     """Class names of the stock attention processors."""
     text_positions_alike: ClassVar[bool] = True
     """Whether all text tokens have one position, so that plans whose texts differ can be drawn in one batch."""
+    masks_padding: ClassVar[bool] = False
+    """Whether the padding of texts is hidden, whatever a routing asks for."""
     cuts_entered_text: ClassVar[bool] = False
     """Whether the transformer cuts as many text tokens off joint blocks as entered it, and not as entered these."""
     packed_latents: ClassVar[bool] = True
@@ -97,6 +112,12 @@ class Family(ABC):
     """Tokens of a text at most, whatever the tokenizer says."""
     sized_by_picture: ClassVar[Mapping[str, int]] = {}
     """Pipelines that draw in the size of their input picture, whatever is asked for, and how many pixels at most."""
+
+    def why_refused(self, pipeline: str) -> str | None:
+        """Why pipelines of this class are not drawn; None: they are."""
+        if not self.of_blocks and pipeline.endswith("ModularPipeline"):
+            return f"modular pipelines of {self.title} have not been tried with regions; load its {self.pipelines[0]}"
+        return self.refused.get(pipeline)
 
     # Before anything is loaded
 
@@ -115,6 +136,11 @@ class Family(ABC):
 
         `regional`: whether the plan has texts beside its prompt.
         """
+
+    @contextmanager
+    def calling(self, pipe: Any) -> Iterator[None]:
+        """Around a call of a classic pipeline: whatever it needs to be called with encoded texts."""
+        yield
 
     # Texts
 
@@ -148,8 +174,12 @@ class Family(ABC):
         """What a pipeline made of a negative prompt, under the names of the unconditional call."""
 
     @abstractmethod
-    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> range:
+    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> Sequence[int]:
         """Which tokens of a text's padded embedding, among what the pipeline made of it, the model is to see."""
+
+    def text_tokens(self, pipe: Any, ids: list[int]) -> list[int]:
+        """Of the token ids that the encoder of the text tokens was given, those that the text embedding is of."""
+        return ids
 
     def text_embedding(self, pipe: Any, output: Any) -> Tensor:
         """The text embedding `[B, L, C]` that the pipeline makes of what the encoder of the text tokens returned."""

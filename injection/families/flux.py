@@ -93,7 +93,7 @@ class Flux(Family):
         """See `Family`."""
         return {f"negative_{name}": value for name, value in encoded.items()}
 
-    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> range:
+    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> Sequence[int]:
         """The text's own of T5's tokens."""
         return range(len(self.tokenizer(pipe)([text], max_length=max_length, truncation=True).input_ids[0]))
 

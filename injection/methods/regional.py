@@ -104,8 +104,9 @@ class RegionalRun(MethodRun):
         longest = max(sample.text_length(range(len(sample.lengths))) for sample in self.samples)
         parts = []
         for sample in self.samples:
-            base = (base_BLC if sample.rows is None else base_BLC[sample.rows])[:, : sample.base.length]
-            texts = [self.drawing.texts[s.text].to(base).expand(len(base), -1, -1) for s in sample.program.streams]
+            base = sample.base.of(base_BLC if sample.rows is None else base_BLC[sample.rows])
+            texts = [self.drawing.texts[s.text].to(base) for s in sample.program.streams]
+            texts = [text.expand(len(base), *text.shape[1:]) for text in texts]
             parts.append(_padded(torch.cat([*texts, base], dim=1), longest))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -312,7 +313,9 @@ class RoutedCall:
 def _padded(text_BLC: Tensor, length: int) -> Tensor:
     """Text with zeros before it."""
     missing = length - text_BLC.shape[1]
-    return torch.nn.functional.pad(text_BLC, (0, 0, missing, 0)) if missing else text_BLC
+    if not missing:
+        return text_BLC
+    return torch.cat([text_BLC.new_zeros(len(text_BLC), missing, *text_BLC.shape[2:]), text_BLC], dim=1)
 
 
 class Regional(Method):

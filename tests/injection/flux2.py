@@ -58,7 +58,7 @@ def byte_pairs(special: tuple[str, ...]) -> Tokenizer:
 
 
 @cache
-def _byte_pairs(special: tuple[str, ...]) -> str:
+def _byte_pairs(special: tuple[str, ...], *more: str) -> str:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -66,14 +66,15 @@ def _byte_pairs(special: tuple[str, ...]) -> str:
     trainer = trainers.BpeTrainer(
         vocab_size=2000, special_tokens=list(special), initial_alphabet=alphabet, show_progress=False
     )
-    tokenizer.train_from_iterator([" ".join(["a", *WORDS]), SYSTEM_MESSAGE, "user\nassistant\n"], trainer)
+    tokenizer.train_from_iterator([" ".join(["a", *WORDS]), SYSTEM_MESSAGE, "user\nassistant\n", *more], trainer)
     text: str = tokenizer.to_str()
     return text
 
 
-def qwen_tokenizer() -> Qwen2Tokenizer:
+def qwen_tokenizer(*more: str) -> Qwen2Tokenizer:
+    """`more`: texts whose words it spells in one piece, too."""
     special = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>")
-    model = json.loads(_byte_pairs(special))["model"]
+    model = json.loads(_byte_pairs(special, *more))["model"]
     merges = [tuple(pair) for pair in model["merges"]]
     found = Qwen2Tokenizer(vocab=model["vocab"], merges=merges, model_max_length=LENGTH)
     found.add_special_tokens({"additional_special_tokens": list(special[1:3])})

@@ -34,6 +34,7 @@ from tests.injection.oracle import (
     Scene,
     softmax_attention,
 )
+from tests.shows import shown
 
 DOUBLE, SINGLE, STEPS = 2, 3, 3
 
@@ -174,7 +175,7 @@ def run(
     return out
 
 
-@pytest.mark.parametrize("family", ["flux", "chroma", "flux2", "flux3"])
+@pytest.mark.parametrize("family", shown(["flux", "chroma", "flux2", "flux3"], "regions by depth"))
 @settings(max_examples=90)
 @given(scenes(), st.booleans(), st.integers(0, 2**31))
 def test_the_whole_transformer_agrees_with_the_definition(
