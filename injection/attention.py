@@ -135,8 +135,7 @@ def regional_attention(
     """The attention output `[B, L, H, D]` of all tokens of one plan."""
     tokens = _Tokens(q_BLHD, k_BLHD, v_BLHD, spec, backend)
     out_BLHD = torch.empty_like(q_BLHD)  # every token is written below, once
-    if spec.padding:
-        out_BLHD[:, : spec.padding] = 0
+    out_BLHD[:, : spec.padding] = 0
     if spec.blended is not None and spec.ratio is not None and tokens.shares_keys():
         # Base and regional attention have image keys in common: attend to those once, then to what only one sees.
         for span in spec.direct:

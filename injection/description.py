@@ -100,7 +100,7 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
         steps = compact(_any(stream.weight, 1))
         strength = _span(stream.weight[stream.weight > 0])
         rows.append((name, str(_tokens(program, stream, count)), str(_area(program, stream)), blocks, steps, strength))
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     atoms = grid.atoms()
     lines += ["", f"{len(atoms)} groups of image tokens that share their regions:"]

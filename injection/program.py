@@ -116,7 +116,7 @@ class Program:
         is_open = ~schedule.routed[step] if schedule.unrouted == "open" else np.zeros(schedule.blocks, dtype=np.bool_)
         last = [stream.last_block(step) for stream in self.streams]
         if is_open.any():
-            last = [max(block, int(np.flatnonzero(is_open)[-1])) if block >= 0 else -1 for block in last]
+            last = [max(block, int(np.flatnonzero(is_open)[-1])) if block >= 0 else block for block in last]
         found = []
         for block in range(schedule.blocks):
             alive = tuple(i for i, end in enumerate(last) if end >= block)

@@ -201,7 +201,7 @@ class RoutedCall:
 
     def around(self, block: Block, call: Call, inputs: dict[str, Any]) -> Any:
         """See `BlockHooks`."""
-        family, ballast = self.family, 0
+        family = self.family
         if block.joint:
             # The transformer splits what it gets back at the length of text that it knows (`Family.cuts_entered_text`).
             joined = inputs["hidden_states"]

@@ -92,9 +92,12 @@ def test_a_regional_run_agrees_with_a_dense_softmax(mode: str, sampled: int) -> 
     np.testing.assert_allclose(probe.concepts.sum(0), 1, atol=1e-5)
 
 
-def test_text_beside_a_run_passes_blocks_as_text_does() -> None:
+@pytest.mark.parametrize("fused", [False, True])
+def test_text_beside_a_run_passes_blocks_as_text_does(fused: bool) -> None:
     """Against the blocks themselves, on text alone: attended to are the text and the image of the block's own."""
     transformer = make_chroma()[0].transformer
+    if fused:
+        transformer.fuse_qkv_projections()
     family = family_of(transformer)
     text, image = torch.randn(1, 3, 32), torch.randn(1, 5, 32)
     for block in family.blocks(transformer):

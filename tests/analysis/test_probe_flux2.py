@@ -79,10 +79,12 @@ def test_a_regional_run_agrees_with_a_dense_softmax() -> None:
     np.testing.assert_allclose(probe.concepts.sum(0), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("ndim", [2, 3])
-def test_text_beside_a_run_passes_blocks_as_text_does(ndim: int) -> None:
+@pytest.mark.parametrize(("ndim", "fused"), [(2, False), (3, True)])
+def test_text_beside_a_run_passes_blocks_as_text_does(ndim: int, fused: bool) -> None:
     """Against the blocks themselves, on text alone: attended to are the text and the image of the block's own."""
     transformer = make_klein()[0].transformer
+    if fused:
+        transformer.fuse_qkv_projections()
     family = family_of(transformer)
     text, image = torch.randn(1, 3, 32), torch.randn(1, 5, 32)
     rotary = (torch.ones(8, 16), torch.zeros(8, 16))

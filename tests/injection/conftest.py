@@ -125,9 +125,10 @@ def make_kontext() -> tuple[Any, dict[str, Any]]:
     return quiet(FluxKontextPipeline(**tiny_parts())), {"image": picture(), "max_area": 32 * 48, "_auto_resize": False}
 
 
-def make_controlnet() -> tuple[Any, dict[str, Any]]:
+def make_controlnet(singles: int = 2) -> tuple[Any, dict[str, Any]]:
     torch.manual_seed(2)
-    controlnet = FluxControlNetModel(patch_size=1, in_channels=16, num_layers=1, num_single_layers=2, **SIZE).eval()
+    size = {"num_layers": 1, "num_single_layers": singles, **SIZE}
+    controlnet = FluxControlNetModel(patch_size=1, in_channels=16, **size).eval()
     for name, parameter in controlnet.named_parameters():
         if "controlnet_" in name:  # they start at zero, and would add nothing
             torch.nn.init.normal_(parameter, std=0.05)

@@ -125,6 +125,8 @@ class TestWithoutTextEncoders:
         other = EncodedPlan("other", encoded.said, encoded.inputs, encoded.texts)
         with pytest.raises(InputError, match=r"encoded: is for the family 'other'"):
             bare(plan, seed=1, encoded=other, **STEPS)
+        other.save(tmp_path / "other.safetensors")
+        assert EncodedPlan.load(tmp_path / "other.safetensors").starts == dict.fromkeys(encoded.texts, 0)
 
     def test_with_a_negative_prompt(self, plan: ScenePlan) -> None:
         said, options = plan.model_copy(update={"negative_prompt": "checkered"}), STEPS | {"true_cfg_scale": 2.0}
@@ -246,11 +248,14 @@ class TestSeveralPlans:
         for n, (plan, image) in enumerate(zip(plans, images, strict=True)):
             alone = regional(plan, seed=n + 1, encoded=encoded[n], **options).images[0]
             assert (image - alone).abs().max() < 1e-4 * max(1.0, float(alone.abs().max()))
+        pipe.text_encoder = pipe.tokenizer = None  # texts come from elsewhere, and so do masks, whatever they are of
+        assert torch.equal(regional(plans, seed=[1, 2, 3], encoded=encoded, **options).images, images)
 
     def test_with_negative_prompts(self) -> None:
         plans = [ScenePlan.from_yaml(text).model_copy(update={"negative_prompt": "dotted"}) for text in self.PLANS[:2]]
         regional = RegionalPipeline(make_text_to_image()[0], "uniform")
         options = STEPS | {"true_cfg_scale": 2.0, "output_type": "latent"}
+        assert len(regional(plans, **options | {"num_inference_steps": 1}).images) == 2, "without seeds, of any noise"
         found = regional(plans, seed=[1, 2], **options).images
         for plan, seed, image in zip(plans, (1, 2), found, strict=True):
             assert (image - regional(plan, seed=seed, **options).images[0]).abs().max() < 1e-4
@@ -269,6 +274,8 @@ class TestSeveralPlans:
         regional = RegionalPipeline(make_text_to_image()[0])
         with pytest.raises(InputError, match=message):
             regional([plan, plan.model_copy(update=change)], **{"seed": [1, 2], **options})
+        with pytest.raises(InputError, match="plan: an empty list"):
+            regional([])
 
 
 class TestWhatChangesTheBlocks:
@@ -349,6 +356,8 @@ def test_methods_by_name(make: Callable[[], tuple[Any, dict[str, Any]]], plan: S
         generator=torch.Generator().manual_seed(0),
         **STEPS | options,
     ).images
+    names = f"{type(pipe).__name__}, routing='uniform', method='regional'"
+    assert repr(RegionalPipeline(pipe, "uniform", "regional")) == f"RegionalPipeline({names})"
     assert torch.equal(draw(DEFAULT_ROUTING, "plain"), plain)
     with pytest.raises(InputError, match=r"routing: 'uniform': the method plain would ignore it"):
         draw("uniform", "plain")

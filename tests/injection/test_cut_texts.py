@@ -44,7 +44,7 @@ def test_the_first_long_prompt_of_a_model_is_told(plan: ScenePlan, said: pytest.
     regional(plan.model_copy(update={"prompt": LONG}), seed=1, **OPTIONS)
     (message,) = [r.getMessage() for r in said.records if "CLIP" in r.getMessage()]
     assert "CLIP reads 77 of the 93 tokens of the prompt 'red red" in message
-    assert "star" in message
+    assert f"lacks: {'red ' * 15}star (said once" in message, "75 words are read, between the marks of begin and end"
     assert of_clip(said) == [("WARNING", "strata")]
     again = RegionalPipeline(pipe, "uniform")
     again(plan.model_copy(update={"prompt": f"blue {LONG}"}), seed=1, **OPTIONS)

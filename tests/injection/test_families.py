@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.plan import ScenePlan
 from strata.injection.families import facts_of, facts_of_folder, families, family_of
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
@@ -41,6 +43,31 @@ def test_a_pipeline_whose_autoencoder_was_freed() -> None:
     assert facts_of(pipe) == facts
 
 
+def test_texts_have_no_more_tokens_than_pipelines_take(tmp_path: Path) -> None:
+    pipe, _ = make_text_to_image()
+    for most, length in ((10**30, 512), (24, 24)):
+        pipe.tokenizer_2.model_max_length = most
+        pipe.save_pretrained(tmp_path)
+        assert (facts_of(pipe).text_length, facts_of_folder(tmp_path).text_length) == (length, length)
+
+
+@pytest.mark.parametrize("name", ["FluxPipeline", "ChromaPipeline", "Flux2KleinPipeline"])
+def test_latents_of_a_step_are_decoded_as_the_pipeline_does(name: str, plan: ScenePlan) -> None:
+    pipe, options = PIPELINES[name]()
+    call = {"prompt": "a", "width": plan.width, "height": plan.height, "num_inference_steps": 1, **options}
+
+    def note(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        steps.append(tensors["latents"])
+        return {}
+
+    steps: list[torch.Tensor] = []
+    picture = pipe(**call, output_type="pt", callback_on_step_end=note).images
+    with torch.no_grad():
+        unpacked = family_of(pipe.transformer).unpacked(pipe, steps[0], plan.height, plan.width)
+        decoded = pipe.vae.decode(unpacked, return_dict=False)[0]
+    torch.testing.assert_close(pipe.image_processor.postprocess(decoded, output_type="pt"), picture)
+
+
 def test_the_miniature() -> None:
     facts = facts_of_folder(WEIGHTS)
     assert (facts.family, facts.block_counts, facts.token_size, facts.text_length) == ("flux", (4, 8), 16, 96)
@@ -56,7 +83,8 @@ def test_every_pipeline_has_its_family(name: str) -> None:
     doubles, singles = {"qwen": (5, 0), "krea2": (0, 5)}.get(family.name, (2, 3))
     names = [*(f"double {n}" for n in range(doubles)), *(f"single {n}" for n in range(singles))]
     assert [block.name for block in blocks] == names
-    assert RegionalPipeline(pipe).facts.block_counts == (doubles, singles)
+    regional = RegionalPipeline(pipe)
+    assert (regional.facts.block_counts, regional.token_size) == ((doubles, singles), 4)
 
 
 def _folder(path: Path, **files: Any) -> Path:

@@ -142,6 +142,8 @@ class TestGuidanceByASecondCall:
         expected = draw_plain(pipe, empty_plan, negative_prompt_embeds=negative, **options)
         assert torch.equal(draw(pipe, said, **options), expected)
         own = draw(pipe, plan, negative_prompt_embeds=negative, **options)
+        encoded = RegionalPipeline(pipe).encode(plan, negative_prompt_embeds=negative, **options)
+        assert (encoded.said["negative_prompt"], [*encoded.inputs]) == (None, ["prompt_embeds"])
         assert torch.equal(draw(pipe, plan.model_copy(update={"negative_prompt": "checkered"}), **options), own)
         assert not torch.equal(draw(pipe, plan, **options), own)
 
@@ -229,6 +231,9 @@ class TestRefusals:
         expected = draw_plain(pipe, empty_plan, image=reference(), max_sequence_length=24)
         assert torch.equal(draw(pipe, empty_plan, image=reference(), max_sequence_length=24), expected)
         assert draw(pipe, plan).isfinite().all()
+        call = calls_of(pipe, plan)[0]
+        with pytest.raises(UnsupportedError, match="image: Flux2KleinKVPipeline keeps keys and values"):
+            family_of(pipe.transformer).bind(pipe.transformer, (), {**call, "kv_cache_mode": "extract"})
 
     @pytest.mark.parametrize(
         ("options", "message"),

@@ -1,5 +1,6 @@
 """Options of the call that it could not use are errors before anything is drawn."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,15 +8,23 @@ import torch
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
+from strata.injection.calling import ClassicPipeline
+from strata.injection.families import facts_of
 from strata.injection.pipeline import RegionalPipeline
-from tests.injection.conftest import make_text_to_image
+from tests.injection.conftest import make_chroma, make_fill, make_img2img, make_kontext, make_text_to_image
+from tests.injection.flux2 import make_klein, make_klein_base
 
 
 def test_options(plan: ScenePlan) -> None:
     regional = RegionalPipeline(make_text_to_image()[0])
     cases: tuple[tuple[str, Any, str], ...] = (
-        ("max_sequence_length", -1, "-1: must be a whole number from 1 to 512"),
+        ("max_sequence_length", 0, "0: must be a whole number from 1 to 512"),
+        ("max_sequence_length", 513, "513: must be a whole number from 1 to 512"),
+        ("max_sequence_length", None, "None: must be a whole number"),
         ("guidance_scale", "x", "'x': must be a number from 0 to 1000"),
+        ("guidance_scale", -0.1, "-0.1: must be a number from 0 to 1000"),
+        ("guidance_scale", 1000.1, "1000.1: must be a number from 0 to 1000"),
+        ("guidance_scale", None, "None: must be a number"),
         ("guidance_scale", float("nan"), "nan: must be a number"),
         ("num_images_per_prompt", 0, "0: must be a whole number"),
         ("callback_on_step_end", 3, "3: must be a function"),
@@ -26,6 +35,88 @@ def test_options(plan: ScenePlan) -> None:
     for name, value, message in cases:
         with pytest.raises(InputError, match=f"{name}: {message}"):
             regional.compile(plan, num_inference_steps=4, **{name: value})
-    regional.compile(plan, num_inference_steps=4, latents=torch.zeros(1, 96, 16))
-    with pytest.raises(InputError, match="routing"):
-        RegionalPipeline(regional.pipe, None)  # type: ignore[arg-type]
+    good: dict[str, tuple[Any, ...]] = {
+        "max_sequence_length": (1, 512),
+        "guidance_scale": (0, 1000),
+        "num_images_per_prompt": (1, None),
+        "callback_on_step_end": (print, None),
+        "latents": (torch.zeros(1, 96, 16), None),
+        "num_inference_steps": (1, 1000),
+    }
+    for name, values in good.items():
+        for value in values:
+            regional.compile(plan, **{"num_inference_steps": 4, name: value})
+    with pytest.raises(InputError, match="steps: FluxPipeline takes no such option") as unknown:
+        regional.compile(plan, steps=4)
+    valid = set(str(unknown.value).partition("valid: ")[2].split(", "))
+    assert {"num_inference_steps", "true_cfg_scale"} < valid
+    assert not {"prompt", "width", "height", "generator"} & valid, "what comes from the plan"
+    for routing in (None, ""):
+        with pytest.raises(InputError, match="must be a Routing, a preset's name"):
+            RegionalPipeline(regional.pipe, routing)  # type: ignore[arg-type]
+    regional.pipe.vae = None
+    regional.compile(plan, latents=torch.zeros(1, 96, 4))
+    with pytest.raises(InputError, match=r"must be \[…, 96, …\]"):
+        regional.compile(plan, latents=torch.zeros(1, 95, 4))
+
+
+def test_latents_of_another_size_than_the_plans(plan: ScenePlan) -> None:
+    """Kontext may draw another one."""
+    pipe, options = make_kontext()
+    regional = RegionalPipeline(pipe)
+    regional.compile(plan, latents=torch.zeros(1, 7, 16), **options)
+    with pytest.raises(InputError, match=r"shape \[1, 7, 4\]: must be \[…, …, 16\]"):
+        regional.compile(plan, latents=torch.zeros(1, 7, 4), **options)
+
+
+def test_seeds_and_how_long_texts_are() -> None:
+    pipe, _ = make_text_to_image()
+    call, facts = ClassicPipeline(pipe), facts_of(pipe)
+    assert [call.text_length(facts, options) for options in ({}, {"max_sequence_length": 7})] == [24, 7]
+    assert call.text_length(replace(facts, text_length=1000), {}) == 512, "the call's own default"
+    first, last, drawn = call.generator([0, 2**63 - 1, None])
+    assert (first.initial_seed(), last.initial_seed()) == (0, 2**63 - 1)
+    assert drawn.initial_seed() != call.generator([None, 0])[0].initial_seed()
+    assert call.generator([7]).initial_seed() == 7
+    assert call.generator([None, None]) is None
+
+
+def test_image_to_image_runs_the_steps_that_its_strength_leaves(plan: ScenePlan) -> None:
+    pipe, options = make_img2img()
+    regional, options = RegionalPipeline(pipe), options | {"output_type": "latent"}
+    for steps, strength, left in ((4, 1, 4), (4, 0.7, 3), (4, 0.25, 1)):
+        options |= {"num_inference_steps": steps, "strength": strength}
+        assert regional.compile(plan, **options).steps == left
+        regional(plan, seed=1, **options)
+        assert pipe.num_timesteps == left
+    with pytest.raises(InputError, match="strength: 0: leaves none of 4 steps"):
+        regional.compile(plan, **options | {"strength": 0})
+
+
+@pytest.mark.parametrize(
+    ("make", "cases"),
+    [
+        (
+            make_text_to_image,
+            [
+                ({"true_cfg_scale": 2.0}, False),
+                ({"negative_prompt": "a"}, False),
+                ({"negative_prompt": "a", "true_cfg_scale": 1.5}, True),
+                ({"negative_prompt_2": "a", "true_cfg_scale": 1.5}, True),
+            ],
+        ),
+        (make_chroma, [({}, True), ({"guidance_scale": 1.5}, True), ({"guidance_scale": 1}, False)]),
+        (make_klein, [({"guidance_scale": 4.0}, False)]),
+        (make_klein_base, [({}, True), ({"guidance_scale": 1}, False)]),
+        (make_fill, [({}, False)]),
+    ],
+)
+def test_whether_a_call_makes_unconditional_ones(make: Any, cases: list[Any], empty_plan: ScenePlan) -> None:
+    pipe, options = make()
+    regional, calls = RegionalPipeline(pipe), []
+    pipe.transformer.register_forward_hook(lambda *_: calls.append(1))
+    for own, guided in cases:
+        assert ClassicPipeline(pipe).guided(regional.facts, own) is guided
+        calls.clear()
+        regional(empty_plan, seed=0, num_inference_steps=1, output_type="latent", **options | own)
+        assert len(calls) == 1 + guided

@@ -18,6 +18,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from strata.hierarchy.errors import StrataError
 from strata.hierarchy.grid import TokenGrid
 from strata.injection import parts
 from strata.injection.attention import regional_attention
@@ -137,10 +138,12 @@ def run(
     dtype: torch.dtype = torch.bool,
     positions: Sequence[int] | None = None,
     step: int = 0,
+    named: bool = False,
 ) -> Tensor:
     """`masked`: so many of the last text tokens are padding in Chroma's mask, a boolean one or of numbers.
 
-    `positions`: of FLUX.2's and FLUX.3's text tokens; None: they are one text.
+    `positions`: of FLUX.2's and FLUX.3's text tokens; None: they are one text. `named`: the output is asked for by its
+    name.
     """
     own: dict[str, Any] = {"pooled_projections": torch.ones(len(latents), 6)}
     text_ids, time = torch.zeros(text.shape[1], 3), torch.full((len(latents),), 0.5 - 0.1 * step)
@@ -163,16 +166,17 @@ def run(
         mask[:, text.shape[1] - masked : text.shape[1]] = 0
         own = {"attention_mask": mask if masked else None}
     with torch.no_grad():
-        out: Tensor = transformer(
+        out = transformer(
             hidden_states=latents,
             encoder_hidden_states=text,
             timestep=time,
             img_ids=ids,
             txt_ids=text_ids,
-            return_dict=False,
+            return_dict=named,
             **own,
-        )[0]
-    return out
+        )
+    found: Tensor = out.sample if named else out[0]
+    return found
 
 
 @pytest.mark.parametrize("family", shown(["flux", "chroma", "flux2", "flux3"], "regions by depth"))
@@ -282,7 +286,9 @@ def test_split_attention_agrees_with_the_definition(
             [x["streams"][:, alive], x["base"], x["copy"][:, layout.order], x["image"][:, layout.order]], dim=1
         )
 
-    found = regional_attention(in_order(q), in_order(k), in_order(v), spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "SMALLEST", 0 if seed % 2 else 10**6)
+        found = regional_attention(in_order(q), in_order(k), in_order(v), spec)
 
     base = softmax_attention(*(torch.cat([x["base"], x["copy"]], dim=1) for x in (q, k, v)))
     weights = scene.log_weights(step, block)
@@ -299,3 +305,16 @@ def test_split_attention_agrees_with_the_definition(
     images = (from_copy[:, layout.order], image[:, layout.order])
     expected = torch.cat([dense[:, 4:][:, alive], base[:, :4], *images], dim=1)
     assert (found - expected).abs().max() <= 1e-5
+
+
+def test_a_program_has_so_many_calls_and_outputs_have_names() -> None:
+    grid = TokenGrid(2, 2, ("a",), np.array([[[True, False], [True, True]]]), np.array([[False, True], [False, False]]))
+    schedule = Routing.from_yaml("{name: a, about: a, rules: [{level: high}]}").resolve(DOUBLE, SINGLE, STEPS)
+    stream = Stream("a", "high", "text", schedule.strength("high", "a"))
+    ids = torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1]])
+    inputs = TRANSFORMERS["flux"], torch.randn(1, 4, 8), torch.randn(1, 2, 12), ids
+    with drawing(inputs[0], program_of(grid, schedule, [stream]), {"text": torch.randn(1, 1, 12)}):
+        one, two, _ = run(*inputs), run(*inputs, named=True), run(*inputs)
+        assert torch.equal(one, two)
+        with pytest.raises(StrataError, match="more often than its 3 steps"):
+            run(*inputs)

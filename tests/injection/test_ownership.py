@@ -11,6 +11,7 @@ from diffusers.callbacks import PipelineCallback
 
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.errors import UnsupportedError
+from strata.injection.ownership import owned
 from strata.injection.pipeline import RegionalPipeline
 from tests.injection.conftest import make_text_to_image, picture, quiet
 from tests.injection.test_pipelines import ROUTING, STEPS
@@ -34,9 +35,10 @@ def plain(pipe: Any, plan: ScenePlan) -> torch.Tensor:
 def uses(pipe: Any, plan: ScenePlan) -> dict[str, Use]:
     """Everything that somebody else may do with a pipeline."""
     other = quiet(FluxImg2ImgPipeline(**pipe.components))
+    others = STEPS | {"num_inference_steps": 7}
     return {
         "plain": lambda: plain(pipe, plan),
-        "another pipeline of its parts": lambda: other(prompt="a star", image=picture(), **STEPS),
+        "another pipeline of its parts": lambda: other(prompt="a star", image=picture(), **others),
         "regional": lambda: RegionalPipeline(pipe, ROUTING)(plan, seed=1, **STEPS),
     }
 
@@ -82,8 +84,8 @@ def test_nobody_else_uses_it(pipe: Any, plan: ScenePlan, name: str, threaded: bo
     assert "set_timesteps" not in vars(pipe.scheduler)
 
 
-def test_a_thread_amid_a_transformer_call(pipe: Any, plan: ScenePlan) -> None:
-    """Not at a callback: where the call itself is at work."""
+def test_amid_a_transformer_call(pipe: Any, plan: ScenePlan) -> None:
+    """Not at a callback: where the call itself is at work, in another thread or in a hook of its own."""
     regional, errors = RegionalPipeline(pipe, ROUTING), []
     alone = regional(plan, seed=1, **STEPS).images
     direct = {
@@ -100,13 +102,14 @@ def test_a_thread_amid_a_transformer_call(pipe: Any, plan: ScenePlan) -> None:
     def amid(*_: Any) -> None:
         for use in (lambda: plain(pipe, plan), lambda: pipe.transformer(**direct)):
             errors.extend(errors_of(use, threaded=True))
+        errors.extend(errors_of(lambda: plain(pipe, plan), threaded=False))
 
     hook = block.register_forward_pre_hook(amid)
     try:
         assert torch.equal(regional(plan, seed=1, **STEPS).images, alone)
     finally:
         hook.remove()
-    assert len(errors) == 2 * STEPS["num_inference_steps"]
+    assert len(errors) == 3 * STEPS["num_inference_steps"]
     assert all(isinstance(error, UnsupportedError) for error in errors)
 
 
@@ -121,8 +124,20 @@ def test_given_back_after_an_error(pipe: Any, plan: ScenePlan) -> None:
         regional(plan, seed=1, callback_on_step_end=fail, **STEPS)
     with pytest.raises(ValueError, match="no such option"):
         regional(plan, seed=1, colour="red", **STEPS)
+    own = pipe.check_inputs
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipe, "check_inputs", own)
+        assert torch.equal(regional(plan, seed=1, **STEPS).images, alone)
+        assert vars(pipe)["check_inputs"] is own, "what stood there before stands there again"
     assert torch.equal(plain(pipe, plan), before)
     assert torch.equal(regional(plan, seed=1, **STEPS).images, alone)
+
+
+def test_another_thread_is_not_taken_for_the_begin(pipe: Any) -> None:
+    with owned(pipe) as owner:
+        (error,) = errors_of(owner.begin, threaded=True)
+        assert isinstance(error, UnsupportedError)
+        owner.begin()
 
 
 def test_a_callback_of_a_class_gets_its_tensors(pipe: Any, plan: ScenePlan) -> None:

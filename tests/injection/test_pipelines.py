@@ -10,14 +10,18 @@ from diffusers.hooks import FirstBlockCacheConfig
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
+from strata.injection import encoding
+from strata.injection.attach import Attachment, attached
 from strata.injection.checks import UnsupportedError
 from strata.injection.families import family_of
 from strata.injection.intercept import is_intercepted
+from strata.injection.methods.plain import PlainRun
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Blend, Routing, presets
 from tests.injection.conftest import (
     PIPELINES,
     make_chroma,
+    make_controlnet,
     make_text_to_image,
     quiet,
     shown_pipelines,
@@ -111,6 +115,15 @@ def test_split_blending_on_every_pipeline(name: str, plan: ScenePlan) -> None:
     other = draw(pipe, with_texts(plan, high="a star"), routing="regional-prompting-flux", **options)
     assert not torch.equal(images, other)
     assert torch.equal(images, draw(pipe, plan, routing="regional-prompting-flux", **options))
+
+
+@pytest.mark.parametrize("singles", [1, 2, 3])
+def test_the_copy_of_the_image_receives_what_a_controlnet_adds(singles: int, plan: ScenePlan) -> None:
+    """Where the image takes all from the base prompt's copy of it, the picture is the plain pipeline's."""
+    routing = Routing.from_yaml("{name: a, about: a, blend: {mode: split, base_ratio: 1}, rules: [{level: high}]}")
+    pipe, options = make_controlnet(singles)
+    options |= {"num_inference_steps": 2}
+    assert (draw(pipe, plan, routing=routing, **options) - draw_plain(pipe, plan, **options)).abs().max() < 1e-4
 
 
 def test_every_preset_draws_a_picture_of_its_own_from_both_levels(plan: ScenePlan) -> None:
@@ -246,8 +259,7 @@ def test_an_exception_in_the_middle_leaves_the_pipeline_plain(error: type[BaseEx
 def test_what_is_cut_off_a_long_text_is_told(plan: ScenePlan, caplog: pytest.LogCaptureFixture) -> None:
     long = plan.model_copy(update={"prompt": "red " * 30 + "star"})
     draw(make_text_to_image()[0], long)
-    assert "a text of 32 tokens is cut to 24; not heard:" in caplog.text
-    assert "star" in caplog.text
+    assert f"a text of 32 tokens is cut to 24; not heard: {'red ' * 7}star\n" in caplog.text
 
 
 def test_background_texts_without_a_background(plan: ScenePlan) -> None:
@@ -304,6 +316,35 @@ def test_texts_are_encoded_once(plan: ScenePlan) -> None:
     assert count == encoded
     regional(plan.model_copy(update={"prompt": "a star"}), seed=0, **STEPS)
     assert count == encoded + 1
+    regional.clear_texts()
+    regional.encode(plan, **STEPS)
+    assert count == encoded + 1 + encoded
+    chroma, count = make_chroma()[0], 0
+    chroma.text_encoder.register_forward_hook(note)
+    RegionalPipeline(chroma, ROUTING).encode(plan, guidance_scale=1.0, **STEPS)
+    assert count == encoded, "and nothing that is not asked for"
+
+
+def test_of_many_texts_those_used_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from peft import LoraConfig
+
+    monkeypatch.setattr(encoding, "CAPACITY", 2)
+    pipe, _ = make_text_to_image()
+    cache, calls = encoding.TextCache(pipe, family_of(pipe.transformer)), []
+    pipe.text_encoder_2.register_forward_hook(lambda *_: calls.append(1))
+
+    def encoded(texts: str) -> str:
+        """Those of the texts that were not kept."""
+        found = ""
+        for text in texts:
+            calls.clear()
+            cache.stream(text, 24, False, None)
+            found += text * len(calls)
+        return found
+
+    assert encoded("abacab") == "abcb"
+    pipe.text_encoder_2.add_adapter(LoraConfig(r=2, target_modules=["q"]))
+    assert encoded("aa") == "aa", "adapters may be scaled otherwise at any time"
 
 
 def test_streams_carry_real_tokens_unless_padding_is_asked_for(plan: ScenePlan) -> None:
@@ -355,6 +396,18 @@ class TestRefusals:
         with pytest.raises(UnsupportedError, match="already"):
             draw(pipe, plan, callback_on_step_end=again)
 
+    def test_whatever_attaches(self) -> None:
+        """A probe of a plain pipeline attaches too, and tells why it is busy."""
+        transformer = make_text_to_image()[0].transformer
+        attachments = [Attachment(family_of(transformer), PlainRun()) for _ in range(2)]
+        with attached(transformer, attachments[0], "is probed"):
+            with pytest.raises(UnsupportedError, match="is probed"), attached(transformer, attachments[1]):
+                pass
+            assert is_intercepted(transformer)
+        with attached(transformer, attachments[1]):
+            assert is_intercepted(transformer)
+        assert not is_intercepted(transformer)
+
     def test_a_block_cache(self, plan: ScenePlan) -> None:
         pipe, _ = make_text_to_image()
         pipe.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.1))
@@ -376,14 +429,31 @@ class TestRefusals:
         for module in pipe.transformer.modules():
             if hasattr(module, "processor"):
                 module.processor._attention_backend = AttentionBackendName.FLASH_VARLEN
-        with pytest.raises(UnsupportedError, match="varlen"):
+        with pytest.raises(UnsupportedError, match="flash_varlen packs sequences"):
             draw(pipe, plan)
+
+    def test_processors_of_others(self, plan: ScenePlan) -> None:
+        from diffusers.models.attention_processor import AttnProcessor2_0
+        from diffusers.models.transformers.transformer_flux import FluxIPAdapterAttnProcessor
+
+        pipe, _ = make_text_to_image()
+        attn = pipe.transformer.transformer_blocks[1].attn
+        for other, hint in (
+            (AttnProcessor2_0(), "AttnProcessor2_0, .*; detach what set it"),
+            (FluxIPAdapterAttnProcessor(32, 32), "FluxIPAdapterAttnProcessor, .*; unload the IP-Adapter"),
+        ):
+            attn.processor = other
+            with pytest.raises(UnsupportedError, match=rf"^transformer_blocks\.1\.attn\.processor is a {hint}"):
+                RegionalPipeline(pipe).check(plan)
 
     def test_context_parallelism(self, plan: ScenePlan) -> None:
         pipe, _ = make_text_to_image()
-        pipe.transformer._parallel_config = object()
-        with pytest.raises(UnsupportedError, match="parallel"):
-            draw(pipe, plan)
+        for holder in (pipe.transformer, pipe.transformer.single_transformer_blocks[2].attn.processor):
+            holder._parallel_config = object()
+            with pytest.raises(UnsupportedError, match="parallel"):
+                draw(pipe, plan)
+            holder._parallel_config = None
+        draw(pipe, plan, num_inference_steps=1)
 
     def test_a_transformer_compiled_as_a_whole(self, plan: ScenePlan) -> None:
         pipe, _ = make_text_to_image()
@@ -448,10 +518,20 @@ class TestRefusals:
         said = plan.model_copy(update={"negative_prompt": "checkered"})
         with pytest.raises(InputError, match="true_cfg_scale"):
             draw(make_text_to_image()[0], said)
+        with pytest.raises(InputError, match="negative_prompt: comes from the plan here"):
+            draw(make_text_to_image()[0], said, true_cfg_scale=2.0, negative_prompt="dotted")
 
     def test_what_is_no_flux_pipeline(self) -> None:
         with pytest.raises(InputError, match="FluxTransformer2DModel"):
             RegionalPipeline(object())
+
+        class Upscaler:
+            transformer = make_text_to_image()[0].transformer
+
+            def __call__(self, image: Any) -> Any: ...
+
+        with pytest.raises(InputError, match="pipe: Upscaler takes no prompt"):
+            RegionalPipeline(Upscaler())
 
 
 def test_compiled_blocks_do_not_recompile_by_block_or_step(plan: ScenePlan) -> None:

@@ -1,17 +1,20 @@
 """A plan compiled: what it knows before anything is drawn, and how it tells it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import ScenePlan, Texts
+from strata.injection.attach import Attachment, attached
 from strata.injection.description import Cost, cost_of, describe
 from strata.injection.families import FLUX_DEV
 from strata.injection.methods import method_for
-from strata.injection.observer import Observer
+from strata.injection.methods.plain import PlainRun
+from strata.injection.observer import AttentionEvent, Observer
 from strata.injection.pipeline import RegionalPipeline
-from strata.injection.program import Program, compile_program
+from strata.injection.program import Program, compile_program, joint_grid
 from strata.injection.streams import TextOverride
 from strata.layers.routing import Routing
 from tests.injection.conftest import make_kontext, make_text_to_image, picture
@@ -50,8 +53,12 @@ def test_what_is_visible_in_every_block_at_every_step() -> None:
     assert early[28].alive == (), "a text is dropped behind the last block in which it is visible"
     assert late[0].alive == (0, 2)
     assert late[0].weights == (0.0, 0.0)
+    assert [late[0].visible, late[56].visible] == [(), (0, 1)], "what rides along to a later block is not seen yet"
     assert [late[0].isolate, late[56].isolate] == [False, True]
     assert program.has_fractional_strengths
+    whole = PLAN.model_copy(update={"regions": PLAN.regions[1:]})
+    assert not compile_program(whole, ROUTING, FLUX_DEV, 4).has_fractional_strengths
+    assert repr(program) == "Program(128x64, 4 streams, routing 'halves', flux, 4 steps)"
     assert all(program.routed(step) for step in range(4))
 
 
@@ -67,17 +74,40 @@ def test_it_tells_itself_and_its_cost() -> None:
     text = "\n".join(lines)
     assert "4x8 image tokens; flux (19 double, 38 single blocks; a token is 16×16 pixels)" in text
     assert "routing halves, method regional, 4 steps, 4 of them routed, base ratio 0.2 in those" in text
+    row = next(line for line in lines if line.startswith("base "))
+    assert row.split() == ["base", "10", "32", "all", "all", "base", "ratio"]
     row = next(line for line in lines if line.startswith("left/low"))
     assert row.split() == ["left/low", "1", "20", "double", "0-18,", "single", "0-8", "0-1", "0.5"]
+    header = next(line for line in lines if line.startswith("text "))
+    starts = [header.index(name) for name in ("tokens", "image tokens", "visible", "at steps", "strength")]
+    assert [row[at] for at in starts] == ["1", "2", "d", "0", "0"], "columns stand below their names"
     assert "  left and right: 4" in lines
     assert "isolated from other regions in single 9-37, steps 2-3" in text
     cost = cost_of(program, method, words, 10)
     assert cost is not None
-    assert 1 < cost.tokens < 1.2
-    assert cost.attention > 1
+    # 28 of 57 blocks are the first half; 20 of 32 image tokens are left's, 16 right's, 4 of both; 42 tokens are plain.
+    early, late = 28 * (42 + 1 + 1) + 29 * 42, 57 * (42 + 2 + 2)
+    assert cost.tokens == pytest.approx((early + late) / (2 * 57 * 42))
+    base = 42 * 42
+    early = 28 * (1 * 21 + 1 * 17 + 16 * 33 + 4 * 34 + 12 * 33 + base) + 29 * base
+    riding = 2 * 22 + 2 * 18 + base
+    late = 28 * riding + 29 * (riding + 16 * 22 + 4 * 36 + 12 * 18)
+    assert cost.attention == pytest.approx((early + late) / (2 * 57 * base))
+    assert lines[-1] == (
+        f"cost of the run: {cost.tokens:.2f} × the plain model's tokens, {cost.attention:.2f} × its attention"
+    )
     silent = compile_program(PLAN.model_copy(update={"regions": ()}), ROUTING, FLUX_DEV, 4)
+    assert describe(silent, method, words, 10)[1] == "routing halves, method regional, 4 steps, 0 of them routed"
     assert cost_of(silent, method, words, 10) == (1.0, 1.0)
     assert cost_of(silent, method_for(Routing.load("regional-prompting-flux")), words, 10) == (1.0, 1.0)
+
+
+def test_it_tells_how_many_image_tokens_see_a_text() -> None:
+    around = {"regions": PLAN.regions[:1], "high": "oil", "background": Texts(high="the sea")}
+    program = compile_program(PLAN.model_copy(update=around), ROUTING, FLUX_DEV, 4)
+    lines = describe(program, method_for(ROUTING), words, 2)
+    for name, row in {"global": ["1", "32"], "left": ["2", "20"], "background": ["2", "12"]}.items():
+        assert next(line for line in lines if line.startswith(f"{name}/high")).split()[1:3] == row
 
 
 def test_padding_that_a_routing_keeps_is_counted() -> None:
@@ -128,12 +158,55 @@ def test_a_size_that_the_pipeline_chooses_itself(plan: ScenePlan) -> None:
         def begin(self, programs: Sequence[Program], texts: Mapping[str, int]) -> None:
             seen.append((programs[0].grid.rows, programs[0].grid.cols))
 
+        def attention(self, event: AttentionEvent) -> None:
+            raise AssertionError("it asks for no block's")
+
     regional = RegionalPipeline(pipe, ROUTING)
     regional.observers.append(Watch())
     options |= {"max_area": 64 * 96, "image": picture()}
     image = regional(plan, seed=0, num_inference_steps=2, output_type="np", **options).images[0]
     assert seen == [(8, 12), (16, 24)]
     assert image.shape[:2] == (64, 96)
+
+
+def test_regions_of_several_plans_on_one_grid() -> None:
+    plans = [PLAN.model_copy(update={"regions": (region,)}) for region in PLAN.regions]
+    joint = joint_grid([compile_program(plan, ROUTING, FLUX_DEV, 4) for plan in plans])
+    both = compile_program(PLAN, ROUTING, FLUX_DEV, 4).grid
+    assert joint.names == ("0/left", "1/right")
+    assert (joint.masks == both.masks).all()
+    assert (joint.background == both.background).all()
+
+
+def test_observers_are_told_what_each_asks_for_of_conditional_calls(plan: ScenePlan) -> None:
+    pipe, _ = make_text_to_image()
+
+    class Watch(Observer):
+        def __init__(self, block: int) -> None:
+            self.block, self.told = block, list[Any]()
+
+        def begin(self, programs: Sequence[Program], texts: Mapping[str, int]) -> None:
+            self.told.append("begin")
+
+        def begin_step(self, step: int, inputs: Mapping[str, Any]) -> None:
+            self.told.append(step)
+
+        def watches(self, block: int) -> bool:
+            return block == self.block
+
+        def attention(self, event: AttentionEvent) -> None:
+            self.told.append(event.block.name)
+
+    regional, watches = RegionalPipeline(pipe, ROUTING), [Watch(1), Watch(3)]
+    regional.observers += watches
+    options = {"num_inference_steps": 2, "output_type": "latent", "negative_prompt": "a star", "true_cfg_scale": 2.0}
+    regional(plan, seed=0, **options)
+    for watch, block in zip(watches, ("double 1", "single 1"), strict=True):
+        assert watch.told == ["begin", 0, block, 1, block]
+    unconditional = Attachment(regional.family, PlainRun(), [watches[0]], lambda text: False)
+    with attached(pipe.transformer, unconditional):
+        pipe("a star", width=48, height=32, num_inference_steps=1, output_type="latent")
+    assert len(watches[0].told) == 5
 
 
 def test_computation_weighs_tokens_and_pairs_as_a_block_does() -> None:

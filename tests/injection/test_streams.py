@@ -42,8 +42,10 @@ def test_full_stands_in_for_high_and_low() -> None:
 
 
 def test_high_and_low_are_joined_for_a_routing_of_full_texts() -> None:
-    (stream,) = plan_streams(plan(high="a circle", low="red"), schedule(FULL))
+    strength = {"high": 0.25, "low": 0.5}
+    (stream,) = plan_streams(plan(high="a circle", low="red", strength=strength), schedule(FULL))
     assert stream.text == "a circle, red"
+    assert stream.weight.max() == 0.5, "as strong as the stronger of them"
     assert stream.weight.any(1).tolist() == [True, True, False, False]
     assert stream.last_block(3) == -1
 
