@@ -190,7 +190,7 @@ class Recorder(Observer):
             self._begin(inputs)
         self._step = step
         if self._concepts is not None:
-            self._concepts.begin()
+            self._concepts.begin(inputs)
 
     def end_step(self, step: int) -> None:
         """See `Observer`."""

@@ -106,6 +106,12 @@ class Attachment:
         inputs = self._inputs = self.family.bind_block(block, args, kwargs)
         return call(*args, **kwargs) if self.hooks is None else self.hooks.around(block, call, inputs)
 
+    def around_text_block(self, block: Block, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call of a block that text tokens pass by themselves."""
+        if self.hooks is None:
+            return call(*args, **kwargs)
+        return self.hooks.around_text(block, call, self.family.bind_block(block, args, kwargs))
+
     def watching(self, attn: Any) -> tuple[Observer, ...]:
         """The observers that ask for this attention."""
         if not self.observers or not self._conditional:
@@ -200,17 +206,20 @@ def attached(transformer: Any, attachment: Attachment, busy: str = DRAWING) -> I
     """
     check_transformer(transformer, attachment.family)
     blocks = attachment.begin(transformer)
-    shared: dict[tuple[type, Any], Any] = {}
+    shared: dict[tuple[type, Any, Any], Any] = {}
     watcher = attachment if attachment.observers else None
+    places = [(block, attachment.around_block, watcher) for block in blocks]
+    text_blocks = attachment.family.text_blocks(transformer)
+    places += [(block, attachment.around_text_block, None) for block in text_blocks]
     with ExitStack() as undo:
-        for block in blocks:
+        for block, around, watching in places:
             stock = block.attn.processor
             undo.callback(setattr, block.attn, "processor", stock)
-            kind = type(stock), stock._attention_backend
+            kind = type(stock), stock._attention_backend, watching
             if kind not in shared:
-                own = attachment.family.processor(stock, watcher)
-                shared[kind] = RegionalAttnProcessor(stock, attachment.family, watcher) if own is None else own
+                own = attachment.family.processor(stock, watching)
+                shared[kind] = RegionalAttnProcessor(stock, attachment.family, watching) if own is None else own
             block.attn.processor = shared[kind]
-            undo.enter_context(intercepted(block.module, partial(attachment.around_block, block)))
+            undo.enter_context(intercepted(block.module, partial(around, block)))
         undo.enter_context(intercepted(transformer, attachment.around_transformer, busy))
         yield attachment

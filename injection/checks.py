@@ -43,7 +43,7 @@ def check_transformer(transformer: Any, family: Family) -> None:
         raise UnsupportedError(why_busy(transformer))
     if getattr(transformer, "_parallel_config", None) is not None:
         raise UnsupportedError("context parallelism splits the tokens of a region over devices; disable it")
-    if transformer.is_cache_enabled:
+    if getattr(transformer, "is_cache_enabled", False):
         raise UnsupportedError(
             "a block cache is enabled and would reuse another step's regions; call pipe.transformer.disable_cache()"
         )

@@ -77,3 +77,29 @@ class RegionalAttnProcessor:
             self.watcher.observe(attn, watching, q, k, v, attended, self._attention_backend)
         flat: Tensor = attended.flatten(2, 3).to(q.dtype)
         return flat
+
+
+class JoinedAttnProcessor(RegionalAttnProcessor):
+    """The same of attention that takes text and image as one tensor, and no keywords.
+
+    Attributes:
+        key: the number of the `BlockAttention` that the block being called is to compute (`Family.handed_over`).
+    """
+
+    def __init__(self, stock: Any, family: Family, watcher: Watcher | None = None) -> None:
+        super().__init__(stock, family, watcher)
+        self.key: Tensor | None = None
+
+    def __call__(  # type: ignore[override]
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        image_rotary_emb: Any = None,
+    ) -> Any:
+        """Attend; takes and returns what the stock processor does."""
+        watching = self.watching(attn)
+        if self.key is None and not watching:
+            return self.stock(attn, hidden_states, attention_mask, image_rotary_emb)
+        q, k, v = self.family.project(attn, hidden_states, None, image_rotary_emb)
+        return self.family.output(attn, self.attend(attn, q, k, v, attention_mask, self.key, watching), None)

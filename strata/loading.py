@@ -99,7 +99,9 @@ class ModelSource:
     @property
     def default_steps(self) -> int:
         """Denoising steps where none are asked for."""
-        return STEPS if self.knowledge is None else self.knowledge.steps
+        if self.knowledge is not None:
+            return self.knowledge.steps
+        return (self.facts.steps if self.facts is not None else None) or STEPS
 
     @property
     def default_dtype(self) -> str:

@@ -6,13 +6,7 @@ block what its attention computes. The stock modules run unchanged.
 
 It was laid out for these, read in diffusers 0.42:
 
-- FLUX.1 (`flux.py`), Chroma (`chroma.py`) and FLUX.2 (`flux2.py`), which are here.
-- FLUX.3: a `ModularPipeline`, which `injection/modular.py` calls, so that a family has no `encode_prompt` for it. Five
-  blocks of each mode's own come first: the text's are a stack that is not `routed` (`Stack`), in which each stream
-  attends within itself, so that methods need a branch for them and nothing more is asked of a family. Text stands at
-  timestep 0: modulations are per token, and `block_inputs` shortens them with the text. Its attention takes no
-  keywords, so `block_inputs` leaves the attention's number on the module. Guiders make one transformer call a
-  condition: the unconditional ones are known by their text embedding (`Attachment.conditional`).
+- FLUX.1 (`flux.py`), Chroma (`chroma.py`), FLUX.2 (`flux2.py`) and FLUX.3 (`flux3.py`), which are here.
 - Qwen-Image: the transformer counts positions itself, the image's centred and the text's behind them, in a table each:
   `rotary` joins them, text first, every stream from the base prompt's first position on, image tokens in the order
   given; `block_inputs` parts them again. Its text mask is dropped as Chroma's is. True guidance by a second call.
@@ -23,7 +17,8 @@ It was laid out for these, read in diffusers 0.42:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -167,6 +162,14 @@ class Family(ABC):
     def blocks(self, transformer: Any) -> tuple[Block, ...]:
         """All blocks, in execution order."""
 
+    def text_blocks(self, transformer: Any) -> tuple[Block, ...]:
+        """Blocks that text tokens pass by themselves before `blocks`, in execution order, counted from 0.
+
+        No routing counts them: each text attends within itself there, and no image token sees it. What one returns is
+        the text tokens' hidden states `[B, L, C]`.
+        """
+        return ()
+
     @abstractmethod
     def bind(self, transformer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs of a transformer call, by name."""
@@ -217,9 +220,24 @@ class Family(ABC):
 
     @abstractmethod
     def block_inputs(
-        self, block: Block, inputs: Mapping[str, Any], text: Tensor, image: Tensor, rotary: Any, key: Tensor | None
+        self,
+        block: Block,
+        inputs: Mapping[str, Any],
+        text: Tensor,
+        image: Tensor,
+        rotary: Any,
+        key: Tensor | None,
+        copied: int,
     ) -> dict[str, Any]:
-        """A block's inputs with this text and image, rotary tables of these tokens, and the attention's number."""
+        """A block's inputs with this text and image, rotary tables of these tokens, and the attention's number.
+
+        `copied`: how many of the text's last tokens are a copy of the image's, and modulated as those are.
+        """
+
+    @contextmanager
+    def handed_over(self, block: Block, key: Tensor | None) -> Iterator[None]:
+        """While the context lasts, the block's attention finds its number, where its inputs cannot carry it."""
+        yield
 
     @abstractmethod
     def split_block(self, block: Block, output: Any, text_length: int) -> tuple[Tensor, Tensor]:
@@ -251,8 +269,11 @@ class Family(ABC):
 
     # Text beside a run (ConceptAttention)
 
-    def embed_text(self, transformer: Any, text_BLC: Tensor) -> Tensor:
-        """A text's embedding as the hidden states `[B, L, C]` that enter the first block."""
+    def embed_text(self, transformer: Any, text_BLC: Tensor, inputs: Mapping[str, Any]) -> Tensor:
+        """A text's embedding, with its padding, as the hidden states `[B, L, C]` that enter the first of `blocks`.
+
+        `inputs`: of the transformer's call.
+        """
         raise NotImplementedError
 
     def text_step(

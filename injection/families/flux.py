@@ -164,9 +164,16 @@ class Flux(Family):
         return bound(block.module, args, kwargs)
 
     def block_inputs(
-        self, block: Block, inputs: Mapping[str, Any], text: Tensor, image: Tensor, rotary: Any, key: Tensor | None
+        self,
+        block: Block,
+        inputs: Mapping[str, Any],
+        text: Tensor,
+        image: Tensor,
+        rotary: Any,
+        key: Tensor | None,
+        copied: int,
     ) -> dict[str, Any]:
-        """See `Family`."""
+        """See `Family`; a copy stands in single blocks alone, which modulate text and image alike."""
         found = dict(inputs, image_rotary_emb=rotary)
         if block.joint:
             import torch
@@ -224,7 +231,7 @@ class Flux(Family):
         image = attn.to_out[1](attn.to_out[0](image.contiguous()))
         return image, attn.to_add_out(text.contiguous())
 
-    def embed_text(self, transformer: Any, text_BLC: Tensor) -> Tensor:
+    def embed_text(self, transformer: Any, text_BLC: Tensor, inputs: Mapping[str, Any]) -> Tensor:
         """See `Family`."""
         embedded: Tensor = transformer.context_embedder(text_BLC)
         return embedded

@@ -36,6 +36,13 @@ _FROM_TEXTS = {
 }
 
 
+def check_from_texts(options: Mapping[str, Any]) -> None:
+    """Raise `InputError` for options of how the pipeline encodes its prompt."""
+    for name, reason in _FROM_TEXTS.items():
+        if options.get(name) is not None:
+            raise InputError(f"{name}: {options[name]!r}: {reason}; leave it out")
+
+
 class ChatTokenizer:
     """A language model's tokenizer, called with a text, as what a user says in a chat.
 
@@ -43,11 +50,12 @@ class ChatTokenizer:
 
     Args:
         outer: a tokenizer, or a processor that has one.
-        system: what the chat begins with; None: nothing, and it ends with the begin of an answer without thoughts.
+        system: what the chat begins with; None: nothing, and it ends with the begin of an answer.
+        thoughts: whether that begins with thoughts; None: as the chat template has it.
     """
 
-    def __init__(self, outer: Any, system: str | None) -> None:
-        self.outer, self.system = outer, system
+    def __init__(self, outer: Any, system: str | None, thoughts: bool | None = False) -> None:
+        self.outer, self.system, self.thoughts = outer, system, thoughts
         self.inner = getattr(outer, "tokenizer", outer)
         self.is_fast: bool = self.inner.is_fast
         self.model_max_length: int = self.inner.model_max_length
@@ -75,7 +83,8 @@ class ChatTokenizer:
         """What the pipelines give to the tokenizer."""
         if self.system is None:
             said: Any = [{"role": "user", "content": text}]
-            options = {"add_generation_prompt": True, "enable_thinking": False}
+            options = {"add_generation_prompt": True}
+            options |= {} if self.thoughts is None else {"enable_thinking": self.thoughts}
         else:
             from diffusers.pipelines.flux2.pipeline_flux2 import format_input
 
@@ -121,9 +130,7 @@ class Flux2(Flux):
 
     def check_options(self, pipe: Any, options: Mapping[str, Any], regional: bool) -> None:
         """See `Family`."""
-        for name, reason in _FROM_TEXTS.items():
-            if options.get(name) is not None:
-                raise InputError(f"{name}: {options[name]!r}: {reason}; leave it out")
+        check_from_texts(options)
         pictures = options.get("image")
         if pictures is None or type(pipe).__name__ in self.sized_by_picture:
             return

@@ -56,6 +56,9 @@ class BlockHooks(Protocol):
     def around(self, block: Block, call: Call, inputs: dict[str, Any]) -> Any:
         """Call a block; returns what it does."""
 
+    def around_text(self, block: Block, call: Call, inputs: dict[str, Any]) -> Any:
+        """The same for a block that text tokens pass by themselves (`Family.text_blocks`)."""
+
     def segments(self, block: Block) -> tuple[tuple[str, int], ...]:
         """What the block's attention sees of the first plan: names and token counts in order.
 

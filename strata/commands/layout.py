@@ -83,9 +83,10 @@ def _describe(plan: ScenePlan, routing: Routing, named: str | None, model: Model
     facts = replace(model.facts_or_flux, form=model.form)
     program = compile_program(method.drawn(plan, facts)[0], routing, facts, steps)
     folder = model.folder()
-    count = _token_counter(folder) if folder is not None else None
-    lines = describe(program, method, count or _estimate, program.facts.text_length)
-    return lines if count is not None else [*lines, "", "token counts are estimates: the model is not at hand"]
+    counter = _token_counter(folder) if folder is not None else None
+    count = counter or _estimate
+    lines = describe(program, method, count, program.facts.padded(count(program.plan.prompt)))
+    return lines if counter is not None else [*lines, "", "token counts are estimates: the model is not at hand"]
 
 
 def _token_counter(folder: Path) -> Callable[[str], int] | None:

@@ -259,7 +259,8 @@ def test_concepts_pass_blocks_as_text_would(monkeypatch: pytest.MonkeyPatch) -> 
     with probing(regional, concepts=("red", "circle"), steps=0) as recorder:
         tokens = recorder._concepts
         assert tokens is not None
-        monkeypatch.setattr(regional._texts, "stream", lambda *_: (tokens.embeds_1KC, 0))
+        embeds_1KC = torch.stack([text_1LC[:, own].mean(1) for text_1LC, own in tokens.embeds], dim=1)
+        monkeypatch.setattr(regional._texts, "stream", lambda *_: (embeds_1KC, 0))
         step = tokens.step
         monkeypatch.setattr(tokens, "step", lambda *args: beside.append(step(*args)) or beside[-1])
         drawn_plan(regional, scene, 1)

@@ -281,7 +281,7 @@ def test_a_rule_without_a_match_names_file_line_rule_value_and_counts(rule: str,
 def test_a_family_that_the_model_lacks() -> None:
     with pytest.raises(InputError, match="there are none"):
         routing({"double": 0}).resolve(0, 3, 1)
-    with pytest.raises(InputError, match="matches no block"):
+    with pytest.raises(InputError, match=r"matches no block .*; name other blocks, or a depth"):
         routing({"double": 0}, model={"double": 19, "single": 38}).resolve(0, 3, 1)
     assert routing({"double": "all", "single": 1}).resolve(0, 3, 1).routed.tolist() == [[False, True, False]]
 
