@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from strata.hierarchy.native_flux3 import FORM
 from strata.injection.facts import ModelFacts, Stack
 from strata.injection.families.base import Block, Canvas
 from strata.injection.families.flux import attended_beside, flat
@@ -54,7 +55,7 @@ class Flux3(Flux2):
         self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, index: Mapping[str, Any]
     ) -> ModelFacts:
         """See `Family`; flow maps are distilled, and take no guidance."""
-        found = replace(super().facts(transformer, vae, text_length, index), text_window=WINDOW)
+        found = replace(super().facts(transformer, vae, text_length, index), text_window=WINDOW, form=FORM)
         if transformer.get("flow_map"):
             return replace(found, guidance=None, negative_scale=None, steps=DISTILLED_STEPS)
         return replace(found, guidance=GUIDANCE, negative_scale="guidance_scale")

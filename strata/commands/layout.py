@@ -85,7 +85,7 @@ def _describe(plan: ScenePlan, routing: Routing, named: str | None, model: Model
     folder = model.folder()
     counter = _token_counter(folder) if folder is not None else None
     count = counter or _estimate
-    lines = describe(program, method, count, program.facts.padded(count(plan.prompt)))
+    lines = describe(program, method, count, program.facts.padded(count(program.plan.prompt)))
     return lines if counter is not None else [*lines, "", "token counts are estimates: the model is not at hand"]
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from strata.analysis.recorder import probing
+from strata.hierarchy import native_flux3
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.description import cost_of
@@ -241,3 +242,14 @@ def test_the_number_of_graphs_does_not_grow_with_plans(tmp_path: Path) -> None:
         assert graphs[-1] == graphs[5], f"graphs after each plan: {graphs}"
         assert graphs[-1] <= 14
     torch._dynamo.reset()
+
+
+def test_the_model_knows_its_own_captions(plan: ScenePlan) -> None:
+    """Without being told its form, as the family has it."""
+    pipe = flux3_pipeline()
+    captioned = plan.model_copy(update={"prompt": native_flux3.FORM.caption(plan).text})
+    native = RegionalPipeline(pipe, method="native")(plan, seed=0, **STEPS).images
+    assert torch.equal(native, draw_plain(pipe, captioned))
+    both = RegionalPipeline(pipe, "uniform", "native+regional")(plan, seed=0, **STEPS).images
+    assert torch.equal(both, draw(pipe, captioned))
+    assert not torch.equal(both, draw(pipe, plan))

@@ -1,6 +1,7 @@
 """`native` is the stock pipeline on the plan's own caption, and `native+METHOD` that method beside it."""
 
 import logging
+from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
@@ -138,6 +139,7 @@ def test_what_is_refused() -> None:
 
 
 def test_methods_are_found_by_their_files() -> None:
-    files = {module.name.replace("_", "-") for module in iter_modules(methods.__path__)} - {"base"}
+    modules = [import_module(f"{methods.__name__}.{module.name}") for module in iter_modules(methods.__path__)]
+    files = {module.__name__.rpartition(".")[2].replace("_", "-") for module in modules if hasattr(module, "METHOD")}
     assert {name for name in names() if "+" not in name} == files
     assert {name for name in names() if "+" in name} == {"native+regional", "native+regional-prompting-flux"}
