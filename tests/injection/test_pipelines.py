@@ -12,6 +12,7 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection import encoding
 from strata.injection.attach import Attachment, attached
+from strata.injection.calling import call_of
 from strata.injection.checks import UnsupportedError
 from strata.injection.families import family_of
 from strata.injection.intercept import is_intercepted
@@ -330,7 +331,7 @@ def test_of_many_texts_those_used_last_are_kept(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(encoding, "CAPACITY", 2)
     pipe, _ = make_text_to_image()
-    cache, calls = encoding.TextCache(pipe, family_of(pipe.transformer)), []
+    cache, calls = encoding.TextCache(call_of(pipe), family_of(pipe.transformer)), []
     pipe.text_encoder_2.register_forward_hook(lambda *_: calls.append(1))
 
     def encoded(texts: str) -> str:
