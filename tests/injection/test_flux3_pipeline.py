@@ -19,6 +19,7 @@ from strata.injection.weights import load_folder
 from strata.loading import locate
 from tests.injection.flux2 import reference
 from tests.injection.flux3 import JOINT, OWN, WINDOW, flux3_pipeline
+from tests.shows import shows
 
 STEPS: dict[str, Any] = {"num_inference_steps": 2, "output_type": "pt"}
 TEXT = "a red circle and a blue square"
@@ -72,7 +73,14 @@ def text_calls(pipe: Any) -> list[Any]:
     return calls
 
 
-@pytest.mark.parametrize(("flow_map", "options"), [(False, {}), (True, {}), (False, {"image": PICTURES})])
+@pytest.mark.parametrize(
+    ("flow_map", "options"),
+    [
+        (False, {}),
+        (True, {}),
+        pytest.param(False, {"image": PICTURES}, marks=shows("flux3", "reference pictures"), id="references"),
+    ],
+)
 def test_plain_regional_and_plain_again(
     flow_map: bool, options: dict[str, Any], plan: ScenePlan, empty_plan: ScenePlan
 ) -> None:
@@ -89,6 +97,7 @@ def test_plain_regional_and_plain_again(
         assert not torch.equal(draw(pipe, plan), draw(pipe, plan, **options))
 
 
+@shows("flux3", "negative prompt")
 def test_unconditional_calls_are_the_plain_models(plan: ScenePlan) -> None:
     """Text blocks: one call for the drawing, and one each unconditional step."""
     pipe = flux3_pipeline()
@@ -180,6 +189,7 @@ def test_probes_see_the_joint_blocks_and_change_nothing(plan: ScenePlan) -> None
     assert {label.text for label in probe.facts.labels if label.kind == "padding"} >= {"base", "left/high"}
 
 
+@shows("flux3", "LoRA")
 def test_lora_of_all_blocks(plan: ScenePlan) -> None:
     """Loaded by the pipeline, in the format that diffusers saves."""
     pipe = flux3_pipeline(flow_map=True)
@@ -221,6 +231,7 @@ def test_options_that_it_does_not_take(options: dict[str, Any], message: str, pl
 
 
 @pytest.mark.slow
+@shows("flux3", "compiled blocks")
 def test_the_number_of_graphs_does_not_grow_with_plans(tmp_path: Path) -> None:
     """Of compiled blocks, over plans and presets, with and without guidance and references; the picture is the same."""
     from tests.injection.test_calls import random_plan
@@ -244,6 +255,7 @@ def test_the_number_of_graphs_does_not_grow_with_plans(tmp_path: Path) -> None:
     torch._dynamo.reset()
 
 
+@shows("flux3", "native captions")
 def test_the_model_knows_its_own_captions(plan: ScenePlan) -> None:
     """Without being told its form, as the family has it."""
     pipe = flux3_pipeline()
