@@ -3,6 +3,7 @@
 python examples/own_blocks.py
 """
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class PlanFromFile(ModularPipelineBlocks):
 def main(out: Path = Path("out/examples"), steps: int = 20) -> Path:
     """Writes own_blocks.png."""
     out.mkdir(parents=True, exist_ok=True)
-    blocks = FluxAutoBlocks()
+    blocks = copy.deepcopy(FluxAutoBlocks())  # what diffusers makes anew shares its inner blocks with all others
     blocks.sub_blocks["text_encoder"] = RegionalTextEncoderStep(blocks.sub_blocks["text_encoder"])
     core = blocks.sub_blocks["denoise"]
     core.sub_blocks["denoise"] = RegionalDenoiseStep(core.sub_blocks["denoise"])
