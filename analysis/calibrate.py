@@ -149,13 +149,18 @@ class Examiner:
         """The mean computation of scenes' pictures, as a multiple of the plain model's; None if it cannot be known."""
         facts, config = facts_of(self.pipe), self.pipe.transformer.config
         tokenizer = family_of(self.pipe.transformer).tokenizer(self.pipe)
+
+        def count(text: str) -> int:
+            return len(tokenizer(text).input_ids)
+
         found = []
         for trial in todo:
             program = compile_program(trial.plan, routing, facts, self.options["num_inference_steps"])
-            cost = cost_of(program, method_for(routing), lambda text: len(tokenizer(text).input_ids), facts.text_length)
+            base = facts.padded(count(trial.plan.prompt))
+            cost = cost_of(program, method_for(routing), count, base)
             if cost is None:
                 return None
-            plain = facts.text_length + program.grid.rows * program.grid.cols
+            plain = base + program.grid.rows * program.grid.cols
             found.append(cost.computation(plain, config.num_attention_heads * config.attention_head_dim))
         return float(np.mean(found))
 

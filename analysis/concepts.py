@@ -13,12 +13,15 @@ Shapes: K concepts, N image tokens, C width, H heads, D head width; a leading 1 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from strata.analysis.labels import word_tokens
+from strata.injection.calling import call_of
 from strata.injection.encoding import TextCache
 from strata.injection.errors import UnsupportedError
 from strata.injection.families.base import Block, Family
@@ -41,18 +44,19 @@ class ConceptTokens:
         if type(family).text_step is Family.text_step:
             raise UnsupportedError(f"concepts: {family.title} has no concept maps yet; leave them out")
         self.family, self.transformer = family, pipe.transformer
-        texts, tokenizer = TextCache(pipe, family), family.tokenizer(pipe)
-        embeds = []
+        texts, tokenizer = TextCache(call_of(pipe), family), family.tokenizer(pipe)
+        self.embeds: list[tuple[Tensor, list[int]]] = []
+        """Of each concept, its text's embedding `[1, L, C]`, and which of its tokens are the concept."""
         for concept in concepts:
             embed_1LC, _ = texts.stream(concept, text_length, True, None)
             own, _ = word_tokens(concept, concept, tokenizer, text_length)
-            embeds.append(embed_1LC[:, own].mean(1))
-        self.embeds_1KC = torch.stack(embeds, dim=1)
+            self.embeds.append((embed_1LC, own))
         self._hidden_1KC: Tensor | None = None
+        self._inputs: Mapping[str, Any] = {}
 
-    def begin(self) -> None:
-        """Forget the states of the last transformer call."""
-        self._hidden_1KC = None
+    def begin(self, inputs: Mapping[str, Any]) -> None:
+        """Forget the states of the last transformer call; `inputs`: of the next."""
+        self._hidden_1KC, self._inputs = None, inputs
 
     def step(self, block: Block, temb: Tensor, k_1NHD: Tensor, v_1NHD: Tensor) -> Tensor:
         """Pass a block; returns the concepts' attention output `[1, K, H, D]`, before any projection.
@@ -63,7 +67,8 @@ class ConceptTokens:
             k_1NHD, v_1NHD: keys, rotary embedding applied, and values of the image tokens.
         """
         if self._hidden_1KC is None:
-            self._hidden_1KC = self.family.embed_text(self.transformer, self.embeds_1KC)
+            embed = partial(self.family.embed_text, self.transformer, inputs=self._inputs)
+            self._hidden_1KC = torch.stack([embed(text_1LC)[:, own].mean(1) for text_1LC, own in self.embeds], dim=1)
         out_1KHD, self._hidden_1KC = self.family.text_step(block, self._hidden_1KC, temb, k_1NHD, v_1NHD)
         return out_1KHD
 

@@ -64,7 +64,8 @@ def scenes(kind: str, regions: int, count: int, seed: int = 0, base: str = "coun
     found = []
     for _ in range(count):
         size, cells = layouts(regions, rng)
-        areas = [("bottom" if box[1] else "top", box) for _, box in cells]  # as two rows are said in captions
+        rows = [("bottom" if box[1] else "top", box) for _, box in cells]
+        areas = rows if regions > 4 else cells  # as captions say it
         if kind == "alike":
             one = rng.choice(KINDS)
             looks = [(colour, rng.choice(SURFACES)) for colour in rng.sample(COLOURS, regions)]

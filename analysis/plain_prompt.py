@@ -28,6 +28,7 @@ class PlainPrompt:
         self.given, self.tokenizer = given, family.tokenizer(pipe)
         self._encoder = family.text_encoders(pipe)[-1]
         self._embedding = partial(family.text_embedding, pipe)
+        self._tokens = partial(family.text_tokens, pipe)
         self._encoded: list[tuple[list[int], Tensor]] = []
 
     @contextmanager
@@ -45,7 +46,7 @@ class PlainPrompt:
     def _around_encoder(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         output = call(*args, **kwargs)
         ids = args[0] if args else kwargs["input_ids"]
-        self._encoded.append((ids[0].tolist(), self._embedding(output)[0]))
+        self._encoded.append((self._tokens(ids[0].tolist()), self._embedding(output)[0]))
         return output
 
     def of(self, embeds_BLC: Tensor, exact: bool) -> str | None:

@@ -88,6 +88,10 @@ def probing(
     regional = target if isinstance(target, RegionalPipeline) else None
     pipe = target if regional is None else regional.pipe
     family = _check(pipe)
+    if regional is None and not hasattr(pipe, "encode_prompt"):
+        raise UnsupportedError(
+            f"{type(pipe).__name__} encodes its prompt in a block; probe RegionalPipeline(pipe, method='plain') instead"
+        )
     if regional is not None and prompt is not None:
         raise InputError("prompt: comes from the plan; leave it out")
     facts, head_count = facts_of(pipe), pipe.transformer.config.num_attention_heads
@@ -186,7 +190,7 @@ class Recorder(Observer):
             self._begin(inputs)
         self._step = step
         if self._concepts is not None:
-            self._concepts.begin()
+            self._concepts.begin(inputs)
 
     def end_step(self, step: int) -> None:
         """See `Observer`."""

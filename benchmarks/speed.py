@@ -59,17 +59,22 @@ def grid_plan(regions: int, size: int) -> ScenePlan:
     )
 
 
-def median_seconds(calls: Mapping[str, Callable[[], Any]], repeats: int, sync: Callable[[], None]) -> dict[str, float]:
+def median_seconds(
+    calls: Mapping[str, Callable[[], Any]],
+    repeats: int,
+    sync: Callable[[], None],
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
     """Median over `repeats` rounds; a round makes every call once, so that all meet the same weather."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(repeats + 1):
         for name, call in calls.items():
             sync()
-            begin = time.perf_counter()
+            begin = clock()
             call()
             sync()
             if turn:  # the first round warms up
-                times[name].append(time.perf_counter() - begin)
+                times[name].append(clock() - begin)
     return {name: statistics.median(each) for name, each in times.items()}
 
 

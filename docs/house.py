@@ -3,18 +3,18 @@
 python docs/house.py -o docs/pictures/house.png     draws it
 python docs/house.py --check                        only tells whether the packages import each other in a circle
 
-A package is a folder with Python files, a sub-package too. Packages stand in the order in which they build on each
-other, the highest at the top; an arrow leads from the package that imports to the one that is imported. Imports inside
-functions and those for type checkers count. A package and its own sub-packages may use each other as long as their
-modules form no circle; towards other packages they are one. `strata/__init__.py`, which Python loads before any module,
-counts as imported by nobody.
+A package is a folder with Python files, a sub-package too. The picture shows the folders of the root as layers, each
+above all that it builds on, with their sub-packages in them; arrows lead from who imports to what is imported, where no
+longer way leads there. Imports inside functions and those for type checkers count. A package and its own sub-packages
+may use each other as long as their modules form no circle; towards other packages they are one. `strata/__init__.py`,
+which Python loads before any module, counts as imported by nobody.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import math
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -24,12 +24,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from strata.hierarchy.style import BACKGROUND, INK, MUTED, WRONG, Colour, region_colour, tint
-from strata.hierarchy.typeset import Sheet, fit
+from strata.hierarchy.style import INK, MUTED, WRONG, Colour, region_colour, tint
+from strata.hierarchy.typeset import Rect, Sheet, fit, line_height, measure, wrap
 
 ROOT = Path(__file__).resolve().parents[1]
 NO_PACKAGES = ("build", "configs", "dist", "docs", "out", "tests")
-MEANINGS = {"benchmarks": "speed, memory, training and planning, measured"}
+MEANINGS = {
+    "benchmarks": "Speed, memory, training and planning, measured",
+    "examples": "Short scripts to copy",
+}
 """Of folders without an `__init__.py`; all others say theirs in the first sentence of its docstring."""
 
 
@@ -56,16 +59,6 @@ class House:
     def between(self) -> dict[tuple[str, str], list[Import]]:
         """The imports by pair of packages, without those inside one and between one and its own sub-packages."""
         return {pair: found for pair, found in self.pairs().items() if not _kin(*pair)}
-
-    def order(self) -> list[str]:
-        """The packages, each above all that it builds on; in a circle, as few imports climb as can be."""
-        pairs = self.pairs()
-        graph = _graph(p for p in pairs if not _kin(*p) or len(pairs[p]) > len(pairs.get(p[::-1], ())))
-        placed: list[str] = []
-        while left := [name for name in self.packages if name not in placed]:
-            free = [g for g in _circles(left, graph) if not any(graph[name] & g for name in set(left) - g)]
-            placed += self._fewest_climb(max(free, key=lambda g: (max(len(_reached(n, graph)) for n in g), sorted(g))))
-        return placed
 
     def climbing(self) -> list[tuple[str, str]]:
         """The pairs of packages whose imports close a circle of packages."""
@@ -191,61 +184,156 @@ def _circles(names: Iterable[str], graph: Mapping[str, set[str]]) -> list[set[st
 
 # The picture ----------------------------------------------------------------------------------------------------------
 
-ROW, GAP, WIDTH, MARGIN, ARCS = 46, 18, 640, 32, 300
+WIDTH, MARGIN, GAP, PADDING, ARROWS, PART = 880, 20, 16, 14, 40, 23
+"""Pixels of the page: its width, around all, between folders, inside them, between layers, of a sub-package."""
 
 
 def draw_house(house: House) -> Image.Image:
-    """One row a package, the highest at the top; arrows lead down on the right, those that climb up on the left."""
-    order = house.order()
-    rank = {name: n for n, name in enumerate(order)}
-    climbing = house.climbing()
-    shown = house.between().keys() | {pair for pair in house.pairs() if rank[pair[0]] < rank[pair[1]]}
-    graph = _graph(shown)
-    tops = sorted({_outer(name) for name in order})
-    colours = {name: region_colour(tops.index(_outer(name))) for name in order}
-    left = MARGIN + (ARCS // 2 if any(rank[a] > rank[b] for a, b in shown) else 0)
-    sheet = Sheet(left + WIDTH + ARCS + MARGIN, finer=2)
-    sheet.text(left, MARGIN + 8, "The house", 24)
-    note = f"{sum(house.packages.values()):,} lines of Python. An arrow leads from a package to one that it imports"
-    note += ", dark where no other way leads there" + (", red where it climbs, in a circle." if climbing else ".")
-    top = sheet.paragraph(left, MARGIN + 30, note, 13, MUTED, WIDTH + ARCS) + 18
-    middle = {name: top + n * (ROW + GAP) + ROW / 2 for n, name in enumerate(order)}
-    for name in order:
-        _draw_package(sheet, left, middle[name], name, house, colours[name])
-    for pair in sorted(
-        shown, key=lambda pair: (pair in climbing, _direct(pair, graph), pair)
-    ):  # dark and red ones last
-        down = rank[pair[1]] - rank[pair[0]]
-        colour = WRONG if pair in climbing else INK if _direct(pair, graph) else BACKGROUND
-        reach = (ARCS if down > 0 else -ARCS / 2) * (0.15 + 0.8 * abs(down) / len(order))
-        x = left + WIDTH if down > 0 else left
-        _draw_arrow(sheet, x, reach, middle[pair[0]] + 7, middle[pair[1]] - 7, colour)
-    return sheet.picture(middle[order[-1]] + ROW / 2 + MARGIN)
+    """The folders of the house as layers, each above all that it imports; their sub-packages stand in them.
+
+    An arrow leads from a folder to one that it imports, where no longer way leads there: all lead down. Folders that
+    import each other in a circle share a layer, with a red arrow for each import between them that closes it.
+    """
+    folders = _folders(house)
+    graph = _graph(folders)
+    names = sorted({_outer(name) for name in house.packages})
+    groups = _circles(names, graph)
+    shown = [pair for pair in sorted(folders) if _direct(pair, graph)]
+    layers = _untangled(_layers(names, graph, groups), shown)
+    climbing = {(_outer(one), _outer(other)) for one, other in house.climbing()}
+    sheet = Sheet(WIDTH, finer=2)
+    sheet.text(MARGIN, MARGIN + 10, "The house", 24)
+    note = f"{sum(house.packages.values()):,} lines of Python. A folder imports those that its arrows lead to,"
+    note += " and may import what is below them" + ("; red: in a circle." if climbing else "; nothing leads up.")
+    top = sheet.paragraph(MARGIN, MARGIN + 32, note, 15, MUTED, WIDTH - 2 * MARGIN) + 14
+    boxes: dict[str, Rect] = {}
+    for layer in layers:
+        across = _across(layer)
+        height = max(_folder_height(house, name, width) for name, (_, width) in across.items())
+        boxes |= {name: (x, top, width, height) for name, (x, width) in across.items()}
+        top += height + ARROWS
+    for pair in shown:
+        if pair not in climbing:
+            _draw_arrow(sheet, pair, boxes, INK)
+    for name, area in boxes.items():
+        _draw_folder(sheet, area, name, house, region_colour(names.index(name)))
+    for pair in sorted(climbing & folders.keys()):
+        _draw_arrow(sheet, pair, boxes, WRONG)
+    return sheet.picture(top - ARROWS + MARGIN)
+
+
+def _folders(house: House) -> dict[tuple[str, str], int]:
+    """How many imports lead from one folder of the house to another."""
+    found: dict[tuple[str, str], int] = defaultdict(int)
+    for (one, other), imports in house.between().items():
+        if _outer(one) != _outer(other):
+            found[_outer(one), _outer(other)] += len(imports)
+    return found
+
+
+def _layers(names: Sequence[str], graph: Mapping[str, set[str]], groups: Sequence[set[str]]) -> list[list[str]]:
+    """The folders in layers from the top, each as low as what it imports lets it be; a circle shares one."""
+    group_of = {name: n for n, group in enumerate(groups) for name in group}
+
+    def height(number: int) -> int:
+        below = {group_of[other] for name in groups[number] for other in graph.get(name, ())} - {number}
+        return 1 + max(map(height, below), default=0)
+
+    heights = {name: height(group_of[name]) for name in names}
+    return [[n for n in names if heights[n] == level] for level in sorted(set(heights.values()), reverse=True)]
+
+
+def _across(layer: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Where each folder of a layer begins, and its width."""
+    width = (WIDTH - 2 * MARGIN - GAP * (len(layer) - 1)) / len(layer)
+    return {name: (MARGIN + n * (width + GAP), width) for n, name in enumerate(layer)}
+
+
+def _untangled(layers: Sequence[list[str]], shown: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """The layers, from the lowest up each in the order in which the most arrows can be upright."""
+    found: list[list[str]] = []
+    places: dict[str, tuple[float, float]] = {}
+    for layer in reversed(layers):
+
+        def slanted(order: Sequence[str], below: Mapping[str, tuple[float, float]] = dict(places)) -> int:
+            here = _across(order)
+            return sum(_shared(here[a], below[b]) is None for a, b in shown if a in here and b in below)
+
+        best = list(min(permutations(layer), key=slanted)) if len(layer) < 8 else layer
+        places |= _across(best)
+        found.insert(0, best)
+    return found
+
+
+def _shared(one: tuple[float, float], other: tuple[float, float]) -> float | None:
+    """The middle of what two folders share of the width; None where that is less than an arrow needs."""
+    low, high = max(one[0], other[0]), min(one[0] + one[1], other[0] + other[1])
+    return (low + high) / 2 if high - low > 2 * PADDING else None
 
 
 def _direct(pair: tuple[str, str], graph: Mapping[str, set[str]]) -> bool:
-    """Whether no longer way leads from one package to the other."""
+    """Whether no longer way leads from one folder to the other."""
     return not any(pair[1] in _reached(name, graph) for name in graph[pair[0]] - {pair[1]})
 
 
-def _draw_package(sheet: Sheet, x: float, middle: float, name: str, house: House, colour: Colour) -> None:
-    indent = 26 * name.count("/")
-    sheet.box((x + indent, middle - ROW / 2, WIDTH - indent, ROW), tint(colour, 0.12), tint(colour, 0.5), radius=7)
-    sheet.box((x + indent + 10, middle - 8, 6, 16), colour, radius=3)
-    sheet.text(x + indent + 26, middle - 9, f"{name}/", 16)
-    sheet.text(x + WIDTH - 14, middle - 9, f"{house.packages[name]:,}", 14, MUTED, "rm")
-    meaning = house.meanings.get(name) or MEANINGS.get(name, "")
-    sheet.text(x + indent + 26, middle + 10, fit(meaning, 12, WIDTH - indent - 40), 12, MUTED)
+def _parts(house: House, name: str) -> list[str]:
+    return sorted(package for package in house.packages if package.startswith(f"{name}/"))
 
 
-def _draw_arrow(sheet: Sheet, x: float, reach: float, start: float, end: float, colour: Colour) -> None:
-    """Half an ellipse from `start` to `end`, `reach` wide, with a head where it ends."""
-    angles = [math.pi * n / 60 for n in range(61)]
-    height, centre = (end - start) / 2, (start + end) / 2
-    arc = [(x + reach * math.sin(a), centre - height * math.cos(a)) for a in angles]
-    sheet.lines([(px, py) for px, py in arc if abs(px - x) > 3 or py == arc[0][1]] + [(x, end)], colour, 1.6)
-    side = math.copysign(9, reach)
-    sheet.lines([(x + side, end - 5), (x, end), (x + side, end + 5)], colour, 1.6)
+def _meaning(house: House, name: str) -> str:
+    return house.meanings.get(name) or MEANINGS.get(name, "")
+
+
+def _folder_height(house: House, name: str, width: float) -> float:
+    inner = width - 2 * PADDING
+    lines = len(wrap(_meaning(house, name), 14, inner))
+    return 2 * PADDING + 26 + lines * line_height(14) + len(_parts(house, name)) * PART
+
+
+def _draw_folder(sheet: Sheet, area: Rect, name: str, house: House, colour: Colour) -> None:
+    """A folder with its meaning, its lines and its sub-packages with theirs."""
+    x, y, width, _ = area
+    inner = width - 2 * PADDING
+    sheet.box(area, tint(colour, 0.14), tint(colour, 0.6), radius=8)
+    sheet.text(x + PADDING, y + PADDING + 8, f"{name}/", 19)
+    lines = sum(count for package, count in house.packages.items() if _outer(package) == name)
+    sheet.text(x + width - PADDING, y + PADDING + 8, f"{lines:,}", 14, MUTED, "rm")
+    below = sheet.paragraph(x + PADDING, y + PADDING + 24, _meaning(house, name), 14, MUTED, inner) + PART / 2
+    for part in _parts(house, name):
+        label, indent = f"{part.split('/')[-1]}/", 16 * (part.count("/") - 1)
+        sheet.text(x + PADDING + indent, below, label, 14)
+        start = indent + measure(label, 14) + 12
+        sheet.text(x + PADDING + start, below, _said(house.meanings.get(part, ""), inner - start), 13, MUTED)
+        below += PART
+
+
+def _said(meaning: str, room: float) -> str:
+    """As many of a sentence's clauses as there is room for; of a long one, its beginning."""
+    ends = [match.start() for match in re.finditer(r"[,:;] ", meaning)]
+    said = [meaning, *(meaning[:end] for end in reversed(ends))]
+    return next((text for text in said if measure(text, 13) <= room), fit(meaning, 13, room))
+
+
+def _draw_arrow(sheet: Sheet, pair: tuple[str, str], boxes: Mapping[str, Rect], colour: Colour) -> None:
+    """From a folder's lower edge down to the upper one of a folder that it imports, upright if one is above the other.
+
+    In a circle, from side to side in a layer, or up.
+    """
+    (x1, y1, w1, h1), (x2, y2, w2, h2) = boxes[pair[0]], boxes[pair[1]]
+    if y1 >= y2:
+        level = y1 == y2
+        start = (x1 + w1 if x1 < x2 else x1, y1 + h1 / 2) if level else (x1 + w1 / 2, y1)
+        end = (x2 if x1 < x2 else x2 + w2, y2 + h2 / 2) if level else (x2 + w2 / 2, y2 + h2)
+        sheet.lines([start, end], colour, 2.5)
+        return
+    x = _shared((x1, w1), (x2, w2))
+    if x is not None:
+        sheet.lines([(x, y1 + h1), (x, y2)], colour, 2)
+    else:
+        out, x = (x1 + 2 * PADDING, x2 + w2 - 2 * PADDING) if x1 > x2 else (x1 + w1 - 2 * PADDING, x2 + 2 * PADDING)
+        bend = y2 - ARROWS / 2
+        sheet.lines([(out, y1 + h1), (out, bend), (x, bend), (x, y2)], colour, 2)
+    sheet.lines([(x - 6, y2 - 9), (x, y2), (x + 6, y2 - 9)], colour, 2)
 
 
 def main(argv: list[str] | None = None) -> int:

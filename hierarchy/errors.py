@@ -35,10 +35,15 @@ def quote(value: object) -> str:
     return f"'{text}'" if isinstance(value, str) else text
 
 
+def closest(word: str, choices: Sequence[str], alike: float = 0.6) -> str | None:
+    """The one of `choices` that is nearest to `word`; None where none is as much alike (1: the same)."""
+    return next(iter(get_close_matches(word[:LONGEST_VALUE], choices, n=1, cutoff=alike)), None)
+
+
 def did_you_mean(word: str, choices: Sequence[str]) -> str:
     """`"did you mean 'steps'? "` where one of `choices` is close to `word`, else `""`."""
-    close = get_close_matches(word[:LONGEST_VALUE], choices, n=1)
-    return f"did you mean '{close[0]}'? " if close else ""
+    close = closest(word, choices)
+    return f"did you mean '{close}'? " if close is not None else ""
 
 
 def one_line(text: str) -> str:

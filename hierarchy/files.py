@@ -4,8 +4,6 @@ YAML is read by the rules of YAML 1.2 (`no` and `on` are words, `1e-3` is a numb
 tag that builds Python objects. Keys must be text and may not occur twice, in JSON as in YAML.
 """
 
-import difflib
-import itertools
 import json
 import os
 import re
@@ -19,6 +17,7 @@ from typing import Any, Literal, NoReturn
 import yaml
 
 from strata.hierarchy.errors import LONGEST_VALUE, InputError, printable, quote, reason_of, shortened
+from strata.hierarchy.nearest import nearest_path
 
 KeyPath = tuple[str | int, ...]
 Syntax = Literal["yaml", "json"]
@@ -28,8 +27,6 @@ LARGEST_TEXT = 8 * 2**20
 """Bytes of a plan, a draft, a routing or another file of text."""
 LARGEST_FILE = 512 * 2**20
 """Bytes of any file, such as a picture: more than a picture of the largest canvas with all its attachments."""
-MOST_SIBLINGS = 2_000
-"""Files of a folder among which that of a mistyped name is looked for."""
 DEEPEST = 64
 """Mappings and lists within each other."""
 
@@ -140,17 +137,12 @@ def read_bytes(path: str | os.PathLike[str], most: int = LARGEST_FILE) -> bytes:
 
 
 def _meant(name: str, error: Exception) -> str:
-    """The file beside a missing one whose name is nearly the same, as a question."""
-    if not isinstance(error, FileNotFoundError):
+    """The nearest file or folder to a missing one, as a question."""
+    alike = nearest_path(name) if isinstance(error, FileNotFoundError | NotADirectoryError) else None
+    if alike is None:
         return ""
-    folder, wanted = os.path.split(name)
-    try:
-        with os.scandir(folder or ".") as entries:
-            names = [entry.name for entry in itertools.islice(entries, MOST_SIBLINGS) if entry.is_file()]
-    except OSError:
-        return ""
-    alike = difflib.get_close_matches(wanted, names, n=1, cutoff=0.8)
-    return f"; did you mean {quote(alike[0])}?" if alike else ""
+    shown = os.path.basename(alike) if os.path.dirname(alike) == os.path.dirname(name) else alike
+    return f"; did you mean '{printable(shown)}'?"
 
 
 def _refuse_special(name: str, mode: int) -> None:

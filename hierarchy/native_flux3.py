@@ -286,7 +286,7 @@ def _split(text: str, name: str) -> tuple[str, tuple[_Row, ...], Document]:
             start = match.start()
             break
         except json.JSONDecodeError as error:
-            failed = max(failed or (-1, 0), (match.start() + error.pos, match.start()))
+            failed = max(failed or (-1, 0), (error.pos, match.start()))
         except (RecursionError, ValueError):
             failed = failed or (0, match.start())
     else:

@@ -36,6 +36,7 @@ class Attachment:
         observers: are told every step, and every attention that they ask for.
         conditional: tells by its text embedding whether a call is conditional; others stay the stock model's.
         owner: the call that draws; transformer calls of anyone else are errors. None: they are taken for its own.
+        step: tells the denoising step that is running; None: every conditional call is one.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class Attachment:
         observers: Sequence[Observer] = (),
         conditional: Callable[[Tensor], bool] = lambda text: True,
         owner: Owner | None = None,
+        step: Callable[[], int] | None = None,
     ) -> None:
-        self.owner = owner
+        self.owner, self._running = owner, step
         self.family, self.run, self.observers, self.conditional = family, run, tuple(observers), conditional
         self.step = 0
         self.transformer: Any = None
@@ -72,7 +74,8 @@ class Attachment:
         inputs = self.family.bind(self.transformer, args, kwargs)
         if not self.conditional(self.family.text(inputs)):
             return call(*args, **kwargs)
-        step, self.step = self.step, self.step + 1
+        step = self.step if self._running is None else self._running()
+        self.step = step + 1
 
         def forward(inputs: dict[str, Any], hooks: BlockHooks | None = None) -> Any:
             self.hooks = hooks
@@ -103,15 +106,23 @@ class Attachment:
         inputs = self._inputs = self.family.bind_block(block, args, kwargs)
         return call(*args, **kwargs) if self.hooks is None else self.hooks.around(block, call, inputs)
 
-    def watches(self, attn: Any) -> bool:
-        """Whether an observer asks for this attention."""
-        if not self.observers or not self._conditional:
-            return False
-        index = self._by_attn[id(attn)].index
-        return any(observer.watches(index) for observer in self.observers)
+    def around_text_block(self, block: Block, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call of a block that text tokens pass by themselves."""
+        if self.hooks is None:
+            return call(*args, **kwargs)
+        return self.hooks.around_text(block, call, self.family.bind_block(block, args, kwargs))
 
-    def observe(self, attn: Any, q: Tensor, k: Tensor, v: Tensor, attended: Tensor, backend: Any) -> None:
-        """Tell the observers of an attention."""
+    def watching(self, attn: Any) -> tuple[Observer, ...]:
+        """The observers that ask for this attention."""
+        if not self.observers or not self._conditional:
+            return ()
+        index = self._by_attn[id(attn)].index
+        return tuple(observer for observer in self.observers if observer.watches(index))
+
+    def observe(
+        self, attn: Any, watching: tuple[Observer, ...], q: Tensor, k: Tensor, v: Tensor, attended: Tensor, backend: Any
+    ) -> None:
+        """Tell observers of an attention."""
         block, hooks = self._by_attn[id(attn)], self.hooks
         if hooks is None:
             image, length = self._image_length, q.shape[1]
@@ -134,16 +145,16 @@ class Attachment:
             temb=self.family.temb(self._inputs),
             backend=backend,
         )
-        for observer in self.observers:
-            if observer.watches(block.index):
-                observer.attention(event)
+        for observer in watching:
+            observer.attention(event)
 
 
 class PromptCalls:
     """Tells conditional transformer calls by their text embedding, of which a pipeline may pass a copy.
 
     Args:
-        negative: what the pipeline was given for its unconditional calls; None: it makes none.
+        negative: what the pipeline was given for its unconditional calls, one row a prompt or a picture; None: it
+            makes none.
     """
 
     def __init__(self, negative: Tensor | None) -> None:
@@ -158,17 +169,25 @@ class PromptCalls:
             return False
         if self._first is None:
             self._first = text
-        elif text.shape == self._negative.shape and torch.equal(text, self._negative.to(text)):
+        elif self._is_negative(text):
             self._negative = text
             return False
         return True
+
+    def _is_negative(self, text: Tensor) -> bool:
+        """Whether a call's embedding holds that of the unconditional calls, repeated for pictures of one prompt."""
+        assert self._negative is not None
+        rows, own = text.shape[0], self._negative.shape[0]
+        if text.shape[1:] != self._negative.shape[1:] or rows % own:
+            return False
+        return torch.equal(text, self._negative.repeat_interleave(rows // own, dim=0).to(text))
 
 
 def masked_spec(base: BaseText, text: int, length: int, device: torch.device) -> AttentionSpec | None:
     """The stock attention where a mask hides or weighs some of the base prompt; None where all see all."""
     if base.length == text and not base.faint:
         return None
-    keys = merge([(0, base.length), (text, length)])
+    keys = merge([(0, base.length - base.tail), (text - base.tail, length)])
     faint = (base.length - base.faint, base.length)
     bias = torch.zeros(length, device=device)
     bias[slice(*faint)] = base.weight
@@ -187,17 +206,20 @@ def attached(transformer: Any, attachment: Attachment, busy: str = DRAWING) -> I
     """
     check_transformer(transformer, attachment.family)
     blocks = attachment.begin(transformer)
-    shared: dict[tuple[type, Any], Any] = {}
+    shared: dict[tuple[type, Any, Any], Any] = {}
     watcher = attachment if attachment.observers else None
+    places = [(block, attachment.around_block, watcher) for block in blocks]
+    text_blocks = attachment.family.text_blocks(transformer)
+    places += [(block, attachment.around_text_block, None) for block in text_blocks]
     with ExitStack() as undo:
-        for block in blocks:
+        for block, around, watching in places:
             stock = block.attn.processor
             undo.callback(setattr, block.attn, "processor", stock)
-            kind = type(stock), stock._attention_backend
+            kind = type(stock), stock._attention_backend, watching
             if kind not in shared:
-                own = attachment.family.processor(stock, watcher)
-                shared[kind] = RegionalAttnProcessor(stock, attachment.family, watcher) if own is None else own
+                own = attachment.family.processor(stock, watching)
+                shared[kind] = RegionalAttnProcessor(stock, attachment.family, watching) if own is None else own
             block.attn.processor = shared[kind]
-            undo.enter_context(intercepted(block.module, partial(attachment.around_block, block)))
+            undo.enter_context(intercepted(block.module, partial(around, block)))
         undo.enter_context(intercepted(transformer, attachment.around_transformer, busy))
         yield attachment

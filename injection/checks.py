@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
 
 from strata.hierarchy.errors import InputError
+from strata.injection.calling import call_of
 from strata.injection.errors import UnsupportedError
 from strata.injection.families import Family, families, family_of, valid
+from strata.injection.families.refused import REFUSED
 from strata.injection.intercept import is_compiled, is_intercepted, why_busy
 
 __all__ = ["UnsupportedError", "check_pipeline", "check_strengths", "check_transformer"]
@@ -21,11 +22,15 @@ def check_pipeline(pipe: Any) -> Family:
     try:
         family = family_of(transformer)
     except InputError as error:
+        if type(transformer).__name__ in REFUSED:
+            raise InputError(f"pipe: {type(pipe).__name__}: {REFUSED[type(transformer).__name__]}") from error
         pipelines = ", ".join(name for known in families() for name in known.pipelines)
         message = f"pipe: {type(pipe).__name__} has no transformer that is known; valid: {valid()}, such as {pipelines}"
         raise InputError(message) from error
-    if "prompt" not in inspect.signature(pipe.__call__).parameters or not hasattr(pipe, "encode_prompt"):
-        raise InputError(f"pipe: {type(pipe).__name__} takes no prompt; load the pipeline that draws from prompts")
+    for kind in type(pipe).__mro__:
+        if (reason := family.why_refused(kind.__name__)) is not None:
+            raise InputError(f"pipe: {kind.__name__}: {reason}")
+    call_of(pipe)
     return family
 
 
@@ -44,7 +49,7 @@ def check_transformer(transformer: Any, family: Family) -> None:
         raise UnsupportedError(why_busy(transformer))
     if getattr(transformer, "_parallel_config", None) is not None:
         raise UnsupportedError("context parallelism splits the tokens of a region over devices; disable it")
-    if transformer.is_cache_enabled:
+    if getattr(transformer, "is_cache_enabled", False):
         raise UnsupportedError(
             "a block cache is enabled and would reuse another step's regions; call pipe.transformer.disable_cache()"
         )

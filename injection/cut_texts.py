@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
+from strata.injection.calling import call_of
 from strata.injection.families import Family, family_of
 
 logger = logging.getLogger(__name__)
@@ -53,13 +54,16 @@ def warn_pooled(family: Family, pipe: Any, prompt: str) -> None:
 
 
 @contextmanager
-def diffusers_silent(pipe: Any) -> Iterator[None]:
-    """While the context lasts, the pipeline's own module prints nothing of what CLIP cuts off; all else it prints."""
+def diffusers_silent(encoder: Any) -> Iterator[None]:
+    """While the context lasts, the module of what encodes texts prints nothing of what CLIP cuts off; all else it does.
+
+    `encoder`: a pipeline, or the step of one.
+    """
 
     def other(record: logging.LogRecord) -> bool:
         return not str(record.msg).startswith(_OF_DIFFUSERS)
 
-    modules = {kind.__module__ for kind in type(pipe).__mro__ if kind.__module__.startswith("diffusers.")}
+    modules = {kind.__module__ for kind in type(encoder).__mro__ if kind.__module__.startswith("diffusers.")}
     loggers = [logging.getLogger(module) for module in modules]
     for each in loggers:
         each.addFilter(other)
@@ -76,5 +80,5 @@ def stock_call(pipe: Any, prompts: Iterable[str]) -> Iterator[None]:
     family = family_of(pipe.transformer)
     for prompt in prompts:
         warn_pooled(family, pipe, prompt)
-    with diffusers_silent(pipe):
+    with diffusers_silent(call_of(pipe).encoder):
         yield

@@ -122,8 +122,9 @@ def _span(values: NDArray[Any]) -> str:
 
 
 def _tokens(program: Program, stream: Stream, count: Callable[[str], int]) -> int:
-    """Text tokens of a stream; a routing may keep their padding."""
-    return program.facts.text_length if program.routing.pad == "full" else count(stream.text)
+    """Text tokens of a stream; a routing may keep their padding, and some models always do."""
+    facts, tokens = program.facts, count(stream.text)
+    return facts.padded(tokens) if program.routing.pad == "full" or facts.text_window is not None else tokens
 
 
 def _any(values_TB: NDArray[Any], axis: int) -> Mask:

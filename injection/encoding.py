@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from strata.hierarchy.errors import InputError, quote
 from strata.hierarchy.files import write_atomic
+from strata.injection.calling import PipelineCall
 from strata.injection.cut_texts import diffusers_silent
 from strata.injection.families import Family
 
@@ -89,15 +90,22 @@ class EncodedPlan:
                 raise InputError(f"encoded: lacks the text {quote(text)}; encode the plan anew, with this routing")
 
 
+def seen(family: Family, embeds_BLC: Tensor, heard: Sequence[int], padded: bool) -> tuple[Tensor, int]:
+    """A stream's text, with its padding or of the tokens that the model is to see, and its first token's position."""
+    if padded and not family.masks_padding:
+        return embeds_BLC, 0
+    return embeds_BLC[:, list(heard)], next(iter(heard), 0)
+
+
 class TextCache:
-    """A bounded cache of encoded prompts and texts.
+    """A bounded cache of the prompts and texts that a pipeline's call encodes.
 
     Nothing is kept while a text encoder has LoRA adapters. Weights changed in place (a LoRA fused into a text encoder)
     go unnoticed: `clear` then.
     """
 
-    def __init__(self, pipe: Any, family: Family) -> None:
-        self.pipe, self.family = pipe, family
+    def __init__(self, call: PipelineCall, family: Family) -> None:
+        self.call, self.pipe, self.family = call, call.pipe, family
         self._kept: OrderedDict[Any, Any] = OrderedDict()
 
     def clear(self) -> None:
@@ -115,9 +123,7 @@ class TextCache:
     def prompt(self, prompt: str, prompt_2: str | None, max_length: int, scale: float | None) -> Mapping[str, Tensor]:
         """A base prompt as keyword arguments of the pipeline's call, tensors of one row."""
         key = ("prompt", prompt, prompt_2, max_length, scale)
-        found: Mapping[str, Tensor] = self._remember(
-            key, lambda: self.family.encode_prompt(self.pipe, prompt, prompt_2, max_length, scale)
-        )
+        found: Mapping[str, Tensor] = self._remember(key, lambda: self.call.encode(prompt, prompt_2, max_length, scale))
         return found
 
     def stream(self, text: str, max_length: int, padded: bool, scale: float | None) -> tuple[Tensor, int]:
@@ -127,8 +133,13 @@ class TextCache:
         Texts are encoded one by one, so that a text's embedding does not depend on the others of the call.
         """
         key = ("stream", text, max_length, scale)
-        embeds, real = self._remember(key, lambda: self.family.encode_text(self.pipe, text, max_length, scale))
-        return (embeds, 0) if padded else (embeds[:, real.start : real.stop], real.start)
+        embeds, real = self._remember(key, lambda: self._encode(text, max_length, scale))
+        return seen(self.family, embeds, real, padded)
+
+    def _encode(self, text: str, max_length: int, scale: float | None) -> tuple[Tensor, Sequence[int]]:
+        """A text's embedding with its padding, and which of its tokens the model is to see."""
+        encoded = self.call.encode(text, None, max_length, scale)
+        return encoded["prompt_embeds"], self.family.heard(self.pipe, text, encoded, max_length)
 
     def _state(self) -> tuple[Any, ...] | None:
         """What beside the text decides an embedding; None with LoRA adapters in an encoder, whose scales may change."""
@@ -142,13 +153,13 @@ class TextCache:
         self.check()
         state = self._state()
         if state is None:
-            with diffusers_silent(self.pipe):
+            with diffusers_silent(self.call.encoder):
                 return make()
         key = (*key, state)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        with diffusers_silent(self.pipe):
+        with diffusers_silent(self.call.encoder):
             value = self._kept[key] = make()
         while len(self._kept) > CAPACITY:
             self._kept.popitem(last=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from strata.hierarchy.native import Form
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -34,6 +36,11 @@ class ModelFacts:
         guidance: the guidance scale where none is asked for; None where the model takes none.
         negative_scale: the pipeline's option that weighs a negative prompt ("true_cfg_scale", "guidance_scale"); None
             where the model takes none.
+        unguided: the scale of guidance up to which there is none.
+        text_window: every text is padded to a multiple of so many tokens, all of which the model sees; None: the base
+            prompt alone is padded, to `text_length`, unless a routing asks for all of it.
+        steps: denoising steps that a distilled model was trained for; None: as many as one likes.
+        form: of the structured captions that the model was trained on; None where it is not known to be.
     """
 
     family: str
@@ -42,6 +49,10 @@ class ModelFacts:
     text_length: int
     guidance: float | None = None
     negative_scale: str | None = "true_cfg_scale"
+    unguided: float = 1.0
+    text_window: int | None = None
+    steps: int | None = None
+    form: Form | None = None
 
     @property
     def block_counts(self) -> tuple[int, int]:
@@ -51,6 +62,14 @@ class ModelFacts:
     def _count(self, name: str) -> int:
         return sum(stack.blocks for stack in self.stacks if stack.routed and stack.name == name)
 
+    def padded(self, tokens: int) -> int:
+        """Tokens of a text of so many, with its padding."""
+        if self.text_window is None:
+            return self.text_length
+        return min(-(-tokens // self.text_window) * self.text_window, self.text_length)
+
     def __str__(self) -> str:
-        stacks = ", ".join(f"{stack.blocks} {stack.name}" for stack in self.stacks)
-        return f"{self.family} ({stacks} blocks; a token is {self.token_size}×{self.token_size} pixels)"
+        routed = ", ".join(f"{stack.blocks} {stack.name}" for stack in self.stacks if stack.routed)
+        others = ", ".join(f"{stack.blocks} {stack.name} blocks" for stack in self.stacks if not stack.routed)
+        behind = f" behind {others}, which no routing counts" if others else ""
+        return f"{self.family} ({routed} blocks{behind}; a token is {self.token_size}×{self.token_size} pixels)"

@@ -26,10 +26,11 @@ class ParallelAttnProcessor(RegionalAttnProcessor):
         regional: Tensor | None = None,
     ) -> Any:
         """Attend, and pass the MLP; takes and returns what the stock processor does."""
-        if not self.is_asked(attn, regional):
+        watching = self.watching(attn)
+        if regional is None and not watching:
             return self.stock(attn, hidden_states, attention_mask, image_rotary_emb)
         q, k, v, mlp = projected(attn, hidden_states, image_rotary_emb)
-        attended = self.attend(attn, q, k, v, attention_mask, regional)
+        attended = self.attend(attn, q, k, v, attention_mask, regional, watching)
         return attn.to_out(torch.cat([attended, attn.mlp_act_fn(mlp)], dim=-1))
 
 

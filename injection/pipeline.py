@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +12,25 @@ import torch
 from torch import Tensor
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.native import Form
 from strata.hierarchy.plan import ScenePlan
-from strata.injection.attach import Attachment, PromptCalls, attached
-from strata.injection.calling import ClassicPipeline
-from strata.injection.checks import UnsupportedError, check_pipeline, check_strengths, check_transformer
+from strata.injection.calling import EMBEDS, call_of
+from strata.injection.checks import UnsupportedError, check_pipeline
 from strata.injection.cut_texts import warn_pooled, warn_truncated
+from strata.injection.drawing import Draughtsman
 from strata.injection.encoding import EncodedPlan, TextCache
 from strata.injection.facts import ModelFacts
 from strata.injection.families import facts_of
 from strata.injection.methods import Method, method_for, method_named
-from strata.injection.methods.base import Drawing
-from strata.injection.methods.plain import PlainRun
+from strata.injection.methods.base import ROUTING
 from strata.injection.observer import Observer
 from strata.injection.ownership import Owner, owned
-from strata.injection.program import Program, compile_program
+from strata.injection.program import Program
 from strata.injection.streams import TextOverride
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.layers.schedule import Schedule
 
-_OWN = ("prompt_embeds", "pooled_prompt_embeds", "prompt_attention_mask")
-_EMBEDS = (*_OWN, *(f"negative_{name}" for name in _OWN))
+logger = logging.getLogger(__name__)
 
 
 class RegionalPipeline:
@@ -41,30 +42,45 @@ class RegionalPipeline:
 
     Args:
         pipe: any loaded pipeline of a known family that takes a prompt (FluxPipeline, img2img, inpaint, Fill, Kontext,
-            ControlNet, ChromaPipeline).
+            ControlNet, ChromaPipeline), or a ModularPipeline that does.
         routing: a `Routing`, a preset's name, or the path of a routing file.
         method: how programs are drawn, by name (`strata.injection.methods`); None: as the routing asks for.
+        form: of the structured captions that the model was trained on, for methods that draw by them
+            (`strata.native.form_named` has it by name); None: what the model's family tells.
 
     Attributes:
         observers: are told of every drawing.
 
     Raises:
-        InputError: `pipe` is no such pipeline, the routing cannot be read, or there is no such method.
+        InputError: `pipe` is no such pipeline, the routing cannot be read, there is no such method, or it is none for
+            this model or with a routing.
 
     Example:
         >>> regional = RegionalPipeline(FluxPipeline.from_pretrained("black-forest-labs/FLUX.1-dev"), "coarse-to-fine")
         >>> regional(ScenePlan.load("plan.yaml"), seed=1).images[0]
     """
 
-    def __init__(self, pipe: Any, routing: Routing | str | Path = DEFAULT_ROUTING, method: str | None = None) -> None:
+    def __init__(
+        self,
+        pipe: Any,
+        routing: Routing | str | Path = DEFAULT_ROUTING,
+        method: str | None = None,
+        form: Form | None = None,
+    ) -> None:
         self.family = check_pipeline(pipe)
         self.pipe = pipe
         if not isinstance(routing, Routing | str | Path) or routing == "":
             raise InputError(f"routing: {routing!r}: must be a Routing, a preset's name or the path of a file")
         self.routing = routing if isinstance(routing, Routing) else Routing.load(routing)
         self.method: Method = method_for(self.routing) if method is None else method_named(method)
+        if ROUTING in self.method.ignores and self.routing != Routing.load(DEFAULT_ROUTING):
+            raise InputError(f"routing: {self.routing.name!r}: the method {self.method.name} would ignore it")
+        self.form = form
+        self.method.check_model(self.facts)
+        self._told: set[str] = set()
         self.observers: list[Observer] = []
-        self._texts = TextCache(pipe, self.family)
+        self.call = call_of(pipe)
+        self._texts = TextCache(self.call, self.family)
 
     def __repr__(self) -> str:
         kind = type(self.pipe).__name__
@@ -73,7 +89,8 @@ class RegionalPipeline:
     @property
     def facts(self) -> ModelFacts:
         """What Strata knows of the model."""
-        return facts_of(self.pipe)
+        facts = facts_of(self.pipe)
+        return facts if self.form is None else replace(facts, form=self.form)
 
     @property
     def token_size(self) -> int:
@@ -103,15 +120,15 @@ class RegionalPipeline:
         """
         if not isinstance(plan, ScenePlan):
             raise InputError(f"plan: {plan!r}: must be a ScenePlan; ScenePlan.load(path) reads one from a file")
-        call, facts = ClassicPipeline(self.pipe), self.facts
-        call.check(plan, facts, options)
-        steps = call.steps(options)
-        check_transformer(self.pipe.transformer, self.family)
-        program = compile_program(plan, self.routing, facts, steps, overrides=overrides)
-        self.method.check(program)
+        facts = self.facts
+        plan, lost = self.method.drawn(plan, facts)
+        self.call.check(plan, facts, options)
+        program = self._draughtsman(overrides).compile(plan, facts, self.call.steps(options))
         self.family.check_options(self.pipe, options, bool(program.streams))
-        if program.has_fractional_strengths:
-            check_strengths(self.pipe.transformer)
+        for note in lost:
+            if note not in self._told:  # once for all seeds
+                logger.warning("%s", note)
+        self._told.update(lost)
         return program
 
     def check(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> None:
@@ -132,10 +149,10 @@ class RegionalPipeline:
         return self._encode(self.compile(plan, overrides=overrides, **options), options)
 
     def _encode(self, program: Program, options: Mapping[str, Any]) -> EncodedPlan:
-        call, facts, plan = ClassicPipeline(self.pipe), self.facts, program.plan
+        plan = program.plan
         said = self._said(program, options)
         self._texts.check()
-        longest = call.text_length(facts, options)
+        longest = self.call.text_length(self.facts, options)
         scale = (options.get("joint_attention_kwargs") or {}).get("scale")
         given = options.get("prompt_embeds") is not None
         for text in program.texts:
@@ -158,7 +175,7 @@ class RegionalPipeline:
         """What is to be encoded beside the streams' texts; see `EncodedPlan`."""
         plan = program.plan
         negative = plan.negative_prompt if plan.negative_prompt is not None else options.get("negative_prompt")
-        guided = ClassicPipeline(self.pipe).guided(self.facts, {**options, "negative_prompt": negative})
+        guided = self.call.guided(self.facts, {**options, "negative_prompt": negative})
         if options.get("negative_prompt_embeds") is not None:
             guided = False  # given by the caller
         return {
@@ -186,8 +203,9 @@ class RegionalPipeline:
             overrides: texts that are others in some blocks or at some steps.
             encoded: the texts, as `encode` gave them; one a plan.
             options: what the pipeline's own call takes beside these (num_inference_steps, guidance_scale,
-                num_images_per_prompt, image, mask_image, control_image, callback_on_step_end, …). Where
-                prompt_embeds and pooled_prompt_embeds are given, they stand for the plan's prompt.
+                num_images_per_prompt, image, mask_image, control_image, callback_on_step_end, …; of a ModularPipeline
+                `output` and its guider's guidance_scale too). Where prompt_embeds and pooled_prompt_embeds are given,
+                they stand for the plan's prompt.
 
         Returns:
             What the pipeline returns; the pictures of several plans in their order.
@@ -209,9 +227,7 @@ class RegionalPipeline:
         options: Mapping[str, Any],
     ) -> Any:
         plans: list[Any] = list(plan) if isinstance(plan, list | tuple) else [plan]
-        call = ClassicPipeline(self.pipe)
-        seeds = _one_each("seed", seed, plans)
-        generator = call.generator(seeds)
+        generator = self.call.generator(_one_each("seed", seed, plans))
         programs = [self.compile(each, overrides=overrides, **options) for each in plans]
         _check_batch(programs, self.family.text_positions_alike, options)
         if encoded is None:
@@ -223,55 +239,23 @@ class RegionalPipeline:
                     raise InputError(f"encoded: {each!r}: must be an EncodedPlan; EncodedPlan.load(path) reads one")
                 said = self._said(program, options)
                 each.check(self.family.name, said, (stream.text for stream in program.streams))
-        inputs = self._inputs(call, programs, found, options)
-        if generator is not None:
-            inputs["generator"] = generator
-        if (callback := inputs.get("callback_on_step_end")) is not None:
-            if hasattr(callback, "tensor_inputs"):  # a PipelineCallback of diffusers, by its class
-                inputs["callback_on_step_end_tensor_inputs"] = callback.tensor_inputs
-            inputs["callback_on_step_end"] = owner.lend(callback)
-        texts = {text: value for each in found for text, value in each.texts.items()}
-        starts = {text: start for each in found for text, start in each.starts.items()}
+        prompts = self._prompts(programs, found, options)
+        call = self.call.prepare(programs[0].plan, self.facts, prompts, options, generator, owner)
+        with self._draughtsman(overrides).drawing(programs, found, owner, call.negative, call.step):
+            return call.run()
 
-        def told(programs: Sequence[Program]) -> Sequence[Program]:
-            for observer in self.observers:
-                observer.begin(programs, {text: value.shape[1] for text, value in texts.items()})
-            return programs
+    def _draughtsman(self, overrides: Sequence[TextOverride]) -> Draughtsman:
+        return Draughtsman(self.pipe, self.family, self.routing, self.method, self.observers, overrides)
 
-        def anew(rows: int, cols: int, steps: int) -> Sequence[Program]:
-            return told(
-                [
-                    compile_program(p.plan, self.routing, p.facts, steps, overrides=overrides, size=(rows, cols))
-                    for p in programs
-                ]
-            )
-
-        told(programs)
-        drawing = Drawing(self.family, programs, texts, lambda: int(self.pipe.num_timesteps), anew, starts)
-        silent = not any(program.streams for program in programs)
-        if silent and not self.observers:
-            return self.pipe(**inputs)
-        run = PlainRun() if silent else self.method.start(drawing)
-        conditional = PromptCalls(inputs.get("negative_prompt_embeds"))
-        attachment = Attachment(self.family, run, self.observers, conditional, owner)
-        with attached(self.pipe.transformer, attachment):
-            return self.pipe(**inputs)
-
-    def _inputs(
-        self,
-        call: ClassicPipeline,
-        programs: Sequence[Program],
-        encoded: Sequence[EncodedPlan],
-        options: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        """Keyword arguments of the pipeline's call."""
-        inputs = {name: value for name, value in options.items() if name not in _FROM_TEXTS}
-        plan, images = programs[0].plan, options.get("num_images_per_prompt") or 1
-        inputs |= {"width": plan.width, "height": plan.height}
-        inputs["max_sequence_length"] = call.text_length(self.facts, options)
+    def _prompts(
+        self, programs: Sequence[Program], encoded: Sequence[EncodedPlan], options: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """The plans' prompts as the pipeline's call names them, of one row a plan or a picture."""
+        images = options.get("num_images_per_prompt") or 1
         device = getattr(self.pipe, "_execution_device", torch.device("cpu"))
         dtype = self.pipe.transformer.dtype
-        names = [name for name in _EMBEDS if options.get(name) is not None]
+        names = [name for name in EMBEDS if options.get(name) is not None]
+        found: dict[str, Tensor] = {}
         for name in dict.fromkeys([*names, *(name for each in encoded for name in each.inputs)]):
             if name in names:
                 rows = options[name]
@@ -280,16 +264,11 @@ class RegionalPipeline:
             else:
                 rows = torch.cat([each.inputs[name] for each in encoded])
             rows = rows.to(device)
-            rows = rows.to(dtype) if rows.is_floating_point() and encoded_elsewhere(self.pipe, self.family) else rows
-            repeats = len(programs) * images // len(rows)
-            inputs[name] = rows if repeats == 1 else rows.repeat_interleave(repeats, dim=0)
-        embeds: Tensor = inputs["prompt_embeds"]
-        if inputs.get("negative_prompt_embeds") is embeds:  # by which unconditional calls are known
-            inputs["negative_prompt_embeds"] = embeds.clone()
-        return inputs
-
-
-_FROM_TEXTS = ("prompt_2", "negative_prompt", "negative_prompt_2", "num_images_per_prompt", *_EMBEDS)
+            own = rows.is_floating_point() and encoded_elsewhere(self.pipe, self.family)
+            found[name] = rows.to(dtype) if own else rows
+        if found.get("negative_prompt_embeds") is found["prompt_embeds"]:  # by which unconditional calls are known
+            found["negative_prompt_embeds"] = found["prompt_embeds"].clone()
+        return found
 
 
 def encoded_elsewhere(pipe: Any, family: Any) -> bool:

@@ -9,16 +9,19 @@ from torch import Tensor
 
 from strata.injection.attention import grouped_attention
 from strata.injection.families.base import Family
+from strata.injection.observer import Observer
 
 
 class Watcher(Protocol):
-    """Whoever wants to see queries, keys and values."""
+    """Whoever tells observers of queries, keys and values."""
 
-    def watches(self, attn: Any) -> bool:
-        """Whether it wants to see this attention module's, now."""
+    def watching(self, attn: Any) -> tuple[Observer, ...]:
+        """The observers that want to see this attention module's, now; asks each of them once."""
 
-    def observe(self, attn: Any, q: Tensor, k: Tensor, v: Tensor, attended: Tensor, backend: Any) -> None:
-        """See them, `[B, L, H, D]` each, and the attention's output before any projection."""
+    def observe(
+        self, attn: Any, watching: tuple[Observer, ...], q: Tensor, k: Tensor, v: Tensor, attended: Tensor, backend: Any
+    ) -> None:
+        """Shows them, `[B, L, H, D]` each, and the attention's output before any projection."""
 
 
 class RegionalAttnProcessor:
@@ -43,26 +46,60 @@ class RegionalAttnProcessor:
         regional: Tensor | None = None,
     ) -> Any:
         """Attend; takes and returns what the stock processor does."""
-        if not self.is_asked(attn, regional):
+        watching = self.watching(attn)
+        if regional is None and not watching:
             return self.stock(attn, hidden_states, encoder_hidden_states, attention_mask, image_rotary_emb)
         q, k, v = self.family.project(attn, hidden_states, encoder_hidden_states, image_rotary_emb)
-        attended = self.attend(attn, q, k, v, attention_mask, regional)
+        attended = self.attend(attn, q, k, v, attention_mask, regional, watching)
         text = None if encoder_hidden_states is None else encoder_hidden_states.shape[1]
         return self.family.output(attn, attended, text)
 
-    def is_asked(self, attn: Any, regional: Tensor | None) -> bool:
-        """Whether this call is not the stock processor's."""
-        return regional is not None or (self.watcher is not None and self.watcher.watches(attn))
+    def watching(self, attn: Any) -> tuple[Observer, ...]:
+        """Who is to see this call's queries, keys and values; without any, and not regional, it is the stock's."""
+        return self.watcher.watching(attn) if self.watcher is not None else ()
 
     def attend(
-        self, attn: Any, q: Tensor, k: Tensor, v: Tensor, attention_mask: Tensor | None, regional: Tensor | None
+        self,
+        attn: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        attention_mask: Tensor | None,
+        regional: Tensor | None,
+        watching: tuple[Observer, ...],
     ) -> Tensor:
-        """The attention's output `[B, L, C]` of queries, keys and values `[B, L, H, D]`; tells the watcher."""
+        """The attention's output `[B, L, C]` of queries, keys and values `[B, L, H, D]`; shows them who watches."""
         if regional is None:
             attended = dispatch_attention_fn(q, k, v, attn_mask=attention_mask, backend=self._attention_backend)
         else:
             attended = grouped_attention(q, k, v, regional, self._attention_backend)
-        if self.watcher is not None and self.watcher.watches(attn):
-            self.watcher.observe(attn, q, k, v, attended, self._attention_backend)
+        if self.watcher is not None and watching:
+            self.watcher.observe(attn, watching, q, k, v, attended, self._attention_backend)
         flat: Tensor = attended.flatten(2, 3).to(q.dtype)
         return flat
+
+
+class JoinedAttnProcessor(RegionalAttnProcessor):
+    """The same of attention that takes text and image as one tensor, and no keywords.
+
+    Attributes:
+        key: the number of the `BlockAttention` that the block being called is to compute (`Family.handed_over`).
+    """
+
+    def __init__(self, stock: Any, family: Family, watcher: Watcher | None = None) -> None:
+        super().__init__(stock, family, watcher)
+        self.key: Tensor | None = None
+
+    def __call__(  # type: ignore[override]
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        image_rotary_emb: Any = None,
+    ) -> Any:
+        """Attend; takes and returns what the stock processor does."""
+        watching = self.watching(attn)
+        if self.key is None and not watching:
+            return self.stock(attn, hidden_states, attention_mask, image_rotary_emb)
+        q, k, v = self.family.project(attn, hidden_states, None, image_rotary_emb)
+        return self.family.output(attn, self.attend(attn, q, k, v, attention_mask, self.key, watching), None)

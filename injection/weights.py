@@ -5,7 +5,6 @@ The libraries fill what a checkpoint lacks with random numbers, leave out what i
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Collection, Iterator
 from importlib import import_module
@@ -13,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, ModularPipeline
 from torch import Tensor, nn
 
 from strata.hierarchy.errors import InputError
+from strata.injection.families import family_of_folder, index_of_folder, is_modular
+from strata.injection.modular import ModularCall
 
 _SHOWN = 3
 
@@ -27,7 +28,7 @@ def load_folder(folder: Path, dtype: torch.dtype | None = None) -> Any:
     What the libraries leave out by design (tied weights, buffers of older versions) is no error.
 
     Args:
-        folder: with a `model_index.json` and a folder for each component.
+        folder: with a `model_index.json`, or a `modular_model_index.json`, and a folder for each component.
         dtype: of the weights; None: as the libraries choose.
 
     Raises:
@@ -38,7 +39,8 @@ def load_folder(folder: Path, dtype: torch.dtype | None = None) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is deprecated, but `dtype` is too new
         models = {name: _load_model(folder / name, kind, dtype) for name, kind in _models(folder)}
-        pipe = DiffusionPipeline.from_pretrained(str(folder), torch_dtype=dtype, **models)
+        load = _load_modular if is_modular(folder) else _load_classic
+        pipe = load(folder, dtype, models)
     for name, part in pipe.components.items():
         specials = getattr(part, "all_special_ids", None)
         if specials is not None and len(part) <= len(specials):
@@ -46,14 +48,35 @@ def load_folder(folder: Path, dtype: torch.dtype | None = None) -> Any:
     return pipe
 
 
+def _load_classic(folder: Path, dtype: torch.dtype | None, models: dict[str, nn.Module]) -> Any:
+    unused = dict.fromkeys(family_of_folder(folder)[0].unused_parts)
+    return DiffusionPipeline.from_pretrained(str(folder), torch_dtype=dtype, **models, **unused)
+
+
+def _load_modular(folder: Path, dtype: torch.dtype | None, models: dict[str, nn.Module]) -> Any:
+    if (folder / "modular_config.json").is_file():
+        raise InputError(
+            f"{folder}: brings blocks of its own (modular_config.json), which is code; load it from Python"
+        )
+    pipe = ModularPipeline.from_pretrained(str(folder))
+    pipe.update_components(**{name: model for name, model in models.items() if name in pipe.component_names})
+    rest = [name for name in pipe.null_component_names if (folder / name).is_dir()]
+    pipe.load_components(names=rest, pretrained_model_name_or_path=str(folder))
+    if lost := ModularCall(pipe).missing():
+        raise InputError(f"{folder}: its {', '.join(lost)} is not there or cannot be read; download or save it again")
+    return pipe
+
+
 def _models(folder: Path) -> Iterator[tuple[str, Any]]:
     """The components with weights, by name, each with its class."""
-    index: dict[str, Any] = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    for name, entry in index.items():
-        if name.startswith("_") or not isinstance(entry, list) or not all(isinstance(part, str) for part in entry):
+    for name, entry in index_of_folder(folder).items():
+        named = isinstance(entry, list) and len(entry) >= 2 and all(isinstance(part, str) for part in entry[:2])
+        if name.startswith("_") or not named:
             continue
-        library, kind = entry
+        library, kind = entry[:2]
         if not (folder / name).is_dir():
+            if is_modular(folder):
+                continue  # of a step that may not be needed
             raise InputError(f"{folder}: has no folder {name}, of its {kind}; download or save the model again")
         found = getattr(import_module(library), kind, None) if library in ("diffusers", "transformers") else None
         if isinstance(found, type) and issubclass(found, nn.Module):

@@ -114,7 +114,7 @@ class Rule(StrictModel):
     @classmethod
     def _check_regions(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if names is None:
-            return names
+            return None
         if not names:
             raise ValueError("an empty list is for no region; leave the key out for all")
         if "" in names or "base" in names:

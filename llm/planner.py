@@ -7,25 +7,28 @@ import json
 import re
 import unicodedata
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import LARGEST_SIDE, LEVELS, RESERVED_NAMES, ScenePlan, Texts
+from strata.llm import upsampling
 from strata.llm.answer import MOST_REGIONS, answer_form, json_schema
+from strata.llm.attempts import Record, usable
 from strata.llm.draft import Draft, DraftRegion
 from strata.llm.errors import AnswerError, LlmError, PlanError
 from strata.llm.grounding import content_words, lacking
 from strata.llm.instructions import Instructions
 from strata.llm.places import to_pixels
-from strata.llm.protocol import Backend, Message, Question, ReadsPrompts, Revised, answer_of
+from strata.llm.protocol import Backend, Question, ReadsPrompts, Revised, answer_of
 from strata.llm.reading import Answer, Found, read_answer
 from strata.llm.wording import Brief, Known
 
 LONGEST_PROMPT = 4000
 """Characters."""
+FORMS = ("flux3",)
 Dialogue = Generator[Question, "str | LlmError", ScenePlan]
 """Yields questions, is sent the text of each answer or the error there was instead, returns the plan."""
 _SETTLED = Draft()
@@ -81,14 +84,6 @@ class Request:
         }
 
 
-@dataclass
-class _Record:
-    """What one dialogue took: for the plan's provenance."""
-
-    attempts: int = 0
-    repairs: list[str] = field(default_factory=list)
-
-
 class Planner:
     """Plans scenes with a language model.
 
@@ -101,6 +96,8 @@ class Planner:
         instructions: system texts and worked examples; the bundled ones where nothing is given.
         one_call: ask for both levels at once.
         attempts: how often a question is asked before the prompt is given up.
+        form: "flux3" for FLUX.3's prompt upsampler, which is asked and answers in a form of its own
+            (`upsampling.py`); None for any other model.
     """
 
     def __init__(
@@ -110,10 +107,13 @@ class Planner:
         instructions: Instructions | None = None,
         one_call: bool = False,
         attempts: int = 3,
+        form: str | None = None,
     ) -> None:
         if attempts < 1:
             raise InputError(f"attempts: {attempts}: must be at least 1")
-        self.backend, self.one_call, self.attempts = backend, one_call, attempts
+        if form not in (None, *FORMS):
+            raise InputError(f"form: {form!r}: must be {' or '.join(FORMS)}, or None")
+        self.backend, self.one_call, self.attempts, self.form = backend, one_call, attempts, form
         self.instructions = instructions or Instructions.load()
 
     def plan(
@@ -155,6 +155,8 @@ class Planner:
             "one_call": self.one_call,
             "format": 2,
         }
+        if self.form is not None:
+            about |= {"form": self.form, "instructions": upsampling.instructions()["sha256"]}
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
     def dialogue(self, request: Request) -> Dialogue:
@@ -165,10 +167,12 @@ class Planner:
         """
         prompt = _prompt(request.prompt)
         self.backend.check(prompt)
+        if self.form is not None:
+            return (yield from self._upsampled(prompt, request))
         draft = request.draft or _SETTLED
         known = draft.known(request.width, request.height)
         known += [Known()] * ((request.count or 0) - len(known))
-        record = _Record()
+        record = Record()
         style = request.style or draft.style
         ground = draft.background
         background = (ground.high or ground.full) if ground else None
@@ -209,49 +213,47 @@ class Planner:
         if texts := {level: text for level, text in texts.items() if text}:
             plan["background"] = texts
         plan["provenance"] = self._provenance(request, plan, answer.topic, look, record)
-        try:
-            made = ScenePlan.model_validate(plan)
-        except ValidationError as error:  # what the reading lets through is a plan; a draft may still contradict it
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise PlanError(prompt, f"no plan can be made of the answer: {place}: {first['msg']}") from error
-        made._root = draft.root
-        return made
+        return _made(plan, prompt, draft)
 
-    def _ask(self, brief: Brief, known: list[Known], record: _Record) -> Generator[Question, str | LlmError, Answer]:
+    def _upsampled(self, prompt: str, request: Request) -> Dialogue:
+        """The dialogue with FLUX.3's prompt upsampler."""
+        record = Record()
+        read = yield from upsampling.upsampled(prompt, request, self.attempts, record)
+        plan = upsampling.with_draft(read, request)
+        provenance = self._provenance(request, plan, "", {}, record)
+        said = content_words(" ".join([read.prompt, *(description.text for description in read.descriptions())]))
+        provenance["planner"] |= {
+            "instructions": upsampling.instructions(),
+            "calls": "one",
+            "form": self.form,
+            "invented": [],  # which is what it is for
+            "missing": lacking(content_words(prompt), said),
+        }
+        return _made(plan | {"provenance": provenance}, prompt, request.draft or _SETTLED)
+
+    def _ask(self, brief: Brief, known: list[Known], record: Record) -> Generator[Question, str | LlmError, Answer]:
         """Asks until an answer can be used."""
         count = len(known) if brief.task == "details" else brief.count
         box = not known or any(k.box is None for k in known)
         content = not known or any(k.content is None for k in known)
         schema = json_schema(answer_form(brief.task, count=count, box=box, content=content))
-        asked = self.instructions.messages(brief)
-        messages, last = asked, ""
-        for attempt in range(self.attempts):
-            record.attempts += 1
-            reply = yield Question(brief.task, messages, schema, temperature=0.7 if attempt else 0.0)
-            if isinstance(reply, LlmError):
-                if not reply.again or attempt == self.attempts - 1:
-                    raise PlanError(brief.prompt, str(reply)) from reply
-                continue
-            try:
-                answer = read_answer(reply, brief.task, prompt=brief.prompt, count=count, box=box, content=content)
-                _refuse_unrelated(answer, brief, self._reads(brief.prompt)[0])
-            except AnswerError as error:
-                last = str(error)
-                complaint = f"That answer cannot be used: {last}. Do the task again and answer with the JSON alone."
-                messages = (*asked, Message("assistant", reply[:2000]), Message("user", complaint))
-                continue
-            record.repairs += answer.repairs
+
+        def read(reply: str) -> Answer:
+            answer = read_answer(reply, brief.task, prompt=brief.prompt, count=count, box=box, content=content)
+            _refuse_unrelated(answer, brief, self._reads(brief.prompt)[0])
             return answer
-        times = "one attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-        raise PlanError(brief.prompt, f"no usable answer ({brief.task}) in {times}; the last error: {last}")
+
+        question = Question(brief.task, self.instructions.messages(brief), schema)
+        answer = yield from usable(brief.prompt, question, read, self.attempts, record)
+        record.repairs += answer.repairs
+        return answer
 
     def _reads(self, prompt: str) -> tuple[str, list[str]]:
         """A prompt as the model is given it, and the words of it that are passed over."""
         return self.backend.reads(prompt) if isinstance(self.backend, ReadsPrompts) else (prompt, [])
 
     def _provenance(
-        self, request: Request, plan: dict[str, Any], topic: str, look: dict[str, str], record: _Record
+        self, request: Request, plan: dict[str, Any], topic: str, look: dict[str, str], record: Record
     ) -> dict[str, Any]:
         draft = request.draft or _SETTLED
         prompt = _prompt(request.prompt)
@@ -283,6 +285,17 @@ class Planner:
             },
             "key": self.key(request),
         }
+
+
+def _made(plan: dict[str, Any], prompt: str, draft: Draft) -> ScenePlan:
+    try:
+        made = ScenePlan.model_validate(plan)
+    except ValidationError as error:  # what the reading lets through is a plan; a draft may still contradict it
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise PlanError(prompt, f"no plan can be made of the answer: {place}: {first['msg']}") from error
+    made._root = draft.root
+    return made
 
 
 def _texts(part: Texts | DraftRegion | None) -> list[str]:

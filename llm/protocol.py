@@ -21,13 +21,13 @@ class Message:
 
 @dataclass(frozen=True)
 class Question:
-    """One request: a chat whose next turn shall be a JSON document of a schema."""
+    """One request: a chat whose next turn shall be a JSON document of a schema, or any text."""
 
     task: str
-    """What is asked for: layout, details or whole; also the schema's name."""
+    """What is asked for: layout, details, whole or caption; also the schema's name."""
     messages: tuple[Message, ...]
-    schema: Mapping[str, Any]
-    """JSON schema of the answer."""
+    schema: Mapping[str, Any] | None
+    """JSON schema of the answer; None where it is text in a form of the model's own."""
     temperature: float = 0.0
     max_tokens: int = 1024
 

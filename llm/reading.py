@@ -92,8 +92,8 @@ def read_answer(
 _THOUGHTS = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
 
 
-def _parse(text: str, repairs: list[str]) -> Any:
-    """The JSON object in a text."""
+def said(text: str, repairs: list[str]) -> str:
+    """A text without the model's thinking. Raises `AnswerError` where nothing is left, or it is too long."""
     if len(text) > LONGEST_ANSWER:
         raise AnswerError(f"the answer has {len(text)} characters; at most {LONGEST_ANSWER} are read")
     if not text.strip():
@@ -101,10 +101,16 @@ def _parse(text: str, repairs: list[str]) -> Any:
     if thoughts := _THOUGHTS.match(text):
         text = text[thoughts.end() :]
         repairs.append("left out the model's thinking")
+    return text
+
+
+def _parse(text: str, repairs: list[str]) -> Any:
+    """The JSON object in a text."""
+    text = said(text, repairs)
     start = text.find("{")
     if start < 0:
         raise AnswerError("the answer holds no JSON object")
-    _refuse_depth(text[start:])
+    refuse_depth(text[start:])
     decoder = json.JSONDecoder(strict=False, parse_constant=_no_constant)
     try:
         data, end = decoder.raw_decode(text, start)
@@ -122,7 +128,8 @@ def _no_constant(name: str) -> NoReturn:
     raise AnswerError(f"the answer is not valid JSON: {name} is no number")
 
 
-def _refuse_depth(text: str) -> None:
+def refuse_depth(text: str) -> None:
+    """Raises `AnswerError` for JSON that is nested too deep to be parsed."""
     depth, in_string, escaped = 0, False, False
     for character in text:
         if in_string:
@@ -181,7 +188,7 @@ class _Reader:
     def _drop_unknown(self, data: dict[str, Any], known: Sequence[str], where: str) -> None:
         if extra := [str(key)[:40] for key in data if key not in known]:
             shown = ", ".join(sorted(extra)[:5]) + (", …" if len(extra) > 5 else "")
-            self.repairs.append(f"dropped unknown keys of {where}: {_cleaned(shown)}")
+            self.repairs.append(f"dropped unknown keys of {where}: {cleaned(shown)}")
 
     def _object(self, item: Any, where: str) -> dict[str, Any] | None:
         """One object; None where it is empty and may be dropped."""
@@ -211,7 +218,7 @@ class _Reader:
             return ""
         if not isinstance(value, str):
             raise AnswerError(f"{where}: must be text, not {_kind(value)}")
-        text = _cleaned(value)
+        text = cleaned(value)
         if text != " ".join(value.split()):
             self.repairs.append(f"removed control characters or markup from {where}")
         if len(text) > LONGEST_TEXT:
@@ -221,30 +228,12 @@ class _Reader:
 
     def _box(self, value: Any, where: str) -> list[int] | None:
         """A box within the grid; None where nothing is left of it and it may be dropped."""
-        if not isinstance(value, list) or len(value) != 4:
-            raise AnswerError(f"{where}: must be a list of four whole numbers x1, y1, x2, y2")
-        for x in value:
-            if isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x):
-                raise AnswerError(f"{where}: {_shown(x)} is no whole number from 0 to {GRID}")
-        if any(isinstance(x, float) and not x.is_integer() for x in value):
-            if all(0 <= x <= 1 for x in value):
-                value = [x * GRID for x in value]
-                self.repairs.append(f"{where} was in fractions of the canvas")
-            else:
-                self.repairs.append(f"rounded {where} to whole numbers")
-        numbers = [round(min(max(x, 0), GRID)) for x in value]
-        if any(not 0 <= x <= GRID for x in value):
-            self.repairs.append(f"{where} left the canvas; clamped")
-        x1, y1, x2, y2 = numbers
-        if x1 > x2 or y1 > y2:
-            x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
-            self.repairs.append(f"sorted the corners of {where}")
-        if x1 == x2 or y1 == y2:
-            if self.count is not None:
-                raise AnswerError(f"{where}: {_shown(value)} has no area")
+        box = read_box(value, where, self.repairs)
+        if box is None and self.count is not None:
+            raise AnswerError(f"{where}: {_shown(value)} has no area")
+        if box is None:
             self.repairs.append("dropped an object whose box has no area")
-            return None
-        return [x1, y1, x2, y2]
+        return box
 
     def _unlike(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Without those that are the same as an earlier one: content and box."""
@@ -266,10 +255,37 @@ class _Reader:
             raise AnswerError("the answer is in another language than the prompt; answer in English")
 
 
+def read_box(value: Any, where: str, repairs: list[str], order: str = "x1, y1, x2, y2") -> list[int] | None:
+    """Four corners on the grid, two of each axis by turns, clamped and sorted; None where they have no area.
+
+    Raises:
+        AnswerError: it is no list of four numbers.
+    """
+    if not isinstance(value, list) or len(value) != 4:
+        raise AnswerError(f"{where}: must be a list of four whole numbers {order}")
+    for x in value:
+        if isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x):
+            raise AnswerError(f"{where}: {_shown(x)} is no whole number from 0 to {GRID}")
+    if any(isinstance(x, float) and not x.is_integer() for x in value):
+        if all(0 <= x <= 1 for x in value):
+            value = [x * GRID for x in value]
+            repairs.append(f"{where} was in fractions of the canvas")
+        else:
+            repairs.append(f"rounded {where} to whole numbers")
+    numbers = [round(min(max(x, 0), GRID)) for x in value]
+    if any(not 0 <= x <= GRID for x in value):
+        repairs.append(f"{where} left the canvas; clamped")
+    x1, y1, x2, y2 = numbers
+    if x1 > x2 or y1 > y2:
+        x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
+        repairs.append(f"sorted the corners of {where}")
+    return None if x1 == x2 or y1 == y2 else [x1, y1, x2, y2]
+
+
 _MARKUP = re.compile(r"<[^<>]{1,200}>|```\w*|\*\*|`")
 
 
-def _cleaned(text: str) -> str:
+def cleaned(text: str) -> str:
     """Without markup, control, format and unassigned characters; white space collapsed."""
     text = _MARKUP.sub(" ", unicodedata.normalize("NFC", text))
     kept = "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")

@@ -88,6 +88,7 @@ def knowledge() -> dict[str, Any]:
         "steps": 20,
         "text_tokens": MAX_LENGTH,
         "dtype": "float32",
+        "captions": "miniature",
         "vocabulary": groups | {"other": [word for word in WORDS if word not in shown and word not in MARKS]},
     }
 

@@ -17,7 +17,7 @@ from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, Unkno
 
 from strata import __version__
 from strata.console import flag, say
-from strata.hierarchy.errors import InputError, SettingError, StrataError, file_error, one_line
+from strata.hierarchy.errors import InputError, SettingError, StrataError, did_you_mean, file_error, one_line
 from strata.hierarchy.interrupts import Terminated, terminable
 
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
@@ -169,9 +169,10 @@ def _usage_error(error: CycloptsError, command: App) -> str:
     match error:
         case UnknownCommandError():
             [unknown, *_] = error.unused_tokens or [""]
-            names = ", ".join(repr(name) for name in command if not name.startswith("-"))
+            names = [name for name in command if not name.startswith("-")]
             kind = "ACTION" if error.command_chain else "COMMAND"
-            return f"argument {kind}: invalid choice: {unknown!r} (choose from {names})"
+            choices = f"{did_you_mean(unknown, names)}choose from {', '.join(map(repr, names))}"
+            return f"argument {kind}: invalid choice: {unknown!r} ({choices})"
         case UnknownOptionError():
             hint = str(error).partition(" Did you mean ")[2]
             unknown = error.token.keyword or error.token.value  # the latter beside several sources
@@ -181,6 +182,10 @@ def _usage_error(error: CycloptsError, command: App) -> str:
         case MissingArgumentError(keyword=None) if argument is not None:
             return f"the following arguments are required: {'/'.join(argument.names)}"
         case MissingArgumentError() if argument is not None:
+            if "--out" in argument.names and "-" in (error.root_input_tokens or ()):
+                from strata.settings import NO_STDOUT
+
+                return f"argument {'/'.join(argument.names)}: {NO_STDOUT}"
             return f"argument {'/'.join(argument.names)}: expected one argument"
     if argument is not None and error.__cause__ is not None:
         from pydantic import ValidationError

@@ -10,12 +10,11 @@ the process: pictures that two engines draw at the same time on a CPU may round 
 """
 
 import contextvars
-import inspect
 import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,15 +26,17 @@ from strata.injection.families import facts_of, family_of
 from strata.injection.program import Program
 from strata.injection.streams import TextOverride
 from strata.job import Job
+from strata.layers.routing import Routing
 from strata.layers.schedule import Schedule
 from strata.loading import load_pipeline
-from strata.pipelines import of_the_same_parts, sized_for
+from strata.pipelines import decoded, of_the_same_parts, sized_for, stepping
 from strata.record import Record, RunSettings
 from strata.source import decode_picture
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from strata.injection.calling import PipelineCall
     from strata.injection.pipeline import RegionalPipeline
 
 IMAGE_STRENGTH = 0.6
@@ -47,7 +48,7 @@ class Started:
 
     settings: RunSettings
     schedule: Schedule | None
-    """The routing as it is applied; None for a plain job."""
+    """The routing as it is applied; None where it has no part in the picture."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Engine:
         self.pipe = pipe
         self._loaded, self._family = type(pipe).__name__, family_of(pipe.transformer)
         self._model, self._device, self._dtype, self._offload = job.model, job.device, job.dtype, job.given.offload
-        self._regional: RegionalPipeline | None = None
+        self._regional: tuple[tuple[Routing, str | None], RegionalPipeline] | None = None
         self._cancel = threading.Event()
         self._drawing = False
 
@@ -139,7 +140,7 @@ class Engine:
         import torch
 
         self._choose_pipeline(job)
-        kind, takes = type(self.pipe).__name__, self.parameters
+        kind, takes = type(self.pipe).__name__, self._takes(job)
         given, settings = job.given, job.settings
         guidance, strength = settings.guidance, settings.image_strength
         default = facts_of(self.pipe).guidance
@@ -168,15 +169,27 @@ class Engine:
             guidance=guidance if guided else None,
             true_cfg=true_cfg,
             image_strength=strength if "strength" in takes else None,
+            method=settings.method,
             device=self._device,
             dtype=self._dtype,
             threads=threads if 1 <= threads <= (os.cpu_count() or 1) else torch.get_num_threads(),
         )
 
     @property
-    def parameters(self) -> Mapping[str, inspect.Parameter]:
-        """What the pipeline's call takes."""
-        return inspect.signature(self.pipe.__call__).parameters
+    def parameters(self) -> Mapping[str, Any]:
+        """What the pipeline's call takes without a picture, with defaults."""
+        return self._call.defaults({})
+
+    @property
+    def _call(self) -> "PipelineCall":
+        from strata.injection.calling import call_of
+
+        return call_of(self.pipe)
+
+    def _takes(self, job: Job) -> Mapping[str, Any]:
+        """What it takes with the job's pictures."""
+        pictures = {"image": job.image, "mask_image": job.mask_image}
+        return self._call.defaults({name: value for name, value in pictures.items() if value is not None})
 
     def target(self, job: Job) -> Any:
         """What draws the job: a `RegionalPipeline`, or for a plain job the stock pipeline. Observers attach to it."""
@@ -185,13 +198,12 @@ class Engine:
         self._choose_pipeline(job)
         if job.plain:
             return self.pipe
-        known = self._regional
-        if known is None or known.pipe is not self.pipe or known.routing != job.routing:
-            self._regional = known = RegionalPipeline(self.pipe, job.routing)
-        return known
+        if self._regional is None or self._regional[0] != job.drawn_as or self._regional[1].pipe is not self.pipe:
+            self._regional = job.drawn_as, RegionalPipeline(self.pipe, *job.drawn_as, job.model.form)
+        return self._regional[1]
 
-    def draw(self, job: Job, count: int = 1) -> Iterator[Event]:
-        """Draws `count` pictures of a job, of the seeds SEED, SEED+1, ….
+    def draw(self, job: Job, count: int = 1, *, indices: Sequence[int] | None = None) -> Iterator[Event]:
+        """Draws `count` pictures of a job, of the seeds SEED, SEED+1, …; where `indices` are given, only these of them.
 
         The pipeline runs in a thread of its own, and only while the caller waits for the next event. A caller that
         stops iterating ends the run after the current step, as `cancel` does.
@@ -204,19 +216,19 @@ class Engine:
         """
         self._check_free(job)
         self._cancel.clear()
-        return self._draw(job, count)
+        return self._draw(job, range(count) if indices is None else indices)
 
     def _check_free(self, job: Job) -> None:
         if self._drawing:
             raise InputError(f"job {job.name}: the engine is drawing another one; let that end, or open another engine")
 
-    def _draw(self, job: Job, count: int) -> Iterator[Event]:
+    def _draw(self, job: Job, indices: Sequence[int]) -> Iterator[Event]:
         self._check_free(job)
         settings, program, call = self._ready(job)
         self._drawing = True
         try:
-            yield Started(settings, None if program is None else program.schedule)
-            for index in range(count):
+            yield Started(settings, None if program is None or job.unrouted else program.schedule)
+            for index in indices:
                 if self._cancel.is_set():
                     return
                 own = settings.model_copy(update={"seed": settings.seed + index})
@@ -255,7 +267,8 @@ class Engine:
 
         def after_step(pipe: Any, number: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             latents = tensors["latents"]
-            preview = lambda: self._decoded(latents, job)  # noqa: E731
+            size = job.plan.height, job.plan.width
+            preview = lambda: decoded(pipe, self._family, latents, *size)  # noqa: E731
             steps.put(Step(index, number + 1, int(pipe.num_timesteps), preview))
             go_on.acquire()
             if ended.is_set() or self._cancel.is_set():
@@ -263,13 +276,13 @@ class Engine:
             return {}
 
         def run() -> None:
-            pipe = self.pipe
+            release = self._call.release
             try:
-                with _threads(settings):
-                    images.extend(call(callback_on_step_end=after_step).images)
+                with _threads(settings), stepping(self._call, after_step) as options:
+                    images.extend(call(**options).images)
             except BaseException as error:  # every error is the caller's, who waits in another thread
                 errors.append(error)
-                pipe.maybe_free_model_hooks()  # as the pipeline does at its end
+                release()  # as the pipeline does at its end
             finally:
                 steps.put(None)
 
@@ -286,17 +299,6 @@ class Engine:
         if errors and not isinstance(errors[0], _Cancelled):
             raise errors[0]
         return images[0] if images and not self._cancel.is_set() else None
-
-    def _decoded(self, latents: Any, job: Job) -> "Image.Image":
-        """Latents as a picture, decoded as the pipeline itself does at the end."""
-        import torch
-
-        pipe, vae = self.pipe, self.pipe.vae
-        with torch.no_grad():
-            unpacked = self._family.unpacked(pipe, latents, job.plan.height, job.plan.width)
-            pixels = vae.decode(unpacked.to(vae.dtype), return_dict=False)[0]
-            image: Image.Image = pipe.image_processor.postprocess(pixels, output_type="pil")[0]
-            return image
 
     def _choose_pipeline(self, job: Job) -> None:
         """Makes `pipe` the pipeline that takes the job's input pictures, of the same parts.
@@ -317,7 +319,7 @@ class Engine:
                 if self._offload:
                     self.pipe.enable_model_cpu_offload(device=self._device)
             return
-        kind, takes = self._loaded, self.parameters
+        kind, takes = self._loaded, self._takes(job)
         if "image" in takes and "control_image" in takes:
             raise InputError(f"model {job.model.name}: {kind} takes two input pictures; use it from Python")
         needs = {"image": "image" in takes or "control_image" in takes, "mask_image": "mask_image" in takes}
@@ -329,12 +331,12 @@ class Engine:
 
     def _options(self, job: Job, settings: RunSettings) -> dict[str, Any]:
         """The settings as the pipeline's own call names them."""
-        takes = self.parameters
+        takes = self._takes(job)
         options: dict[str, Any] = {"num_inference_steps": settings.steps}
         if settings.guidance is not None:
             options["guidance_scale"] = settings.guidance
-        elif "guidance_scale" in takes:
-            options["guidance_scale"] = 1.0  # none; of more, distilled pipelines warn that they ignore it
+        elif "guidance_scale" in takes and takes["guidance_scale"] is not None:
+            options["guidance_scale"] = facts_of(self.pipe).unguided  # of more, pipelines warn that they ignore it
         if settings.true_cfg is not None:
             options["true_cfg_scale"] = settings.true_cfg
         if settings.image_strength is not None:
@@ -354,18 +356,12 @@ def _call_plain(pipe: Any, job: Job, seed: int, **options: Any) -> Any:
     """Draws the plan's prompt with the stock pipeline."""
     import torch
 
-    from strata.injection.calling import ClassicPipeline
+    from strata.injection.calling import call_of
     from strata.injection.cut_texts import stock_call
 
+    call, generator = call_of(pipe), torch.Generator("cpu").manual_seed(seed)
     with stock_call(pipe, [job.plan.prompt]):
-        return pipe(
-            prompt=job.plan.prompt,
-            width=job.plan.width,
-            height=job.plan.height,
-            generator=torch.Generator("cpu").manual_seed(seed),
-            max_sequence_length=ClassicPipeline(pipe).text_length(facts_of(pipe), options),
-            **options,
-        )
+        return call.prepare(job.plan, facts_of(pipe), None, options, generator, None).run()
 
 
 @contextmanager

@@ -3,18 +3,23 @@
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import ScenePlan
+from strata.imports import uncollected
 from strata.injection.program import compile_program
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for
 from strata.record import Record, RunSettings, TextSwap, now, versions
 from strata.settings import LARGEST_SEED, DrawSettings, read_settings
 from strata.source import Source, check_attachments, decode_picture, portable, safe_name
+
+if TYPE_CHECKING:
+    from strata.injection.methods import Method
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +42,8 @@ class Job:
     """Of torch when the source picture was drawn."""
     plan: ScenePlan
     """For drawing: its errors name the user's file."""
+    drawn: ScenePlan
+    """What the method draws in the plan's place, as far as that is known before the model is loaded: else the plan."""
     kept_plan: ScenePlan
     """The same plan as a run keeps it: mask files renamed."""
     files: Mapping[str, bytes]
@@ -46,11 +53,30 @@ class Job:
     image: str | None
     """The input picture, by its name among the files."""
     mask_image: str | None
+    method: "Method | None"
+    """None: as the routing asks for."""
     plain: bool
     """Drawn by the stock pipeline, without routing."""
     command: str
     notes: tuple[str, ...]
     """What the user should know, such as that the source picture was drawn by other versions."""
+
+    @property
+    def unrouted(self) -> bool:
+        """Whether the routing has no part in the picture."""
+        return self.plain or (self.method is not None and "routing" in self.method.ignores)
+
+    @property
+    def drawn_as(self) -> tuple[Routing, str | None]:
+        """Routing and method of the `RegionalPipeline` that draws it."""
+        name = None if self.method is None else self.method.name
+        return (Routing.load(DEFAULT_ROUTING) if self.unrouted else self.routing), name
+
+    @property
+    def drawn_by(self) -> str:
+        """What draws, in words: "routing NAME", "method NAME", or both; "plain" for neither."""
+        routing = [] if self.unrouted else [f"routing {self.routing.name}"]
+        return ", ".join([*routing, *([f"method {self.method.name}"] if self.method is not None else [])]) or "plain"
 
     def record(self, settings: RunSettings) -> Record:
         """The record of a picture that was drawn with `settings`."""
@@ -105,14 +131,19 @@ def prepare(
         raise SettingError(f"{image}: texts that change at a step (<from_step>) do not go with an input picture")
     check_canvas(model, plan, [name for name in ("width", "height") if getattr(given, name) is not None])
     _check_negative_prompt(plan, settings, given, model)
-    if planned:
-        _check_known(model, plan, given.strict)
     steps = settings.steps or model.default_steps
+    method = _method(given, settings, source, model)
+    drawn = plan if method is None or not planned else _drawn(method, plan, model)
+    if planned:
+        _check_known(model, drawn, given.strict)
     if model.facts is not None and image is None and not plain:
+        used = Routing.load(DEFAULT_ROUTING) if method is not None and "routing" in method.ignores else routing
         if planned:
-            compile_program(plan, routing, model.facts, steps)
+            program = compile_program(drawn, used, model.facts, steps)
+            if method is not None:
+                method.check(program)
         else:
-            routing.resolve(*model.facts.block_counts, steps)
+            used.resolve(*model.facts.block_counts, steps)
     device, notes = _device(given, recorded)
     check_offload(given.offload, device)
     if record is not None:
@@ -127,9 +158,11 @@ def prepare(
         device=device,
         dtype=choose_dtype(settings.dtype or model.default_dtype, device),
         plan=plan,
+        drawn=drawn,
         kept_plan=kept_plan,
         files=files,
         routing=routing,
+        method=method,
         plain=plain,
         image=image,
         mask_image=mask_image,
@@ -146,6 +179,15 @@ def check_seeds(job: Job, count: int) -> None:
         raise SettingError(
             f"<seed> {job.seed}: {count} pictures need seeds up to {job.seed + count - 1}, but the largest is"
             f" {LARGEST_SEED}; choose a smaller <seed> or <count>"
+        )
+
+
+def check_drawn_as_planned(job: Job, source: str) -> None:
+    """Raises `InputError` for a picture whose method drew something in its plan's place."""
+    if job.method is not None and job.drawn != job.plan:
+        raise InputError(
+            f"{source}: was drawn by the method {job.method.name}, which tells the model its plan otherwise; give the"
+            " plan itself (plan.yaml of its folder)"
         )
 
 
@@ -168,6 +210,40 @@ def _completed(given: DrawSettings, recorded: RunSettings | None) -> DrawSetting
     """The settings that were given, else those of the record, else None; checked, wherever they come from."""
     known = dict(recorded) if recorded is not None else {}
     return read_settings(DrawSettings, {name: known.get(name) if value is None else value for name, value in given})
+
+
+def _method(given: DrawSettings, settings: DrawSettings, source: Source, model: ModelSource) -> "Method | None":
+    """The method that is asked for, or that drew the source picture; None: as the routing asks for.
+
+    Raises:
+        SettingError: there is no such method, it would ignore a setting, or it is none for this model.
+    """
+    if settings.method is None:
+        return None
+    with uncollected():
+        from strata.injection.methods import method_named
+    try:
+        method = method_named(settings.method)
+        if model.facts is not None:
+            method.check_model(replace(model.facts, form=model.form))
+    except InputError as error:
+        raise SettingError(f"<method> {str(error).removeprefix('method ')}") from error
+    for name in sorted(method.ignores):
+        if (value := getattr(given, name)) is not None:
+            raise SettingError(f"<{name}> {value}: the method {method.name} would ignore it; leave one of them out")
+    if source.swaps and "routing" in method.ignores:
+        raise SettingError(
+            f"<method> {method.name}: leaves regions out, but the picture has texts of theirs that change at a step"
+        )
+    return method
+
+
+def _drawn(method: "Method", plan: ScenePlan, model: ModelSource) -> ScenePlan:
+    """What a method draws in the plan's place, where the model is at hand, else the plan."""
+    if model.facts is None:
+        return plan
+    drawn, _ = method.drawn(plan, replace(model.facts, form=model.form))
+    return drawn
 
 
 def _input_picture(field: str, given: DrawSettings, source: Source, files: dict[str, bytes]) -> str | None:

@@ -4,17 +4,25 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from strata.hierarchy.errors import quote
+from strata.hierarchy.errors import did_you_mean, quote
 from strata.hierarchy.file_model import NUMBER, FileModel, StrictModel, Text
 from strata.hierarchy.plan import LARGEST_SIDE, ScenePlan
-from strata.settings import Steps, UsedDtype
+from strata.native import FORMS
+from strata.settings import Name, Steps, UsedDtype
 
 FILE = "strata.json"
 _WORD = re.compile(r"<\d>|\w[\w'-]*")
 OTHER = "other"
 """The group of words that a message does not list."""
+
+
+def _is_form(name: str) -> str:
+    if name not in FORMS:
+        raise ValueError(f"{did_you_mean(name, list(FORMS))}must be one of {', '.join(FORMS)}")
+    return name
+
 
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE), NUMBER]
 
@@ -38,6 +46,8 @@ class Knowledge(FileModel):
     """Of a text at most."""
     dtype: UsedDtype | None = None
     """Where none is asked for; None: what suits the device."""
+    captions: Annotated[Name, AfterValidator(_is_form)] | None = None
+    """The form of the structured captions (`strata.native.FORMS`) that it was trained on as well; None: none."""
     vocabulary: Mapping[str, tuple[Text, ...]]
     """Its words, by groups such as "kinds"; those in "other" are words between them."""
 

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from strata.hierarchy.errors import InputError, SettingError, first_line, quote
+from strata.hierarchy.native import Form
 from strata.hierarchy.typeset import SMALL
 from strata.imports import uncollected
 from strata.injection.facts import ModelFacts
-from strata.injection.families import FLUX_DEV, facts_of_folder, family_of_folder
+from strata.injection.families import CLASSIC, FLUX_DEV, MODULAR, facts_of_folder, family_of_folder
 from strata.knowledge import FILE as KNOWLEDGE
 from strata.knowledge import Knowledge
 from strata.miniature import WEIGHTS
+from strata.native import form_named
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +75,17 @@ class ModelSource:
         path = next((place / KNOWLEDGE for place in places if (place / KNOWLEDGE).is_file()), None)
         return None if path is None else Knowledge.load(path)
 
+    @cached_property
+    def form(self) -> Form | None:
+        """Of the structured captions that the model was trained on; None where it is not known to be.
+
+        Raises:
+            InputError: as of `knowledge`.
+        """
+        if self.knowledge is not None and self.knowledge.captions is not None:
+            return form_named(self.knowledge.captions)
+        return None if self.facts is None else self.facts.form
+
     @property
     def default_size(self) -> int:
         """Pixels of each side where none are asked for."""
@@ -86,7 +99,9 @@ class ModelSource:
     @property
     def default_steps(self) -> int:
         """Denoising steps where none are asked for."""
-        return STEPS if self.knowledge is None else self.knowledge.steps
+        if self.knowledge is not None:
+            return self.knowledge.steps
+        return (self.facts.steps if self.facts is not None else None) or STEPS
 
     @property
     def default_dtype(self) -> str:
@@ -145,7 +160,8 @@ def locate_recorded(name: str) -> ModelSource:
     if _HUB_ID.fullmatch(name):
         from huggingface_hub import try_to_load_from_cache
 
-        if isinstance(try_to_load_from_cache(name, "model_index.json"), str) and not Path(name).exists():
+        kept = any(isinstance(try_to_load_from_cache(name, index), str) for index in (CLASSIC, MODULAR))
+        if kept and not Path(name).exists():
             return ModelSource(name, "hub", only_here=True)
     raise SettingError(
         f"model {quote(name)}: is what the picture was drawn with, but a picture cannot have a model loaded that is"
@@ -210,19 +226,29 @@ def load_pipeline(source: ModelSource, dtype: str, device: str, offload: bool = 
         logger.debug("loading %s failed", source.name, exc_info=True)
         reason = _hub_reason(error) if source.kind == "hub" else f"cannot be loaded: {first_line(error)}"
         raise SettingError(f"model {quote(source.name)}: {reason}") from error
-    if offload:
-        pipe.enable_model_cpu_offload(device=device)
-    else:
-        pipe.to(device)
-    pipe.set_progress_bar_config(disable=True)
+    from strata.injection.calling import call_of
+
+    call = call_of(pipe)
+    call.offload(device) if offload else pipe.to(device)
+    call.quiet()
     return pipe
 
 
 def _downloaded(name: str, only_here: bool) -> Path:
     """The folder of a model of the hub, of the user's cache alone where nothing may be asked for."""
     from diffusers import DiffusionPipeline
+    from huggingface_hub import hf_hub_download, snapshot_download
 
-    return Path(DiffusionPipeline.download(name, local_files_only=only_here))
+    try:
+        return Path(DiffusionPipeline.download(name, local_files_only=only_here))
+    except OSError:
+        try:
+            hf_hub_download(name, MODULAR, local_files_only=only_here)
+        except Exception:  # not of blocks either: what was wrong first is told
+            pass
+        else:
+            return Path(snapshot_download(name, local_files_only=only_here, ignore_patterns=["*.bin", "*.py"]))
+        raise
 
 
 def _hub_reason(error: BaseException) -> str:

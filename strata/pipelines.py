@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from strata.hierarchy.errors import SettingError
@@ -11,6 +14,8 @@ from strata.injection.families import Family
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from strata.injection.calling import PipelineCall
 
 
 def of_the_same_parts(pipe: Any, name: str) -> Any:
@@ -21,6 +26,42 @@ def of_the_same_parts(pipe: Any, name: str) -> Any:
     takes = inspect.signature(kind).parameters
     own = {key: value for key, value in pipe.config.items() if key in takes and key not in parts}
     return kind(**parts, **own)
+
+
+def decoded(pipe: Any, family: Family, latents: Any, height: int, width: int) -> Image.Image:
+    """A step's latents as a picture, decoded as the pipeline itself does at the end."""
+    import torch
+
+    with torch.no_grad():
+        unpacked = family.unpacked(pipe, latents, height, width)
+        pixels = pipe.vae.decode(unpacked.to(pipe.vae.dtype), return_dict=False)[0]
+        pixels = pixels[:, :, 0] if pixels.ndim == 5 else pixels  # the one frame of a film
+        image: Image.Image = pipe.image_processor.postprocess(pixels, output_type="pil")[0]
+        return image
+
+
+@contextmanager
+def stepping(call: PipelineCall, after_step: Callable[..., Any]) -> Iterator[dict[str, Any]]:
+    """The option of the pipeline's call with which `after_step` is called at the end of each step.
+
+    Of a pipeline that takes none, the scheduler is listened to while the context lasts.
+    """
+    if "callback_on_step_end" in call.defaults({}):
+        yield {"callback_on_step_end": after_step}
+        return
+    pipe = call.pipe
+    stock, numbers = pipe.scheduler.step, count()
+
+    def step(prediction: Any, timestep: Any, *args: Any, **kwargs: Any) -> Any:
+        found = stock(prediction, timestep, *args, **kwargs)
+        after_step(pipe, next(numbers), timestep, {"latents": found[0]})
+        return found
+
+    pipe.scheduler.step = step
+    try:
+        yield {}
+    finally:
+        del pipe.scheduler.step
 
 
 def sized_for(pipe: Any, family: Family, picture: Image.Image, plan: ScenePlan) -> Image.Image:

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from pydantic import Field
@@ -24,6 +24,8 @@ from strata.settings import LARGEST_SCALE, PLANNING, Count, File, Name, Settings
 
 TIMEOUT, ATTEMPTS = 120.0, 3
 _LONGEST_SLUG = 40
+SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".png", ".txt")
+"""Of the files that commands take where they take a prompt."""
 
 
 class PlannerSettings(Settings):
@@ -43,6 +45,9 @@ class PlannerSettings(Settings):
     """of the whole image; not left to the model then"""
     draft: Annotated[File | None, PLANNING] = None
     """what is known already: regions without texts, texts without a place, …"""
+    llm_form: Annotated[Literal["flux3"] | None, PLANNING] = None
+    """ask the model as FLUX.3's own prompt upsampler, served by vLLM, was trained to be asked; a caption and a table of
+    boxes come back and are read as `strata import flux3` does"""
     one_call: Annotated[bool, PLANNING] = False
     """ask for both levels in one question instead of two"""
     attempts: Annotated[Count | None, PLANNING] = None
@@ -66,6 +71,12 @@ class PlannerSettings(Settings):
         if self.llm_timeout is not None and not self.asks_a_server:
             llm = self.llm or BUNDLED
             raise SettingError(f"<llm_timeout> {self.llm_timeout:g}: is for servers, not for <llm> {llm}")
+        if self.llm_form is not None:
+            if (self.llm or BUNDLED) == BUNDLED:
+                raise SettingError(f"<llm_form> {self.llm_form}: is for a model of that form; name one with <llm>")
+            for name in ("one_call", "instructions"):
+                if getattr(self, name):
+                    raise SettingError(f"<{name}>: not allowed with <llm_form>, which has a question of its own")
         draft = Draft.load(self.draft) if self.draft is not None else None
         return draft, Instructions.load(DEFAULT if self.instructions is None else self.instructions)
 
@@ -77,7 +88,9 @@ class PlannerSettings(Settings):
     def planner(self, backend: Backend, instructions: Instructions) -> Planner:
         """The planner that asks `backend`."""
         attempts = ATTEMPTS if self.attempts is None else self.attempts
-        return Planner(backend, instructions=instructions, one_call=self.one_call, attempts=attempts)
+        return Planner(
+            backend, instructions=instructions, one_call=self.one_call, attempts=attempts, form=self.llm_form
+        )
 
     def cache(self) -> PlanCache | None:
         """Where plans are looked up first."""
@@ -123,8 +136,11 @@ def slug(prompt: str) -> str:
 
 
 def is_file(source: str) -> bool:
-    """Whether a command's SOURCE is a file or looks like the name of one, and not a prompt."""
-    if os.path.exists(source):
+    """Whether a command's SOURCE is a file or looks like the name of one, and not a prompt.
+
+    What ends as the files do that commands read is a name, spaces or not; with a slash or another suffix, one word.
+    """
+    if os.path.exists(source) or source.lower().endswith(SUFFIXES):
         return True
     return not re.search(r"\s", source) and re.search(r"[/\\]|\.\w{1,5}$", source) is not None
 

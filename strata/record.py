@@ -31,6 +31,8 @@ class RunSettings(StrictModel):
     """None where the model has no guidance."""
     true_cfg: Annotated[Scale, NUMBER] | None = None
     image_strength: Annotated[Share, NUMBER] | None = None
+    method: Name | None = None
+    """None: as the routing asks for."""
     device: UsedDevice
     dtype: UsedDtype
     threads: Annotated[Count, NUMBER]

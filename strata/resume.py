@@ -1,39 +1,129 @@
-"""Whether a folder holds a run already that would come out the same: what `--resume` leaves as it is."""
+"""What `--resume` goes on with: a run in a folder that would come out the same, and which of its pictures are whole."""
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
+from strata.console import count as counted
 from strata.engine import IMAGE_STRENGTH
-from strata.job import Job
-from strata.record import Record, RunSettings
+from strata.hierarchy.errors import SettingError
+from strata.job import Job, check_seeds
+from strata.record import CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, RunSettings
+from strata.run_folder import CONTACT, FILES, Begun, is_picture, picture_name
+
+Row = dict[str, Any]
+"""What run.json says of one picture."""
 
 
-def is_drawn(folder: Path, job: Job, count: int) -> bool:
-    """Whether the folder holds all `count` pictures of a job, of the same plan, routing, files and settings.
+def begun_run(folder: Path, job: Job, count: int, out: str) -> Begun | None:
+    """The run of a job that a folder holds, with those of its pictures that are whole; None where it holds no run.
 
     A seed that is left to chance may be any. Versions of libraries are not compared.
+
+    Args:
+        count: pictures that are wanted.
+        out: what messages call the folder.
+
+    Raises:
+        SettingError: it holds another run, or more pictures.
     """
+    read = _read(folder)
+    if read is None:
+        return None
+    record, rules, rows = read
+    if others := list(_differences(folder, record, job)):
+        raise _refused(out, f"holds another run ({', '.join(others)})")
+    check_seeds(continued(job, record), count)
+    if (there := max(rows, default=-1) + 1) > count:
+        raise _refused(out, f"holds {counted(there, 'picture')}, more than <count> {count}")
+    listed = {index: row for index, row in rows.items() if _texts(folder / row["file"]) is not None}
+    images = listed | {index: row for index, row in _unlisted(folder, record, job, count) if index not in rows}
+    for index, row in images.items():
+        if "preview" in row and not (folder / row["preview"]).is_file():
+            images[index] = {key: value for key, value in row.items() if key != "preview"}
+    pictures = {row[kind] for row in [*rows.values(), *images.values()] for kind in ("file", "preview") if kind in row}
+    return Begun(record, rules, images, frozenset({*pictures, *FILES, CONTACT, *job.files}), images == rows)
+
+
+def continued(job: Job, record: Record) -> Job:
+    """The job with what the begun run left to chance or took from its machine."""
+    return replace(job, seed=record.settings.seed, threads=record.settings.threads)
+
+
+def _refused(out: str, why: str) -> SettingError:
+    return SettingError(
+        f"<out> {out}: {why}, and <resume> only adds to the same one; give another folder, or <force> too to replace it"
+    )
+
+
+def _read(folder: Path) -> tuple[Record, list[str], dict[int, Row]] | None:
+    """A folder's run.json: the record, the routing in words, and the pictures by number; None where none is usable."""
     try:
         data: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        images = data.pop("images")
-        data.pop("rules")
+        images, rules = data.pop("images"), [str(rule) for rule in data.pop("rules")]
         record = Record.model_validate(data)
-        seeds = [image["seed"] for image in images]
-        return (
-            seeds == [record.settings.seed + index for index in range(count)]
-            and all((folder / image["file"]).is_file() for image in images)
-            and (folder / "plan.yaml").read_text(encoding="utf-8") == job.kept_plan.to_yaml()
-            and (folder / "routing.yaml").read_text(encoding="utf-8") == job.routing.to_yaml()
-            and all((folder / name).read_bytes() == content for name, content in job.files.items())
-            and (record.image, record.mask_image, record.swaps) == (job.image, job.mask_image, job.swaps)
-            and _same_settings(record.settings, job)
-        )
+        rows: dict[int, Row] = {int(row["seed"]) - record.settings.seed: row for row in images}
+        names = [row[kind] for row in images for kind in ("file", "preview") if kind in row]
+        usable = len(rows) == len(images) and min(rows, default=0) >= 0 and all(map(is_picture, names))
+        return (record, rules, rows) if usable and all("file" in row for row in images) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):  # no run, or none of ours
+        return None
+
+
+def _texts(path: Path) -> dict[str, str] | None:
+    """The text chunks of a picture; None where it cannot be read to its end."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.load()
+            return {str(key): value for key, value in image.info.items() if isinstance(value, str)}
+    except Exception:  # decoders of damaged files raise whatever they like
+        return None
+
+
+def _unlisted(folder: Path, record: Record, job: Job, count: int) -> Iterator[tuple[int, Row]]:
+    """Pictures of the run that its run.json does not list: written just before the disk was full."""
+    for index in range(count):
+        name, seed = picture_name(index, count), record.settings.seed + index
+        texts = _texts(folder / name) or {}
+        with suppress(LookupError, ValueError):  # a picture of nobody's
+            settings = Record.model_validate_json(texts[CHUNK_RUN]).settings
+            same = texts[CHUNK_PLAN] == job.kept_plan.to_yaml() and texts[CHUNK_ROUTING] == job.routing.to_yaml()
+            if same and settings == record.settings.model_copy(update={"seed": seed}):
+                yield index, {"file": name, "seed": seed}
+
+
+def _differences(folder: Path, record: Record, job: Job) -> Iterator[str]:
+    """What a run that is there has otherwise than a job, in words."""
+    if not _holds(folder / "plan.yaml", job.kept_plan.to_yaml().encode()):
+        yield "of another plan"
+    if not _holds(folder / "routing.yaml", job.routing.to_yaml().encode()):
+        yield "by another routing"
+    for name, content in job.files.items():
+        if not _holds(folder / name, content):
+            yield f"another {name}"
+    for kind in ("image", "mask_image", "swaps"):
+        if getattr(record, kind) != getattr(job, kind):
+            yield f"another {kind.replace('_', ' ')}" if kind != "swaps" else "other texts from a step on"
+    there, asked = record.settings, _settings(record.settings, job)
+    for kind, value in there:
+        if value != getattr(asked, kind):
+            yield f"<{kind}> {value}, not {getattr(asked, kind)}"
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
         return False
 
 
-def _same_settings(then: RunSettings, job: Job) -> bool:
+def _settings(then: RunSettings, job: Job) -> RunSettings:
+    """The settings that a job has where nothing else is asked than what was."""
     asked, facts = job.settings, job.model.facts
     guidance = asked.guidance
     if guidance is None:  # of a model that is not at hand, what it was is taken for the default
@@ -41,13 +131,14 @@ def _same_settings(then: RunSettings, job: Job) -> bool:
     strength = asked.image_strength
     if strength is None and then.image_strength is not None:
         strength = IMAGE_STRENGTH
-    return then == RunSettings(
+    return RunSettings(
         model=job.model.name,
         seed=then.seed if asked.seed is None else asked.seed,
         steps=job.steps,
         guidance=guidance,
         true_cfg=asked.true_cfg if job.plan.negative_prompt is not None else None,
         image_strength=strength,
+        method=asked.method,
         device=job.device,
         dtype=job.dtype,
         threads=then.threads,

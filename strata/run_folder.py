@@ -5,20 +5,23 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from strata.claims import Claim, numbered, taken
 from strata.hierarchy.errors import InputError, SettingError, reason_of
-from strata.hierarchy.files import dump_json, write_atomic
+from strata.hierarchy.files import dump_json, read_bytes, write_atomic
 from strata.hierarchy.interrupts import uninterrupted
 from strata.record import Record
 
 _PICTURE, _PREVIEW = re.compile(r"image(-\d+)?\.png"), re.compile(r"preview(-\d+)?\.png")
 _STAGE, _WHOLE, _GONE = ".strata-run-", ".strata-whole-", ".gone.json"
-FILES = ("layout.png", "schedule.png", "plan.yaml", "routing.yaml", "run.json")
+SCHEDULE = "schedule.png"
+"""Of runs that the routing has a part in."""
+FILES = ("layout.png", SCHEDULE, "plan.yaml", "routing.yaml", "run.json")
 """What stands beside the pictures of a run."""
 CONTACT = "contact.png"
 """All pictures of a run of several, with their seeds."""
@@ -43,10 +46,44 @@ def preview_name(index: int, count: int) -> str:
     return picture_name(index, count, "preview")
 
 
+def is_picture(name: str) -> bool:
+    """Whether a picture of a run, or its preview, has such a name."""
+    return bool(_PICTURE.fullmatch(name) or _PREVIEW.fullmatch(name))
+
+
 def run_files(count: int, previews: bool = False) -> tuple[str, ...]:
     """What a run of so many pictures writes."""
     names = (picture_name, preview_name) if previews else (picture_name,)
     return *FILES, *((CONTACT,) if count > 1 else ()), *(name(i, count) for name in names for i in range(count))
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run that a folder holds and that goes on: its pictures stay, others come to them."""
+
+    record: Record
+    """Of its first picture."""
+    rules: list[str]
+    images: Mapping[int, dict[str, Any]]
+    """What run.json says of each picture that stays, by its number from 0."""
+    files: frozenset[str]
+    """Everything of it, which may be written again."""
+    listed: bool
+    """Whether run.json lists all the pictures that stay, and no other."""
+
+    def images_of(self, count: int) -> dict[int, dict[str, Any]]:
+        """What the run.json of `count` pictures says of those that stay: names depend on their number."""
+        names = {"file": picture_name, "preview": preview_name}
+        return {
+            index: row | {kind: name(index, count) for kind, name in names.items() if kind in row}
+            for index, row in self.images.items()
+        }
+
+    def renamed(self, count: int) -> dict[str, str]:
+        """The files whose names change in a run of `count` pictures: old to new."""
+        rows = zip(self.images.values(), self.images_of(count).values(), strict=True)
+        pairs = {row[kind]: new[kind] for row, new in rows for kind in ("file", "preview") if kind in row}
+        return {old: new for old, new in pairs.items() if old != new}
 
 
 class RunFolder:
@@ -55,7 +92,7 @@ class RunFolder:
     A new run is written into a hidden folder inside. Where the folder holds no run, each picture moves out of it as it
     is finished; where the run replaces another, all of it does when it is whole. A run that ends early after a picture
     leaves the one that it was to replace, and its own pictures in `interrupted/`. What a killed process leaves is put
-    right by the next claim.
+    right by the next claim. A run that goes on keeps its pictures where they are, and each new one moves to them.
     """
 
     def __init__(self, given: Path, claim: Claim) -> None:
@@ -65,7 +102,10 @@ class RunFolder:
         self._target = Path(os.path.realpath(given))
         self.place = self._stage()
         """The hidden folder that the run's files are written into."""
+        self.begun: Begun | None = None
+        """The run that is there and goes on."""
         self._moved: set[Path] = set()
+        self._outgrown: list[Path] = []
         self._replaces, self._force = False, False
         self._reads: tuple[str | os.PathLike[str], ...] = ()
 
@@ -80,6 +120,7 @@ class RunFolder:
         *,
         attached: Mapping[str, bytes] | None = None,
         reads: Iterable[str | os.PathLike[str] | None] = (),
+        begun: Callable[[Path], Begun | None] = lambda folder: None,
     ) -> Iterator[Self]:
         """The folder `out`, or a new one below out/: NAME, NAME-2, ….
 
@@ -90,6 +131,7 @@ class RunFolder:
             force: a run that is there is replaced.
             attached: further files of the run, which may be there already with this content.
             reads: files that the run reads; they stay, under another name where the run has a file of that name.
+            begun: asked of the claimed folder, tells the run there that goes on; may raise `InputError`.
 
         Raises:
             InputError: `out` is no folder, cannot be made, is being written by another run, or holds files that the
@@ -100,7 +142,7 @@ class RunFolder:
             with uninterrupted():
                 folder = cls(*_new_folder(f"out/{name}") if out is None else (Path(out), taken(Path(out), _label(out))))
                 folder._reads = tuple(path for path in reads if path is not None)
-                folder._begin(tuple(writes), attached or {}, force)
+                folder._begin(tuple(writes), attached or {}, force, begun)
             yield folder
             with uninterrupted():
                 folder._take_place()
@@ -131,6 +173,12 @@ class RunFolder:
         data = record.model_dump(mode="json") | {"images": images, "rules": rules}
         self.write(os.path.join(part, "run.json"), dump_json(data, indent=2))
 
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Gives files of the run that goes on new names, which they have from the next `settle` on."""
+        for old, new in names.items():
+            self.write(new, read_bytes(self._target / old))
+            self._outgrown.append(Path(old))
+
     def settle(self) -> None:
         """Moves what is written so far to where it belongs, unless it replaces a run and has to be whole first."""
         if not self._replaces:
@@ -139,9 +187,18 @@ class RunFolder:
     def _stage(self) -> Path:
         return self._target / f"{_STAGE}{secrets.token_hex(8)}"
 
-    def _begin(self, writes: tuple[str, ...], attached: Mapping[str, bytes], force: bool) -> None:
+    def _begin(
+        self,
+        writes: tuple[str, ...],
+        attached: Mapping[str, bytes],
+        force: bool,
+        begun: Callable[[Path], Begun | None],
+    ) -> None:
         self._put_right()
-        there = [name for name in writes if os.path.lexists(self._target / name)]
+        self.begun = begun(self._target)
+        own = self.begun.files if self.begun is not None else frozenset[str]()
+        self._moved = {Path(name) for name in own}
+        there = [name for name in writes if name not in own and os.path.lexists(self._target / name)]
         there += [name for name, content in attached.items() if not _holds(self._target / name, content)]
         if there and not force:
             raise _already_there(str(self.path), there[0])
@@ -152,7 +209,7 @@ class RunFolder:
                 name = blocked[0].relative_to(self._target).as_posix()
                 kind = "a folder, where a file" if blocked[0].is_dir() else "no folder, where one"
                 raise SettingError(f"<out> {self.path}: {name} is {kind} has to go; give another folder")
-        self._replaces, self._force = bool(there), force
+        self._replaces, self._force = bool(there) and self.begun is None, force
         try:
             self.place.mkdir()
         except OSError as error:
@@ -180,14 +237,15 @@ class RunFolder:
             for file in files:  # what came since the claim
                 if file not in self._moved and not _holds(self._target / file, (self.place / file).read_bytes()):
                     raise _already_there(str(self.path), file.as_posix())
-        gone: list[Path] = []
+        gone, self._outgrown = self._outgrown, []
         if self._replaces:
-            gone = [path for path in _replaced(self._target, files) if not self._is_read(self._target / path)]
+            gone = _replaced(self._target, files)
             for file in files:
                 old = self._target / file
                 if self._is_read(old) and not _holds(old, (self.place / file).read_bytes()):
                     shutil.copy2(old, _free(old.with_name(f"{old.stem}-before"), old.suffix))
-        write_atomic(self.place / _GONE, json.dumps([path.as_posix() for path in gone]))
+        left = [path.as_posix() for path in gone if not self._is_read(self._target / path)]
+        write_atomic(self.place / _GONE, json.dumps(left))
         whole = self._target / self.place.name.replace(_STAGE, _WHOLE)
         self.place.rename(whole)
         self.place = whole
@@ -210,7 +268,7 @@ class RunFolder:
             shutil.rmtree(self.place, ignore_errors=True)
             return
         with suppress(OSError, InputError):  # else the next claim of the folder finds them
-            if not self._replaces:
+            if not self._replaces and not self._outgrown:
                 with suppress(SettingError):
                     return self._take_place()
             kept = _free(self._target / "interrupted")
@@ -264,7 +322,7 @@ def _replaced(target: Path, files: list[Path]) -> list[Path]:
                 with suppress(OSError, ValueError, LookupError, TypeError):
                     images = json.loads(path.read_text(encoding="utf-8"))["images"]
                     written = [str(image[kind]) for image in images for kind in ("file", "preview") if kind in image]
-                    names += [name for name in written if _PICTURE.fullmatch(name) or _PREVIEW.fullmatch(name)]
+                    names += filter(is_picture, written)
                 records.append(folder / record)
                 others += [folder / name for name in names if name != record and folder / name not in files]
     return records + [path for path in others if (target / path).is_file()]

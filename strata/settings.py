@@ -28,9 +28,18 @@ PLANNING = Parameter(group=Group("how a prompt is planned", sort_key=5))
 WHERE_TO = Parameter(group=Group("where to", sort_key=9))
 
 
+NO_STDOUT = "'-': only files are written, not standard output; name one, or leave it out for the default"
+
+
 def _named(value: str) -> str:
     if not value.strip():
         raise ValueError(f"{value!r}: must not be empty; leave it out for the default")
+    return value
+
+
+def _no_dash(value: str) -> str:
+    if value == "-":
+        raise ValueError(NO_STDOUT)
     return value
 
 
@@ -46,9 +55,10 @@ Share = Annotated[float, Field(gt=0, le=1), Parameter(metavar="X")]
 File = Annotated[Name, Parameter(metavar="FILE")]
 ModelName = Annotated[Name, Parameter(name=("--model", "-m"), metavar="MODEL")]
 RoutingName = Annotated[Name, Parameter(name=("--routing", "-r"), metavar="NAME|FILE")]
+MethodName = Annotated[Name, Parameter(metavar="NAME")]
 ClipName = Annotated[Name, Parameter(metavar="MODEL")]
-OutFile = Annotated[Name, Parameter(name=("--out", "-o"), metavar="FILE")]
-OutFolder = Annotated[Name, Parameter(name=("--out", "-o"), metavar="DIR")]
+OutFile = Annotated[Name, AfterValidator(_no_dash), Parameter(name=("--out", "-o"), metavar="FILE")]
+OutFolder = Annotated[Name, AfterValidator(_no_dash), Parameter(name=("--out", "-o"), metavar="DIR")]
 UsedDevice = Literal["cpu", "cuda", "mps"]
 Device = Literal["auto", UsedDevice]
 UsedDtype = Literal["float32", "bfloat16", "float16"]
@@ -122,6 +132,9 @@ class CanvasSettings(SamplingSettings):
 class DrawSettings(CanvasSettings):
     """Everything about a drawing but the plan, which is the source's."""
 
+    method: Annotated[MethodName | None, MODEL] = None
+    """regional; native, the plan as the structured caption that the model was trained on; native+regional, both;
+    plain, the prompt alone; another of `strata.injection.methods` (default: as the routing asks for)"""
     image: Annotated[File | None, PICTURES] = None
     """picture to start from, or to be guided by"""
     mask_image: Annotated[File | None, PICTURES] = None

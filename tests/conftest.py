@@ -3,7 +3,10 @@
 import os
 import signal
 
+import pytest
 from hypothesis import settings
+
+from tests.shows import BEGIN, DOC, MARKED, claimed, of_items, table, written
 
 # Examples are timed by wall clock, which a busy machine stretches.
 settings.register_profile("strata", deadline=None)
@@ -16,3 +19,33 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Shells start what they put in the background with Ctrl-C ignored, and programs hand that on to those they start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The command that writes the table of docs/models.md; see `tests/shows.py`."""
+    parser.addoption("--write-models", action="store_true", help="write docs/models.md from what passes, with -m shows")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Before any test is left out, note what they all show."""
+    config.stash[MARKED] = of_items(items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the table, of the tests that passed; cells whose tests did not run stay as they are."""
+    if not session.config.getoption("--write-models"):
+        return
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    assert reporter is not None
+    passed = {report.nodeid for report in reporter.stats.get("passed", ()) if report.when == "call"}
+    ran = passed | {report.nodeid for kind in ("failed", "error") for report in reporter.stats.get(kind, ())}
+    marked, text = session.config.stash[MARKED], DOC.read_text(encoding="utf-8")
+    collected = {test.partition("::")[0] for tests in marked.values() for test in tests}
+    cells = {cell: [test for test in tests if test in passed] for cell, tests in marked.items()}
+    for cell, (test,) in claimed(text).items():
+        if test not in ran and (test in marked.get(cell, ()) or test.partition("::")[0] not in collected):
+            cells.setdefault(cell, []).append(test)
+    made = table({cell: tests for cell, tests in cells.items() if tests})
+    DOC.write_text(text.replace(BEGIN + written(text), BEGIN + made), encoding="utf-8")

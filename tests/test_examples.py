@@ -16,6 +16,7 @@ FEW: dict[str, dict[str, Any]] = {
     "own_schedule": {"steps": 4},
     "attention_maps": {"steps": 4},
     "sweep": {"steps": 4, "isolated": (0, 50), "ratios": (0.2, 0.4)},
+    "own_blocks": {"steps": 4},
     "another_model": {"model": str(WEIGHTS), "size": 128},
 }
 

@@ -52,8 +52,9 @@ def test_what_is_measured(house: Any, tmp_path: Path) -> None:
     assert found.meanings["strata"] == "The public API: few names"
     assert set(found.between()) == {("strata", "attention"), ("attention", "plan"), ("attention/families", "plan")}
     assert found.circles() == []
-    order = found.order()
-    assert order.index("strata") < order.index("attention") < order.index("attention/families") < order.index("plan")
+    graph = house._graph(house._folders(found))
+    names = ["attention", "plan", "strata"]
+    assert house._layers(names, graph, house._circles(names, graph)) == [["strata"], ["attention"], ["plan"]]
 
 
 @pytest.mark.parametrize(
@@ -85,10 +86,23 @@ def test_circles_are_named(
     assert bool(told) == bool(message)
 
 
+def test_layers_and_arrows_of_the_picture(house: Any) -> None:
+    """Each folder above what it imports; no arrow where a longer way leads; most arrows are upright."""
+    pairs = [("a", "x"), ("b", "y"), ("a", "z"), ("x", "z"), ("c", "x"), ("c", "y"), ("y", "z")]
+    names, graph = ["a", "b", "c", "x", "y", "z"], house._graph(pairs)
+    layers = house._layers(names, graph, house._circles(names, graph))
+    assert layers == [["a", "b", "c"], ["x", "y"], ["z"]]
+    shown = [pair for pair in pairs if house._direct(pair, graph)]
+    assert ("a", "z") not in shown
+    assert len(shown) == 6
+    upper, lower, _ = house._untangled(layers, shown)
+    assert upper[1] == "c", "over both"
+    assert (upper[0] == "a") == (lower[0] == "x")
+
+
 def test_the_picture_shows_a_circle_in_red(house: Any, tmp_path: Path) -> None:
     root = made(tmp_path, plan__areas="from strata.attention import program\n")
     good, bad = house.measure_house(made(tmp_path / "good")), house.measure_house(root)
-    assert house.draw_house(good).width < house.draw_house(bad).width
     reds = [bool((np.asarray(house.draw_house(one)) == house.WRONG).all(axis=2).any()) for one in (good, bad)]
     assert reds == [False, True]
     assert house.main(["-o", str(tmp_path / "house.png"), "--root", str(root)]) == 1

@@ -71,6 +71,16 @@ about: a sentence so long that it has to be set in several lines of a page that 
 rules:
   - {level: high, double: all, regions: [a region with a name, another region with a name, a third one with a name]}
 """
+PAUSES = """
+name: pauses
+model: {double: 19, single: 38}
+blend: {base_ratio: {from: 0.9, to: 0.1}}
+rules:
+  - {level: high, steps: 1}
+  - {level: full, double: 0-9, steps: 2-6}
+  - {level: low, single: 0-19, steps: 9-12}
+  - {level: low, single: 20-37, steps: 20-28}
+"""
 SPARSE = """
 name: sparse
 rules:
@@ -111,12 +121,14 @@ PAGES: dict[str, Callable[[], Image.Image]] = {
     "layout-wide": lambda: draw_layout(ScenePlan.from_yaml(WIDE)),
     "layout-less-wide": lambda: draw_layout(ScenePlan.from_yaml(WIDE.replace("1128", "984").replace("1100", "970"))),
     "layout-many": lambda: draw_layout(many()),
+    "canvas-tiny": lambda: draw_canvas(crowded(), 96),
     "canvas": lambda: draw_canvas(crowded(), 480),
     "legend": lambda: draw_legend(crowded(), 640, columns=2),
     "schedule": lambda: schedule(RAMPS, 4, 8, 20),
     "schedule-long": lambda: schedule(LONG, 3, 2, 4),
     "schedule-large": lambda: schedule(SPARSE, 19, 38, 28),
     "schedule-of-one-stack": lambda: schedule("name: a\nabout: plain\nrules: [{level: low, isolate: true}]", 0, 24, 90),
+    "schedule-with-pauses": lambda: schedule(PAUSES, 4, 8, 30),
     "schedule-of-single-blocks": lambda: schedule(LONG, 1, 3, 9),
     "compare": lambda: side_by_side(
         [[gradient(64, 48), gradient(64, 48).rotate(180)], [gradient(64, 48)]],
@@ -154,6 +166,7 @@ TABLES = {
     "table-narrow": (SPARSE, 19, 38, 28, 50),
     "table-of-one-stack": ("name: a\nrules: [{level: low, isolate: true}]", 0, 24, 90, 70),
     "table-of-one-step": (LONG, 3, 12, 1, 120),
+    "table-with-pauses": (PAUSES, 4, 8, 30, 80),
     "table-wide": (SPARSE, 19, 38, 28, 200),
 }
 

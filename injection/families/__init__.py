@@ -16,6 +16,10 @@ from strata.hierarchy.errors import InputError
 from strata.injection.facts import ModelFacts
 from strata.injection.families.base import Family
 from strata.injection.families.flux import DEV as FLUX_DEV
+from strata.injection.families.refused import REFUSED
+
+CLASSIC, MODULAR = "model_index.json", "modular_model_index.json"
+"""The index of a folder in the diffusers format; where both are there, the classic pipeline is meant."""
 
 __all__ = ["FLUX_DEV", "Family", "facts_of", "facts_of_folder", "families", "family_of", "family_of_folder"]
 
@@ -47,7 +51,10 @@ def family_of(transformer: Any) -> Family:
     for kind in type(inner).__mro__:
         if (family := _by_transformer(kind.__name__)) is not None:
             return family
-    raise InputError(f"transformer: {type(inner).__name__}: no model family knows it; valid: {valid()}")
+    name = type(inner).__name__
+    if name in REFUSED:
+        raise InputError(f"transformer: {name}: {REFUSED[name]}")
+    raise InputError(f"transformer: {name}: no model family knows it; valid: {valid()}")
 
 
 def facts_of(pipe: Any) -> ModelFacts:
@@ -55,28 +62,42 @@ def facts_of(pipe: Any) -> ModelFacts:
     transformer = getattr(pipe.transformer, "_orig_mod", pipe.transformer)
     family = family_of(transformer)
     tokenizer = family.tokenizer(pipe)
-    longest = min(512, getattr(tokenizer, "model_max_length", 512))
-    if pipe.vae is not None:
+    longest = min(family.most_text, getattr(tokenizer, "model_max_length", family.most_text))
+    if getattr(pipe, "vae", None) is not None:
         vae = pipe.vae.config
     else:  # freed; what is drawn are latents
         vae = {"block_out_channels": [0] * int(pipe.vae_scale_factor).bit_length()}
     return family.facts(transformer.config, vae, longest, {**pipe.config, "_class_name": type(pipe).__name__})
 
 
+def is_modular(folder: Path) -> bool:
+    """Whether a folder in the diffusers format holds a `ModularPipeline` alone."""
+    return (folder / MODULAR).is_file() and not (folder / CLASSIC).is_file()
+
+
+def index_of_folder(folder: Path) -> dict[str, Any]:
+    """What the index of a folder in the diffusers format says. Raises `InputError` where it cannot be read."""
+    return _json(folder / (MODULAR if is_modular(folder) else CLASSIC))
+
+
 def family_of_folder(folder: Path) -> tuple[Family, dict[str, Any]]:
-    """The family of the model in a folder in the diffusers format, and what its `model_index.json` says.
+    """The family of the model in a folder in the diffusers format, and what its index says.
 
     Raises:
         InputError: it has no index that can be read, or no family knows the model.
     """
-    index = _json(folder / "model_index.json")
+    index = index_of_folder(folder)
     kind, parts = str(index.get("_class_name")), index.get("transformer")
-    name = str(parts[1]) if isinstance(parts, list) and len(parts) == 2 else None
+    name = str(parts[1]) if isinstance(parts, list) and len(parts) in (2, 3) else None
     family = None if name is None else _by_transformer(name)
     if family is None or not kind.startswith(family.prefix):
         what = f"a {kind} with a {name}" if name else f"a {kind}"
+        if name is not None and name in REFUSED:
+            raise InputError(f"is {what}: {REFUSED[name]}")
         known = ", ".join(f"{family.title} (such as {family.pipelines[0]})" for family in families())
         raise InputError(f"is {what}; must be a pipeline of {known}")
+    if (reason := family.why_refused(kind)) is not None:
+        raise InputError(f"is a {kind}: {reason}")
     return family, index
 
 
@@ -89,12 +110,12 @@ def facts_of_folder(folder: Path) -> ModelFacts:
     family, index = family_of_folder(folder)
     tokenizer = "tokenizer_2" if (folder / "tokenizer_2").is_dir() else "tokenizer"
     try:
-        longest = int(_json(folder / tokenizer / "tokenizer_config.json").get("model_max_length", 512))
+        longest = int(_json(folder / tokenizer / "tokenizer_config.json").get("model_max_length", family.most_text))
     except InputError:
-        longest = 512
+        longest = family.most_text
     transformer, vae = (_json(folder / part / "config.json") for part in ("transformer", "vae"))
     try:
-        return family.facts(transformer, vae, min(512, longest), index)
+        return family.facts(transformer, vae, min(family.most_text, longest), index)
     except (LookupError, TypeError, ValueError) as error:
         raise InputError(f"its configuration is damaged: {error!r}") from error
 

@@ -4,26 +4,14 @@ A family tells a model's facts from its configuration, encodes texts, and transl
 inputs and what methods work with: text tokens before image tokens, image tokens in an order of ours, and for every
 block what its attention computes. The stock modules run unchanged.
 
-It was laid out for these, read in diffusers 0.42:
-
-- FLUX.1 (`flux.py`), Chroma (`chroma.py`) and FLUX.2 (`flux2.py`), which are here.
-- FLUX.3: a `ModularPipeline`; how a pipeline is called is a question of `injection/calling.py`, not of a family. Five
-  blocks of each mode's own come first: the text's are a stack that is not `routed` (`Stack`), in which each stream
-  attends within itself, so that methods need a branch for them and nothing more is asked of a family. Text stands at
-  timestep 0: modulations are per token, and `block_inputs` shortens them with the text. Its attention takes no
-  keywords, so `block_inputs` leaves the attention's number on the module. Guiders make one transformer call a
-  condition: the unconditional ones are known by their text embedding (`Attachment.conditional`).
-- Qwen-Image: the transformer counts positions itself, the image's centred and the text's behind them, in a table each:
-  `rotary` joins them, text first, every stream from the base prompt's first position on, image tokens in the order
-  given; `block_inputs` parts them again. Its text mask is dropped as Chroma's is. True guidance by a second call.
-- FLUX.2 and Qwen-Image give texts positions of their own, so `text_positions_alike` is False and one call draws one
-  plan.
+Read in diffusers 0.42. What this protocol does not carry is named in `refused.py`, with the reason.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -67,11 +55,22 @@ class BaseText(NamedTuple):
         length: that take part; what is behind them is masked.
         faint: of them, how many at the end are weighed otherwise as keys.
         weight: the logarithm of that weight.
+        tail: of them, how many stand at the very end, behind what is masked.
     """
 
     length: int
     faint: int = 0
     weight: float = 0.0
+    tail: int = 0
+
+    def of(self, text_BLC: Tensor) -> Tensor:
+        """Those that take part, of a text embedding `[B, L, …]`."""
+        import torch
+
+        head = self.length - self.tail
+        if not self.tail:
+            return text_BLC[:, :head]
+        return torch.cat([text_BLC[:, :head], text_BLC[:, text_BLC.shape[1] - self.tail :]], dim=1)
 
 
 class Family(ABC):
@@ -86,20 +85,39 @@ class Family(ABC):
     """With which the class names of its pipelines begin."""
     pipelines: ClassVar[tuple[str, ...]]
     """Some of the pipelines, for messages."""
-    with_picture: ClassVar[tuple[str, str, str]]
-    """The pipeline that draws from text alone, and those of the same parts for image to image and for inpainting."""
+    with_picture: ClassVar[tuple[str, str, str]] = ("", "", "")
+    """The pipeline that draws from text alone, and those of the same parts for image to image and for inpainting; empty
+    where there are none for pictures."""
+    refused: ClassVar[Mapping[str, str]] = {}
+    """Pipelines of the family that regions cannot be drawn with, and why."""
+    of_blocks: ClassVar[bool] = True
+    """Whether its modular pipelines are drawn, too."""
+    unused_parts: ClassVar[tuple[str, ...]] = ()
+    """Components that drawing a plan never uses; they are not loaded."""
+    call_options: ClassVar[Mapping[str, Any]] = {}
+    """What every call is given because texts are encoded here; callers cannot choose otherwise."""
     optional_picture: ClassVar[tuple[str, ...]] = ()
     """Pipelines that take a picture but need none."""
     processors: ClassVar[tuple[str, ...]]
     """Class names of the stock attention processors."""
     text_positions_alike: ClassVar[bool] = True
     """Whether all text tokens have one position, so that plans whose texts differ can be drawn in one batch."""
+    masks_padding: ClassVar[bool] = False
+    """Whether the padding of texts is hidden, whatever a routing asks for."""
     cuts_entered_text: ClassVar[bool] = False
     """Whether the transformer cuts as many text tokens off joint blocks as entered it, and not as entered these."""
     packed_latents: ClassVar[bool] = True
     """Whether a pipeline's call takes latents as `[B, tokens, channels]`, and not `[B, channels, rows, columns]`."""
+    most_text: ClassVar[int] = 512
+    """Tokens of a text at most, whatever the tokenizer says."""
     sized_by_picture: ClassVar[Mapping[str, int]] = {}
     """Pipelines that draw in the size of their input picture, whatever is asked for, and how many pixels at most."""
+
+    def why_refused(self, pipeline: str) -> str | None:
+        """Why pipelines of this class are not drawn; None: they are."""
+        if not self.of_blocks and pipeline.endswith("ModularPipeline"):
+            return f"modular pipelines of {self.title} have not been tried with regions; load its {self.pipelines[0]}"
+        return self.refused.get(pipeline)
 
     # Before anything is loaded
 
@@ -119,6 +137,11 @@ class Family(ABC):
         `regional`: whether the plan has texts beside its prompt.
         """
 
+    @contextmanager
+    def calling(self, pipe: Any) -> Iterator[None]:
+        """Around a call of a classic pipeline: whatever it needs to be called with encoded texts."""
+        yield
+
     # Texts
 
     @abstractmethod
@@ -137,19 +160,26 @@ class Family(ABC):
     def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
         """The pipeline's text encoders, that of the text tokens last; None for those that are not loaded."""
 
-    @abstractmethod
     def encode_prompt(
         self, pipe: Any, prompt: str, prompt_2: str | None, max_length: int, lora_scale: float | None
     ) -> dict[str, Tensor]:
-        """A base prompt, as keyword arguments of the pipeline's call, tensors of one row."""
+        """A text by a classic pipeline's `encode_prompt`, as arguments of its call, tensors of one row.
+
+        A `ModularPipeline` has a step for it, and no need of this.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def negative_inputs(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The same of a negative prompt, under the names of the unconditional call."""
+        """What a pipeline made of a negative prompt, under the names of the unconditional call."""
 
     @abstractmethod
-    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
-        """A stream's embedding `[1, L, C]` with its padding, and which of its tokens the model is to see."""
+    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> Sequence[int]:
+        """Which tokens of a text's padded embedding, among what the pipeline made of it, the model is to see."""
+
+    def text_tokens(self, pipe: Any, ids: list[int]) -> list[int]:
+        """Of the token ids that the encoder of the text tokens was given, those that the text embedding is of."""
+        return ids
 
     def text_embedding(self, pipe: Any, output: Any) -> Tensor:
         """The text embedding `[B, L, C]` that the pipeline makes of what the encoder of the text tokens returned."""
@@ -161,6 +191,14 @@ class Family(ABC):
     @abstractmethod
     def blocks(self, transformer: Any) -> tuple[Block, ...]:
         """All blocks, in execution order."""
+
+    def text_blocks(self, transformer: Any) -> tuple[Block, ...]:
+        """Blocks that text tokens pass by themselves before `blocks`, in execution order, counted from 0.
+
+        No routing counts them: each text attends within itself there, and no image token sees it. What one returns is
+        the text tokens' hidden states `[B, L, C]`.
+        """
+        return ()
 
     @abstractmethod
     def bind(self, transformer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,8 +235,10 @@ class Family(ABC):
 
     def unpacked(self, pipe: Any, latents_BLC: Tensor, height: int, width: int) -> Tensor:
         """A step's latents `[B, L, C]` of a picture of so many pixels, as the autoencoder decodes them."""
+        from diffusers import FluxPipeline
+
         vae, scale = pipe.vae, pipe.vae_scale_factor
-        latents: Tensor = pipe._unpack_latents(latents_BLC, height, width, scale)
+        latents: Tensor = FluxPipeline._unpack_latents(latents_BLC, height, width, scale)
         scaled: Tensor = latents / vae.config.scaling_factor + vae.config.shift_factor
         return scaled
 
@@ -210,9 +250,24 @@ class Family(ABC):
 
     @abstractmethod
     def block_inputs(
-        self, block: Block, inputs: Mapping[str, Any], text: Tensor, image: Tensor, rotary: Any, key: Tensor | None
+        self,
+        block: Block,
+        inputs: Mapping[str, Any],
+        text: Tensor,
+        image: Tensor,
+        rotary: Any,
+        key: Tensor | None,
+        copied: int,
     ) -> dict[str, Any]:
-        """A block's inputs with this text and image, rotary tables of these tokens, and the attention's number."""
+        """A block's inputs with this text and image, rotary tables of these tokens, and the attention's number.
+
+        `copied`: how many of the text's last tokens are a copy of the image's, and modulated as those are.
+        """
+
+    @contextmanager
+    def handed_over(self, block: Block, key: Tensor | None) -> Iterator[None]:
+        """While the context lasts, the block's attention finds its number, where its inputs cannot carry it."""
+        yield
 
     @abstractmethod
     def split_block(self, block: Block, output: Any, text_length: int) -> tuple[Tensor, Tensor]:
@@ -244,8 +299,11 @@ class Family(ABC):
 
     # Text beside a run (ConceptAttention)
 
-    def embed_text(self, transformer: Any, text_BLC: Tensor) -> Tensor:
-        """A text's embedding as the hidden states `[B, L, C]` that enter the first block."""
+    def embed_text(self, transformer: Any, text_BLC: Tensor, inputs: Mapping[str, Any]) -> Tensor:
+        """A text's embedding, with its padding, as the hidden states `[B, L, C]` that enter the first of `blocks`.
+
+        `inputs`: of the transformer's call.
+        """
         raise NotImplementedError
 
     def text_step(

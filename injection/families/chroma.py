@@ -65,10 +65,9 @@ class Chroma(Flux):
         )
         return {"prompt_embeds": embeds, "prompt_attention_mask": mask}
 
-    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
-        """T5's embedding; the tokens to be seen are those that the mask leaves."""
-        encoded = self.encode_prompt(pipe, text, None, max_length, lora_scale)
-        return encoded["prompt_embeds"], range(int(encoded["prompt_attention_mask"].sum()))
+    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> range:
+        """Those that the mask leaves."""
+        return range(int(encoded["prompt_attention_mask"].sum()))
 
     def base_texts(self, inputs: Mapping[str, Any]) -> list[BaseText]:
         """What a boolean mask leaves; all, but fainter, where the mask is numbers that are added to the logits."""

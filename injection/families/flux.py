@@ -93,11 +93,9 @@ class Flux(Family):
         """See `Family`."""
         return {f"negative_{name}": value for name, value in encoded.items()}
 
-    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
-        """T5's embedding; the tokens to be seen are the text's own."""
-        tokens = self.tokenizer(pipe)([text], max_length=max_length, truncation=True)
-        embeds = self.encode_prompt(pipe, text, text, max_length, lora_scale)["prompt_embeds"]
-        return embeds, range(len(tokens.input_ids[0]))
+    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> Sequence[int]:
+        """The text's own of T5's tokens."""
+        return range(len(self.tokenizer(pipe)([text], max_length=max_length, truncation=True).input_ids[0]))
 
     def blocks(self, transformer: Any) -> tuple[Block, ...]:
         """The double blocks, then the single ones."""
@@ -166,9 +164,16 @@ class Flux(Family):
         return bound(block.module, args, kwargs)
 
     def block_inputs(
-        self, block: Block, inputs: Mapping[str, Any], text: Tensor, image: Tensor, rotary: Any, key: Tensor | None
+        self,
+        block: Block,
+        inputs: Mapping[str, Any],
+        text: Tensor,
+        image: Tensor,
+        rotary: Any,
+        key: Tensor | None,
+        copied: int,
     ) -> dict[str, Any]:
-        """See `Family`."""
+        """See `Family`; a copy stands in single blocks alone, which modulate text and image alike."""
         found = dict(inputs, image_rotary_emb=rotary)
         if block.joint:
             import torch
@@ -226,7 +231,7 @@ class Flux(Family):
         image = attn.to_out[1](attn.to_out[0](image.contiguous()))
         return image, attn.to_add_out(text.contiguous())
 
-    def embed_text(self, transformer: Any, text_BLC: Tensor) -> Tensor:
+    def embed_text(self, transformer: Any, text_BLC: Tensor, inputs: Mapping[str, Any]) -> Tensor:
         """See `Family`."""
         embedded: Tensor = transformer.context_embedder(text_BLC)
         return embedded

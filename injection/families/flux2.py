@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 GUIDANCE = 4.0
-_DEV, _KEPT = "Flux2Pipeline", "Flux2KleinKVPipeline"
+_DEV, _KEPT, _DEV_OF_BLOCKS = "Flux2Pipeline", "Flux2KleinKVPipeline", "Flux2ModularPipeline"
 _MARK = "⁂"
 _CACHED = (
     f"{_KEPT} keeps keys and values of reference pictures from its first step on (its KV cache), and regions are drawn"
@@ -36,6 +36,13 @@ _FROM_TEXTS = {
 }
 
 
+def check_from_texts(options: Mapping[str, Any]) -> None:
+    """Raise `InputError` for options of how the pipeline encodes its prompt."""
+    for name, reason in _FROM_TEXTS.items():
+        if options.get(name) is not None:
+            raise InputError(f"{name}: {options[name]!r}: {reason}; leave it out")
+
+
 class ChatTokenizer:
     """A language model's tokenizer, called with a text, as what a user says in a chat.
 
@@ -43,11 +50,12 @@ class ChatTokenizer:
 
     Args:
         outer: a tokenizer, or a processor that has one.
-        system: what the chat begins with; None: nothing, and it ends with the begin of an answer without thoughts.
+        system: what the chat begins with; None: nothing, and it ends with the begin of an answer.
+        thoughts: whether that begins with thoughts; None: as the chat template has it.
     """
 
-    def __init__(self, outer: Any, system: str | None) -> None:
-        self.outer, self.system = outer, system
+    def __init__(self, outer: Any, system: str | None, thoughts: bool | None = False) -> None:
+        self.outer, self.system, self.thoughts = outer, system, thoughts
         self.inner = getattr(outer, "tokenizer", outer)
         self.is_fast: bool = self.inner.is_fast
         self.model_max_length: int = self.inner.model_max_length
@@ -75,7 +83,8 @@ class ChatTokenizer:
         """What the pipelines give to the tokenizer."""
         if self.system is None:
             said: Any = [{"role": "user", "content": text}]
-            options = {"add_generation_prompt": True, "enable_thinking": False}
+            options = {"add_generation_prompt": True}
+            options |= {} if self.thoughts is None else {"enable_thinking": self.thoughts}
         else:
             from diffusers.pipelines.flux2.pipeline_flux2 import format_input
 
@@ -112,17 +121,16 @@ class Flux2(Flux):
     ) -> ModelFacts:
         """See `Family`; klein that is not distilled has guidance by a second call."""
         kind = index["_class_name"]
-        base = kind not in (_DEV, _KEPT) and not index.get("is_distilled")
-        guided = base or (kind == _DEV and transformer.get("guidance_embeds", True))
+        dev = kind in (_DEV, _DEV_OF_BLOCKS)
+        base = not dev and kind != _KEPT and not index.get("is_distilled")
+        guided = base or (dev and transformer.get("guidance_embeds", True))
         found = super().facts(transformer, vae, text_length, index)
         scale = "guidance_scale" if base else None
         return replace(found, guidance=GUIDANCE if guided else None, negative_scale=scale)
 
     def check_options(self, pipe: Any, options: Mapping[str, Any], regional: bool) -> None:
         """See `Family`."""
-        for name, reason in _FROM_TEXTS.items():
-            if options.get(name) is not None:
-                raise InputError(f"{name}: {options[name]!r}: {reason}; leave it out")
+        check_from_texts(options)
         pictures = options.get("image")
         if pictures is None or type(pipe).__name__ in self.sized_by_picture:
             return
@@ -136,14 +144,18 @@ class Flux2(Flux):
 
     def tokenizer(self, pipe: Any) -> Any:
         """Mistral's or Qwen's."""
-        found = getattr(pipe, "tokenizer", None)
-        return None if found is None else ChatTokenizer(found, getattr(pipe, "system_message", None))
+        found, own = getattr(pipe, "tokenizer", None), getattr(pipe, "system_message", None)
+        if found is None or own is None:
+            return None if found is None else self.templated(found, type(pipe).__name__)
+        return ChatTokenizer(found, own)
 
     def templated(self, tokenizer: Any, pipeline: str) -> Any:
-        """See `Family`."""
+        """See `Family`; the modular pipeline's system message has a space where the classic one's has a new line."""
+        from diffusers.modular_pipelines.flux2.encoders import Flux2TextEncoderStep
         from diffusers.pipelines.flux2.system_messages import SYSTEM_MESSAGE
 
-        return ChatTokenizer(tokenizer, SYSTEM_MESSAGE if pipeline == _DEV else None)
+        of_dev = {_DEV: SYSTEM_MESSAGE, _DEV_OF_BLOCKS: Flux2TextEncoderStep.DEFAULT_SYSTEM_MESSAGE}
+        return ChatTokenizer(tokenizer, of_dev.get(pipeline))
 
     def pooled_tokenizer(self, pipe: Any) -> Any:
         """None: there is no CLIP."""
@@ -160,11 +172,10 @@ class Flux2(Flux):
         embeds, _ = pipe.encode_prompt(prompt=prompt, max_sequence_length=max_length)
         return {"prompt_embeds": embeds}
 
-    def encode_text(self, pipe: Any, text: str, max_length: int, lora_scale: float | None) -> tuple[Tensor, range]:
-        """The same; the tokens to be seen are those of the chat, which padding precedes or follows."""
-        embeds = self.encode_prompt(pipe, text, None, max_length, lora_scale)["prompt_embeds"]
+    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> range:
+        """Those of the chat, which padding precedes or follows."""
         mask = self.tokenizer(pipe)(text, padding="max_length", max_length=max_length, truncation=True).attention_mask
-        return embeds, range(mask.index(1), mask.index(1) + sum(mask))
+        return range(mask.index(1), mask.index(1) + sum(mask))
 
     def text_embedding(self, pipe: Any, output: Any) -> Tensor:
         """See `Family`: three layers' hidden states, side by side."""
@@ -197,10 +208,14 @@ class Flux2(Flux):
 
     def unpacked(self, pipe: Any, latents_BLC: Tensor, height: int, width: int) -> Tensor:
         """See `Family`: a token is 2×2 latents, normalized over a batch in training."""
+        from diffusers import Flux2Pipeline
+
         token, vae = 2 * pipe.vae_scale_factor, pipe.vae
         latents_BCHW = latents_BLC.transpose(1, 2).unflatten(2, (height // token, width // token))
         mean, variance = (x.to(latents_BCHW)[:, None, None] for x in (vae.bn.running_mean, vae.bn.running_var))
-        unpacked: Tensor = pipe._unpatchify_latents(latents_BCHW * (variance + vae.config.batch_norm_eps).sqrt() + mean)
+        unpacked: Tensor = Flux2Pipeline._unpatchify_latents(
+            latents_BCHW * (variance + vae.config.batch_norm_eps).sqrt() + mean
+        )
         return unpacked
 
     def temb(self, inputs: Mapping[str, Any]) -> Tensor:

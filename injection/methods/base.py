@@ -12,13 +12,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from strata.hierarchy.errors import InputError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from strata.hierarchy.plan import ScenePlan
     from strata.injection.attention import AttentionSpec
+    from strata.injection.facts import ModelFacts
     from strata.injection.families.base import Block, Family
     from strata.injection.intercept import Call
     from strata.injection.program import Program
+
+
+ROUTING = "routing"
+"""The setting that a method without regional attention ignores."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,9 @@ class BlockHooks(Protocol):
     def around(self, block: Block, call: Call, inputs: dict[str, Any]) -> Any:
         """Call a block; returns what it does."""
 
+    def around_text(self, block: Block, call: Call, inputs: dict[str, Any]) -> Any:
+        """The same for a block that text tokens pass by themselves (`Family.text_blocks`)."""
+
     def segments(self, block: Block) -> tuple[tuple[str, int], ...]:
         """What the block's attention sees of the first plan: names and token counts in order.
 
@@ -75,14 +86,39 @@ class MethodRun(ABC):
 
 
 class Method(ABC):
-    """A way of drawing programs; stateless."""
+    """A way of drawing programs; stateless.
+
+    Attributes:
+        name: letters, digits and hyphens.
+        about: it, in a line.
+        source: where it was published.
+        ignores: settings of a run, by their names, that change nothing; giving one is an error.
+        rewrites: whether it draws another base prompt than the plan's, which is to be encoded in its place.
+    """
 
     name: ClassVar[str]
     about: ClassVar[str]
     source: ClassVar[str | None] = None
+    ignores: ClassVar[frozenset[str]] = frozenset()
+    rewrites: ClassVar[bool] = False
+
+    def check_model(self, facts: ModelFacts) -> None:  # noqa: B027
+        """Raise `InputError` or `UnsupportedError` for models that the method cannot draw with."""
+
+    def drawn(self, plan: ScenePlan, facts: ModelFacts) -> tuple[ScenePlan, Sequence[str]]:
+        """What is compiled in a plan's place, and a line for whatever of the plan that leaves out.
+
+        Raises:
+            InputError: the method cannot draw the plan.
+        """
+        return plan, ()
 
     def check(self, program: Program) -> None:  # noqa: B027
         """Raise `InputError` or `UnsupportedError` for what the method cannot draw."""
+
+    def beside(self, other: Method) -> Method:
+        """This one and another at once, as `NAME+OTHER` names them. Raises `InputError` where that cannot be."""
+        raise InputError(f"method '{self.name}+{other.name}': {self.name} does not go with another method")
 
     @abstractmethod
     def start(self, drawing: Drawing) -> MethodRun:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from strata.injection.methods.base import Drawing, Forward, Method, MethodRun
+from strata.hierarchy.plan import ScenePlan
+from strata.injection.facts import ModelFacts
+from strata.injection.methods.base import ROUTING, Drawing, Forward, Method, MethodRun
 
 
 class PlainRun(MethodRun):
@@ -20,6 +23,11 @@ class Plain(Method):
 
     name: ClassVar[str] = "plain"
     about: ClassVar[str] = "the stock model on the base prompt alone"
+    ignores: ClassVar[frozenset[str]] = frozenset({ROUTING})
+
+    def drawn(self, plan: ScenePlan, facts: ModelFacts) -> tuple[ScenePlan, Sequence[str]]:
+        """See `Method`: the base prompt, and no areas."""
+        return without_areas(plan), ()
 
     def start(self, drawing: Drawing) -> MethodRun:
         """See `Method`."""
@@ -27,3 +35,8 @@ class Plain(Method):
 
 
 METHOD = Plain()
+
+
+def without_areas(plan: ScenePlan) -> ScenePlan:
+    """The plan with its prompts alone."""
+    return plan.model_copy(update={"high": None, "low": None, "regions": (), "background": None})

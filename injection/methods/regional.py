@@ -8,65 +8,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from strata.hierarchy.errors import StrataError
+from strata.hierarchy.errors import InputError, StrataError, quote
 from strata.injection.attention import AttentionGroup, AttentionSpec, BlockAttention
 from strata.injection.errors import UnsupportedError
 from strata.injection.families.base import BaseText, Block
 from strata.injection.intercept import Call
-from strata.injection.layout import Span, Spans, TokenLayout, merge, shift
+from strata.injection.layout import TokenLayout, shift
 from strata.injection.methods.base import Drawing, Forward, Method, MethodRun
+from strata.injection.methods.groups import (
+    Sample,
+    TextSpans,
+    alone_spec,
+    atom_groups,
+    faint_groups,
+    plain_spec,
+    stream_groups,
+    strengths,
+)
 from strata.injection.program import Program, Visibility, joint_grid
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One plan of the batch.
-
-    Attributes:
-        program: what is drawn.
-        rows: of the batch; None: all of it.
-        lengths: text tokens of each stream.
-        base: the base prompt's tokens.
-        layout: the image tokens.
-        starts: the position of each stream's first token within its padded text.
-    """
-
-    program: Program
-    rows: slice | None
-    lengths: tuple[int, ...]
-    base: BaseText
-    layout: TokenLayout
-    starts: tuple[int, ...]
-
-    @property
-    def positions(self) -> tuple[range, ...]:
-        """Of the text tokens of each stream, then of the base prompt."""
-        streams = zip(self.starts, self.lengths, strict=True)
-        return (*(range(start, start + length) for start, length in streams), range(self.base.length))
-
-    def text_length(self, alive: Sequence[int]) -> int:
-        """Text tokens of these streams and the base prompt."""
-        return sum(self.lengths[i] for i in alive) + self.base.length
-
-
-class TextSpans:
-    """Where a block's text tokens stand: padding, streams alive, base prompt, then whatever else precedes the image."""
-
-    def __init__(self, sample: Sample, alive: Sequence[int], padding: int) -> None:
-        self.own: list[Span] = []
-        at = padding
-        for i in alive:
-            self.own.append((at, at + sample.lengths[i]))
-            at += sample.lengths[i]
-        self.base: Span = (at, at + sample.base.length)
-        self.faint: Span = (at + sample.base.length - sample.base.faint, at + sample.base.length)
+from strata.injection.text_states import TextStates
+from strata.layers.routing import Routing
 
 
 class RegionalRun(MethodRun):
@@ -77,6 +43,7 @@ class RegionalRun(MethodRun):
         self.samples: tuple[Sample, ...] = ()
         self.order = self.inverse = torch.empty(0, dtype=torch.int64)
         self.device = torch.device("cpu")
+        self.text_states = TextStates()
         self._known: dict[object, BlockAttention | None] = {}
         """Blocks alike, of all steps so far: most steps only repeat what an earlier one was."""
 
@@ -137,8 +104,9 @@ class RegionalRun(MethodRun):
         longest = max(sample.text_length(range(len(sample.lengths))) for sample in self.samples)
         parts = []
         for sample in self.samples:
-            base = (base_BLC if sample.rows is None else base_BLC[sample.rows])[:, : sample.base.length]
-            texts = [self.drawing.texts[s.text].to(base).expand(len(base), -1, -1) for s in sample.program.streams]
+            base = sample.base.of(base_BLC if sample.rows is None else base_BLC[sample.rows])
+            texts = [self.drawing.texts[s.text].to(base) for s in sample.program.streams]
+            texts = [text.expand(len(base), *text.shape[1:]) for text in texts]
             parts.append(_padded(torch.cat([*texts, base], dim=1), longest))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -155,6 +123,17 @@ class RegionalRun(MethodRun):
             plain = all(spec is None for spec in specs) and not any(padding)
             self._known[key] = None if plain else BlockAttention(tuple(found))
         return self._known[key]
+
+    def text_attention(self) -> BlockAttention:
+        """What blocks compute that text tokens pass by themselves."""
+        if "text" not in self._known:
+            lengths = [sample.text_length(range(len(sample.lengths))) for sample in self.samples]
+            specs = [alone_spec(s, max(lengths) - length) for s, length in zip(self.samples, lengths, strict=True)]
+            rows = (sample.rows for sample in self.samples)
+            self._known["text"] = BlockAttention(tuple(zip(rows, specs, strict=True)))
+        found = self._known["text"]
+        assert found is not None
+        return found
 
     def key(self, block: int, visible: tuple[Visibility, ...], padding: tuple[int, ...]) -> object:
         """Blocks with the same key have the same attention."""
@@ -185,76 +164,14 @@ class RegionalRun(MethodRun):
         return AttentionSpec(text, tuple(groups), base, spoken + reference, blended, text, bias, ratio, padding)
 
 
-def plain_spec(
-    sample: Sample,
-    texts: TextSpans,
-    device: torch.device,
-    groups: Sequence[AttentionGroup] = (),
-    padding: int = 0,
-) -> AttentionSpec:
-    """Base attention for base text and image; the streams before it have `groups`."""
-    text = texts.base[1]
-    end = text + sample.layout.total
-    everything = ((texts.base[0], end),)
-    base = AttentionGroup(everything, everything, bool(sample.base.faint))
-    groups = (*groups, *faint_groups(sample, texts, everything))
-    bias = strengths(sample, None, texts, groups, end, device)
-    return AttentionSpec(text, groups, base, everything, None, text, bias, None, padding)
-
-
-def faint_groups(sample: Sample, texts: TextSpans, keys: Spans) -> list[AttentionGroup]:
-    """The base prompt's faint tokens attend to all of the base attention's keys alike; others see them faintly."""
-    return [AttentionGroup((texts.faint,), keys)] if sample.base.faint else []
-
-
-def stream_groups(sample: Sample, visible: Visibility, texts: TextSpans, text: int) -> list[AttentionGroup]:
-    """Each stream attends to itself, the image tokens of its area and the reference's."""
-    reference = shift(sample.layout.reference, text)
-    groups = []
-    for own, i in zip(texts.own, visible.alive, strict=True):
-        area = shift(sample.layout.area(sample.program.streams[i].reach), text)
-        groups.append(AttentionGroup((own,), merge([own, *area, *reference])))
-    return groups
-
-
-def atom_groups(sample: Sample, visible: Visibility, texts: TextSpans, text: int) -> list[AttentionGroup]:
-    """The canvas tokens' attention: atoms that see the same are one group."""
-    layout, program = sample.layout, sample.program
-    found: dict[tuple[Spans, bool], list[Span]] = {}
-    for members, span in layout.atoms:
-        areas = {"global", *(layout.names[m] for m in members)} | ({"background"} if not members else set())
-        seen = [n for n in visible.visible if program.streams[visible.alive[n]].reach in areas]
-        own = [texts.own[n] for n in seen]
-        weighted = any(visible.weights[n] != 1 for n in seen)
-        if not own and program.routing.background == "base":
-            own, weighted = [texts.base], bool(sample.base.faint)
-        image = layout.neighbours(members) if visible.isolate else ((0, layout.canvas),)
-        keys = merge([*own, *shift(image, text), *shift(layout.reference, text)])
-        found.setdefault((keys, weighted), []).append((span[0] + text, span[1] + text))
-    return [AttentionGroup(merge(spans), keys, weighted) for (keys, weighted), spans in found.items()]
-
-
-def strengths(
-    sample: Sample,
-    visible: Visibility | None,
-    texts: TextSpans,
-    groups: Sequence[AttentionGroup],
-    end: int,
-    device: torch.device,
-) -> Tensor | None:
-    """float `[end]`, the log strength of every key; None where all are 1."""
-    if not sample.base.faint and not any(group.weighted for group in groups):
-        return None
-    bias = torch.zeros(end, device=device)
-    if visible is not None:
-        for n in visible.visible:
-            bias[slice(*texts.own[n])] = float(np.log(visible.weights[n]))
-    bias[slice(*texts.faint)] = sample.base.weight
-    return bias
-
-
 class RoutedCall:
-    """Stands around the blocks of one transformer call."""
+    """Stands around the blocks of one transformer call.
+
+    Attributes:
+        copied: how many of the text's last tokens are a copy of the image's.
+    """
+
+    copied = 0
 
     def __init__(self, run: RegionalRun, step: int) -> None:
         self.run, self.family = run, run.family
@@ -263,12 +180,24 @@ class RoutedCall:
         self.text_length = max(s.text_length(alive) for s, alive in zip(run.samples, self.alive, strict=True))
         self._entered = self.text_length
         self._tables: dict[object, tuple[Tensor, ...]] = {}
+        self.expected: Counter[BlockAttention] = Counter()
         self._before = {known: known.calls for known in run._known.values() if known is not None}
 
     @property
     def inverse(self) -> Tensor:
         """See `BlockHooks`."""
         return self.run.inverse[: self.run.samples[0].layout.canvas]
+
+    def around_text(self, block: Block, call: Call, inputs: dict[str, Any]) -> Any:
+        """See `BlockHooks`."""
+        attention = self.run.text_attention()
+
+        def attend() -> Any:
+            self.expected[attention] += 1
+            with self.family.handed_over(block, attention.key):
+                return call(**inputs)
+
+        return self.run.text_states.behind(block, inputs, attend)
 
     def around(self, block: Block, call: Call, inputs: dict[str, Any]) -> Any:
         """See `BlockHooks`."""
@@ -283,7 +212,9 @@ class RoutedCall:
         text = self.before(block, text, image)
         attention = self.attention(block)
         key = None if attention is None else attention.key
-        output = call(**family.block_inputs(block, inputs, text, image, self.tables(inputs), key))
+        entered = family.block_inputs(block, inputs, text, image, self.tables(inputs), key, self.copied)
+        with family.handed_over(block, key):
+            output = call(**entered)
         text, image = family.split_block(block, output, text.shape[1])
         text = self.after(block, text)
         if not block.joint:
@@ -363,7 +294,7 @@ class RoutedCall:
     def check(self) -> None:
         """Raise `UnsupportedError` unless every attention was computed as often as the program has it."""
         blocks = self.run.samples[0].program.schedule.blocks
-        expected: Counter[BlockAttention] = Counter()
+        expected = self.expected
         for n in range(blocks):
             visible = tuple(each[n] for each in self.visible)
             text = [s.text_length(v.alive) for s, v in zip(self.run.samples, visible, strict=True)]
@@ -382,7 +313,9 @@ class RoutedCall:
 def _padded(text_BLC: Tensor, length: int) -> Tensor:
     """Text with zeros before it."""
     missing = length - text_BLC.shape[1]
-    return torch.nn.functional.pad(text_BLC, (0, 0, missing, 0)) if missing else text_BLC
+    if not missing:
+        return text_BLC
+    return torch.cat([text_BLC.new_zeros(len(text_BLC), missing, *text_BLC.shape[2:]), text_BLC], dim=1)
 
 
 class Regional(Method):
@@ -391,9 +324,22 @@ class Regional(Method):
     name: ClassVar[str] = "regional"
     about: ClassVar[str] = "texts ride along, each visible in its region, blocks and steps; blended once with the base"
 
+    def check(self, program: Program) -> None:
+        """See `Method`: a routing with the published pipeline's peculiarities is not for this one."""
+        if is_published(program.routing):
+            raise InputError(
+                f"method 'regional': routing {quote(program.routing.name)}: blend mode split and unrouted open are for"
+                " the method regional-prompting-flux alone"
+            )
+
     def start(self, drawing: Drawing) -> MethodRun:
         """See `Method`."""
         return RegionalRun(drawing)
+
+
+def is_published(routing: Routing) -> bool:
+    """Whether a routing has what the published pipeline does otherwise (`regional_prompting_flux.py`)."""
+    return routing.blend.mode == "split" or routing.unrouted == "open"
 
 
 METHOD = Regional()

@@ -19,16 +19,8 @@ from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.families.base import Block
 from strata.injection.layout import Span, Spans, merge, shift
 from strata.injection.methods.base import Drawing, Method, MethodRun
-from strata.injection.methods.regional import (
-    RegionalRun,
-    RoutedCall,
-    Sample,
-    TextSpans,
-    atom_groups,
-    faint_groups,
-    stream_groups,
-    strengths,
-)
+from strata.injection.methods.groups import Sample, TextSpans, atom_groups, faint_groups, stream_groups, strengths
+from strata.injection.methods.regional import RegionalRun, RoutedCall
 from strata.injection.program import Program, Visibility
 
 
@@ -111,6 +103,7 @@ class CopyingCall(RoutedCall):
         elif self.residuals and single:
             interval = -(-self.singles // len(self.residuals))
             self.copy = self.copy + self.residuals[(single - 1) // interval]
+        self.copied = image.shape[1]
         return torch.cat([text, self.copy], dim=1)
 
     def after(self, block: Block, text: Tensor) -> Tensor:

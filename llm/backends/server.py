@@ -124,11 +124,12 @@ class ServerBackend:
             "messages": [{"role": message.role, "content": message.content} for message in question.messages],
             "temperature": question.temperature,
             "max_tokens": question.max_tokens,
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": question.task, "schema": dict(question.schema), "strict": True},
-            },
         }
+        if question.schema is not None:
+            schema = {"name": question.task, "schema": dict(question.schema), "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        else:  # as diffusers asks the prompt upsampler of FLUX.3
+            body["extra_body"] = {"chat_template_kwargs": {"enable_thinking": False}}
         create = self._client.chat.completions.with_raw_response.create
         try:
             reply = self._call(lambda: create(**self._accepted(body)).http_response)

@@ -124,14 +124,16 @@ class VllmBackend(Backend):
         chats: list[Any] = [[{"role": m.role, "content": m.content} for m in q.messages] for q in questions]
         ways = [
             SamplingParams(
-                temperature=question.temperature,
-                max_tokens=question.max_tokens,
-                structured_outputs=StructuredOutputsParams(json=dict(question.schema)),
+                temperature=q.temperature,
+                max_tokens=q.max_tokens,
+                structured_outputs=None if q.schema is None else StructuredOutputsParams(json=dict(q.schema)),
             )
-            for question in questions
+            for q in questions
         ]
+        free = all(question.schema is None for question in questions)  # as diffusers asks FLUX.3's prompt upsampler
+        template = {"chat_template_kwargs": {"enable_thinking": False}} if free else {}
         answers: list[str | LlmError] = []
-        for question, made in zip(questions, self._llm.chat(chats, ways, use_tqdm=False), strict=True):
+        for question, made in zip(questions, self._llm.chat(chats, ways, use_tqdm=False, **template), strict=True):
             text, reason = made.outputs[0].text, made.outputs[0].finish_reason
             cut = LlmError(
                 f"{self.name}: the answer was cut at {question.max_tokens} tokens", again=True, answered=True

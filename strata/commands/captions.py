@@ -15,6 +15,8 @@ def check_free(out: str | None, force: bool) -> None:
     """Raises `SettingError` where a file is in the way."""
     if out is None and force:
         raise SettingError("<force>: goes with <out>")
+    if out is not None and Path(out).is_dir():
+        raise SettingError(f"<out> {out}: is a folder; name a file in it")
     if out is not None and not force and Path(out).exists():
         raise SettingError(f"<out> {out}: is there already; <force> replaces it")
 

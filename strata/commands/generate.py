@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from strata.claims import numbered
 from strata.commands.options import BAD_INPUT, FAILED, Argv, PicturesOutput
-from strata.commands.runs import Pace, announce_run, draw_run
+from strata.commands.runs import Pace, announce_run, draw_run, is_drawn
 from strata.console import count, flag, note, quiet, say
 from strata.engine import Engine
 from strata.hierarchy.errors import InputError, SettingError, StrataError, file_error, quote
@@ -25,8 +25,8 @@ from strata.llm.planner import Request
 from strata.loading import locate_for
 from strata.plan_table import announce, print_plan
 from strata.planning import PlannerSettings, canvas, check_prompt, is_file, plan_prompts, slug
-from strata.resume import is_drawn
-from strata.run_folder import RunFolder, run_files
+from strata.resume import begun_run, continued
+from strata.run_folder import Begun, RunFolder, run_files
 from strata.settings import WHERE_TO, DrawSettings
 from strata.source import Source, open_source
 
@@ -35,7 +35,8 @@ class GenerateOutput(PicturesOutput):
     """And what becomes of runs that are there."""
 
     resume: Annotated[bool, WHERE_TO] = False
-    """keep the runs that are there and would come out the same; draw the rest"""
+    """keep the pictures that are there and would come out the same; draw the rest. A folder with another run is
+    refused; with --force too it is replaced"""
 
 
 def generate(
@@ -73,13 +74,15 @@ def generate(
     a folder of its own below --out, named after it: NAME, NAME-2, …. One that
     cannot be drawn does not stop the others; the exit code is 1 then.
 
+    With --resume, a run of the same plan and settings goes on: pictures that
+    are there stay, and those that are missing are drawn; more of them, too, if
+    --count is larger than it was.
+
     examples:
       strata generate plans/*.yaml -o drawn --seed 1
       strata generate plans/*.yaml -o drawn --seed 1 --resume
                                      go on after an interruption
     """
-    if output.resume and output.force:
-        raise SettingError("<force>: not allowed with <resume>")
     many = len(sources) > 1
     failed: list[str] = []
     with ExitStack() as opened:
@@ -90,13 +93,7 @@ def generate(
         for task in tasks:
             for text in task.job.notes:
                 note(f"{task.source}: {text}" if many else text)
-        todo = []
-        for task in _planned(tasks, asked, failed):
-            if output.resume and is_drawn(Path(str(task.out)), task.job, output.count):
-                print(f"{task.out}: is there and would come out the same")
-            else:
-                todo.append(task)
-        failed += _draw(todo, output, many)
+        failed += _draw(list(_planned(tasks, asked, failed)), output, many)
     if failed:
         say(f"error: {len(failed)} of {count(len(sources), 'source')} not drawn: {', '.join(failed)}")
     return FAILED if failed else 0
@@ -112,14 +109,28 @@ class _Task:
     reads: Sequence[str | Path | None]
     """Files that are read."""
     request: Request | None = None
-    """What the planner is asked; None where there is a plan."""
+    """What the planner is asked; None where there was a plan."""
+    planned: bool = True
+    """Whether the job has its plan."""
     out: str | None = None
     """Where the run goes; None: to a new folder, named by the job."""
 
     def claim(self, output: GenerateOutput) -> AbstractContextManager[RunFolder]:
-        """The folder of the run."""
-        writes, force = run_files(output.count, self.job.model.draws_small), output.force or output.resume
-        return RunFolder.claim(self.out, self.job.name, writes, force, attached=self.job.files, reads=self.reads)
+        """The folder of the run, which with --resume may hold some of it: whether it does, a planned job can tell."""
+
+        def begun(folder: Path) -> Begun | None:
+            if not output.resume or not self.planned:
+                return None
+            try:
+                return begun_run(folder, self.job, output.count, str(self.out))
+            except SettingError:
+                if not output.force:
+                    raise
+                return None
+
+        job, force = self.job, output.force or (output.resume and not self.planned)
+        writes = run_files(output.count, job.model.draws_small)
+        return RunFolder.claim(self.out, job.name, writes, force, attached=job.files, reads=self.reads, begun=begun)
 
 
 @dataclass
@@ -154,7 +165,8 @@ class _Asked:
         stand_in = ScenePlan(width=width, height=height, prompt="", negative_prompt=negative_prompt)
         job = prepare(settings, Source(slug(prompt), stand_in), command=self.command, planned=False)
         check_canvas(job.model, stand_in)
-        return _Task(prompt, job, [planner.draft, settings.routing, settings.image, settings.mask_image], request)
+        reads = [planner.draft, settings.routing, settings.image, settings.mask_image]
+        return _Task(prompt, job, reads, request, planned=False)
 
 
 def _checked(sources: Sequence[str], asked: _Asked, output: GenerateOutput) -> list[_Task] | None:
@@ -232,7 +244,7 @@ def _planned(tasks: Sequence[_Task], asked: _Asked, failed: list[str]) -> Iterat
             _tell(task.source, error)
             failed.append(task.source)
         else:
-            yield replace(task, job=job)
+            yield replace(task, job=job, planned=True)
 
 
 def _draw(tasks: Sequence[_Task], output: GenerateOutput, many: bool) -> list[str]:
@@ -246,16 +258,22 @@ def _draw(tasks: Sequence[_Task], output: GenerateOutput, many: bool) -> list[st
             loading = False
             try:
                 with task.claim(output) as folder:
+                    job, begun = task.job, folder.begun
+                    if begun is not None:
+                        job = continued(job, begun.record)
+                        if is_drawn(job, folder, output.count):
+                            print(f"{task.out}: is there and would come out the same")
+                            continue
                     if task.request is not None:
-                        print_plan(task.job.plan)
+                        print_plan(job.plan)
                         print()
-                    announce_run(task.job, output.count, pace, place)
+                    announce_run(job, output.count, pace, place, there=0 if begun is None else len(begun.images))
                     if engine is None:
                         loading = True  # what goes wrong now would for all
                         stack.enter_context(quiet())
-                        engine = stack.enter_context(Engine.load(task.job))
+                        engine = stack.enter_context(Engine.load(job))
                         loading = False
-                    draw_run(engine, task.job, folder, output.count, pace)
+                    draw_run(engine, job, folder, output.count, pace)
             except (StrataError, OSError) as error:
                 if loading or not many:
                     raise

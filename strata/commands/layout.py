@@ -1,6 +1,7 @@
 """`strata layout`: the regions of a plan as a picture, or its compiled program in words."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from cyclopts import Parameter
 
 from strata.commands.png import check_png, write_png
 from strata.console import quiet
-from strata.hierarchy.errors import SettingError
+from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_layout
@@ -68,18 +69,24 @@ def _program_lines(source: Source, settings: LayoutSettings) -> list[str]:
     model = locate_for(settings.model, recorded.model if recorded is not None else None)
     steps = settings.steps or (recorded.steps if recorded is not None else model.default_steps)
     routing = source.routing if settings.routing is None else Routing.load(settings.routing)
-    return _describe(source.plan, routing or Routing.load(DEFAULT_ROUTING), model, steps)
+    method = None if recorded is None else recorded.method
+    return _describe(source.plan, routing or Routing.load(DEFAULT_ROUTING), method, model, steps)
 
 
-def _describe(plan: ScenePlan, routing: Routing, model: ModelSource, steps: int) -> list[str]:
-    program = compile_program(plan, routing, model.facts_or_flux, steps)
+def _describe(plan: ScenePlan, routing: Routing, named: str | None, model: ModelSource, steps: int) -> list[str]:
     from strata.injection.description import describe
-    from strata.injection.methods import method_for
+    from strata.injection.methods import method_for, method_named
 
+    method = method_for(routing) if named is None else method_named(named)
+    if method.ignores:
+        raise InputError(f"the picture was drawn by the method {method.name}, which has no program of regions")
+    facts = replace(model.facts_or_flux, form=model.form)
+    program = compile_program(method.drawn(plan, facts)[0], routing, facts, steps)
     folder = model.folder()
-    count = _token_counter(folder) if folder is not None else None
-    lines = describe(program, method_for(routing), count or _estimate, program.facts.text_length)
-    return lines if count is not None else [*lines, "", "token counts are estimates: the model is not at hand"]
+    counter = _token_counter(folder) if folder is not None else None
+    count = counter or _estimate
+    lines = describe(program, method, count, program.facts.padded(count(program.plan.prompt)))
+    return lines if counter is not None else [*lines, "", "token counts are estimates: the model is not at hand"]
 
 
 def _token_counter(folder: Path) -> Callable[[str], int] | None:

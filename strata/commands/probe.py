@@ -16,7 +16,7 @@ from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import dump_json
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.program import compile_program
-from strata.job import Job, check_canvas, prepare, read_files
+from strata.job import Job, check_canvas, check_drawn_as_planned, prepare, read_files
 from strata.loading import locate_for
 from strata.planning import canvas, check_prompt, is_file, slug
 from strata.record import picture_bytes, png_bytes
@@ -132,7 +132,9 @@ def _prepared(source: str, settings: ProbeSettings, command: str) -> Iterator[Jo
                 raise InputError(
                     f"{source}: was restyled from a later step on; probe that from Python (docs/probes.md)"
                 )
-            yield prepare(drawn, opened, command=command)
+            job = prepare(drawn, opened, command=command)
+            check_drawn_as_planned(job, source)
+            yield job
         return
     check_prompt(source)
     if settings.routing is not None:

@@ -29,7 +29,7 @@ from strata.hierarchy.restyle import (
     restyled,
     words,
 )
-from strata.job import Job, check_seeds, prepare, read_files
+from strata.job import Job, check_drawn_as_planned, check_seeds, prepare, read_files
 from strata.layers.ranges import Mask, Percent, compact
 from strata.record import TextSwap, png_bytes
 from strata.run_folder import RunFolder, picture_name, run_files
@@ -97,6 +97,7 @@ def restyle(
             raise InputError(f"{source}: was restyled from a later step on; restyle the original picture instead")
         texts = _new_texts(changes, source, opened.plan)
         original = prepare(DrawSettings.of(settings), opened, command=command)
+        check_drawn_as_planned(original, source)
         other = replace(
             opened,
             name=f"{opened.name}-restyled",

@@ -11,14 +11,15 @@ from strata.commands.png import check_png, write_png
 from strata.console import terminal_width
 from strata.hierarchy.errors import SettingError, quote
 from strata.hierarchy.files import dump_yaml
+from strata.injection.facts import ModelFacts
 from strata.injection.families import FLUX_DEV
 from strata.layers.drawing import draw_schedule
 from strata.layers.routing import DEFAULT_ROUTING, Routing, presets
 from strata.layers.schedule import Schedule
 from strata.layers.table import schedule_table
-from strata.loading import STEPS
+from strata.loading import STEPS, locate
 from strata.record import png_bytes
-from strata.settings import Count, OutFile, Settings, Share, Steps
+from strata.settings import Count, ModelName, OutFile, Settings, Share, Steps
 
 EVIDENCE_LINES = 12
 """Of a routing's evidence that are shown."""
@@ -34,14 +35,38 @@ class ModelShape(Settings):
     """What a routing is resolved for."""
 
     model_blocks: Annotated[Annotated[str, AfterValidator(_double_and_single)] | None, Parameter(metavar="D+S")] = None
-    """double and single blocks (default: 19+38, FLUX.1)"""
+    """double and single blocks (default: 19+38, FLUX.1; FLUX.3 is 0+28: in its first blocks no text meets the image)"""
+    model: ModelName | None = None
+    """in their place: miniature, or a model's folder"""
     steps: Steps = STEPS
     """denoising steps (default: 28)"""
 
     def resolve(self, routing: Routing) -> Schedule:
         """The schedule of a routing on this model."""
-        double, single = map(int, self.model_blocks.split("+")) if self.model_blocks else FLUX_DEV.block_counts
+        facts = self.facts()
+        double, single = map(int, self.model_blocks.split("+")) if self.model_blocks else facts.block_counts
         return routing.resolve(double, single, self.steps)
+
+    def facts(self) -> ModelFacts:
+        """Those of the model named, else FLUX.1's.
+
+        Raises:
+            InputError, SettingError: it is not at hand, or its blocks are given as well.
+        """
+        if self.model is None:
+            return FLUX_DEV
+        if self.model_blocks is not None:
+            raise SettingError(f"<model_blocks> {self.model_blocks}: are the model's; leave one of the two out")
+        found = locate(self.model).facts
+        if found is None:
+            raise SettingError(f"<model> {quote(self.model)}: its configuration is not at hand; give <model_blocks>")
+        return found
+
+    def beside(self) -> str | None:
+        """What of the model no routing counts, in a sentence."""
+        others = [stack for stack in self.facts().stacks if not stack.routed] if self.model is not None else []
+        named = " and ".join(f"{stack.blocks} {stack.name} blocks" for stack in others)
+        return f"not counted: {named} before these, in which no image token sees a text" if others else None
 
 
 class ShowSettings(ModelShape):
@@ -100,6 +125,8 @@ def show(
         schedule = settings.resolve(found.balanced(regions, share))
     print(schedule_table(schedule, terminal_width()))
     print()
+    if (beside := settings.beside()) is not None:
+        print(beside)
     for line in schedule.summary():
         print(line)
     if regions is None:
@@ -129,7 +156,7 @@ def check(
     rescaled = ", ranges rescaled" if schedule.rescaled else ""
     anchored = ", low texts anchored" if schedule.anchors("low") else ""
     print(f"{file}: ok (routing {quote(schedule.routing.name)} on {model}, {settings.steps} steps{rescaled}{anchored})")
-    for line in schedule.summary():
+    for line in [*schedule.summary(), *filter(None, [settings.beside()])]:
         print(f"  {line}")
     _print_balance(routing, "  ")
 

@@ -20,8 +20,8 @@ from strata.hierarchy.typeset import enlarged
 from strata.job import Job
 from strata.layers.drawing import draw_schedule
 from strata.layers.schedule import Schedule
-from strata.record import Record, RunSettings, picture_bytes, png_bytes
-from strata.run_folder import CONTACT, FILES, RunFolder, picture_name, preview_name
+from strata.record import RunSettings, picture_bytes, png_bytes
+from strata.run_folder import CONTACT, FILES, SCHEDULE, RunFolder, picture_name, preview_name
 
 PREVIEW = 768
 """Pixels of the longer side of a small picture's enlarged copy, about."""
@@ -45,16 +45,22 @@ class Pace:
     def _kind(job: Job) -> tuple[object, ...]:
         settings, plan = job.settings, job.plan
         guided = plan.negative_prompt is not None, settings.image_strength, job.image is None
-        return job.steps, plan.width, plan.height, *guided
+        return job.steps, plan.width, plan.height, *guided, settings.method
 
 
-def announce_run(job: Job, count: int, pace: Pace, place: str = "") -> None:
-    """Prints what is going to be drawn: size, routing, steps, model, pictures, and how long where that is known."""
-    what = f"{job.plan.width}x{job.plan.height} pixels, routing {job.routing.name}, {counted(job.steps, 'step')}"
+def announce_run(job: Job, count: int, pace: Pace, place: str = "", there: int = 0) -> None:
+    """Prints what is going to be drawn: size, routing, steps, model, pictures, and how long where that is known.
+
+    Args:
+        place: of the job among others.
+        there: how many of the pictures are there already.
+    """
+    what = f"{job.plan.width}x{job.plan.height} pixels, {job.drawn_by}, {counted(job.steps, 'step')}"
     where = f"{job.model.name} on {job.device} in {job.dtype}"
     seconds = pace.of(job)
-    expected = "" if seconds is None else f", about {duration(count * seconds)}"
-    print(f"{place}{job.name}: {counted(count, 'picture')}, {what}, {where}{expected}", flush=True)
+    expected = "" if seconds is None else f", about {duration((count - there) * seconds)}"
+    known = f" ({there} there already)" if there else ""
+    print(f"{place}{job.name}: {counted(count, 'picture')}{known}, {what}, {where}{expected}", flush=True)
 
 
 class StepBar:
@@ -102,65 +108,109 @@ class StepBar:
 
 
 class _Files:
-    """The files of one run, in a folder or a `part` of it."""
+    """The files of one run, in a folder or a `part` of it; of a run that goes on, what is there stays.
 
-    def __init__(self, job: Job, folder: RunFolder, count: int, part: str) -> None:
+    Attributes:
+        missing: the numbers, from 0, of the pictures that are still to be drawn.
+    """
+
+    def __init__(self, job: Job, folder: RunFolder, count: int, part: str = "") -> None:
+        begun = folder.begun
         self._job, self._folder, self._count, self._part = job, folder, count, part
-        self._first: Record | None = None
-        self._rules: list[str] = []
-        self._images: list[dict[str, Any]] = []
-        self._cells: list[Image.Image] = []
+        self._first = begun.record if begun is not None else None
+        self._rules = begun.rules if begun is not None else []
+        self._renamed = begun.renamed(count) if begun is not None else {}
+        self._images = begun.images_of(count) if begun is not None else {}
+        self._cells: dict[int, Image.Image] = {}
+        self.missing = [index for index in range(count) if index not in self._images]
 
-    def start(self, settings: RunSettings, schedule: Schedule) -> None:
+    def start(self, settings: RunSettings, schedule: Schedule | None) -> None:
         """Writes what explains the run: its files, plan and routing, and the pictures of both."""
         job = self._job
+        if self._first is not None and all(self._folder.find(name).is_file() for name in self._beside()):
+            return  # of a run that goes on
         for name, content in job.files.items():
             self._write(name, content)
         plan = ScenePlan.load(self._write("plan.yaml", job.kept_plan.to_yaml()))
         self._write("routing.yaml", job.routing.to_yaml())
         self._write("layout.png", png_bytes(draw_layout(plan)))
-        self._write("schedule.png", png_bytes(draw_schedule(schedule)))
-        self._rules, self._first = schedule.summary(), job.record(settings)
+        if schedule is not None:
+            self._write(SCHEDULE, png_bytes(draw_schedule(schedule)))
+        if self._first is None:
+            self._rules, self._first = [] if schedule is None else schedule.summary(), job.record(settings)
 
     def add(self, picture: Picture) -> Path:
         """Writes a picture, what goes with it and the record of all so far; returns where the picture is."""
-        assert self._first is not None
         job, count, image = self._job, self._count, picture.image
         name = picture_name(picture.index, count)
         content = picture_bytes(image, job.kept_plan, job.routing, picture.record, job.files)
         row: dict[str, Any] = {"file": name, "seed": picture.seed, "seconds": round(picture.seconds, 2)}
-        self._cells.append(contact_cell(image, count))
+        self._cells[picture.index] = contact_cell(image, count)
         with uninterrupted():
             self._write(name, content)
             if job.model.draws_small:
                 preview = row["preview"] = preview_name(picture.index, count)
                 self._write(preview, png_bytes(enlarged(image, PREVIEW)))
-            self._images.append(row)
-            if 1 < count == len(self._images):
-                sheet = contact_sheet(self._cells, [f"seed {row['seed']}" for row in self._images])
-                self._write(CONTACT, png_bytes(sheet))
-            self._folder.write_record(self._first, self._images, self._rules, self._part)
-            self._folder.settle()
+            self._images[picture.index] = row
+            self.settle()
         return self._folder.path / self._part / name
+
+    def settle(self) -> None:
+        """Gives what is there its names, writes the record and, with the last picture, the sheet of all."""
+        assert self._first is not None
+        with uninterrupted():
+            self._folder.rename(self._renamed)
+            self._renamed = {}
+            images = [row for _, row in sorted(self._images.items())]
+            if 1 < self._count == len(images):
+                cells = [self._cell(index) for index in range(self._count)]
+                self._write(CONTACT, png_bytes(contact_sheet(cells, [f"seed {row['seed']}" for row in images])))
+            self._folder.write_record(self._first, images, self._rules, self._part)
+            self._folder.settle()
 
     def besides(self) -> list[str]:
         """The names of the files that are no pictures of the run."""
         contact = [CONTACT] if self._count > 1 else []
         previews = [preview_name(0, 1) if self._count == 1 else "preview-*.png"] if self._job.model.draws_small else []
-        return [*contact, *previews, *FILES]
+        return [*contact, *previews, *self._beside()]
+
+    def _beside(self) -> list[str]:
+        """What explains the run: without the schedule of a routing that has no part in it."""
+        return [name for name in FILES if not (self._job.unrouted and name == SCHEDULE)]
+
+    def _cell(self, index: int) -> Image.Image:
+        """The picture on the sheet of all; from its file where it was there already."""
+        if index not in self._cells:
+            with Image.open(self._folder.find(os.path.join(self._part, self._images[index]["file"]))) as image:
+                self._cells[index] = contact_cell(image.convert("RGB"), self._count)
+        return self._cells[index]
 
     def _write(self, name: str, content: str | bytes) -> Path:
         return self._folder.write(os.path.join(self._part, name), content)
 
 
+def is_drawn(job: Job, folder: RunFolder, count: int) -> bool:
+    """Whether no picture of a run that goes on is missing; its names, record and contact sheet are then right too."""
+    assert folder.begun is not None
+    files = _Files(job, folder, count)
+    if files.missing:
+        return False
+    if folder.begun.renamed(count) or not folder.begun.listed or not (count == 1 or folder.find(CONTACT).is_file()):
+        files.settle()
+    return True
+
+
 def draw_run(engine: Engine, job: Job, folder: RunFolder, count: int, pace: Pace, part: str = "") -> None:
-    """Draws a job's pictures into a folder or a `part` of it, with what explains and repeats the run."""
-    files, bar = _Files(job, folder, count, part), StepBar(count)
+    """Draws a job's pictures into a folder or a `part` of it, with what explains and repeats the run.
+
+    Of a run that goes on only those that are missing.
+    """
+    files = _Files(job, folder, count, part)
+    bar = StepBar(len(files.missing))
     try:
-        for event in engine.draw(job, count):
+        for event in engine.draw(job, count, indices=files.missing):
             match event:
                 case Started(settings, schedule):
-                    assert schedule is not None
                     files.start(settings, schedule)
                     if pace.of(job) is None:
                         bar.begin()

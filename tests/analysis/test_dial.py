@@ -62,6 +62,7 @@ def test_what_is_measured_of_a_row() -> None:
     assert np.isnan(measured(still)[3:]).all()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     pipe, _ = make_text_to_image()
     todo, path = scenes(2), tmp_path / "journal.jsonl"

@@ -16,10 +16,12 @@ from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
 from tests.analysis.test_probe_recorder import COLS, LEVELS, ROWS, TEXT, Naive, drawn, drawn_plan, plan
 from tests.injection.conftest import make_chroma
+from tests.shows import shows
 
 GUIDANCE = {"guidance_scale": 3.0}
 
 
+@shows("chroma", "probes")
 @pytest.mark.parametrize("sampled", [1000, 10])
 def test_a_plain_run_agrees_with_a_dense_softmax(sampled: int) -> None:
     """By rows and through labels as values; every other call is the negative prompt's."""

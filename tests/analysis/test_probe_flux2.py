@@ -17,6 +17,7 @@ from strata.layers.routing import Routing
 from tests.analysis import test_probe_recorder
 from tests.analysis.test_probe_recorder import COLS, LEVELS, PROMPT, ROWS, Naive, drawn, drawn_plan, plan
 from tests.injection.flux2 import LENGTH, make_flux2, make_klein, make_klein_base
+from tests.shows import shows
 
 BLOCKS = 5
 
@@ -27,6 +28,7 @@ def naive_of_flux2(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_probe_recorder, "transformer_flux", transformer_flux2)
 
 
+@shows("flux2", "probes")
 @pytest.mark.parametrize("make", [make_flux2, make_klein_base])
 def test_a_plain_run_agrees_with_a_dense_softmax(make: Any) -> None:
     """The padding, the chat around the words and the calls with the negative prompt are told apart."""

@@ -1,10 +1,12 @@
 """The commands that need no model, the help, and the program as a process of its own."""
 
+import json
 import os
 import subprocess
 import sys
 from keyword import iskeyword
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -46,6 +48,36 @@ def test_routing_show(name: str, strata: Run, tmp_path: Path) -> None:
     assert " of 20, strength " in done.out
     with Image.open(picture) as image:
         assert image.width > 400
+
+
+def test_a_routing_on_a_model_whose_first_blocks_no_routing_counts(strata: Run, tmp_path: Path) -> None:
+    files: dict[str, Any] = {
+        "modular_model_index": {
+            "_class_name": "Flux3ModularPipeline",
+            "transformer": ["diffusers", "Flux3Transformer2DModel"],
+        },
+        "transformer/config": {"num_layers": 5, "num_single_layers": 28},
+        "vae/config": {"block_out_channels": [1, 2, 3, 4]},
+    }
+    for name, content in files.items():
+        path = (tmp_path / name).with_suffix(".json")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content))
+    beside = "not counted: 5 mode blocks before these, in which no image token sees a text"
+    shown = strata("routing", "show", "coarse-to-fine", "--model", tmp_path)
+    assert shown.out.startswith("coarse-to-fine: 0 double + 28 single blocks"), shown.err
+    assert beside in shown.out.splitlines()
+    checked = strata("routing", "check", "hard-mid", "--model", tmp_path).out.splitlines()
+    assert checked[0] == "hard-mid: ok (routing 'hard-mid' on 0+28 blocks, 28 steps, ranges rescaled)"
+    assert checked[-1].strip() == beside
+    assert strata("routing", "show", "uniform", "--model", "miniature").out.startswith("uniform: 4 double + 8 single")
+    for options, message in (
+        (("--model-blocks", "0+28"), "--model-blocks 0+28: are the model's; leave one of the two out"),
+        ((), "--model 'owner/name': its configuration is not at hand; give --model-blocks"),
+    ):
+        refused = strata("routing", "show", "uniform", "--model", tmp_path if options else "owner/name", *options)
+        assert (refused.code, refused.out) == (2, "")
+        assert message in refused.err
 
 
 def test_routing_check(strata: Run, tmp_path: Path) -> None:
@@ -216,7 +248,10 @@ def test_options_are_not_abbreviated_and_the_last_one_counts(strata: Run, here: 
     assert done.err == ("strata: error: unrecognized arguments: --ou; did you mean --out? (see strata layout --help)\n")
     assert strata("layout", "plan.yaml", "-o", "a.png", "--out=b.png").out == "b.png\n"
     assert "required: ACTION (see strata routing --help)" in strata("routing").err
-    assert "ACTION: invalid choice: 'lst' (choose from 'list', 'show', 'check')" in strata("routing", "lst").err
+    assert (
+        "ACTION: invalid choice: 'lst' (did you mean 'list'? choose from 'list', 'show', 'check')"
+        in strata("routing", "lst").err
+    )
     assert "argument --out/-o: expected one argument (see strata layout --help)" in strata("layout", "x", "-o").err
     assert "the following arguments are required: --out/-o" in strata("calibrate").err
 

@@ -30,6 +30,13 @@ def write(name: str, text: str) -> None:
 
 OPTIONS: list[tuple[list[str], tuple[str, ...]]] = [
     ([], ("required: COMMAND", "strata --help")),
+    (
+        ["vaildate", "plan.yaml"],
+        (
+            "COMMAND",
+            "'vaildate' (did you mean 'validate'? choose from 'generate', 'plan'",
+        ),
+    ),
     (["draw"], ("'draw'", "generate", "layout", "routing", "validate")),
     (["generate"], ("required: PROMPT", "strata generate --help")),
     (["generate", "plan.yaml", "--seed", "-1"], ("--seed", "-1")),
@@ -60,6 +67,17 @@ OPTIONS: list[tuple[list[str], tuple[str, ...]]] = [
     (["validate", "promptless.yaml"], ("promptless.yaml:4: regions[0].hihg", "unknown key")),
     (["validate", "style.yaml"], ("style.yaml:2: regions[0].box", "x2")),
     (["generate", "missing.yaml"], ("missing.yaml", "No such file")),
+    (["generate", "maskz/half right.png"], ("maskz/half right.png: cannot be", "did you mean 'masks/half right.png'?")),
+    (["generate", "maks/nothing.yaml"], ("maks/nothing.yaml: cannot be read", "did you mean 'masks/'?")),
+    (["generate", "a plan.yaml"], ("a plan.yaml: cannot be read", "did you mean 'plan.yaml'?")),
+    (["generate", "plan.yml"], ("plan.yml: cannot be read", "did you mean 'plan.yaml'?")),
+    (["generate", "./plan"], ("did you mean 'plan.",)),
+    (["plan", "plan.jsonl"], ("plan.jsonl: cannot be read", "did you mean 'plan.")),
+    (["export", "flux3", "plan.yaml", "-o", "masks"], ("--out masks: is a folder; name a file in it",)),
+    (["export", "flux3", "plan.yaml", "-o", "masks", "--force"], ("--out masks: is a folder",)),
+    (["export", "flux3", "plan.yaml", "-o", "-"], ("--out/-o: '-': only files are written, not standard output",)),
+    (["plan", "a boat", "-o", "-"], ("--out/-o: '-': only files are written, not standard output",)),
+    (["plan", "a boat", "--out=-"], ("--out: '-': only files are written, not standard output",)),
     (["generate", ""], ("prompt is empty",)),
     (["generate", "routing.yaml"], ("routing.yaml", "is a routing", "--routing routing.yaml")),
     (["generate", "draft.yaml"], ("draft.yaml", "draft", "--draft draft.yaml")),

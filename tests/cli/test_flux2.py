@@ -14,6 +14,7 @@ from strata.settings import DrawSettings
 from strata.source import open_source
 from tests.cli.conftest import Run
 from tests.injection.flux2 import flux2_parts, reference
+from tests.shows import shows
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,7 @@ def klein(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@shows("flux2", "command line")
 def test_draws_with_and_without_pictures(strata: Run, here: Path, klein: Path) -> None:
     reference().save(here / "picture.png")
     mask = Image.new("L", (32, 48))

@@ -14,6 +14,7 @@ from strata.hierarchy.plan import ScenePlan
 from strata.layers.routing import Routing
 from strata.miniature import WEIGHTS
 from tests.cli.conftest import Run
+from tests.shows import shows
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -25,6 +26,7 @@ def same(first: Path, second: Path) -> bool:
     return bool(np.array_equal(pixels(first), pixels(second)))
 
 
+@shows("flux", "command line")
 def test_writes_a_folder_that_explains_the_run(strata: Run, here: Path, tiny_folder: Path) -> None:
     done = strata(
         "generate", "plan.yaml", "--model", tiny_folder, "--steps", 2, "--seed", 7, "--routing", "coarse-to-fine"
@@ -51,6 +53,7 @@ def test_writes_a_folder_that_explains_the_run(strata: Run, here: Path, tiny_fol
         "guidance": 3.5,
         "true_cfg": None,
         "image_strength": None,
+        "method": None,
         "device": "cpu",
         "dtype": "float32",
         "threads": 0,

@@ -2,7 +2,6 @@
 
 import errno
 import gc
-import json
 import re
 import shutil
 import subprocess
@@ -104,8 +103,6 @@ def test_everything_is_checked_for_all_before_the_model_is_loaded(
     refused = strata("generate", "one.yaml", "two.yaml", "--model", tiny_folder, "--steps", 1, "-o", "all")
     assert refused.code == 2
     assert "--out all/two: holds layout.png already" in refused.err
-    both = strata("generate", "one.yaml", "two.yaml", "--model", tiny_folder, "--resume", "--force")
-    assert both.err == "strata: error: --force: not allowed with --resume\n"
     other = strata("generate", "all/two/image.png", "one.yaml", "--dtype", "float32")
     assert other.code == 2
     assert loads == []
@@ -206,7 +203,7 @@ def test_a_model_that_cannot_be_loaded_is_told_once(strata: Run, plans: Path, ti
     assert not (plans / "all").exists()
 
 
-def test_resume_draws_what_is_missing_or_would_come_out_otherwise(
+def test_resume_draws_what_is_missing_and_refuses_what_would_come_out_otherwise(
     strata: Run, plans: Path, tiny_folder: Path, loads: list[str]
 ) -> None:
     command = ("generate", "one.yaml", "two.yaml", "--model", tiny_folder, "--steps", 1, "-o", "all", "--resume")
@@ -218,29 +215,40 @@ def test_resume_draws_what_is_missing_or_would_come_out_otherwise(
     assert again.out == "".join(f"all/{name}: is there and would come out the same\n" for name in ("one", "two"))
     assert {path: path.read_bytes() for path in (plans / "all").rglob("*") if path.is_file()} == first
 
-    def redrawn() -> set[str]:
-        marks = ("one", "two")
-        times = {name: (plans / "all" / name / "image.png").stat().st_mtime_ns for name in marks}
-        assert strata(*command).code == 0
-        return {name for name in marks if (plans / "all" / name / "image.png").stat().st_mtime_ns != times[name]}
-
     plan = plans / "two.yaml"
     plan.write_text(plan.read_text().replace("high: a square", "high: a ring"), encoding="utf-8")
-    assert redrawn() == {"two"}
-    run = plans / "all" / "one" / "run.json"
-    for change in ({"guidance": 2.0}, {"steps": 2}, {"dtype": "bfloat16"}, {"device": "mps"}, {"model": "other"}):
-        data = json.loads(run.read_text())
-        data["settings"] |= change
-        run.write_text(json.dumps(data))
-        assert redrawn() == {"one"}, change
-    (plans / "all" / "one" / "masks" / "half_right.png").write_bytes(b"another mask")
-    assert redrawn() == {"one"}
-    assert redrawn() == set()
+    refused = strata(*command)
+    assert (refused.code, loads) == (2, [])
+    assert refused.err.startswith("strata: error: --out all/two: holds another run (of another plan)")
+    assert {path: path.read_bytes() for path in (plans / "all").rglob("*") if path.is_file()} == first
+    replaced = strata(*command, "--force")
+    assert replaced.code == 0
+    assert "all/one: is there and would come out the same\n" in replaced.out
+    assert "all/two/image.png  seed " in replaced.out
     loads.clear()
-    assert strata(*command, "--count", 2).code == 0, "other pictures are asked for"
+    assert strata(*command, "--count", 2).code == 0, "one more of each"
     assert len(loads) == 1
-    assert (plans / "all" / "one" / "image-2.png").exists()
-    assert not (plans / "all" / "one" / "image.png").exists()
+    for name in ("one", "two"):
+        assert (plans / "all" / name / "image-2.png").exists()
+        assert not (plans / "all" / name / "image.png").exists()
+    assert (plans / "all" / "one" / "image-1.png").read_bytes() == first[plans / "all" / "one" / "image.png"]
+
+
+def test_resume_of_a_prompt_adds_to_the_run_of_its_plan(
+    strata: Run, here: Path, tiny_folder: Path, llm: ScriptedBackend
+) -> None:
+    """Whose plan is known only when it is made; anything else in the folder stays."""
+    command = ("generate", "a boat", "--model", tiny_folder, "--steps", 1, "--width", 32, "--height", 48)
+    assert strata(*command, "-o", "run").code == 0
+    before = (here / "run/image.png").read_bytes()
+    done = strata(*command, "-o", "run", "--resume", "--count", 2)
+    assert (done.code, "2 pictures (1 there already)" in done.out) == (0, True)
+    assert (here / "run/image-1.png").read_bytes() == before
+    (here / "mine").mkdir()
+    (here / "mine/plan.yaml").write_text("mine")
+    refused = strata(*command, "-o", "mine", "--resume")
+    assert "--out mine: holds plan.yaml already; give another folder, or --force" in refused.err
+    assert (here / "mine/plan.yaml").read_text() == "mine"
 
 
 @pytest.mark.parametrize(("count", "first", "last"), [(1, "image.png", "image.png"), (8, "image-1.png", "image-8.png")])

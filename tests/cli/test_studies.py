@@ -27,6 +27,7 @@ def test_whose_pictures_the_exact_scorer_knows(tiny_folder: Path) -> None:
     assert not locate(str(tiny_folder)).is_judged_exactly()
 
 
+@pytest.mark.slow
 def test_roles_of_any_model(strata: Run, here: Path, tiny_folder: Path) -> None:
     done = strata("roles", "--model", tiny_folder, "--kinds", "swap", "-o", "study", *QUICK)
     assert done.code == 0, done.err
@@ -99,6 +100,7 @@ def test_calibrating_a_model_whose_pictures_cannot_be_judged(strata: Run, here: 
     assert "trained by its recipe only; name a CLIP model with --clip" in done.err
 
 
+@pytest.mark.slow
 def test_a_clip_model_judges_pictures_of_any_model(strata: Run, here: Path, tiny_folder: Path) -> None:
     (here / "clip").mkdir()
     make_clip(here / "clip")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from strata.hierarchy.errors import LONGEST_MESSAGE, InputError, file_error, one_line, printable, quote
+from strata.hierarchy.errors import LONGEST_MESSAGE, InputError, file_error, first_line, one_line, printable, quote
 from strata.hierarchy.files import DEEPEST, LARGEST_TEXT, parse_document, read_bytes, read_document
 from strata.hierarchy.plan import MOST_REGIONS, ScenePlan
 from strata.hierarchy.typeset import measure, wrap
@@ -47,6 +47,11 @@ def test_what_the_system_refused_is_told_with_the_file_if_there_is_one() -> None
     assert file_error(OSError(28, "No space left on device")) == "No space left on device"
     assert file_error(OSError(28, "No space left on device", Path("a.png"))) == "a.png: No space left on device"
     assert file_error(OSError("quota exceeded")) == "quota exceeded"
+
+
+def test_the_first_line_of_an_error_or_its_type() -> None:
+    assert first_line(ValueError("\none\ntwo")) == "one"
+    assert first_line(MemoryError()) == "MemoryError"
 
 
 def test_pipes_devices_and_sockets_are_refused_without_waiting(tmp_path: Path) -> None:

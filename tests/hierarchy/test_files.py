@@ -92,6 +92,7 @@ def test_lines_of_json_are_counted_with_empty_ones(tmp_path: Path) -> None:
         ("a: 1\nb: [1,", "f:2: not valid YAML: expected the node content, but found '<stream end>'"),
         ("a: 1\n---\nb: 2", "f:2: not valid YAML: but found another document"),
         ("a: 1\nb: \x01", "f:2: not valid YAML: character 1 is not allowed"),
+        ("\n\nb: \x01", "f:3: not valid YAML: character 1 is not allowed"),
         ("[" * 5000, "f:1: not valid YAML: nested more than 64 levels deep"),
         ("a: !!int x", "f:1: not valid YAML: 'x' is no int that can be read"),
     ],

@@ -144,6 +144,8 @@ def test_masks_cannot_be_changed_by_accident() -> None:
     grid = token_grid(plan_of({"box": (0, 0, 32, 64)}), 4, 4)
     with pytest.raises(ValueError, match="read-only"):
         grid.masks[0, 0, 0] = False
+    with pytest.raises(ValueError, match="read-only"):
+        grid.background[0, 0] = False
 
 
 @pytest.mark.parametrize("name", ["two", "three", "four"])

@@ -331,6 +331,24 @@ def test_prose_keeps_the_nouns_that_only_its_citations_have(caption: str, prompt
     assert [region.full for region in plan.regions] == ["red", "red"]
 
 
+def test_an_id_without_a_number_is_a_noun_too() -> None:
+    table = [{"id": "boat", "bbox": [0, 0, 500, 500], "desc": "red"}]
+    assert (
+        read_caption(f"A photo of a <boat>. {json.dumps(table)}", "flux3", 128, 128).plan.prompt == "A photo of a boat."
+    )
+
+
+def test_a_caption_that_leaves_the_form_behind_its_elements_is_prose() -> None:
+    plan = ScenePlan(
+        width=128, height=128, prompt="a bay", regions=[Region(name="boat", box=(0, 0, 64, 64), high="a boat")]
+    )
+    text = native_caption(plan, "flux3").text
+    assert read_caption(text, "flux3", 128, 128).plan == plan
+    strange = read_caption(text.replace("<boat_1>", "<boat_1>; and so on"), "flux3", 128, 128)
+    assert strange.notes[0].startswith("the caption is prose")
+    assert strange.plan.prompt.endswith("a boat; and so on")
+
+
 @pytest.mark.parametrize("form", ["flux3", "ideogram"])
 def test_fences_around_a_caption_are_passed_over(form: str) -> None:
     plan = ScenePlan.load(Path(__file__).parents[2] / "configs" / "plans" / "two_regions.yaml")

@@ -1,11 +1,15 @@
 """Text fits where it is set, nothing of it is lost unnoticed, and sheets grow with what stands on them."""
 
+from pathlib import Path
+
+import matplotlib
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFont
 
+from strata.hierarchy import typeset
 from strata.hierarchy.compare import contact_cell, contact_sheet, side_by_side
 from strata.hierarchy.style import INK, PAPER, WRONG
 from strata.hierarchy.typeset import Sheet, enlarged, fit, hatching, line_height, measure, resized, wrap
@@ -48,6 +52,26 @@ def test_lines_are_drawn_where_the_page_says_and_the_page_reaches_them(finer: in
     hit = np.argwhere(np.equal(np.asarray(sheet.picture(1210)), WRONG).all(axis=2)) / finer
     assert np.abs(hit.mean(axis=0) - (1200.5, 20.5)).max() < 0.6
     assert np.abs(np.ptp(hit, axis=0) + 1 / finer - (2, 20)).max() <= 1
+
+
+@pytest.mark.parametrize("finer", [1, 2])
+def test_what_begins_on_the_page_and_ends_below_it_is_whole(finer: int) -> None:
+    boxed, pasted = Sheet(40, finer=finer), Sheet(40, finer=finer)
+    boxed.box((10, 500, 20, 100), WRONG)
+    pasted.paste(np.full((100 * finer, 20 * finer, 3), WRONG, dtype=np.uint8), 10, 500)
+    assert (np.asarray(boxed.picture(640)) == np.asarray(pasted.picture(640))).all()
+    assert int(np.equal(np.asarray(boxed.picture(640)), WRONG).all(axis=2).sum()) == 2000 * finer**2
+
+
+def test_letters_that_pillow_has_not_are_of_the_first_font_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
+    expected = ImageFont.truetype(there, 15).getlength("лодка")
+    monkeypatch.setattr(typeset, "_BEYOND_LATIN", ("no-such-font.ttf", there))
+    typeset._face.cache_clear()
+    try:
+        assert measure("лодка", 15) == expected
+    finally:
+        typeset._face.cache_clear()
 
 
 @pytest.mark.parametrize("finer", [1, 2])

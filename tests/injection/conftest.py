@@ -1,6 +1,7 @@
 """Tiny FLUX pipelines of the stock classes, with random weights."""
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,17 @@ from tests.injection.flux2 import (
     make_klein_inpaint,
     make_klein_kv,
 )
+from tests.injection.qwen import (
+    make_krea2,
+    make_krea2_distilled,
+    make_longcat,
+    make_qwen,
+    make_qwen_controlnet,
+    make_qwen_img2img,
+    make_qwen_inpaint,
+)
+from tests.injection.tiny import AUTOENCODER
+from tests.shows import shows
 
 SIZE: dict[str, Any] = {
     "num_attention_heads": 2,
@@ -56,12 +68,7 @@ def tiny_parts(**transformer: Any) -> dict[str, Any]:
     """Fresh components; the same weights every time. One image token covers 4×4 pixels."""
     torch.manual_seed(0)
     vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(4, 8),
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=2,
+        **AUTOENCODER,
         use_quant_conv=False,
         use_post_quant_conv=False,
         shift_factor=0.1,
@@ -83,6 +90,12 @@ def tiny_parts(**transformer: Any) -> dict[str, Any]:
 def quiet(pipe: Any) -> Any:
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def taken(pipe: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The options that the pipeline's call takes: not all have `max_sequence_length`."""
+    parameters = signature(pipe.__call__).parameters
+    return {name: value for name, value in options.items() if name in parameters}
 
 
 def picture(seed: int = 0) -> Image.Image:
@@ -171,7 +184,40 @@ PIPELINES: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "Flux2KleinPipeline with guidance": make_klein_base,
     "Flux2KleinInpaintPipeline": make_klein_inpaint,
     "Flux2KleinKVPipeline": make_klein_kv,
+    "Krea2Pipeline": make_krea2,
+    "Krea2Pipeline without guidance": make_krea2_distilled,
+    "LongCatImagePipeline": make_longcat,
+    "QwenImagePipeline": make_qwen,
+    "QwenImageImg2ImgPipeline": make_qwen_img2img,
+    "QwenImageInpaintPipeline": make_qwen_inpaint,
+    "QwenImageControlNetPipeline": make_qwen_controlnet,
 }
+
+SHOWN = {
+    "FluxImg2ImgPipeline": ("flux", "image to image"),
+    "FluxInpaintPipeline": ("flux", "inpainting"),
+    "FluxFillPipeline": ("flux", "inpainting"),
+    "FluxKontextPipeline": ("flux", "reference pictures"),
+    "FluxControlNetPipeline": ("flux", "ControlNet"),
+    "ChromaImg2ImgPipeline": ("chroma", "image to image"),
+    "Flux2Pipeline with references": ("flux2", "reference pictures"),
+    "Flux2KleinInpaintPipeline": ("flux2", "inpainting"),
+    "QwenImageImg2ImgPipeline": ("qwen", "image to image"),
+    "QwenImageInpaintPipeline": ("qwen", "inpainting"),
+    "QwenImageControlNetPipeline": ("qwen", "ControlNet"),
+}
+"""What a pipeline that draws shows of its family."""
+
+
+def shown_pipelines() -> list[Any]:
+    """The pipelines' names, marked with what they show; `test_qwen` has what is looked at every day of some."""
+    found = []
+    for name in PIPELINES:
+        marks = [shows(*SHOWN[name])] if name in SHOWN else []
+        marks += [pytest.mark.slow] if name.startswith(("LongCat", "Qwen", "Krea")) else []
+        found.append(pytest.param(name, marks=marks, id=name))
+    return found
+
 
 PLAN = """
 width: 48

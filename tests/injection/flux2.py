@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from strata.miniature.world.words import WORDS
+from tests.injection.tiny import AUTOENCODER
 
 LENGTH = 64
 """Tokens of a text; dev's system message takes half of them."""
@@ -57,7 +58,7 @@ def byte_pairs(special: tuple[str, ...]) -> Tokenizer:
 
 
 @cache
-def _byte_pairs(special: tuple[str, ...]) -> str:
+def _byte_pairs(special: tuple[str, ...], *more: str) -> str:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -65,14 +66,15 @@ def _byte_pairs(special: tuple[str, ...]) -> str:
     trainer = trainers.BpeTrainer(
         vocab_size=2000, special_tokens=list(special), initial_alphabet=alphabet, show_progress=False
     )
-    tokenizer.train_from_iterator([" ".join(["a", *WORDS]), SYSTEM_MESSAGE, "user\nassistant\n"], trainer)
+    tokenizer.train_from_iterator([" ".join(["a", *WORDS]), SYSTEM_MESSAGE, "user\nassistant\n", *more], trainer)
     text: str = tokenizer.to_str()
     return text
 
 
-def qwen_tokenizer() -> Qwen2Tokenizer:
+def qwen_tokenizer(*more: str) -> Qwen2Tokenizer:
+    """`more`: texts whose words it spells in one piece, too."""
     special = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>")
-    model = json.loads(_byte_pairs(special))["model"]
+    model = json.loads(_byte_pairs(special, *more))["model"]
     merges = [tuple(pair) for pair in model["merges"]]
     found = Qwen2Tokenizer(vocab=model["vocab"], merges=merges, model_max_length=LENGTH)
     found.add_special_tokens({"additional_special_tokens": list(special[1:3])})
@@ -114,14 +116,7 @@ def qwen(vocabulary: int) -> Qwen3ForCausalLM:
 def flux2_parts(dev: bool = False) -> dict[str, Any]:
     """Fresh components; the same weights every time. One image token covers 4×4 pixels."""
     torch.manual_seed(4)
-    vae = AutoencoderKLFlux2(
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        block_out_channels=(4, 8),
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=2,
-    ).eval()
+    vae = AutoencoderKLFlux2(**AUTOENCODER).eval()
     torch.nn.init.normal_(vae.bn.running_mean, std=0.3)
     torch.nn.init.uniform_(vae.bn.running_var, 0.5, 2)
     transformer = Flux2Transformer2DModel(

@@ -164,3 +164,23 @@ class DenseParallelProcessor(DenseProcessor):
         q, k, v = (x.unflatten(-1, (attn.heads, -1)) for x in qkv)
         q, k = (apply_rotary_emb(x, image_rotary_emb, sequence_dim=1) for x in (attn.norm_q(q), attn.norm_k(k)))
         return attn.to_out(torch.cat([self.attend(q, k, v).flatten(2), attn.mlp_act_fn(mlp)], dim=-1))
+
+
+class DenseJoinedProcessor(DenseProcessor):
+    """The same of FLUX.3's joint blocks, whose attention gets text and image as one."""
+
+    def __call__(  # type: ignore[override]
+        self, attn: Any, hidden_states: Tensor, attention_mask: Tensor | None = None, image_rotary_emb: Any = None
+    ) -> Any:
+        linears = (attn.to_q, attn.to_k, attn.to_v)
+        q, k, v = (linear(hidden_states).unflatten(-1, (attn.heads, -1)) for linear in linears)
+        q, k = (apply_rotary_emb(x, image_rotary_emb, sequence_dim=1) for x in (attn.norm_q(q), attn.norm_k(k)))
+        return attn.to_out[0](self.attend(q, k, v).flatten(2))
+
+
+class DenseTextProcessor(DenseJoinedProcessor):
+    """Of FLUX.3's text blocks: each text attends within itself."""
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        owner = torch.tensor([n for n, m in enumerate([self.scene.base_length, *self.scene.lengths]) for _ in range(m)])
+        return softmax_attention(q, k, v, torch.where(owner[:, None] == owner[None], 0.0, NEVER))

@@ -19,7 +19,7 @@ from strata.hierarchy.plan import ScenePlan
 from strata.injection.checks import UnsupportedError
 from strata.injection.encoding import EncodedPlan
 from strata.injection.pipeline import RegionalPipeline
-from strata.layers.routing import Routing
+from strata.layers.routing import DEFAULT_ROUTING, Routing
 from tests.injection.conftest import (
     PLAN,
     chroma_parts,
@@ -27,13 +27,16 @@ from tests.injection.conftest import (
     make_controlnet,
     make_text_to_image,
     quiet,
+    taken,
     tiny_parts,
 )
 from tests.injection.flux2 import make_klein
+from tests.injection.qwen import make_krea2, make_longcat, make_qwen
+from tests.shows import shown
 
 STEPS = {"num_inference_steps": 4, "output_type": "pt", "max_sequence_length": 24}
 MAKERS = {"flux": make_text_to_image, "chroma": make_chroma}
-COMPILED = {**MAKERS, "flux2": make_klein}
+COMPILED = {**MAKERS, "flux2": make_klein, "longcat": make_longcat, "qwen": make_qwen, "krea2": make_krea2}
 
 
 def random_plan(seed: int, folder: Path) -> ScenePlan:
@@ -62,7 +65,7 @@ def random_plan(seed: int, folder: Path) -> ScenePlan:
 
 class TestCompiledBlocks:
     @pytest.mark.slow
-    @pytest.mark.parametrize("family", COMPILED)
+    @pytest.mark.parametrize("family", shown(COMPILED, "compiled blocks"))
     def test_the_number_of_graphs_does_not_grow_with_plans(self, family: str, tmp_path: Path) -> None:
         """Twenty plans under five presets: whatever the first few need is enough for all, and the blocks stay whole."""
         torch._dynamo.reset()
@@ -76,6 +79,7 @@ class TestCompiledBlocks:
         for n in range(20):
             plan, preset = random_plan(n, tmp_path), presets[n % len(presets)]
             options = STEPS | {"num_inference_steps": 12 if preset == "regional-prompting-flux" else 3}
+            options = taken(pipe, options)
             found = RegionalPipeline(pipe, preset)(plan, seed=n, **options).images
             if n % 4 == 3:
                 expected = RegionalPipeline(plain, preset)(plan, seed=n, **options).images
@@ -237,7 +241,7 @@ class TestSeveralPlans:
     )
 
     @pytest.mark.parametrize("routing", ["isolate-first", "coarse-to-fine", "regional-prompting-flux"])
-    @pytest.mark.parametrize("family", MAKERS)
+    @pytest.mark.parametrize("family", shown(MAKERS, "several plans a call"))
     def test_a_batch_draws_what_each_plan_draws_alone(self, family: str, routing: str) -> None:
         plans, seeds = [ScenePlan.from_yaml(text) for text in self.PLANS], [4, 5, 6]
         regional = RegionalPipeline(MAKERS[family]()[0], routing)
@@ -376,12 +380,16 @@ def test_methods_by_name(make: Callable[[], tuple[Any, dict[str, Any]]], plan: S
         generator=torch.Generator().manual_seed(0),
         **STEPS | options,
     ).images
-    names = f"{type(pipe).__name__}, routing='uniform', method='plain'"
-    assert repr(RegionalPipeline(pipe, "uniform", "plain")) == f"RegionalPipeline({names})"
-    assert torch.equal(draw("uniform", "plain"), plain)
+    names = f"{type(pipe).__name__}, routing='uniform', method='regional'"
+    assert repr(RegionalPipeline(pipe, "uniform", "regional")) == f"RegionalPipeline({names})"
+    assert torch.equal(draw(DEFAULT_ROUTING, "plain"), plain)
+    with pytest.raises(InputError, match=r"routing: 'uniform': the method plain would ignore it"):
+        draw("uniform", "plain")
     assert torch.equal(draw("uniform", "regional"), draw("uniform", None))
     published = "regional-prompting-flux"
     assert torch.equal(draw(published, published), draw(published, None))
-    assert not torch.equal(draw(published, "regional"), draw(published, None))
-    with pytest.raises(InputError, match=r"method 'regoinal': did you mean 'regional'\? must be one of plain, reg"):
+    assert not torch.equal(draw("uniform", "regional"), draw(published, None))
+    with pytest.raises(InputError, match="method 'regional': routing 'regional-prompting-flux': blend mode split and"):
+        draw(published, "regional")
+    with pytest.raises(InputError, match=r"method 'regoinal': did you mean 'regional'\? must be one of native, nat"):
         RegionalPipeline(pipe, "uniform", "regoinal")

@@ -77,12 +77,14 @@ def test_the_miniature() -> None:
 def test_every_pipeline_has_its_family(name: str) -> None:
     pipe, _ = PIPELINES[name]()
     family = family_of(pipe.transformer)
-    assert family.name == {"Chroma": "chroma", "Flux2P": "flux2", "Flux2K": "flux2"}.get(name[:6], "flux")
+    assert name.startswith(family.prefix)
     blocks = family.blocks(pipe.transformer)
     assert [block.index for block in blocks] == list(range(5))
-    assert [block.name for block in blocks] == ["double 0", "double 1", "single 0", "single 1", "single 2"]
+    doubles, singles = {"qwen": (5, 0), "krea2": (0, 5)}.get(family.name, (2, 3))
+    names = [*(f"double {n}" for n in range(doubles)), *(f"single {n}" for n in range(singles))]
+    assert [block.name for block in blocks] == names
     regional = RegionalPipeline(pipe)
-    assert (regional.facts.block_counts, regional.token_size) == ((2, 3), 4)
+    assert (regional.facts.block_counts, regional.token_size) == ((doubles, singles), 4)
 
 
 def _folder(path: Path, **files: Any) -> Path:
@@ -94,7 +96,10 @@ def _folder(path: Path, **files: Any) -> Path:
 
 
 INDEX = {"_class_name": "FluxPipeline", "transformer": ["diffusers", "FluxTransformer2DModel"]}
-QWEN = {"_class_name": "QwenImagePipeline", "transformer": ["diffusers", "QwenImageTransformer2DModel"]}
+SANA = {"_class_name": "SanaPipeline", "transformer": ["diffusers", "SanaTransformer2DModel"]}
+TURBO = {"_class_name": "ZImagePipeline", "transformer": ["diffusers", "ZImageTransformer2DModel"]}
+BLOCKS = {"_class_name": "QwenImageModularPipeline", "transformer": ["diffusers", "QwenImageTransformer2DModel", {}]}
+EDIT = {"_class_name": "QwenImageEditPipeline", "transformer": ["diffusers", "QwenImageTransformer2DModel"]}
 VAE = {"block_out_channels": [4]}
 
 
@@ -105,9 +110,18 @@ VAE = {"block_out_channels": [4]}
         ({"model_index": "{"}, "its model_index.json cannot be read"),
         ({"model_index": "[]"}, "must hold a JSON object"),
         (
-            {"model_index": QWEN},
-            "is a QwenImagePipeline with a QwenImageTransformer2DModel; must be a pipeline of Chroma",
+            {"model_index": SANA},
+            "is a SanaPipeline with a SanaTransformer2DModel; must be a pipeline of Chroma",
         ),
+        (
+            {"model_index": TURBO},
+            "is a ZImagePipeline with a ZImageTransformer2DModel: Z-Image cannot be drawn in regions: .* captions",
+        ),
+        (
+            {"modular_model_index": BLOCKS},
+            "is a QwenImageModularPipeline: modular pipelines of Qwen-Image have not been",
+        ),
+        ({"model_index": EDIT}, "is a QwenImageEditPipeline: it encodes a text together with the picture"),
         ({"model_index": {"_class_name": "StableDiffusionPipeline"}}, "is a StableDiffusionPipeline; must be"),
         ({"model_index": INDEX}, "no config.json"),
         (

@@ -25,6 +25,7 @@ from tests.injection.flux2 import (
     make_klein_kv,
     reference,
 )
+from tests.shows import shows
 
 STEPS: dict[str, Any] = {"num_inference_steps": 3, "output_type": "pt"}
 TEXT = "a red circle and a blue square"
@@ -131,6 +132,7 @@ class TestGuidanceByASecondCall:
         nothing, _ = pipe.encode_prompt(prompt="", max_sequence_length=24)
         assert torch.equal(calls[1]["encoder_hidden_states"], nothing)
 
+    @shows("flux2", "negative prompt")
     def test_the_plans_negative_prompt(self, plan: ScenePlan, empty_plan: ScenePlan) -> None:
         """The stock call takes its embedding alone."""
         pipe, options = make_klein_base()
@@ -179,6 +181,7 @@ class TestWithoutTextEncoders:
             bare(said, seed=0, **STEPS, **options)
 
 
+@shows("flux2", "LoRA")
 def test_lora(plan: ScenePlan) -> None:
     from peft import LoraConfig
 
@@ -199,6 +202,7 @@ def test_fused_projections(plan: ScenePlan) -> None:
     assert (draw(pipe, plan, **options) - plain).abs().max() < 1e-4
 
 
+@shows("flux2", "reference pictures")
 def test_a_reference_changes_the_picture_and_a_canvas_follows_the_plan(plan: ScenePlan) -> None:
     pipe, options = make_klein()
     images = [draw(pipe, plan, image=image, **options) for image in (reference(1), reference(2), None)]

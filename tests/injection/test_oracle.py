@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import ChromaTransformer2DModel, Flux2Transformer2DModel, FluxTransformer2DModel
+from diffusers import (
+    ChromaTransformer2DModel,
+    Flux2Transformer2DModel,
+    Flux3Transformer2DModel,
+    FluxTransformer2DModel,
+)
+from diffusers.models.transformers.transformer_flux3 import Flux3SingleTransformerBlock
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -20,7 +26,16 @@ from strata.injection.methods.regional_prompting_flux import PublishedRun
 from strata.injection.streams import Stream
 from strata.layers.routing import Routing
 from tests.injection.drawings import drawing, program_of, start
-from tests.injection.oracle import NEVER, DenseParallelProcessor, DenseProcessor, Scene, softmax_attention
+from tests.injection.oracle import (
+    NEVER,
+    DenseJoinedProcessor,
+    DenseParallelProcessor,
+    DenseProcessor,
+    DenseTextProcessor,
+    Scene,
+    softmax_attention,
+)
+from tests.shows import shown
 
 DOUBLE, SINGLE, STEPS = 2, 3, 3
 
@@ -42,7 +57,22 @@ def tiny_transformers() -> dict[str, Any]:
     flux = FluxTransformer2DModel(pooled_projection_dim=6, **SIZE).eval()
     chroma = ChromaTransformer2DModel(approximator_hidden_dim=16, approximator_layers=2, **SIZE).eval()
     flux2 = Flux2Transformer2DModel(**SIZE | {"axes_dims_rope": (2, 2, 2, 2), "timestep_guidance_channels": 16}).eval()
-    return {"flux": flux, "chroma": chroma, "flux2": flux2}
+    flux3 = {
+        name: Flux3Transformer2DModel(
+            in_channels=8,
+            cond_in_channels=8,
+            num_layers=2,
+            num_single_layers=DOUBLE + SINGLE,
+            attention_head_dim=8,
+            num_attention_heads=2,
+            joint_attention_dim=12,
+            timestep_channels=16,
+            axes_dims_rope=(2, 2, 2, 2),
+            flow_map=name == "flux3 flow map",
+        ).eval()
+        for name in ("flux3", "flux3 flow map")
+    }
+    return {"flux": flux, "chroma": chroma, "flux2": flux2, **flux3}
 
 
 TRANSFORMERS = tiny_transformers()
@@ -107,14 +137,26 @@ def run(
     masked: int = 0,
     dtype: torch.dtype = torch.bool,
     positions: Sequence[int] | None = None,
+    step: int = 0,
     named: bool = False,
 ) -> Tensor:
     """`masked`: so many of the last text tokens are padding in Chroma's mask, a boolean one or of numbers.
 
-    `positions`: of FLUX.2's text tokens; None: they are one text. `named`: the output is asked for by its name.
+    `positions`: of FLUX.2's and FLUX.3's text tokens; None: they are one text. `named`: the output is asked for by its
+    name.
     """
     own: dict[str, Any] = {"pooled_projections": torch.ones(len(latents), 6)}
-    text_ids = torch.zeros(text.shape[1], 3)
+    text_ids, time = torch.zeros(text.shape[1], 3), torch.full((len(latents),), 0.5 - 0.1 * step)
+    if isinstance(transformer, Flux3Transformer2DModel):
+        own = {"target_timestep": time - 0.1} if transformer.config.flow_map else {}
+        ids, text_ids = (torch.nn.functional.pad(x, (0, 1)) for x in (ids, text_ids))
+        text_ids[:, 3] = torch.tensor(positions or range(len(text_ids)))
+        canvas = int((ids[:, 0] == 0).sum())
+        ids = ids * torch.tensor([0.0, 0.5, 0.5, 0.0])
+        if canvas < len(ids):
+            ids[canvas:] = torch.tensor([0.0, 0.5, 0.0, -1.0])
+            own |= {"image_cond_hidden_states": latents[:, canvas:], "image_cond_ids": ids[canvas:]}
+        latents, ids = latents[:, :canvas], ids[:canvas]
     if isinstance(transformer, Flux2Transformer2DModel):
         own = {"guidance": torch.full((len(latents),), 4.0)}
         ids, text_ids = (torch.nn.functional.pad(x, (0, 1)) for x in (ids, text_ids))
@@ -127,7 +169,7 @@ def run(
         out = transformer(
             hidden_states=latents,
             encoder_hidden_states=text,
-            timestep=torch.full((len(latents),), 0.5),
+            timestep=time,
             img_ids=ids,
             txt_ids=text_ids,
             return_dict=named,
@@ -137,8 +179,8 @@ def run(
     return found
 
 
-@pytest.mark.parametrize("family", TRANSFORMERS)
-@settings(max_examples=90)
+@pytest.mark.parametrize("family", shown(["flux", "chroma", "flux2", "flux3"], "regions by depth"))
+@settings(max_examples=60)
 @given(scenes(), st.booleans(), st.integers(0, 2**31))
 def test_the_whole_transformer_agrees_with_the_definition(
     family: str, drawn: tuple[Scene, TokenGrid], in_parts: bool, seed: int
@@ -147,7 +189,8 @@ def test_the_whole_transformer_agrees_with_the_definition(
     scene, grid = drawn
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "SMALLEST", 0 if in_parts else 10**6)
-        _agrees(TRANSFORMERS[family], scene, grid, seed)
+        flow_map = family == "flux3" and seed % 2 == 1
+        _agrees(TRANSFORMERS[f"{family} flow map" if flow_map else family], scene, grid, seed)
 
 
 def _agrees(transformer: Any, scene: Scene, grid: TokenGrid, seed: int) -> None:
@@ -166,21 +209,23 @@ def _agrees(transformer: Any, scene: Scene, grid: TokenGrid, seed: int) -> None:
     ids[: scene.canvas, 1] = torch.arange(scene.canvas) // grid.cols
     ids[: scene.canvas, 2] = torch.arange(scene.canvas) % grid.cols
     ids[scene.canvas :, 0] = 1
-    plain = run(transformer, latents, base, ids, masked, dtype)
 
+    def drawn() -> list[Tensor]:
+        return [run(transformer, latents, base, ids, masked, dtype, step=step) for step in range(STEPS)]
+
+    plain = drawn()
     with drawing(transformer, program_of(grid, scene.schedule, scene.streams), texts, starts):
-        found = [run(transformer, latents, base, ids, masked, dtype) for _ in range(STEPS)]
-    assert torch.equal(run(transformer, latents, base, ids, masked, dtype), plain), "detaching left a trace"
+        found = drawn()
+    assert torch.equal(torch.stack(drawn()), torch.stack(plain)), "detaching left a trace"
 
     stock = transformer.attn_processors
-    blocks = [*transformer.transformer_blocks, *transformer.single_transformer_blocks]
-    dense = [
-        (DenseParallelProcessor if hasattr(block.attn, "to_qkv_mlp_proj") else DenseProcessor)(scene, i)
-        for i, block in enumerate(blocks)
-    ]
+    blocks = [*getattr(transformer, "transformer_blocks", ()), *transformer.single_transformer_blocks]
+    dense = [_dense(block)(scene, i) for i, block in enumerate(blocks)]
     try:
         for block, processor in zip(blocks, dense, strict=True):
             block.attn.processor = processor
+        for block in getattr(transformer, "txt_mode_blocks", ()):
+            block.attn.processor = DenseTextProcessor(scene, 0)
         seen = base[:, : scene.base_length]
         everything = torch.cat([seen, *(texts[s.text].expand(2, -1, -1) for s in scene.streams)], dim=1)
         positions = [*range(scene.base_length)]
@@ -189,12 +234,18 @@ def _agrees(transformer: Any, scene: Scene, grid: TokenGrid, seed: int) -> None:
         for step in range(STEPS):
             for processor in dense:
                 processor.step = step
-            expected = run(transformer, latents, everything, ids, positions=positions)
+            expected = run(transformer, latents, everything, ids, positions=positions, step=step)
             assert (found[step] - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
             if not any(s.weight[step].any() for s in scene.streams):
-                assert torch.equal(found[step], plain), "an unrouted step is the plain model, bit for bit"
+                assert torch.equal(found[step], plain[step]), "an unrouted step is the plain model, bit for bit"
     finally:
         transformer.set_attn_processor(dict(stock))
+
+
+def _dense(block: Any) -> type[DenseProcessor]:
+    if isinstance(block, Flux3SingleTransformerBlock):
+        return DenseJoinedProcessor
+    return DenseParallelProcessor if hasattr(block.attn, "to_qkv_mlp_proj") else DenseProcessor
 
 
 @settings(max_examples=80)

@@ -12,13 +12,24 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection import encoding
 from strata.injection.attach import Attachment, attached
+from strata.injection.calling import call_of
 from strata.injection.checks import UnsupportedError
 from strata.injection.families import family_of
 from strata.injection.intercept import is_intercepted
 from strata.injection.methods.plain import PlainRun
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Blend, Routing, presets
-from tests.injection.conftest import PIPELINES, make_chroma, make_controlnet, make_text_to_image, quiet, tiny_parts
+from tests.injection.conftest import (
+    PIPELINES,
+    make_chroma,
+    make_controlnet,
+    make_text_to_image,
+    quiet,
+    shown_pipelines,
+    taken,
+    tiny_parts,
+)
+from tests.shows import shown, shows
 
 STEPS = {"num_inference_steps": 4, "output_type": "pt", "max_sequence_length": 24}
 ROUTING = Routing.from_yaml("""
@@ -31,19 +42,27 @@ rules:
 """)
 
 
+GUIDED: dict[str, tuple[Any, str]] = {
+    "flux": (make_text_to_image, "true_cfg_scale"),
+    "chroma": (make_chroma, "guidance_scale"),
+}
+
+
 def draw(pipe: Any, plan: ScenePlan, seed: int = 0, routing: Routing | str = ROUTING, **options: Any) -> torch.Tensor:
-    images: torch.Tensor = RegionalPipeline(pipe, routing)(plan, seed=seed, **STEPS | options).images
+    options = taken(pipe, STEPS | options)
+    images: torch.Tensor = RegionalPipeline(pipe, routing)(plan, seed=seed, **options).images
     return images
 
 
 def draw_plain(pipe: Any, plan: ScenePlan, seed: int = 0, **options: Any) -> torch.Tensor:
     sizes = {"width": plan.width, "height": plan.height}
     generator = torch.Generator().manual_seed(seed)
-    images: torch.Tensor = pipe(prompt=plan.prompt, **sizes, generator=generator, **STEPS | options).images
+    options = taken(pipe, STEPS | options) | dict(family_of(pipe.transformer).call_options)
+    images: torch.Tensor = pipe(prompt=plan.prompt, **sizes, generator=generator, **options).images
     return images
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("name", shown_pipelines())
 class TestEveryPipeline:
     def test_regions_change_the_image_and_leave_no_trace(self, name: str, plan: ScenePlan) -> None:
         pipe, options = PIPELINES[name]()
@@ -63,7 +82,7 @@ class TestEveryPipeline:
         other = plan.model_copy(update={"regions": plan.regions[:1]})
         pipe, options = PIPELINES[name]()
         regional = RegionalPipeline(pipe, ROUTING)
-        used = [regional(p, seed=3, **STEPS | options).images for p in (plan, other, plan)]
+        used = [regional(p, seed=3, **taken(pipe, STEPS | options)).images for p in (plan, other, plan)]
         fresh = [draw(PIPELINES[name]()[0], p, seed=3, **options) for p in (plan, other)]
         assert torch.equal(used[0], fresh[0])
         assert torch.equal(used[1], fresh[1])
@@ -88,7 +107,7 @@ def with_texts(plan: ScenePlan, **texts: str) -> ScenePlan:
     return plan.model_copy(update={"regions": (plan.regions[0].model_copy(update=texts), *plan.regions[1:])})
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("name", shown_pipelines())
 def test_split_blending_on_every_pipeline(name: str, plan: ScenePlan) -> None:
     pipe, options = PIPELINES[name]()
     options |= {"num_inference_steps": 12}
@@ -133,18 +152,20 @@ def test_a_routing_is_balanced_for_the_plan_at_hand(plan: ScenePlan) -> None:
     assert regional.schedule(4).base_ratio[0] == pytest.approx(0.2)
 
 
-def test_true_guidance_with_a_negative_prompt(plan: ScenePlan) -> None:
+@pytest.mark.parametrize("family", shown(GUIDED, "negative prompt"))
+def test_true_guidance_with_a_negative_prompt(family: str, plan: ScenePlan) -> None:
     """The unconditional pass is plain FLUX on the negative prompt, whether it comes from the plan or the call."""
-    pipe, _ = make_text_to_image()
+    make, scale = GUIDED[family]
+    pipe, _ = make()
     said = plan.model_copy(update={"negative_prompt": "checkered"})
-    first = draw(pipe, said, true_cfg_scale=2.0)
-    assert torch.equal(first, draw(pipe, plan, true_cfg_scale=2.0, negative_prompt="checkered"))
+    first = draw(pipe, said, **{scale: 2.0})
+    assert torch.equal(first, draw(pipe, plan, **{scale: 2.0}, negative_prompt="checkered"))
     assert not torch.equal(first, draw(pipe, plan))
     seen = []
     hook = pipe.transformer.register_forward_hook(
         lambda m, a, k, o: seen.append(k["encoder_hidden_states"].shape[1]), with_kwargs=True
     )
-    draw(pipe, said, true_cfg_scale=2.0)
+    draw(pipe, said, **{scale: 2.0})
     hook.remove()
     assert seen[1::2] == [24] * 4, "the negative prompt rides alone"
     assert seen[0] > 24
@@ -160,6 +181,7 @@ def test_the_controlnet_sees_the_base_prompt_only(plan: ScenePlan) -> None:
     assert seen == [24] * 4
 
 
+@shows("flux", "LoRA")
 def test_lora(plan: ScenePlan) -> None:
     from peft import LoraConfig
 
@@ -309,7 +331,7 @@ def test_of_many_texts_those_used_last_are_kept(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(encoding, "CAPACITY", 2)
     pipe, _ = make_text_to_image()
-    cache, calls = encoding.TextCache(pipe, family_of(pipe.transformer)), []
+    cache, calls = encoding.TextCache(call_of(pipe), family_of(pipe.transformer)), []
     pipe.text_encoder_2.register_forward_hook(lambda *_: calls.append(1))
 
     def encoded(texts: str) -> str:

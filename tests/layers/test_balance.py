@@ -113,6 +113,8 @@ def test_a_wrong_entry_is_refused_with_file_line_field_and_choices(entry: str, t
         ("regions: 1+, base_ratio: 0", "regions: 3, base_ratio: 1", True),
         ("base_ratio: 0", "regions: 3, area: 0%-10%, base_ratio: 1", True),
         ("regions: 1-3, area: 0%-20%, base_ratio: 0", "regions: 2-3, area: 5%-20%, steps: 0%-10%", True),
+        ("area: 0%-100%, base_ratio: 0", "base_ratio: 1", True),
+        ("area: 0%-99%, base_ratio: 0", "base_ratio: 1", False),
         ("regions: 1-3, base_ratio: 0", "regions: 3-4, base_ratio: 1", False),
         ("regions: 1-3, base_ratio: 0", "regions: 3+, base_ratio: 1", False),
         ("regions: 1-3, area: 0%-20%, base_ratio: 0", "regions: 1-3, base_ratio: 1", False),

@@ -128,6 +128,14 @@ def test_a_range_beyond_the_routings_own_model_names_that_model() -> None:
         written.resolve(4, 8, 10)
 
 
+@pytest.mark.parametrize(
+    ("share", "step"), [("90.1%-90.2%", 90), ("99.9%-100%", 99), ("0%-0.1%", 0), ("49.9%-50.05%", 49)]
+)
+def test_a_part_of_the_run_shorter_than_a_step_has_the_step_it_is_in(share: str, step: int) -> None:
+    routing = Routing.from_yaml(f"name: a\nrules: [{{level: high, steps: {share}}}]")
+    assert np.flatnonzero(routing.resolve(1, 1, 100).routed_steps).tolist() == [step]
+
+
 def test_a_schedule_tells_that_it_was_rescaled() -> None:
     written = routing({"double": "0-1,17-18", "single": "6,9,34-35,37"}, model={"double": 19, "single": 38})
     exact = written.resolve(19, 38, 4)
@@ -273,7 +281,7 @@ def test_a_rule_without_a_match_names_file_line_rule_value_and_counts(rule: str,
 def test_a_family_that_the_model_lacks() -> None:
     with pytest.raises(InputError, match="there are none"):
         routing({"double": 0}).resolve(0, 3, 1)
-    with pytest.raises(InputError, match="matches no block"):
+    with pytest.raises(InputError, match=r"matches no block .*; name other blocks, or a depth"):
         routing({"double": 0}, model={"double": 19, "single": 38}).resolve(0, 3, 1)
     assert routing({"double": "all", "single": 1}).resolve(0, 3, 1).routed.tolist() == [[False, True, False]]
 

@@ -24,10 +24,11 @@ from strata.llm.answer import MOST_REGIONS, Form, Task, answer_form, json_schema
 from strata.llm.backends.bundled.answers import truth_matches
 from strata.llm.backends.bundled.teaching.lessons import Exercise, exercises
 from strata.llm.backends.server import ServerBackend
-from strata.llm.errors import LlmError
+from strata.llm.errors import LlmError, PlanError
 from strata.llm.many import plan_many
 from strata.llm.planner import Planner, Request
 from strata.llm.protocol import Message, Question
+from strata.llm.upsampling import system_text
 from tests.llm.hostile import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -188,6 +189,22 @@ def test_a_schema_that_the_model_never_saw_is_obeyed(server: Server) -> None:
     assert answer["stripes"] in ("many", "few")
 
 
+def test_a_question_without_a_schema_is_answered_in_any_words(server: Server) -> None:
+    """So FLUX.3's prompt upsampler can be asked; what a model that is none says is no plan, and nothing worse."""
+    backend = ServerBackend(server.address)
+    text = backend.ask(Question("caption", (Message("user", "a red circle"),), None, max_tokens=400))
+    assert text
+    backend.close()
+    listening = Listening(server.address)
+    with pytest.raises((PlanError, LlmError)) as refused:
+        Planner(listening, form="flux3", attempts=2).plan("a red circle and a blue boat", 128, 128)
+    listening.close()
+    print(f"asked as an upsampler, the bundled planner says: {refused.value}")
+    for question, _ in listening.heard:
+        assert question.schema is None
+        assert question.messages[0].content == system_text()
+
+
 def test_what_the_real_server_says_to_impossible_questions(server: Server) -> None:
     words = Message("user", f'Task: layout\nPrompt: "{"red circle " * 20_000}"')
     backend = ServerBackend(server.address, retries=0)
@@ -258,7 +275,7 @@ IN_PROCESS = '''
 import json, os, sys
 from pathlib import Path
 from strata.llm.backends import open_backend
-from strata.llm.errors import LlmError
+from strata.llm.errors import LlmError, PlanError
 from strata.llm.many import plan_many
 from strata.llm.planner import Planner, Request
 from strata.llm.protocol import Message, Question

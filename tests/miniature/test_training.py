@@ -104,7 +104,11 @@ def rows(log: Path) -> list[list[str]]:
         return [row[:3] + row[4:] for row in csv.reader(file)]
 
 
-@pytest.mark.parametrize("name", MODELS)
+QUICK = ("t5", "clip")
+"""Models whose training is repeated every day: the loop is that of all."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in MODELS])
 def test_every_model_resumes_exactly(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "planner":
         small_planner(monkeypatch)

@@ -18,6 +18,7 @@ from typing import Any, cast
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import Box
 from strata.llm.answer import MOST_REGIONS, Task, answer_form, json_schema
+from strata.llm.backends.bundled.aligning import aligned
 from strata.llm.backends.bundled.answers import Truth, caption, deal, right_answer
 from strata.llm.backends.bundled.checks import fault, refusal, scene_of
 from strata.llm.backends.bundled.composing import composed, parted
@@ -106,7 +107,8 @@ class Asking:
         if isinstance(found, str) and self._again is not None:
             found = next(self._others(whole), found)
         if isinstance(found, Truth):
-            return found
+            scene = scene_of(whole.text)[1]
+            return found if isinstance(scene, str) else aligned(scene, found)
         return refused(
             f"the bundled planner did not get this prompt right: its answer {found}; name every object by itself, with"
             f' its place ("a blue star on the left and a blue star on the right"), or {CONNECT}'

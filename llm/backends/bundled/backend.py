@@ -86,6 +86,9 @@ class BundledBackend(Backend):
 
     def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The answers, in order, written side by side."""
+        if any(question.schema is None for question in questions):
+            no_schema = LlmError("the bundled planner answers the planner's own questions alone", answered=True)
+            return [no_schema] * len(questions)
         return self._asking.ask_many(questions)
 
     def close(self) -> None:
@@ -205,5 +208,6 @@ class BundledBackend(Backend):
         from llguidance import LLMatcher
 
         assert self._loaded is not None
+        assert question.schema is not None
         grammar = LLMatcher.grammar_from_json_schema(dict(question.schema), defaults={"whitespace_flexible": False})
         return LLMatcher(self._loaded.grammar, grammar)

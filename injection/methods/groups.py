@@ -1,0 +1,136 @@
+"""Who attends to whom in one block for one plan, in groups of queries that see the same keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from strata.injection.attention import AttentionGroup, AttentionSpec
+from strata.injection.families.base import BaseText
+from strata.injection.layout import Span, Spans, TokenLayout, merge, shift
+from strata.injection.program import Program, Visibility
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One plan of the batch.
+
+    Attributes:
+        program: what is drawn.
+        rows: of the batch; None: all of it.
+        lengths: text tokens of each stream.
+        base: the base prompt's tokens.
+        layout: the image tokens.
+        starts: the position of each stream's first token within its padded text.
+    """
+
+    program: Program
+    rows: slice | None
+    lengths: tuple[int, ...]
+    base: BaseText
+    layout: TokenLayout
+    starts: tuple[int, ...]
+
+    @property
+    def positions(self) -> tuple[range, ...]:
+        """Of the text tokens of each stream, then of the base prompt."""
+        streams = zip(self.starts, self.lengths, strict=True)
+        return (*(range(start, start + length) for start, length in streams), range(self.base.length))
+
+    def text_length(self, alive: Sequence[int]) -> int:
+        """Text tokens of these streams and the base prompt."""
+        return sum(self.lengths[i] for i in alive) + self.base.length
+
+
+class TextSpans:
+    """Where a block's text tokens stand: padding, streams alive, base prompt, then whatever else precedes the image."""
+
+    def __init__(self, sample: Sample, alive: Sequence[int], padding: int) -> None:
+        self.own: list[Span] = []
+        at = padding
+        for i in alive:
+            self.own.append((at, at + sample.lengths[i]))
+            at += sample.lengths[i]
+        self.base: Span = (at, at + sample.base.length)
+        self.faint: Span = (at + sample.base.length - sample.base.faint, at + sample.base.length)
+
+
+def plain_spec(
+    sample: Sample,
+    texts: TextSpans,
+    device: torch.device,
+    groups: Sequence[AttentionGroup] = (),
+    padding: int = 0,
+) -> AttentionSpec:
+    """Base attention for base text and image; the streams before it have `groups`."""
+    text = texts.base[1]
+    end = text + sample.layout.total
+    everything = ((texts.base[0], end),)
+    base = AttentionGroup(everything, everything, bool(sample.base.faint))
+    groups = (*groups, *faint_groups(sample, texts, everything))
+    bias = strengths(sample, None, texts, groups, end, device)
+    return AttentionSpec(text, groups, base, everything, None, text, bias, None, padding)
+
+
+def faint_groups(sample: Sample, texts: TextSpans, keys: Spans) -> list[AttentionGroup]:
+    """The base prompt's faint tokens attend to all of the base attention's keys alike; others see them faintly."""
+    return [AttentionGroup((texts.faint,), keys)] if sample.base.faint else []
+
+
+def stream_groups(sample: Sample, visible: Visibility, texts: TextSpans, text: int) -> list[AttentionGroup]:
+    """Each stream attends to itself, the image tokens of its area and the reference's."""
+    reference = shift(sample.layout.reference, text)
+    groups = []
+    for own, i in zip(texts.own, visible.alive, strict=True):
+        area = shift(sample.layout.area(sample.program.streams[i].reach), text)
+        groups.append(AttentionGroup((own,), merge([own, *area, *reference])))
+    return groups
+
+
+def atom_groups(sample: Sample, visible: Visibility, texts: TextSpans, text: int) -> list[AttentionGroup]:
+    """The canvas tokens' attention: atoms that see the same are one group."""
+    layout, program = sample.layout, sample.program
+    found: dict[tuple[Spans, bool], list[Span]] = {}
+    for members, span in layout.atoms:
+        areas = {"global", *(layout.names[m] for m in members)} | ({"background"} if not members else set())
+        seen = [n for n in visible.visible if program.streams[visible.alive[n]].reach in areas]
+        own = [texts.own[n] for n in seen]
+        weighted = any(visible.weights[n] != 1 for n in seen)
+        if not own and program.routing.background == "base":
+            own, weighted = [texts.base], bool(sample.base.faint)
+        image = layout.neighbours(members) if visible.isolate else ((0, layout.canvas),)
+        keys = merge([*own, *shift(image, text), *shift(layout.reference, text)])
+        found.setdefault((keys, weighted), []).append((span[0] + text, span[1] + text))
+    return [AttentionGroup(merge(spans), keys, weighted) for (keys, weighted), spans in found.items()]
+
+
+def strengths(
+    sample: Sample,
+    visible: Visibility | None,
+    texts: TextSpans,
+    groups: Sequence[AttentionGroup],
+    end: int,
+    device: torch.device,
+) -> Tensor | None:
+    """float `[end]`, the log strength of every key; None where all are 1."""
+    if not sample.base.faint and not any(group.weighted for group in groups):
+        return None
+    bias = torch.zeros(end, device=device)
+    if visible is not None:
+        for n in visible.visible:
+            bias[slice(*texts.own[n])] = float(np.log(visible.weights[n]))
+    bias[slice(*texts.faint)] = sample.base.weight
+    return bias
+
+
+def alone_spec(sample: Sample, padding: int) -> AttentionSpec:
+    """Each text attends within itself; there is no image."""
+    texts = TextSpans(sample, range(len(sample.lengths)), padding)
+    groups = tuple(AttentionGroup((own,), (own,)) for own in texts.own)
+    base = AttentionGroup((texts.base,), (texts.base,))
+    end = texts.base[1]
+    return AttentionSpec(end, groups, base, (texts.base,), None, end, None, None, padding)

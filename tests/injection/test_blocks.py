@@ -1,0 +1,111 @@
+"""Regional prompting as blocks: people who compose their own pipelines get the picture of `RegionalPipeline`."""
+
+from typing import Any
+
+import pytest
+import torch
+from diffusers import FirstBlockCacheConfig, Flux2KleinBaseAutoBlocks, FluxAutoBlocks
+from diffusers.modular_pipelines.flux.denoise import FluxDenoiseStep
+from diffusers.modular_pipelines.flux.encoders import FluxTextEncoderStep
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.plan import ScenePlan
+from strata.injection.blocks import RegionalDenoiseStep, RegionalTextEncoderStep, regional_blocks
+from strata.injection.checks import UnsupportedError
+from strata.injection.pipeline import RegionalPipeline
+from strata.layers.routing import Routing
+from tests.injection.modular import modular_flux, modular_klein_base
+
+CALL: dict[str, Any] = {"num_inference_steps": 2, "output_type": "pt", "max_sequence_length": 24}
+
+
+@pytest.fixture(scope="module")
+def pipe() -> Any:
+    return modular_flux(regional_blocks(FluxAutoBlocks()))
+
+
+def draw(pipe: Any, **options: Any) -> torch.Tensor:
+    images: torch.Tensor = pipe(generator=torch.Generator().manual_seed(0), output="images", **CALL, **options)
+    return images
+
+
+@pytest.mark.parametrize("routing", ["coarse-to-fine", "isolate-first"])
+def test_the_picture_is_that_of_a_regional_pipeline(pipe: Any, routing: str, plan: ScenePlan) -> None:
+    before = dict(vars(pipe))
+    expected = RegionalPipeline(modular_flux(), routing)(plan, seed=0, **CALL).images
+    assert torch.equal(draw(pipe, plan=plan, routing=routing), expected)
+    assert torch.equal(draw(pipe, plan=plan, routing=Routing.load(routing)), expected)
+    assert vars(pipe) == before
+
+
+def test_unconditional_calls_stay_plain(plan: ScenePlan) -> None:
+    """Also in a loop that is put together by hand, of one of the alternatives of a pipeline."""
+    said = plan.model_copy(update={"negative_prompt": "checkered"})
+    expected = RegionalPipeline(modular_klein_base())(said, seed=0, num_images_per_prompt=2, **CALL).images
+    pipe = modular_klein_base(regional_blocks(Flux2KleinBaseAutoBlocks()))
+    assert torch.equal(draw(pipe, plan=said, num_images_per_prompt=2), expected)
+    pipe.guider.disable()
+    with pytest.raises(InputError, match=r"negative_prompt: .* makes no unconditional calls"):
+        draw(pipe, plan=said)
+
+
+def test_blocks_say_what_they_take(pipe: Any) -> None:
+    text, denoise = RegionalTextEncoderStep(FluxTextEncoderStep()), RegionalDenoiseStep(FluxDenoiseStep())
+    assert {"plan", "routing", "max_sequence_length"} <= set(text.input_names)
+    assert "prompt" not in text.input_names
+    assert text.required_inputs == ["plan"]
+    assert set(text.intermediate_output_names) >= {"prompt_embeds", "height", "width", "regional_texts"}
+    assert [spec.name for spec in denoise.expected_components] == ["transformer", "scheduler"]
+    assert denoise.intermediate_output_names == FluxDenoiseStep().intermediate_output_names
+    assert "regional attention" in denoise.doc
+    names = pipe.blocks.input_names
+    assert names.count("plan") == 1
+    assert not {"prompt", "width", "height", "regional_texts"} & set(names)
+    for workflow in ("text2image", "image2image"):
+        given = {"plan": True, **({"image": True} if workflow == "image2image" else {})}
+        chosen = pipe.blocks.get_execution_blocks(**given)
+        kinds = {type(block) for block in chosen.sub_blocks.values()}
+        assert {RegionalTextEncoderStep, RegionalDenoiseStep} <= kinds, "no choice of blocks goes past ours"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"plan": "a cat"}, "plan: 'a cat': must be a ScenePlan"),
+            ({"routing": "magic"}, "magic"),
+        ],
+    )
+    def test_what_is_no_plan_or_routing(self, pipe: Any, given: dict[str, Any], message: str, plan: ScenePlan) -> None:
+        with pytest.raises(InputError, match=message):
+            draw(pipe, **{"plan": plan, **given})
+
+    def test_a_transformer_in_a_mode_that_cannot_work(self, plan: ScenePlan) -> None:
+        pipe = modular_flux(regional_blocks(FluxAutoBlocks()))
+        pipe.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.1))
+        with pytest.raises(UnsupportedError, match="block cache is enabled"):
+            draw(pipe, plan=plan)
+
+    def test_a_text_step_without_the_model(self, plan: ScenePlan) -> None:
+        blocks = regional_blocks(FluxAutoBlocks())
+        alone = modular_flux(type(blocks).from_blocks_dict({"text_encoder": blocks.sub_blocks["text_encoder"]}))
+        with pytest.raises(InputError, match="no transformer is loaded"):
+            alone(plan=plan)
+
+    def test_steps_that_are_something_else(self) -> None:
+        with pytest.raises(InputError, match="FluxDenoiseStep: makes no 'prompt_embeds' of 'prompt'"):
+            RegionalTextEncoderStep(FluxDenoiseStep())
+        with pytest.raises(InputError, match="FluxTextEncoderStep: is no denoising loop"):
+            RegionalDenoiseStep(FluxTextEncoderStep())
+        with pytest.raises(InputError, match="magic"):
+            RegionalDenoiseStep(FluxDenoiseStep(), method="magic")
+        with pytest.raises(InputError, match="method 'native': writes a prompt of its own; draw with RegionalPipeline"):
+            RegionalDenoiseStep(FluxDenoiseStep(), method="native")
+
+    def test_blocks_that_cannot_be_regional(self) -> None:
+        blocks = FluxAutoBlocks()
+        del blocks.sub_blocks["denoise"]
+        with pytest.raises(InputError, match="has no denoising loop"):
+            regional_blocks(blocks)
+        with pytest.raises(InputError, match="FluxTextEncoderStep: none of its blocks makes"):
+            regional_blocks(FluxTextEncoderStep())
