@@ -38,7 +38,7 @@ test: $(VENV)/.installed-dev  ## run the tests, without the slow ones
 	$(BIN)/python -m pytest -q -m "not slow" -n $(TESTS_AT_ONCE) --dist worksteal
 
 test-slow: $(VENV)/.installed-dev  ## run the slow tests (none at all is fine)
-	$(BIN)/python -m pytest -q -m slow || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -q -m slow -n $(TESTS_AT_ONCE) --dist worksteal --durations=25 || [ $$? -eq 5 ]
 
 docs: $(VENV)/.installed-dev  ## write the API reference, made from the docstrings, into out/docs
 	$(BIN)/python -W ignore -m pdoc $(API) '!strata.analysis.scripts' '!strata.miniature.training' -o out/docs

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -38,6 +39,7 @@ from strata.injection.modular import (
     only_text_step,
     put,
     watched,
+    without_rewriters,
 )
 from strata.injection.ownership import owned
 from strata.layers.routing import DEFAULT_ROUTING, Routing
@@ -69,15 +71,26 @@ def regional_blocks(blocks: Any, method: str | None = None) -> Any:
         >>> pipe.load_components(dtype=torch.bfloat16)
         >>> image = pipe(plan=ScenePlan.load("plan.yaml"), routing="coarse-to-fine", output="images")[0]
     """
-    blocks = copy.deepcopy(blocks)
     kind = type(blocks).__name__
+    if not isinstance(blocks, ModularPipelineBlocks):
+        raise InputError(f"blocks: a {kind}: must be blocks, such as those of a modular pipeline: pipe.blocks")
+    if any(_is_regional(blocks)):
+        raise InputError(f"blocks: {kind}: have regional attention already")
+    blocks = copy.deepcopy(blocks)
     text, found = only_text_step(blocks, kind), list(loops(blocks))
+    blocks = without_rewriters(blocks, text)
     if not found or not all(found):
         raise InputError(f"blocks: {kind}: has no denoising loop (a LoopSequentialPipelineBlocks) among its blocks")
     put(blocks, text, RegionalTextEncoderStep(at_path(blocks, text)))
     for path in found:
         put(blocks, path, RegionalDenoiseStep(at_path(blocks, path), method))
     return blocks
+
+
+def _is_regional(blocks: Any) -> Iterator[bool]:
+    yield isinstance(blocks, _Around)
+    for block in blocks.sub_blocks.values():
+        yield from _is_regional(block)
 
 
 def _read(state: PipelineState) -> tuple[ScenePlan, Routing]:
@@ -213,7 +226,11 @@ class RegionalDenoiseStep(_Around):
     def __init__(self, step: Any, method: str | None = None) -> None:
         super().__init__(step)
         if not isinstance(step, LoopSequentialPipelineBlocks):
-            raise InputError(f"step: {type(step).__name__}: is no denoising loop (a LoopSequentialPipelineBlocks)")
+            inner = [".".join(path) for path in loops(step)]
+            hint = f"; one is in its sub_blocks: {', '.join(inner)}" if inner else ""
+            raise InputError(
+                f"step: {type(step).__name__}: is no denoising loop (a LoopSequentialPipelineBlocks){hint}"
+            )
         self.method = None if method is None else method_named(method)
         if self.method is not None and self.method.rewrites:
             raise InputError(f"method {method!r}: writes a prompt of its own; draw with RegionalPipeline, or give that")

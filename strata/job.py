@@ -230,7 +230,10 @@ def _method(given: DrawSettings, settings: DrawSettings, source: Source, model: 
         raise SettingError(f"<method> {str(error).removeprefix('method ')}") from error
     for name in sorted(method.ignores):
         if (value := getattr(given, name)) is not None:
-            raise SettingError(f"<{name}> {value}: the method {method.name} would ignore it; leave one of them out")
+            if given.method is not None:
+                raise SettingError(f"<{name}> {value}: the method {method.name} would ignore it; leave one of them out")
+            drawn = f"the picture was drawn by the method {method.name}, which would ignore it"
+            raise SettingError(f"<{name}> {value}: {drawn}; name a <method>, such as regional, as well")
     if source.swaps and "routing" in method.ignores:
         raise SettingError(
             f"<method> {method.name}: leaves regions out, but the picture has texts of theirs that change at a step"

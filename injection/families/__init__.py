@@ -91,7 +91,7 @@ def family_of_folder(folder: Path) -> tuple[Family, dict[str, Any]]:
     name = str(parts[1]) if isinstance(parts, list) and len(parts) in (2, 3) else None
     family = None if name is None else _by_transformer(name)
     if family is None or not kind.startswith(family.prefix):
-        what = f"a {kind} with a {name}" if name else f"a {kind}"
+        what = f"a {kind} with a {name}" if name else f"a {kind} whose index names no transformer"
         if name is not None and name in REFUSED:
             raise InputError(f"is {what}: {REFUSED[name]}")
         known = ", ".join(f"{family.title} (such as {family.pipelines[0]})" for family in families())

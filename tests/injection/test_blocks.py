@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import FirstBlockCacheConfig, Flux2KleinBaseAutoBlocks, FluxAutoBlocks
+from diffusers import FirstBlockCacheConfig, Flux2KleinBaseAutoBlocks, Flux3AutoBlocks, FluxAutoBlocks
 from diffusers.modular_pipelines.flux.denoise import FluxDenoiseStep
 from diffusers.modular_pipelines.flux.encoders import FluxTextEncoderStep
 
@@ -14,7 +14,8 @@ from strata.injection.blocks import RegionalDenoiseStep, RegionalTextEncoderStep
 from strata.injection.checks import UnsupportedError
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
-from tests.injection.modular import modular_flux, modular_klein_base
+from tests.injection.flux3 import flux3_parts
+from tests.injection.modular import modular_flux, modular_klein_base, of_blocks
 
 CALL: dict[str, Any] = {"num_inference_steps": 2, "output_type": "pt", "max_sequence_length": 24}
 
@@ -47,6 +48,24 @@ def test_unconditional_calls_stay_plain(plan: ScenePlan) -> None:
     pipe.guider.disable()
     with pytest.raises(InputError, match=r"negative_prompt: .* makes no unconditional calls"):
         draw(pipe, plan=said)
+
+
+def test_of_flux3_the_step_that_rewrites_prompts_is_left_out(plan: ScenePlan) -> None:
+    pipe = of_blocks(regional_blocks(Flux3AutoBlocks()), flux3_parts())
+    call = {"num_inference_steps": 2, "output_type": "pt"}
+    generator = torch.Generator().manual_seed(0)
+    images = pipe(plan=plan, routing="uniform", generator=generator, output="images", **call)
+    stock = of_blocks(Flux3AutoBlocks(), flux3_parts())
+    assert torch.equal(images, RegionalPipeline(stock, "uniform")(plan, seed=0, **call).images)
+
+
+def test_blocks_that_cannot_become_regional_say_why(pipe: Any) -> None:
+    with pytest.raises(InputError, match="FluxAutoBlocks: have regional attention already"):
+        regional_blocks(pipe.blocks)
+    with pytest.raises(InputError, match=r"must be blocks, such as .*: pipe\.blocks"):
+        regional_blocks(pipe)
+    with pytest.raises(InputError, match=r"is no denoising loop .*; one is in its sub_blocks: denoise"):
+        RegionalDenoiseStep(FluxAutoBlocks().sub_blocks["denoise"])
 
 
 def test_blocks_say_what_they_take(pipe: Any) -> None:
