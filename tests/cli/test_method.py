@@ -61,7 +61,7 @@ def test_native_draws_the_caption_that_export_writes(strata: Run, here: Path, tr
     assert not same(here / "regional" / "image.png", kept)
     routed = strata("generate", kept, "--model", trained, "--routing", "uniform", "-o", "routed")
     assert (routed.code, routed.out) == (2, "")
-    assert "--routing uniform: the method native would ignore it" in routed.err
+    assert "--routing uniform: the picture was drawn by the method native, which would ignore it" in routed.err
     for command in (("restyle", kept, "--low", "left=blue"), ("probe", kept)):
         done = strata(*command, "--model", trained)
         assert done.code == 2
