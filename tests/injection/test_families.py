@@ -122,7 +122,10 @@ VAE = {"block_out_channels": [4]}
             "is a QwenImageModularPipeline: modular pipelines of Qwen-Image have not been",
         ),
         ({"model_index": EDIT}, "is a QwenImageEditPipeline: it encodes a text together with the picture"),
-        ({"model_index": {"_class_name": "StableDiffusionPipeline"}}, "is a StableDiffusionPipeline whose index names no transformer; must be"),
+        (
+            {"model_index": {"_class_name": "StableDiffusionPipeline"}},
+            "is a StableDiffusionPipeline whose index names no transformer; must be",
+        ),
         ({"model_index": INDEX}, "no config.json"),
         (
             {"model_index": INDEX, "transformer__config": {"num_layers": 2}, "vae__config": VAE},
