@@ -112,8 +112,8 @@ def _differences(folder: Path, record: Record, job: Job) -> Iterator[str]:
     there, asked = record.settings, _settings(record.settings, job)
     for kind, value in there:
         if value != getattr(asked, kind):
-            then, now = (f"no <{kind}>" if x is None else f"<{kind}> {x}" for x in (value, getattr(asked, kind)))
-            yield f"{then}, not {now}"
+            then, now = ("unset" if x is None else x for x in (value, getattr(asked, kind)))
+            yield f"<{kind}> {then}, not {now}"
 
 
 def _holds(path: Path, content: bytes) -> bool:
