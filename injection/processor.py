@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from diffusers.models.attention_dispatch import dispatch_attention_fn
@@ -83,7 +85,7 @@ class JoinedAttnProcessor(RegionalAttnProcessor):
     """The same of attention that takes text and image as one tensor, and no keywords.
 
     Attributes:
-        key: the number of the `BlockAttention` that the block being called is to compute (`Family.handed_over`).
+        key: the number of the `BlockAttention` that the block being called is to compute (`handed_over`).
     """
 
     def __init__(self, stock: Any, family: Family, watcher: Watcher | None = None) -> None:
@@ -102,4 +104,23 @@ class JoinedAttnProcessor(RegionalAttnProcessor):
         if self.key is None and not watching:
             return self.stock(attn, hidden_states, attention_mask, image_rotary_emb)
         q, k, v = self.family.project(attn, hidden_states, None, image_rotary_emb)
-        return self.family.output(attn, self.attend(attn, q, k, v, attention_mask, self.key, watching), None)
+        attended = self.attend(attn, q, k, v, attention_mask, self.key, watching)
+        return self.family.output(attn, self.gated(attn, attended, hidden_states), None)
+
+    def gated(self, attn: Any, attended_BLC: Tensor, hidden_states: Tensor) -> Tensor:
+        """What of the attended is projected: all of it."""
+        return attended_BLC
+
+
+@contextmanager
+def handed_over(attn: Any, key: Tensor | None) -> Iterator[None]:
+    """While the context lasts, an attention that takes no keywords finds its number on its processor."""
+    processor = attn.processor
+    if not isinstance(processor, JoinedAttnProcessor):
+        yield
+        return
+    processor.key = key
+    try:
+        yield
+    finally:
+        processor.key = None

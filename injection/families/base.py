@@ -264,11 +264,6 @@ class Family(ABC):
         `copied`: how many of the text's last tokens are a copy of the image's, and modulated as those are.
         """
 
-    @contextmanager
-    def handed_over(self, block: Block, key: Tensor | None) -> Iterator[None]:
-        """While the context lasts, the block's attention finds its number, where its inputs cannot carry it."""
-        yield
-
     @abstractmethod
     def split_block(self, block: Block, output: Any, text_length: int) -> tuple[Tensor, Tensor]:
         """Text and image tokens of what a block returned: as one tensor (`Block.joint`) or two."""

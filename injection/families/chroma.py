@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from strata.injection.facts import ModelFacts
 from strata.injection.families.base import BaseText
-from strata.injection.families.flux import Flux
+from strata.injection.families.templated import Templated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 GUIDANCE = 5.0
 
 
-class Chroma(Flux):
+class Chroma(Templated):
     """Chroma; see the module."""
 
     name = "chroma"
@@ -31,7 +31,6 @@ class Chroma(Flux):
     prefix = "Chroma"
     pipelines: ClassVar[tuple[str, ...]] = ("ChromaPipeline", "ChromaImg2ImgPipeline")
     with_picture = ("ChromaPipeline", "ChromaImg2ImgPipeline", "ChromaInpaintPipeline")
-    optional_picture: ClassVar[tuple[str, ...]] = ()
     joint_single = True
 
     def facts(
@@ -40,18 +39,6 @@ class Chroma(Flux):
         """See `Family`."""
         found = super().facts(transformer, vae, text_length, index)
         return replace(found, guidance=GUIDANCE, negative_scale="guidance_scale")
-
-    def tokenizer(self, pipe: Any) -> Any:
-        """T5's."""
-        return getattr(pipe, "tokenizer", None)
-
-    def pooled_tokenizer(self, pipe: Any) -> Any:
-        """None: there is no CLIP."""
-        return None
-
-    def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
-        """T5."""
-        return (getattr(pipe, "text_encoder", None),)
 
     def encode_prompt(
         self, pipe: Any, prompt: str, prompt_2: str | None, max_length: int, lora_scale: float | None

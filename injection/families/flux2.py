@@ -18,7 +18,8 @@ from strata.hierarchy.errors import InputError
 from strata.injection.errors import UnsupportedError
 from strata.injection.facts import ModelFacts
 from strata.injection.families.base import Block
-from strata.injection.families.flux import Flux, attended_beside, flat
+from strata.injection.families.flux import attended_beside, flat
+from strata.injection.families.templated import Templated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,7 +94,7 @@ class ChatTokenizer:
         return chat
 
 
-class Flux2(Flux):
+class Flux2(Templated):
     """FLUX.2; see the module."""
 
     name = "flux2"
@@ -156,14 +157,6 @@ class Flux2(Flux):
 
         of_dev = {_DEV: SYSTEM_MESSAGE, _DEV_OF_BLOCKS: Flux2TextEncoderStep.DEFAULT_SYSTEM_MESSAGE}
         return ChatTokenizer(tokenizer, of_dev.get(pipeline))
-
-    def pooled_tokenizer(self, pipe: Any) -> Any:
-        """None: there is no CLIP."""
-        return None
-
-    def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
-        """The language model."""
-        return (getattr(pipe, "text_encoder", None),)
 
     def encode_prompt(
         self, pipe: Any, prompt: str, prompt_2: str | None, max_length: int, lora_scale: float | None

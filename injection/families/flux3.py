@@ -12,8 +12,7 @@ has its window whole. Positions are (t, h, w, l): text counts along l, and refer
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +21,7 @@ from strata.injection.facts import ModelFacts, Stack
 from strata.injection.families.base import Block, Canvas
 from strata.injection.families.flux import attended_beside, flat
 from strata.injection.families.flux2 import ChatTokenizer, Flux2, check_from_texts
+from strata.injection.families.templated import Templated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,10 +64,8 @@ class Flux3(Flux2):
         """See `Family`."""
         check_from_texts(options)
 
-    def tokenizer(self, pipe: Any) -> Any:
-        """Qwen's, within the processor of its vision model."""
-        found = getattr(pipe, "tokenizer", None)
-        return None if found is None else self.templated(found, type(pipe).__name__)
+    tokenizer = Templated.tokenizer
+    """Qwen's, within the processor of its vision model; there is no other system message."""
 
     def templated(self, tokenizer: Any, pipeline: str) -> Any:
         """See `Family`; the template is told nothing of thoughts."""
@@ -134,16 +132,6 @@ class Flux3(Flux2):
             temb_mod_context=modulation,
             image_rotary_emb=rotary,
         )
-
-    @contextmanager
-    def handed_over(self, block: Block, key: Tensor | None) -> Iterator[None]:
-        """See `Family`; attention takes no keywords."""
-        processor = block.attn.processor
-        processor.key = key
-        try:
-            yield
-        finally:
-            processor.key = None
 
     def temb(self, inputs: Mapping[str, Any]) -> Tensor:
         """See `Family`; the text's."""

@@ -116,7 +116,6 @@ class Krea2(Qwen):
         """See `Family`; attention takes no keywords."""
         return Flux.block_inputs(self, block, inputs, text, image, rotary, None, copied)
 
-    handed_over = Flux3.handed_over
     rotary = Flux.rotary
     output = Flux3.output
 

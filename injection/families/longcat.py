@@ -47,6 +47,7 @@ class LongCat(Templated):
     pipelines: ClassVar[tuple[str, ...]] = ("LongCatImagePipeline",)
     processors: ClassVar[tuple[str, ...]] = ("LongCatImageAttnProcessor",)
     text_positions_alike = False
+    of_blocks = False
     refused: ClassVar[Mapping[str, str]] = {
         "LongCatImageEditPipeline": "it encodes a text together with the picture that is edited, which a region's texts"
         " do not describe"

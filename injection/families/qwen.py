@@ -44,6 +44,7 @@ class Qwen(Templated):
     with_picture = ("QwenImagePipeline", "QwenImageImg2ImgPipeline", "QwenImageInpaintPipeline")
     processors: ClassVar[tuple[str, ...]] = ("QwenDoubleStreamAttnProcessor2_0",)
     text_positions_alike = False
+    of_blocks = False
     masks_padding = True
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(

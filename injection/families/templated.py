@@ -1,8 +1,8 @@
-"""What families have in common whose texts are a language model's states of a text within a fixed template."""
+"""What families have in common that have one text encoder."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from strata.injection.families.flux import Flux
 
@@ -11,11 +11,10 @@ class Templated(Flux):
     """A family with one text encoder, whose tokenizer `templated` makes."""
 
     with_picture = ("", "", "")
-    optional_picture = ()
-    of_blocks = False
+    optional_picture: ClassVar[tuple[str, ...]] = ()
 
     def tokenizer(self, pipe: Any) -> Any:
-        """The language model's."""
+        """The encoder's."""
         found = getattr(pipe, "tokenizer", None)
         return None if found is None else self.templated(found, type(pipe).__name__)
 
@@ -24,5 +23,5 @@ class Templated(Flux):
         return None
 
     def text_encoders(self, pipe: Any) -> tuple[Any, ...]:
-        """The language model."""
+        """The one."""
         return (getattr(pipe, "text_encoder", None),)

@@ -30,6 +30,7 @@ from strata.injection.methods.groups import (
     stream_groups,
     strengths,
 )
+from strata.injection.processor import handed_over
 from strata.injection.program import Program, Visibility, joint_grid
 from strata.injection.text_states import TextStates
 from strata.layers.routing import Routing
@@ -194,7 +195,7 @@ class RoutedCall:
 
         def attend() -> Any:
             self.expected[attention] += 1
-            with self.family.handed_over(block, attention.key):
+            with handed_over(block.attn, attention.key):
                 return call(**inputs)
 
         return self.run.text_states.behind(block, inputs, attend)
@@ -213,7 +214,7 @@ class RoutedCall:
         attention = self.attention(block)
         key = None if attention is None else attention.key
         entered = family.block_inputs(block, inputs, text, image, self.tables(inputs), key, self.copied)
-        with family.handed_over(block, key):
+        with handed_over(block.attn, key):
             output = call(**entered)
         text, image = family.split_block(block, output, text.shape[1])
         text = self.after(block, text)

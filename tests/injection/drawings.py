@@ -37,6 +37,17 @@ def start(
 
 
 @contextmanager
+def seen_calls(pipe: Any) -> Iterator[list[dict[str, Any]]]:
+    """While the context lasts, collects the inputs of all transformer calls, as the stock transformer gets them."""
+    seen: list[dict[str, Any]] = []
+    hook = pipe.transformer.register_forward_pre_hook(lambda m, a, k: seen.append(k), with_kwargs=True)
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+@contextmanager
 def drawing(
     transformer: Any, program: Program, texts: Mapping[str, Tensor], starts: Mapping[str, int] | None = None
 ) -> Iterator[None]:

@@ -16,6 +16,7 @@ from strata.injection.encoding import EncodedPlan
 from strata.injection.families import facts_of, facts_of_folder, family_of
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.weights import load_folder
+from tests.injection.drawings import seen_calls
 from tests.injection.flux2 import (
     LENGTH,
     flux2_parts,
@@ -44,10 +45,8 @@ def draw_plain(pipe: Any, plan: ScenePlan, **options: Any) -> torch.Tensor:
 
 def calls_of(pipe: Any, plan: ScenePlan, **options: Any) -> list[dict[str, Any]]:
     """The inputs of all transformer calls, as the stock transformer gets them."""
-    seen: list[dict[str, Any]] = []
-    hook = pipe.transformer.register_forward_pre_hook(lambda m, a, k: seen.append(k), with_kwargs=True)
-    draw(pipe, plan, **options)
-    hook.remove()
+    with seen_calls(pipe) as seen:
+        draw(pipe, plan, **options)
     return seen
 
 

@@ -22,6 +22,7 @@ from strata.injection.observer import Observer
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.weights import load_folder
 from tests.injection.conftest import picture
+from tests.injection.drawings import seen_calls
 from tests.injection.flux2 import LENGTH, flux2_parts, make_flux2, make_klein
 from tests.injection.modular import PAIRS, modular_dev, modular_flux, modular_klein, modular_klein_base, of_blocks
 
@@ -60,10 +61,8 @@ def draw(pipe: Any, plan: ScenePlan, **options: Any) -> torch.Tensor:
 
 def calls_of(pipe: Any, plan: ScenePlan, **options: Any) -> list[dict[str, Any]]:
     """The inputs of all transformer calls, as the stock transformer gets them."""
-    seen: list[dict[str, Any]] = []
-    hook = pipe.transformer.register_forward_pre_hook(lambda m, a, k: seen.append(k), with_kwargs=True)
-    draw(pipe, plan, **options)
-    hook.remove()
+    with seen_calls(pipe) as seen:
+        draw(pipe, plan, **options)
     return seen
 
 
