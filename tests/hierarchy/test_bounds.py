@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from strata.hierarchy.errors import LONGEST_MESSAGE, InputError, file_error, first_line, one_line, printable, quote
+from strata.hierarchy.errors import (
+    LONGEST_MESSAGE,
+    InputError,
+    SettingError,
+    file_error,
+    first_line,
+    one_line,
+    printable,
+    quote,
+)
 from strata.hierarchy.files import DEEPEST, LARGEST_TEXT, parse_document, read_bytes, read_document
 from strata.hierarchy.plan import MOST_REGIONS, ScenePlan
 from strata.hierarchy.typeset import measure, wrap
@@ -47,6 +56,16 @@ def test_what_the_system_refused_is_told_with_the_file_if_there_is_one() -> None
     assert file_error(OSError(28, "No space left on device")) == "No space left on device"
     assert file_error(OSError(28, "No space left on device", Path("a.png"))) == "a.png: No space left on device"
     assert file_error(OSError("quota exceeded")) == "quota exceeded"
+
+
+def test_an_error_of_a_setting_names_the_first_one() -> None:
+    error = SettingError("<true_cfg> 0.5: needs <steps>")
+    assert (error.field, str(error), error.shown("--{}".format)) == (
+        "true_cfg",
+        "true_cfg 0.5: needs steps",
+        "--true_cfg 0.5: needs --steps",
+    )
+    assert SettingError("no folder").field is None
 
 
 def test_the_first_line_of_an_error_or_its_type() -> None:
