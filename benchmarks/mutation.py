@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("hierarchy", "layers", "injection")
 TESTS = (*(f"tests/{package}" for package in PACKAGES), "tests/test_pictures.py", "tests/analysis/test_probe_chroma.py")
 OUT = ROOT / "out" / "mutation"
-OPTIONS = ("-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0")
+OPTIONS = ("-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0", "--tb=no")
 
 COMPARISONS = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -306,7 +306,7 @@ def outcome(fault: dict[str, Any], notices: Callable[[], bool]) -> str:
             os._exit(notices())
         finally:
             os._exit(3)
-    found, end = "endless", time.monotonic() + 20 + 5 * fault["seconds"]
+    found, end = "endless", time.monotonic() + 10 + 3 * fault["seconds"]
     while time.monotonic() < end:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -327,7 +327,9 @@ def attempt(lane: int, lanes: int, most: float, again: str | None) -> None:
     import peft  # noqa: F401
     import skimage  # noqa: F401
     import transformers
+    from hypothesis.internal.conjecture.engine import ConjectureRunner
 
+    ConjectureRunner.shrink_interesting_test_cases = lambda self: None  # type: ignore[method-assign]  # it fails: enough
     _ = diffusers.FluxPipeline, diffusers.ChromaPipeline, transformers.T5EncoderModel, transformers.CLIPTextModel
     mine = [fault for n, fault in enumerate(plan(most)) if n % lanes == lane]
 
