@@ -50,7 +50,19 @@ height: 192
 prompt: a street
 regions:
   - {name: a lamp post of cast iron, box: [16, 8, 40, 184], high: a lamp post, low: "black, wet"}
-  - {name: house, box: [64, 40, 248, 184], high: a house, low: red brick}
+  - {name: house, box: [64, 40, 248, 184], high: a house, strength: 0.5}
+"""
+NESTED = """
+width: 256
+height: 256
+prompt: a box in a box
+regions:
+  - {name: dust, polygon: [[1, 1], [1.1, 1], [1, 1.1]], high: a speck}
+  - {name: outer, box: [16, 16, 240, 240], high: a box, low: oak, full: an oak box, priority: 12345,
+     strength: {high: 0.123456, low: 0.654321, full: 0.333333}}
+  - {name: middle, box: [48, 48, 208, 208], high: a box}
+  - {name: inner, box: [48, 48, 208, 208], high: a box}
+  - {name: innermost, box: [48, 48, 208, 208], high: a box}
 """
 RAMPS = """
 name: ramps
@@ -129,6 +141,7 @@ PAGES: dict[str, Callable[[], Image.Image]] = {
     "layout-wide": lambda: draw_layout(ScenePlan.from_yaml(WIDE)),
     "layout-less-wide": lambda: draw_layout(ScenePlan.from_yaml(WIDE.replace("1128", "984").replace("1100", "970"))),
     "layout-two": lambda: draw_layout(ScenePlan.from_yaml(TWO)),
+    "layout-nested": lambda: draw_layout(ScenePlan.from_yaml(NESTED)),
     "layout-many": lambda: draw_layout(many()),
     "canvas-tiny": lambda: draw_canvas(crowded(), 96),
     "canvas": lambda: draw_canvas(crowded(), 480),

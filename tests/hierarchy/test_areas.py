@@ -30,6 +30,11 @@ def test_a_rectangular_polygon_is_its_box() -> None:
     assert (pixel_mask(polygon, 6, 7) == pixel_mask(region(box=(1, 2, 4, 5)), 6, 7)).all()
 
 
+def test_a_centre_on_an_edge_belongs_to_what_is_right_of_it_and_below() -> None:
+    polygon = region(polygon=[(1.5, 2.5), (4.5, 2.5), (4.5, 5.5), (1.5, 5.5)])
+    assert (pixel_mask(polygon, 6, 7) == pixel_mask(region(box=(1, 2, 4, 5)), 6, 7)).all()
+
+
 coordinates = st.integers(-5000, 25000).map(lambda thousandths: thousandths / 1000)
 points = st.tuples(coordinates, coordinates)
 

@@ -108,7 +108,7 @@ def test_a_tag_that_does_not_fit_is_told_with_its_line(value: str) -> None:
         ScenePlan.from_yaml(f"width: 8\nprompt: {value}\n", "plan.yaml")
 
 
-@pytest.mark.parametrize("text", ['{"prompt": "\\ud800"}', '{"\\ud800": 1}'])
+@pytest.mark.parametrize("text", ['{"prompt": "\\ud800"}', '{"prompt": "a moon\\udfff"}', '{"\\ud800": 1}'])
 def test_half_of_a_character_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="holds half of a character"):
         parse_document(text, syntax="json")

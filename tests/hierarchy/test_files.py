@@ -205,6 +205,10 @@ def test_writing_keeps_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "real").read_text() == "new"
 
 
+def test_only_lists_of_numbers_stand_on_one_line() -> None:
+    assert dump_yaml({"box": [1, [2, 3.5]], "mixed": [1, "two"]}) == "box: [1, [2, 3.5]]\nmixed:\n  - 1\n  - two\n"
+
+
 def test_what_a_file_has_otherwise_is_told_as_json_has_it() -> None:
     given = {"steps": 2, "windows": (1, None)}
     assert first_difference({"steps": 2, "windows": [1, None], "more": 0}, given) is None
