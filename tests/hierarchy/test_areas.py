@@ -95,6 +95,12 @@ def test_soft_masks_are_thresholded_after_resizing(tmp_path: Path) -> None:
     assert columns[0] > columns[1] > columns[2] == 32 > columns[3] > columns[4] == 0
 
 
+def test_a_mask_with_one_grey_is_soft(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 0, 128, 255]], dtype=np.uint8)).save(tmp_path / "m.png")
+    found = pixel_mask(region(mask="m.png", mask_threshold=0.3), 64, 1, tmp_path)[0]
+    assert np.flatnonzero(found)[0] == 34, "0.3 between the middles of the second value, 24, and the third, 40"
+
+
 def test_greys_of_16_bits(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 20_000, 40_000, 65_535]], dtype=np.uint16)).save(tmp_path / "m.png")
     for threshold, covered in ((0.2, 3), (0.5, 2), (0.9, 1)):

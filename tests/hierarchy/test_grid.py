@@ -140,6 +140,9 @@ def test_a_lost_region_is_told_what_to_do(tmp_path: Path) -> None:
         token_grid(plan_of(shared, shared, overlap="priority"), 8, 8)
     with pytest.raises(InputError, match="'r1' loses all its tokens to 'r0'"):
         token_grid(plan_of({**shared, "priority": 1}, shared, overlap="priority"), 8, 8)
+    elsewhere = {"box": (32, 32, 64, 64), "priority": 2}
+    with pytest.raises(InputError, match=r"'r0' loses all its tokens to 'r1' \("):
+        token_grid(plan_of(shared, shared, elsewhere, overlap="priority"), 8, 8)
     with pytest.raises(InputError, match="'r0' is empty: it covers no pixel"):
         token_grid(plan_of({"polygon": [(0, 0), (9, 9), (20, 20)]}, grid="coverage"), 8, 8)
     (tmp_path / "plan.yaml").write_text(plan_of({"mask": "none.png"}).to_yaml())

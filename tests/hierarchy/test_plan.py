@@ -153,6 +153,7 @@ def test_refusals_name_line_field_value_and_choices(old: str, new: str, message:
         ScenePlan.from_yaml(EXAMPLE.replace(old, new, 1), name="p")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "(and 0" not in str(caught.value)
 
 
 def test_several_mistakes_are_counted() -> None:
