@@ -349,13 +349,16 @@ def attempt(lane: int, lanes: int, most: float, again: str | None, tried: float)
     begun = time.time()
 
     def left() -> list[dict[str, Any]]:
-        known = {(row["file"], *row["key"]) for row in _rows() if row["outcome"] != again or row.get("at", 0) > begun}
-        return [fault for fault in mine if (fault["file"], *fault["key"]) not in known and (fault["tests"] or not again)]
+        done = [row for row in _rows() if row["outcome"] != again or row.get("at", 0) > begun]
+        known = {(row["file"], *row["key"]) for row in done}
+        open_ = [fault for fault in mine if (fault["file"], *fault["key"]) not in known]
+        return [fault for fault in open_ if fault["tests"] or not again]
 
     with (OUT / f"outcomes-{lane}.jsonl").open("a") as file:
 
         def note(fault: dict[str, Any], found: str) -> None:
-            row = {name: fault[name] for name in ("file", "line", "what", "key")} | {"outcome": found, "at": time.time()}
+            row = {name: fault[name] for name in ("file", "line", "what", "key")}
+            row |= {"outcome": found, "at": time.time()}
             file.write(json.dumps(row) + "\n")
             file.flush()
 
