@@ -213,9 +213,8 @@ class RoutedCall:
         text = self.before(block, text, image)
         attention = self.attention(block)
         key = None if attention is None else attention.key
-        entered = family.block_inputs(block, inputs, text, image, self.tables(inputs), key, self.copied)
-        with handed_over(block.attn, key):
-            output = call(**entered)
+        with handed_over(block.attn, key) as keyword:
+            output = call(**family.block_inputs(block, inputs, text, image, self.tables(inputs), keyword, self.copied))
         text, image = family.split_block(block, output, text.shape[1])
         text = self.after(block, text)
         if not block.joint:
