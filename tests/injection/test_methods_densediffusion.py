@@ -171,9 +171,7 @@ def test_what_is_refused(plan: ScenePlan) -> None:
     facts = regional.facts
     with pytest.raises(InputError, match="has not been tried with models of the family 'chroma'"):
         method_named("densediffusion").check_model(type(facts)("chroma", facts.stacks, 16, 512))
-    for settings, message in [
-        ({"w_c": -1.0}, "w_c: -1.0: must be a number from 0 or above"),
-        ({"size": 2.0}, "0 to 1"),
-    ]:
-        with pytest.raises(InputError, match=message):
-            DenseDiffusion(**settings)
+    with pytest.raises(InputError, match=r"method 'densediffusion': w_c: -1.0: must be a number from 0 or above"):
+        DenseDiffusion(w_c=-1.0)
+    with pytest.raises(InputError, match=r"size: 2.0: must be a number from 0 to 1"):
+        DenseDiffusion(size=2.0)
