@@ -3,7 +3,7 @@
 The scenes are crowds (`crowds.py`): objects of one kind in different looks, and two kinds whose looks are swapped, half
 of each. The plans have a high and a low text a region, and a base prompt that names every object and its place, as a
 planner writes it; `plain` draws that prompt alone, `native` the caption that the model was trained on. Every method
-draws the same scenes from the same seeds.
+draws the same scenes from the same seeds, by the routing of the study or, if it was published with one, by that.
 
 `python -m strata.analysis.methods --scenes 32` draws, goes on where it was stopped, and prints the table.
 """
