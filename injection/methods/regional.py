@@ -37,7 +37,13 @@ from strata.layers.routing import Routing
 
 
 class RegionalRun(MethodRun):
-    """One drawing; see the module."""
+    """One drawing; see the module.
+
+    Attributes:
+        by_program: whether the program alone tells what every block computes, and so what a run costs.
+    """
+
+    by_program: ClassVar[bool] = True
 
     def __init__(self, drawing: Drawing) -> None:
         self.drawing, self.family = drawing, drawing.family
