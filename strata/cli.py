@@ -34,6 +34,8 @@ COMMANDS = {
     "generate": "draw a prompt, a plan, or a picture again",
     "plan": "plan prompts without drawing",
     "restyle": "draw a plan again with other low texts",
+    "compare": "draw plans by several methods, routings and seeds, side by side",
+    "sweep": "draw a plan with other values of any field, on one sheet",
     "serve-llm": "serve a language model with vLLM",
     "layout": "draw the regions of a plan",
     "export": "write a plan as a model's own structured caption",
@@ -58,6 +60,10 @@ examples:
                                  draw that picture again, bit for bit
   strata restyle plan.yaml --low boat="blue, dotted, pencil"
                                  and beside it in another style
+  strata compare plan.yaml --methods plain,regional --seeds 1-4
+                                 methods side by side, on one sheet
+  strata sweep plan.yaml --vary base_ratio=0,0.2 --vary steps=0%-30%,0%-60%
+                                 one sheet of all values together
   strata layout plan.yaml        look at the regions before drawing
   strata routing show coarse-to-fine
                                  which level acts in which blocks, when
