@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -87,6 +88,11 @@ class Axis:
         if len(values) > MOST_VALUES:
             raise SettingError(f"<vary> {name}: {len(values)} values; at most {MOST_VALUES}")
         labels = tuple(map(label, values))
+        if (kind, path) == ("settings", ("routing",)):  # files by their names, where these tell them apart
+            stems = tuple(
+                Path(text).stem if Path(text).suffix in (".yaml", ".yml", ".json") else text for text in labels
+            )
+            labels = stems if len(set(stems)) == len(stems) else labels
         if twice := next((one for n, one in enumerate(labels) if one in labels[:n]), None):
             raise SettingError(f"<vary> {name}: {quote(twice)} is given twice")
         return cls(name, kind, path, tuple(values), labels)
