@@ -56,7 +56,7 @@ def compare(
 
     examples:
       strata compare plan.yaml --methods plain,regional,rpg --seeds 1-4
-      strata compare plans/*.yaml --routings isolate-first,uniform -o compared
+      strata compare plans/*.yaml --routings isolate-first,uniform
     """
     axes = list(_axes(compared))
     for axis in axes:

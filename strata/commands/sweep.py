@@ -18,7 +18,8 @@ class SweepSettings(Settings):
     """What is varied, and where to."""
 
     vary: Annotated[tuple[str, ...], Parameter(metavar="FIELD=A,B,…"), VARIED] = ()
-    """a field with its values; may be given several times, the last one for the columns, the one before for the rows"""
+    """a field with its values; may be given several times: the last one is the columns of the sheet, the one before its
+    rows, others are tables"""
     out: Annotated[OutFolder, WHERE_TO] = "out/sweep"
     """folder (default: out/sweep)"""
     force: Annotated[bool, WHERE_TO] = False
@@ -53,9 +54,9 @@ def sweep(
       pictures/     each with its record, for `strata generate` to draw again
 
     examples:
-      strata sweep plan.yaml --vary base_ratio=0,0.1,0.2,0.3 --vary steps=0%-30%,0%-60%
-      strata sweep plan.yaml --routing regional-prompting-flux --vary depth=0%-33%,0%-67%,0%-100%
-      strata sweep plan.yaml --vary regions.moon.high="a crescent moon,a full moon" --vary seed=1-4
+      strata sweep plan.yaml --vary base_ratio=0,0.2 --vary steps=0%-30%,0%-60%
+      strata sweep plan.yaml -r uniform --vary depth=0%-33%,0%-67%,0%-100%
+      strata sweep plan.yaml --vary regions.moon.high="a moon,a full moon"
     """
     if not varied.vary:
         raise SettingError("<vary>: nothing is varied; give <vary> FIELD=VALUE,VALUE,…")

@@ -214,7 +214,7 @@ except SystemExit:
 
 COMMANDS = (
     *("generate", "plan", "restyle", "serve-llm", "layout", "export", "import", "routing", "probe", "roles"),
-    *("calibrate", "validate"),
+    *("calibrate", "validate", "compare", "sweep"),
 )
 
 

@@ -96,8 +96,8 @@ def test_a_long_table_goes_on_on_further_pages() -> None:
     assert max(cell.size) == 512
     rows = [(f"seed {n}", [cell, cell]) for n in range(10)]
     pages = table_pages("shared", [Section("one", ["a", "b"], rows[:3]), Section("two", ["a", "b"], rows)])
-    assert len(pages) == 2
+    assert len(pages) == 3, "a table that fits on a page is not divided"
     reds = [int(np.equal(np.asarray(page), (255, 0, 0)).all(axis=2).sum()) for page in pages]
     assert sum(reds) == 26 * cell.width * cell.height, "every picture is whole, and on one page"
-    assert all(page.height <= 4096 + 100 for page in pages)
+    assert all(page.height <= 4096 for page in pages)
     assert len({page.width for page in pages}) == 1
