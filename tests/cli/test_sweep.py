@@ -80,7 +80,7 @@ def test_fields_and_values_that_are_refused(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--vary", "base_ratio=0,1.5"), "base_ratio 1.5: isolate-first.yaml:9: blend.base_ratio: 1.5: must be from"),
+        (("--vary", "base_ratio=0,1.5"), "base_ratio 1.5: isolate-first.yaml:8: blend.base_ratio: 1.5: must be from"),
         (
             ("--vary", "rules.low.single=2,3"),
             "rules.low.single 3: isolate-first.yaml:13: rules[1].single: '3': index 3",
@@ -214,6 +214,56 @@ def test_plans_of_one_name_and_values_alike_have_files_of_their_own(here: Path, 
     plan = ScenePlan.load("plan.yaml")
     sources = [Source("one", plan), Source("one", plan)]
     given = DrawSettings(model=str(tiny_folder), steps=1)
-    sweep = prepare_sweep(sources, [Axis.of("regions.left.low", ["a/b", "a b", "A b", "x" * 300])], given)
-    assert len({run.file.casefold() for run in sweep.runs}) == 8
+    texts = ["a/b", "a b", "A b", "x" * 300, "ab", "AB"]
+    sweep = prepare_sweep(sources, [Axis.of("regions.left.low", texts)], given)
+    assert len({run.file.casefold() for run in sweep.runs}) == 12
     assert max(len(run.file) for run in sweep.runs) < 130
+
+
+def test_a_value_has_the_same_file_whatever_is_beside_it(here: Path, tiny_folder: Path) -> None:
+    alone, among = (
+        {run.values["regions.left.low"]: run.file for run in swept(tiny_folder, f"regions.left.low={texts}").runs}
+        for texts in ("a b", "a/b,a b,ab,red")
+    )
+    assert alone["a b"] == among["a b"]
+    assert among["red"] == "plan_low-red.png"
+    assert Axis.of("routing", ["a/x.yaml", "y.yaml", "uniform"]).labels == ("x", "y", "uniform")
+    assert Axis.of("routing", ["a/x.yaml", "b/x.yaml"]).labels == ("a/x.yaml", "b/x.yaml")
+
+
+def test_what_is_there_is_kept_only_where_it_would_come_out_the_same(
+    here: Path, tiny_folder: Path, engine: Engine
+) -> None:
+    axes = ("seed=1-3",)
+    assert len(list(rows(swept(tiny_folder, *axes), "out"))) == 3
+    plan, mask = Path("plan.yaml"), Path("masks/half right.png")
+    before = {path: path.read_bytes() for path in (plan, mask)}
+
+    def refused(**settings: Any) -> str:
+        with pytest.raises(SettingError) as caught:
+            list(events(swept(tiny_folder, *axes, **settings), "out", engine=engine))
+        for path, content in before.items():
+            path.write_bytes(content)
+        return str(caught.value)
+
+    assert "plan_seed-1.png of another sweep (by another routing)" in refused(routing="uniform")
+    assert "(steps 1, not 2)" in refused(steps=2)
+    plan.write_bytes(before[plan].replace(b"low: red", b"low: green"))
+    assert "(of another plan)" in refused()
+    Image.new("L", (8, 8), 255).save(mask)
+    assert "(another masks/half_right.png)" in refused()
+
+    # A picture that is drawn again leaves the lines of those that follow.
+    (here / "out" / "pictures" / "plan_seed-1.png").write_bytes(b"")
+    again = events(swept(tiny_folder, *axes), "out", engine=engine)
+    next(event for event in again if isinstance(event, Row))
+    again.close()  # type: ignore[attr-defined]
+    assert [line["seed"] for line in table(here / "out")] == ["1", "2", "3"]
+
+
+def test_what_only_the_loaded_model_can_tell_is_told_first(here: Path, tiny_folder: Path, engine: Engine) -> None:
+    Image.new("RGB", (32, 48)).save("start.png")
+    sweep = swept(tiny_folder, "image_strength=0.9,0.1", image="start.png", steps=2)
+    with pytest.raises(SettingError, match="leaves none of 2 steps"):
+        list(events(sweep, "out", engine=engine))
+    assert not (here / "out").exists()
