@@ -227,6 +227,8 @@ def test_a_value_has_the_same_file_whatever_is_beside_it(here: Path, tiny_folder
     )
     assert alone["a b"] == among["a b"]
     assert among["red"] == "plan_low-red.png"
+    cases = {run.file.casefold() for run in swept(tiny_folder, "regions.left.low=red,RED").runs}
+    assert len(cases) == 2, "on any file system"
     assert Axis.of("routing", ["a/x.yaml", "y.yaml", "uniform"]).labels == ("x", "y", "uniform")
     assert Axis.of("routing", ["a/x.yaml", "b/x.yaml"]).labels == ("a/x.yaml", "b/x.yaml")
 
