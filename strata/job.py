@@ -78,14 +78,15 @@ class Job:
         routing = [] if self.unrouted else [f"routing {self.routing.name}"]
         return ", ".join([*routing, *([f"method {self.method.name}"] if self.method is not None else [])]) or "plain"
 
-    def record(self, settings: RunSettings) -> Record:
-        """The record of a picture that was drawn with `settings`."""
+    def record(self, settings: RunSettings, lost: tuple[str, ...] = ()) -> Record:
+        """The record of a picture that was drawn with `settings`, and without what the method `lost` of the plan."""
         return Record(
             name=self.name,
             settings=settings,
             image=self.image,
             mask_image=self.mask_image,
             swaps=self.swaps,
+            lost=lost,
             command=self.command,
             created=now(),
             versions=versions(),

@@ -60,6 +60,8 @@ class Record(StrictModel):
     """The input picture, as an attachment's name."""
     mask_image: str | None = None
     swaps: tuple[TextSwap, ...] = ()
+    lost: tuple[str, ...] = ()
+    """What of the plan the method left out or told otherwise, a line each."""
     command: str
     created: str
     versions: dict[str, str]

@@ -38,6 +38,8 @@ def test_native_draws_the_caption_that_export_writes(strata: Run, here: Path, tr
     assert done.code == 0, done.err
     assert "32x48 pixels, method native, 2 steps" in done.out
     assert "warning: caption: 'right': its mask becomes the box around it, [16, 0, 32, 48]" in done.err
+    record = json.loads((here / "n" / "run.json").read_text())
+    assert record["lost"] == ["caption: 'right': its mask becomes the box around it, [16, 0, 32, 48]"]
     assert not (here / "n" / "schedule.png").exists()
     assert "schedule.png" not in done.out
     assert settings(here / "n")["method"] == "native"

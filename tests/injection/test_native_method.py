@@ -87,16 +87,26 @@ def test_both_are_the_plan_with_its_caption_as_the_base(routing: str, method: st
 def test_losses_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     pipe, _ = make_long()
     regional = RegionalPipeline(pipe, method="native", form=FORM)
-    with caplog.at_level(logging.WARNING):
+    own = "strata.injection.pipeline"
+    with caplog.at_level(logging.INFO, own):
         for seed in (1, 2):
             regional(PLANS["free"], seed=seed, true_cfg_scale=2.0, **STEPS)
-    told = [record.message for record in caplog.records if record.message.startswith("caption: ")]
-    assert told == [
+    (warned, *told) = [record for record in caplog.records if record.name == own]
+    assert warned.getMessage() == (
+        "4 things of the plan are left out of its caption or told otherwise; `strata export flux3 PLAN` tells each"
+    )
+    assert {record.levelno for record in told} == {logging.INFO}
+    assert tuple(record.message for record in told) == regional.lost(PLANS["free"])
+    assert regional.lost(PLANS["free"]) == (
         "caption: overlap 'priority' is left out",
         "caption: 'one star': its polygon becomes the box around it, [0, 0, 20, 29]",
         'caption: \'two\': strength {"high": 0.5, "low": 1.0, "full": 1.0} is left out',
         "caption: 'two': priority 1 is left out",
-    ]
+    )
+    caplog.clear()
+    one = PLANS["free"].model_copy(update={"regions": PLANS["free"].regions[:1], "overlap": "union"})
+    regional.compile(one, true_cfg_scale=2.0)
+    assert caplog.messages == ["caption: 'one star': its polygon becomes the box around it, [0, 0, 20, 29]"]
 
 
 def test_a_caption_that_is_too_long_is_told(caplog: pytest.LogCaptureFixture) -> None:
