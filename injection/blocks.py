@@ -80,7 +80,7 @@ def regional_blocks(blocks: Any, method: str | None = None) -> Any:
     blocks = copy.deepcopy(blocks)
     text, found = only_text_step(blocks, kind), list(loops(blocks))
     blocks = without_rewriters(blocks, text)
-    if not found or not all(found):
+    if not any(found):
         raise InputError(f"blocks: {kind}: has no denoising loop (a LoopSequentialPipelineBlocks) among its blocks")
     put(blocks, text, RegionalTextEncoderStep(at_path(blocks, text)))
     for path in found:
