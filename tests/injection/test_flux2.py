@@ -16,6 +16,7 @@ from strata.injection.encoding import EncodedPlan
 from strata.injection.families import facts_of, facts_of_folder, family_of
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.weights import load_folder
+from strata.layers.routing import Routing
 from tests.injection.drawings import seen_calls
 from tests.injection.flux2 import (
     LENGTH,
@@ -83,6 +84,10 @@ def test_every_stream_has_the_positions_of_its_own_padded_text(make: Any, plan: 
         embeds, _ = pipe.encode_prompt(prompt=description.text, max_sequence_length=length)
         own = embeds[:, -counts[n] :] if make is make_flux2 else embeds[:, : counts[n]]
         assert torch.equal(call["encoder_hidden_states"][:, at : at + counts[n]], own)
+    padded = Routing.load("uniform").model_copy(update={"pad": "full"})
+    with seen_calls(pipe) as calls:
+        RegionalPipeline(pipe, padded)(plan, seed=0, num_inference_steps=1, output_type="latent", **options)
+    assert calls[0]["txt_ids"][:, 3].tolist() == [*range(length)] * (1 + len(counts)), "padding that is kept counts"
 
 
 @pytest.mark.parametrize("make", [make_flux2, make_klein])

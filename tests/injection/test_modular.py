@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import torch
 from diffusers import ClassifierFreeGuidance, Flux2KleinAutoBlocks, FluxAutoBlocks, SkipLayerGuidance
-from diffusers.modular_pipelines import InputParam, ModularPipelineBlocks, OutputParam
+from diffusers.modular_pipelines import InputParam, ModularPipelineBlocks, OutputParam, SequentialPipelineBlocks
+from diffusers.modular_pipelines.flux.denoise import FluxDenoiseStep
+from diffusers.modular_pipelines.flux.encoders import FluxTextEncoderStep
 
 from strata.analysis.recorder import probing
 from strata.hierarchy.errors import InputError
@@ -21,7 +23,7 @@ from strata.injection.families import facts_of, facts_of_folder, family_of
 from strata.injection.observer import Observer
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.weights import load_folder
-from tests.injection.conftest import picture
+from tests.injection.conftest import picture, tiny_parts
 from tests.injection.drawings import seen_calls
 from tests.injection.flux2 import LENGTH, flux2_parts, make_flux2, make_klein
 from tests.injection.modular import PAIRS, modular_dev, modular_flux, modular_klein, modular_klein_base, of_blocks
@@ -126,7 +128,7 @@ def test_what_is_returned_is_what_is_asked_for(flux: Any, plan: ScenePlan) -> No
     regional, options = regional_of(flux), STEPS
     state = regional(plan, seed=0, **options)
     assert torch.equal(regional(plan, seed=0, output="images", **options), state.images)
-    several = regional(plan, seed=0, output=["images", "latents"], **options)
+    several = regional(plan, seed=0, output=["images", "latents"], num_images_per_prompt=None, **options)
     assert torch.equal(several["images"], state.images)
     assert torch.equal(several["latents"], state.latents)
 
@@ -148,19 +150,29 @@ class TestCallbacks:
         assert not torch.equal(cleared, drawn)
 
     def test_one_that_draws_with_the_pipeline_is_an_error(
-        self, flux: Any, plan: ScenePlan, caplog: pytest.LogCaptureFixture
+        self, flux: Any, plan: ScenePlan, said: pytest.LogCaptureFixture
     ) -> None:
         pipe = flux
         drawn = draw(pipe, plan)
 
         def plain(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            logging.getLogger(type(pipe).__mro__[1].__module__).warning("something else")
             pipe(prompt="a ball", height=32, width=48, **STEPS)
             return {}
 
-        with pytest.raises(UnsupportedError, match="by a call that is still running"):
-            draw(pipe, plan, callback_on_step_end=plain)
-        assert "Error in block" not in caplog.text, "the error is raised, and not logged as well"
+        def anew(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            pipe.scheduler.set_timesteps(2)
+            return {}
+
+        for callback in (plain, anew):
+            with pytest.raises(UnsupportedError, match="by a call that is still running"):
+                draw(pipe, plan, callback_on_step_end=callback)
+        assert "Error in block" not in said.text, "the error is raised, and not logged as well"
+        assert "something else" in said.text
         assert torch.equal(draw(pipe, plan), drawn)
+        with pytest.raises(ValueError, match="prompt"):
+            pipe(prompt=3)
+        assert "Error in block" in said.text, "afterwards diffusers speaks as ever"
 
 
 def test_a_hook_that_draws_with_the_pipeline_is_an_error(flux: Any, plan: ScenePlan) -> None:
@@ -228,6 +240,14 @@ class TestGuiders:
             draw(pipe, said, **SHORT)
         with pytest.raises(InputError, match="Flux2KleinModularPipeline takes no negative prompt"):
             RegionalPipeline(modular_klein()).check(said, **SHORT)
+
+    def test_one_that_guides_at_none_of_the_calls_steps(self, base: Any, plan: ScenePlan) -> None:
+        base.update_components(guider=ClassifierFreeGuidance(guidance_scale=3.0, start=0.6, stop=0.9))
+        said = plan.model_copy(update={"negative_prompt": "checkered"})
+        regional = RegionalPipeline(base)
+        regional.check(said, num_inference_steps=10)
+        with pytest.raises(InputError, match="ignored by its guider"):
+            regional.check(said, num_inference_steps=2)
 
     def test_its_scale_can_be_asked_for(self, base: Any, plan: ScenePlan) -> None:
         pipe = base
@@ -363,6 +383,31 @@ class TestRefusals:
             del pipe._blocks.sub_blocks[name]
             with pytest.raises(InputError, match=message):
                 RegionalPipeline(pipe)
+
+    def test_blocks_with_two_text_steps(self) -> None:
+        blocks = FluxAutoBlocks()
+        blocks.sub_blocks.insert("again", FluxTextEncoderStep(), 1)
+        with pytest.raises(InputError, match="several of its blocks make 'prompt_embeds' of 'prompt'"):
+            RegionalPipeline(modular_flux(blocks))
+
+    def test_a_text_step_that_makes_no_tensor(self, plan: ScenePlan) -> None:
+        class Listing(FluxTextEncoderStep):  # type: ignore[misc]
+            def __call__(self, components: Any, state: Any) -> Any:
+                components, state = super().__call__(components, state)
+                state.set("prompt_embeds", [*state.get("prompt_embeds")])
+                return components, state
+
+        blocks = FluxAutoBlocks()
+        blocks.sub_blocks["text_encoder"] = Listing()
+        with pytest.raises(UnsupportedError, match="Listing makes a list of a text, and not one tensor"):
+            RegionalPipeline(modular_flux(blocks)).encode(plan)
+
+    def test_blocks_that_take_no_size(self, plan: ScenePlan) -> None:
+        parts = {"text": FluxTextEncoderStep(), "denoise": FluxDenoiseStep()}
+        pipe = SequentialPipelineBlocks.from_blocks_dict(parts).init_pipeline()
+        pipe.update_components(**{name: part for name, part in tiny_parts().items() if name != "vae"})
+        with pytest.raises(InputError, match="takes no width and no height; plans have a size"):
+            RegionalPipeline(pipe).check(plan)
 
 
 def test_what_clip_cuts_off_is_told_once(plan: ScenePlan, caplog: pytest.LogCaptureFixture) -> None:

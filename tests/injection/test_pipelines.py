@@ -346,6 +346,9 @@ def test_of_many_texts_those_used_last_are_kept(monkeypatch: pytest.MonkeyPatch)
     assert encoded("abacab") == "abcb"
     pipe.text_encoder_2.add_adapter(LoraConfig(r=2, target_modules=["q"]))
     assert encoded("aa") == "aa", "adapters may be scaled otherwise at any time"
+    pipe.text_encoder_2 = None
+    with pytest.raises(InputError, match="text encoders are not loaded"):
+        encoded("a")
 
 
 def test_streams_carry_real_tokens_unless_padding_is_asked_for(plan: ScenePlan) -> None:
@@ -423,10 +426,15 @@ class TestRefusals:
         with pytest.raises(UnsupportedError, match="cache"):
             draw(pipe, plan)
 
-    def test_varlen_attention(self, plan: ScenePlan) -> None:
-        from diffusers.models.attention_dispatch import AttentionBackendName
+    def test_varlen_attention(self, plan: ScenePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whether it is chosen for the model, or for all that choose none."""
+        from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
 
         pipe, _ = make_text_to_image()
+        with monkeypatch.context() as patch:
+            patch.setattr(_AttentionBackendRegistry, "_active_backend", AttentionBackendName.FLASH_VARLEN)
+            with pytest.raises(UnsupportedError, match="flash_varlen packs sequences"):
+                RegionalPipeline(pipe).check(plan)
         for module in pipe.transformer.modules():
             if hasattr(module, "processor"):
                 module.processor._attention_backend = AttentionBackendName.FLASH_VARLEN
@@ -466,10 +474,16 @@ class TestRefusals:
         with pytest.raises(UnsupportedError, match="compile_repeated_blocks"):
             draw(pipe, plan)
 
-    def test_fractional_strengths_on_a_backend_without_logits(self, plan: ScenePlan) -> None:
-        from diffusers.models.attention_dispatch import AttentionBackendName
+    def test_fractional_strengths_on_a_backend_without_logits(
+        self, plan: ScenePlan, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
 
         pipe, _ = make_text_to_image()
+        with monkeypatch.context() as patch:
+            patch.setattr(_AttentionBackendRegistry, "_active_backend", AttentionBackendName._NATIVE_FLASH)
+            with pytest.raises(UnsupportedError, match="strength"):
+                RegionalPipeline(pipe, ROUTING).check(plan)
         for module in pipe.transformer.modules():
             if hasattr(module, "processor"):
                 module.processor._attention_backend = AttentionBackendName._NATIVE_FLASH

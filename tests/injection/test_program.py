@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from strata.hierarchy.errors import InputError
@@ -65,6 +66,14 @@ def test_what_is_visible_in_every_block_at_every_step() -> None:
 def test_overrides_are_compiled_in() -> None:
     program = compile_program(PLAN, ROUTING, FLUX_DEV, 4, overrides=[TextOverride("left", "low", "green")])
     assert [s.text for s in program.streams] == ["a circle", "green", "a square", "blue"]
+    turns = [TextOverride("left", "low", text, np.arange(57) == n) for n, text in enumerate(("green", "grey"))]
+    program = compile_program(PLAN, ROUTING, FLUX_DEV, 4, overrides=turns)
+    left = [
+        (name, s.text)
+        for name, s in zip(program.stream_names, program.streams, strict=True)
+        if s.area == "left" and s.level == "low"
+    ]
+    assert left == [("left/low", "red"), ("left/low 2", "grey"), ("left/low 3", "green")]
 
 
 def test_it_tells_itself_and_its_cost() -> None:
@@ -174,6 +183,7 @@ def test_regions_of_several_plans_on_one_grid() -> None:
     joint = joint_grid([compile_program(plan, ROUTING, FLUX_DEV, 4) for plan in plans])
     both = compile_program(PLAN, ROUTING, FLUX_DEV, 4).grid
     assert joint.names == ("0/left", "1/right")
+    assert (joint.rows, joint.cols) == (both.rows, both.cols)
     assert (joint.masks == both.masks).all()
     assert (joint.background == both.background).all()
 
@@ -196,6 +206,7 @@ def test_observers_are_told_what_each_asks_for_of_conditional_calls(plan: SceneP
 
         def attention(self, event: AttentionEvent) -> None:
             self.told.append(event.block.name)
+            self.segments = event.segments
 
     regional, watches = RegionalPipeline(pipe, ROUTING), [Watch(1), Watch(3)]
     regional.observers += watches
@@ -210,6 +221,7 @@ def test_observers_are_told_what_each_asks_for_of_conditional_calls(plan: SceneP
     assert len(watches[0].told) == 5
     regional(ScenePlan(width=48, height=32, prompt="a star"), seed=0, num_inference_steps=1, output_type="latent")
     assert watches[0].told[5:] == [{}, 0, "double 1"], "of a plan without regions too"
+    assert watches[0].segments == (("base", 24), ("image", 96))
 
 
 def test_computation_weighs_tokens_and_pairs_as_a_block_does() -> None:
