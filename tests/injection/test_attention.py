@@ -167,16 +167,19 @@ def test_parts_are_had_where_the_kernel_tells_its_sums() -> None:
     assert not parts.can_part(q.clone().requires_grad_(), native)
 
 
-@pytest.mark.parametrize("base", [BaseText(4), BaseText(3), BaseText(4, 1, -1.0), BaseText(3, 2, -0.5)])
+@pytest.mark.parametrize(
+    "base",
+    [BaseText(4), BaseText(3), BaseText(4, 1, -1.0), BaseText(3, 2, -0.5), BaseText(3, tail=1), BaseText(2, tail=2)],
+)
 def test_what_a_mask_of_the_base_prompt_makes_of_a_plain_call(base: BaseText) -> None:
-    """Tokens behind the prompt's are keys to none, faint ones weigh less, but not to each other."""
+    """Tokens behind the prompt's are keys to none, or before its end; faint ones weigh less, but not to each other."""
     text, image = 4, 5
     q, k, v = torch.randn(3, 1, text + image, 2, 4, generator=torch.Generator().manual_seed(0))
     faint = slice(base.length - base.faint, base.length)
     mask = torch.zeros(text + image, text + image)
     mask[:, faint] = base.weight
     mask[faint, faint] = 0
-    mask[:, base.length : text] = -torch.inf
+    mask[:, base.length - base.tail : text - base.tail] = -torch.inf
     heads = (x.transpose(1, 2) for x in (q, k, v))
     expected = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask).transpose(1, 2)
     spec = masked_spec(base, text, text + image, torch.device("cpu"))

@@ -88,11 +88,13 @@ def test_how_long_texts_are(pipe: Any, plan: ScenePlan, caplog: pytest.LogCaptur
 
 
 def test_texts_are_encoded_for_the_calls_steps(pipe: Any, plan: ScenePlan) -> None:
-    routing = Routing.from_yaml("{name: a, about: a, rules: [{level: high}, {level: low, steps: 45-49}]}")
+    routing = Routing.from_yaml("{name: a, about: a, rules: [{level: high}, {level: low, steps: 49-49}]}")
     texts = encoded(pipe, plan, routing=routing).get("regional_texts").texts
     assert set(texts) == {description.text for description in plan.descriptions()}, "fifty, where nobody says"
-    with pytest.raises(InputError, match="45"):
-        encoded(pipe, plan, routing=routing, num_inference_steps=4)
+    for last, given in (("49", {"num_inference_steps": 4}), ("50", {})):
+        late = Routing.from_yaml(f"{{name: a, about: a, rules: [{{level: high, steps: {last}-{last}}}]}}")
+        with pytest.raises(InputError, match=last):
+            encoded(pipe, plan, routing=late, **given)
 
 
 def test_of_flux3_the_step_that_rewrites_prompts_is_left_out(plan: ScenePlan) -> None:
@@ -102,6 +104,9 @@ def test_of_flux3_the_step_that_rewrites_prompts_is_left_out(plan: ScenePlan) ->
     images = pipe(plan=plan, routing="uniform", generator=generator, output="images", **call)
     stock = of_blocks(Flux3AutoBlocks(), flux3_parts())
     assert torch.equal(images, RegionalPipeline(stock, "uniform")(plan, seed=0, **call).images)
+    said = plan.model_copy(update={"negative_prompt": "checkered"})
+    with pytest.raises(InputError, match="negative_prompt: comes from the plan here; leave it out in one of them"):
+        pipe(plan=said, negative_prompt="dotted", **call)
 
 
 def test_blocks_that_cannot_become_regional_say_why(pipe: Any) -> None:
@@ -123,6 +128,7 @@ def test_blocks_say_what_they_take(pipe: Any) -> None:
     assert denoise.intermediate_output_names == FluxDenoiseStep().intermediate_output_names
     assert "regional_texts" in denoise.required_inputs
     assert "regional attention" in denoise.doc
+    assert "by `FluxTextEncoderStep`" in text.doc
     for step in (text, denoise):
         step.set_progress_bar_config(disable=True)
     with denoise.step.progress_bar(total=2) as bar:
@@ -207,6 +213,11 @@ class TestRefusals:
         state.set("timesteps", torch.ones(2))
         state.set("plan", plan.model_copy(update={"prompt": "a star"}))
         with pytest.raises(InputError, match=r"encoded: is of prompt 'a red .*', what is drawn has 'a star'"):
+            RegionalDenoiseStep(FluxDenoiseStep())(pipe, state)
+        state.set("regional_texts", {"a star": torch.zeros(1, 2, 3)})
+        with pytest.raises(
+            InputError, match=r"regional_texts: \{.*: must be an EncodedPlan, as RegionalTextEncoderStep"
+        ):
             RegionalDenoiseStep(FluxDenoiseStep())(pipe, state)
 
     def test_steps_that_are_something_else(self) -> None:

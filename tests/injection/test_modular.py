@@ -294,6 +294,32 @@ class TestGuiders:
         assert conditional(negative[:1])
 
 
+def test_encoders_adapters_have_the_calls_scale() -> None:
+    from peft import LoraConfig
+
+    pipe = modular_flux()
+    torch.manual_seed(0)
+    pipe.text_encoder_2.add_adapter(LoraConfig(r=2, target_modules=["q"], init_lora_weights=False))
+    call = call_of(pipe)
+    whole, same, half = (call.encode("a star", None, 24, scale)["prompt_embeds"] for scale in (None, 1.0, 0.5))
+    assert torch.equal(whole, same)
+    assert not torch.equal(whole, half)
+
+
+def test_a_prompts_embeddings_are_options_and_nothing_else_that_is_made_of_it(flux: Any, plan: ScenePlan) -> None:
+    class Counting(FluxTextEncoderStep):  # type: ignore[misc]
+        @property
+        def intermediate_outputs(self) -> list[OutputParam]:
+            return [*super().intermediate_outputs, OutputParam("words")]
+
+    embeds = {"prompt_embeds": torch.zeros(1, 24, 128), "pooled_prompt_embeds": torch.zeros(1, 64)}
+    RegionalPipeline(flux).check(plan, **embeds)
+    blocks = FluxAutoBlocks()
+    blocks.sub_blocks["text_encoder"] = Counting()
+    with pytest.raises(InputError, match="words: FluxModularPipeline takes no such option"):
+        RegionalPipeline(modular_flux(blocks)).check(plan, words=3)
+
+
 class _Rewriter(ModularPipelineBlocks):
     """Makes another prompt of every prompt, as FLUX.3's upsampler does."""
 
@@ -446,6 +472,7 @@ class TestFolders:
         facts = facts_of_folder(tmp_path)
         assert facts == facts_of(pipe)
         assert (facts.family, facts.guidance, facts.negative_scale) == ("flux2", None, None)
+        assert load_folder(tmp_path, torch.bfloat16).transformer.dtype == torch.bfloat16
         again = load_folder(tmp_path, torch.float32)
         assert torch.equal(draw(again, plan, max_sequence_length=24), draw(pipe, plan, max_sequence_length=24))
 

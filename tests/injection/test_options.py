@@ -9,6 +9,7 @@ from diffusers import ChromaInpaintPipeline, FluxPipeline
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
+from strata.injection.block_paths import at_path, loops
 from strata.injection.calling import ClassicPipeline, call_of
 from strata.injection.families import facts_of
 from strata.injection.pipeline import RegionalPipeline
@@ -38,6 +39,7 @@ def test_options(plan: ScenePlan) -> None:
         ("guidance_scale", None, "None: must be a number"),
         ("guidance_scale", float("nan"), "nan: must be a number"),
         ("num_images_per_prompt", 0, "0: must be a whole number"),
+        ("num_images_per_prompt", 65537, "65537: must be a whole number from 1 to 65536"),
         ("callback_on_step_end", 3, "3: must be a function"),
         ("latents", "x", "str: must be a tensor"),
         ("latents", torch.zeros(1, 96, 16, dtype=torch.int64), "torch.int64: must be a tensor of floating-point"),
@@ -188,16 +190,25 @@ def test_no_unconditional_calls_where_no_negative_prompt_is_taken() -> None:
 def test_each_model_is_on_the_device_while_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
     """The CPU stands for an accelerator, which tells how much memory is free."""
     monkeypatch.setattr(torch.cpu, "mem_get_info", lambda *_: (2**34, 2**34), raising=False)
-    for pipe in (FluxPipeline(**tiny_parts()), modular_flux()):
+    classic = FluxPipeline(**tiny_parts())
+    for pipe in (classic, modular_flux()):
         call_of(pipe).offload("cpu")
         models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
-        assert [hasattr(model, "_hf_hook") for model in models] == [True] * 4
+        hooks = [getattr(model, "_hf_hook", None) for model in models]
+        assert None not in hooks
+        call_of(pipe).release()
+        again = [model._hf_hook is hook for model, hook in zip(models, hooks, strict=True)]
+        assert again == [pipe is not classic] * 4, "what a classic pipeline left on the device is taken off"
 
 
 def test_no_progress_bars_are_shown_where_none_are_wanted(
     empty_plan: ScenePlan, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pipe = FluxPipeline(**tiny_parts())
-    call_of(pipe).quiet()
-    RegionalPipeline(pipe)(empty_plan, seed=0, num_inference_steps=1, output_type="latent")
-    assert "%|" not in capsys.readouterr().err
+    loud = modular_flux()
+    for path in loops(loud._blocks):
+        at_path(loud._blocks, path).set_progress_bar_config()
+    for pipe in (FluxPipeline(**tiny_parts()), loud):
+        regional = RegionalPipeline(pipe)
+        regional.call.quiet()
+        regional(empty_plan, seed=0, num_inference_steps=1, output_type="latent")
+        assert "%|" not in capsys.readouterr().err

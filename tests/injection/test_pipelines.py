@@ -423,7 +423,7 @@ class TestRefusals:
 
         pipe, _ = make_text_to_image()
         apply_first_block_cache(pipe.transformer, FirstBlockCacheConfig(threshold=0.1))
-        with pytest.raises(UnsupportedError, match="cache"):
+        with pytest.raises(UnsupportedError, match=r"^transformer_blocks\.0: the hook 'fbc_leader"):
             draw(pipe, plan)
 
     def test_varlen_attention(self, plan: ScenePlan, monkeypatch: pytest.MonkeyPatch) -> None:

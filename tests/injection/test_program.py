@@ -63,6 +63,15 @@ def test_what_is_visible_in_every_block_at_every_step() -> None:
     assert all(program.routed(step) for step in range(4))
 
 
+def test_texts_ride_along_to_blocks_where_all_see_all() -> None:
+    """Where no rule matches, and that is open: whatever is visible in some block of the step."""
+    text = "{name: a, about: a, unrouted: open, blend: {mode: split}, rules: [{level: high, double: 0, steps: 0%-50%}]}"
+    program = compile_program(PLAN, Routing.from_yaml(text), FLUX_DEV, 4)
+    assert [stream.level for stream in program.streams] == ["high", "high"]
+    assert {visibility.alive for visibility in program.blocks(0)} == {(0, 1)}
+    assert {visibility.alive for visibility in program.blocks(3)} == {()}
+
+
 def test_overrides_are_compiled_in() -> None:
     program = compile_program(PLAN, ROUTING, FLUX_DEV, 4, overrides=[TextOverride("left", "low", "green")])
     assert [s.text for s in program.streams] == ["a circle", "green", "a square", "blue"]
@@ -139,7 +148,8 @@ def test_an_isolated_plan_costs_less_attention_than_an_open_one() -> None:
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (PLAN.model_copy(update={"width": 120}), "width: 120: must be a multiple of 16"),
+        (PLAN.model_copy(update={"width": 120}), "width: 120: must be a multiple of 16, .*; nearest: 112 or 128$"),
+        (PLAN.model_copy(update={"height": 9}), "height: 9: must be a multiple of 16, .*; nearest: 16$"),
         (PLAN.model_copy(update={"regions": (PLAN.regions[0].model_copy(update={"box": (0, 0, 1, 1)}),)}), "regions"),
     ],
 )
