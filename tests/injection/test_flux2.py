@@ -163,8 +163,10 @@ class TestGuidanceByASecondCall:
         copy = negative.clone()
         told = [conditional(text) for text in (prompt, copy, prompt, copy, other)]
         assert told == [True, False, True, False, True]
-        assert PromptCalls(None)(negative)
         assert not PromptCalls(negative)(negative)
+        unguided, alike = PromptCalls(None), PromptCalls(prompt.clone())
+        assert [unguided(text) for text in (prompt, negative)] == [True, True]
+        assert [alike(text) for text in (prompt, prompt, prompt.clone())] == [True, True, False]
 
 
 class TestWithoutTextEncoders:

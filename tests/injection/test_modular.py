@@ -1,6 +1,7 @@
 """Modular pipelines draw what classic ones draw, and what is particular to them."""
 
 import logging
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tests.injection.conftest import picture, tiny_parts
 from tests.injection.drawings import seen_calls
 from tests.injection.flux2 import LENGTH, flux2_parts, make_flux2, make_klein
 from tests.injection.modular import PAIRS, modular_dev, modular_flux, modular_klein, modular_klein_base, of_blocks
+from tests.injection.test_weights import poison
 
 STEPS: dict[str, Any] = {"num_inference_steps": 2, "output_type": "pt"}
 EVERYDAY = ("flux", "flux2 klein base with guidance")
@@ -484,4 +486,7 @@ class TestFolders:
             load_folder(tmp_path)
         (tmp_path / "modular_config.json").write_text("{}")
         with pytest.raises(InputError, match="brings blocks of its own"):
+            load_folder(tmp_path)
+        poison("transformer", math.nan)(tmp_path)
+        with pytest.raises(InputError, match="transformer: weights with NaN"):
             load_folder(tmp_path)
