@@ -51,7 +51,7 @@ def test_options(plan: ScenePlan) -> None:
     good: dict[str, tuple[Any, ...]] = {
         "max_sequence_length": (1, 512),
         "guidance_scale": (0, 1000),
-        "num_images_per_prompt": (1, None),
+        "num_images_per_prompt": (1, 65536, None),
         "callback_on_step_end": (print, None),
         "latents": (torch.zeros(1, 96, 16), None),
         "num_inference_steps": (1, 1000),
@@ -107,8 +107,9 @@ def test_image_to_image_runs_the_steps_that_its_strength_leaves(plan: ScenePlan)
         assert regional.compile(plan, **options).steps == left
         regional(plan, seed=1, **options)
         assert pipe.num_timesteps == left
-    with pytest.raises(InputError, match="strength: 0: leaves none of 4 steps"):
-        regional.compile(plan, **options | {"strength": 0})
+    for strength, message in ((0, "0: leaves none of 4 steps"), (1.5, "1.5: must be a number from 0 to 1")):
+        with pytest.raises(InputError, match=f"strength: {message}"):
+            regional.compile(plan, **options | {"strength": strength})
 
 
 @pytest.mark.parametrize(
