@@ -186,7 +186,7 @@ def test_a_hook_that_draws_with_the_pipeline_is_an_error(flux: Any, plan: SceneP
     assert torch.equal(draw(flux, plan), drawn)
 
 
-def test_observers_are_told_every_step(flux: Any, plan: ScenePlan) -> None:
+def test_observers_are_told_every_step(flux: Any, base: Any, plan: ScenePlan) -> None:
     steps: list[int] = []
 
     class Notes(Observer):
@@ -198,6 +198,11 @@ def test_observers_are_told_every_step(flux: Any, plan: ScenePlan) -> None:
     options = {"image": picture(), "strength": 0.75, "num_inference_steps": 4, "output_type": "pt"}
     regional(plan, seed=0, **options)
     assert steps == [0, 1, 2]
+    steps.clear()
+    regional = RegionalPipeline(base, "uniform")
+    regional.observers.append(Notes())
+    regional(plan, seed=0, num_inference_steps=2, output_type="latent", **SHORT)
+    assert steps == [0, 1], "of the loop that runs, beside one that does not"
 
 
 def test_probes(flux: Any, plan: ScenePlan) -> None:
@@ -240,8 +245,10 @@ class TestGuiders:
         guider.disable()
         with pytest.raises(InputError, match=r"ignored by its guider \(ClassifierFreeGuidance\)"):
             draw(pipe, said, **SHORT)
-        with pytest.raises(InputError, match="Flux2KleinModularPipeline takes no negative prompt"):
-            RegionalPipeline(modular_klein()).check(said, **SHORT)
+        pipe.update_components(guider=None)
+        for unguided in (pipe, modular_klein()):
+            with pytest.raises(InputError, match="Flux2KleinModularPipeline takes no negative prompt"):
+                RegionalPipeline(unguided).check(said, **SHORT)
 
     def test_one_that_guides_at_none_of_the_calls_steps(self, base: Any, plan: ScenePlan) -> None:
         base.update_components(guider=ClassifierFreeGuidance(guidance_scale=3.0, start=0.6, stop=0.9))
@@ -394,6 +401,7 @@ class TestRefusals:
         pipe = modular_flux()
         regional = RegionalPipeline(pipe, "uniform")
         encoded, drawn = regional.encode(plan, **STEPS), draw(pipe, plan)
+        assert encoded.said["negative_prompt"] is None, "of a pipeline that reads none"
         pipe.text_encoder_2 = None
         assert torch.equal(regional(plan, seed=0, encoded=encoded, **STEPS).images, drawn)
         with pytest.raises(InputError, match="text encoders are not loaded"):
@@ -478,12 +486,13 @@ class TestFolders:
         again = load_folder(tmp_path, torch.float32)
         assert torch.equal(draw(again, plan, max_sequence_length=24), draw(pipe, plan, max_sequence_length=24))
 
-    def test_what_is_missing_is_named(self, tmp_path: Path) -> None:
+    def test_what_is_missing_is_named(self, tmp_path: Path, said: pytest.LogCaptureFixture) -> None:
         pipe = of_blocks(Flux2KleinAutoBlocks(), flux2_parts())
         pipe.save_pretrained(str(tmp_path), overwrite_modular_index=True)
         (tmp_path / "scheduler").rename(tmp_path / "elsewhere")
         with pytest.raises(InputError, match="its scheduler is not there or cannot be read"):
             load_folder(tmp_path)
+        assert "scheduler" not in said.text, "it is ours to say"
         (tmp_path / "modular_config.json").write_text("{}")
         with pytest.raises(InputError, match="brings blocks of its own"):
             load_folder(tmp_path)
