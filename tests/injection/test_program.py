@@ -126,6 +126,9 @@ def test_it_tells_how_many_image_tokens_see_a_text() -> None:
     lines = describe(program, method_for(ROUTING), words, 2)
     for name, row in {"global": ["1", "32"], "left": ["2", "20"], "background": ["2", "12"]}.items():
         assert next(line for line in lines if line.startswith(f"{name}/high")).split()[1:3] == row
+    everywhere = PLAN.regions[0].model_copy(update={"box": (0, 0, 128, 64)})
+    covered = compile_program(PLAN.model_copy(update={**around, "regions": (everywhere,)}), ROUTING, FLUX_DEV, 4)
+    assert covered.stream_names == ("global/high", "left/high", "left/low"), "no background is left to see its text"
 
 
 def test_padding_that_a_routing_keeps_is_counted() -> None:

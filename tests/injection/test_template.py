@@ -24,7 +24,8 @@ def test_text_padding_and_the_templates_end(make: Callable[[], Any], within: boo
         found: list[int] = inner(text, add_special_tokens=False).input_ids
         return found
 
-    tokenizer = TemplateTokenizer(inner, BEFORE, len(alone(BEFORE)), END, padded_within=within)
+    options = {"padded_within": True} if within else {}
+    tokenizer = TemplateTokenizer(inner, BEFORE, len(alone(BEFORE)), END, **options)
     places = inner(TEXT, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
     own = [(token, 1, place) for token, place in zip(alone(TEXT), places, strict=True)]
     end = [(token, 1, (len(TEXT), len(TEXT))) for token in alone(END)]
@@ -35,6 +36,7 @@ def test_text_padding_and_the_templates_end(make: Callable[[], Any], within: boo
         ({"truncation": True}, own + end),
         ({"padding": "max_length"}, own + end),
         ({"max_length": whole + 3}, own + end),
+        ({"max_length": 2}, own + end),
         (
             {"padding": "max_length", "max_length": whole + 3},
             own + [pad] * 3 + end if within else own + end + [pad] * 3,
