@@ -60,7 +60,7 @@ def test_a_saved_folder_is_known_before_loading_and_draws_the_same(
     pipe.save_pretrained(tmp_path)
     facts = facts_of_folder(tmp_path)
     assert facts == facts_of(pipe)
-    assert (facts.block_counts, facts.token_size, facts.text_length, facts.stacks[1].joint) == ((2, 3), 4, LENGTH, True)
+    assert (facts.block_counts, facts.token_size, facts.text_length) == ((2, 3), 4, LENGTH)
     assert facts.guidance == (None if distilled else 4.0)
     assert facts.negative_scale == (None if dev or distilled else "guidance_scale")
     again = load_folder(tmp_path, torch.float32)
