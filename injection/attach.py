@@ -177,10 +177,8 @@ class PromptCalls:
     def _is_negative(self, text: Tensor) -> bool:
         """Whether a call's embedding holds that of the unconditional calls, repeated for pictures of one prompt."""
         assert self._negative is not None
-        rows, own = text.shape[0], self._negative.shape[0]
-        if text.shape[1:] != self._negative.shape[1:] or rows % own:
-            return False
-        return torch.equal(text, self._negative.repeat_interleave(rows // own, dim=0).to(text))
+        repeats = len(text) // len(self._negative)
+        return torch.equal(text, self._negative.repeat_interleave(repeats, dim=0).to(text))
 
 
 def masked_spec(base: BaseText, text: int, length: int, device: torch.device) -> AttentionSpec | None:

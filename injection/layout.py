@@ -22,9 +22,7 @@ Spans = tuple[Span, ...]
 def merge(spans: Iterable[Span]) -> Spans:
     """Sorted, with touching spans joined and empty ones dropped."""
     merged: list[Span] = []
-    for start, stop in sorted(spans):
-        if start == stop:
-            continue
+    for start, stop in sorted(span for span in spans if span[0] < span[1]):
         if merged and merged[-1][1] >= start:
             merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
         else:
@@ -39,14 +37,14 @@ def shift(spans: Spans, by: int) -> Spans:
 
 def within(spans: Spans, start: int, stop: int) -> Spans:
     """What of some spans lies in [start, stop)."""
-    return merge((max(a, start), min(b, stop)) for a, b in spans if a < stop and b > start)
+    return merge((max(a, start), min(b, stop)) for a, b in spans)
 
 
 def without(spans: Spans, others: Spans) -> Spans:
     """What of some spans lies in none of `others` (sorted and disjoint)."""
     left = list(spans)
     for start, stop in others:
-        left = [part for a, b in left for part in ((a, min(b, start)), (max(a, stop), b)) if part[0] < part[1]]
+        left = [part for a, b in left for part in ((a, min(b, start)), (max(a, stop), b))]
     return merge(left)
 
 

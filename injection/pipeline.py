@@ -307,7 +307,7 @@ def encoded_elsewhere(pipe: Any, family: Any) -> bool:
 
 def _one_each(name: str, value: Any, plans: Sequence[ScenePlan]) -> list[Any]:
     """One value a plan."""
-    if len(plans) == 1 and (value is None or not isinstance(value, list | tuple)):
+    if len(plans) == 1 and not isinstance(value, list | tuple):
         return [value]
     if value is None:
         return [None] * len(plans)
