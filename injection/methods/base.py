@@ -74,7 +74,7 @@ class BlockHooks(Protocol):
 
 
 Forward = Callable[..., Any]
-"""Calls the stock transformer: `forward(inputs, hooks=None)`."""
+"""Calls the stock transformer: `forward(inputs, hooks=None, watched=True)`; observers see it if it is `watched`."""
 
 
 class MethodRun(ABC):

@@ -174,4 +174,6 @@ def make_klein_inpaint() -> tuple[Any, dict[str, Any]]:
 
 
 def make_klein_kv() -> tuple[Any, dict[str, Any]]:
-    return _quiet(Flux2KleinKVPipeline(**flux2_parts())), {}
+    """Two references, whose keys and values are kept from the first step."""
+    pictures = [reference(1, (64, 80)), reference(2)]
+    return _quiet(Flux2KleinKVPipeline(**flux2_parts())), {"image": pictures}
