@@ -174,6 +174,5 @@ def make_klein_inpaint() -> tuple[Any, dict[str, Any]]:
 
 
 def make_klein_kv() -> tuple[Any, dict[str, Any]]:
-    """Two references, whose keys and values are kept from the first step."""
-    pictures = [reference(1, (64, 80)), reference(2)]
-    return _quiet(Flux2KleinKVPipeline(**flux2_parts())), {"image": pictures}
+    """With a reference, whose keys and values are kept from the first step."""
+    return _quiet(Flux2KleinKVPipeline(**flux2_parts())), {"image": reference(1)}
