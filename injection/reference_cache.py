@@ -7,9 +7,11 @@ stored depends on the reference alone, and is appended here to the keys and valu
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
+from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor
 
 from strata.injection.observer import Observer
@@ -22,20 +24,15 @@ class References(NamedTuple):
 
     Attributes:
         cache: diffusers' `Flux2KVLayerCache`; None: there are no references.
-        mode: "extract" or "cached"; None as well.
+        mode: "extract" or "cached"; None: the cache is not used.
         text: number of text tokens.
-        count: of reference tokens behind the text, which are to be stored; 0 where they are cached.
+        count: of reference tokens behind the text, which are to be stored; 0 where they are stored already.
     """
 
     cache: Any
     mode: str | None
     text: int
     count: int
-
-    def behind(self, x_BLHD: Tensor) -> Tensor:
-        """The references' tokens put behind the image's."""
-        start, stop = self.text, self.text + self.count
-        return torch.cat([x_BLHD[:, :start], x_BLHD[:, stop:], x_BLHD[:, start:stop]], dim=1)
 
 
 def attend_beside(
@@ -46,30 +43,38 @@ def attend_beside(
     regional: Tensor | None,
     watching: tuple[Observer, ...],
 ) -> Tensor:
-    """The attention's output `[B, L, C]`: as the stock processor's, or regional with the references as last keys."""
-    from diffusers.models.transformers.transformer_flux2 import _flux2_kv_causal_attention
-
-    q, k, v = qkv
-    cache, mode, text, count = references
+    """The attention's output `[B, L, C]`: regional with the references as last keys, else in the stock's own order."""
+    (q, k, v), (cache, mode, text, count) = qkv, references
     if cache is None or mode is None:
         return processor.attend(attn, q, k, v, None, regional, watching)
     if regional is not None:
-        k_ref, v_ref = cache.get()
-        k, v = torch.cat([k, k_ref], dim=1), torch.cat([v, v_ref], dim=1)
-        return processor.attend(attn, q, k, v, None, regional, watching)
-    backend = processor._attention_backend
+        return processor.attend(attn, q, *_behind(cache, k, v), None, regional, watching)
+    attend = partial(dispatch_attention_fn, backend=processor._attention_backend)
     if count:
-        cache.store(k[:, text : text + count].clone(), v[:, text : text + count].clone())
-        attended = _flux2_kv_causal_attention(q, k, v, text, count, backend=backend)
-        q, k, v, seen = (references.behind(x) for x in (q, k, v, attended))
-        q, seen = q[:, :-count], seen[:, :-count]
+        own = slice(text, text + count)
+        cache.store(k[:, own].clone(), v[:, own].clone())
+        alone = attend(q[:, own], k[:, own], v[:, own])
+        q, seen = _without(q, own), attend(_without(q, own), k, v)
+        attended = torch.cat([seen[:, :text], alone, seen[:, text:]], dim=1)
+        k, v = _without(k, own), _without(v, own)
     else:
-        attended = seen = _flux2_kv_causal_attention(q, k, v, text, 0, kv_cache=cache, backend=backend)
-        k_ref, v_ref = cache.get()
-        k, v = torch.cat([k, k_ref], dim=1), torch.cat([v, v_ref], dim=1)
+        both = zip((k, v), cache.get(), strict=True)
+        seen = attended = attend(q, *(torch.cat([x[:, :text], ref, x[:, text:]], dim=1) for x, ref in both))
     if processor.watcher is not None and watching:
-        processor.watcher.observe(attn, watching, q, k, v, seen, backend)
+        backend = processor._attention_backend
+        processor.watcher.observe(attn, watching, q, *_behind(cache, k, v), seen, backend)
     return attended.flatten(2, 3).to(q.dtype)
+
+
+def _behind(cache: Any, k_BLHD: Tensor, v_BLHD: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values with the cached ones behind them."""
+    k_ref, v_ref = cache.get()
+    return torch.cat([k_BLHD, k_ref], dim=1), torch.cat([v_BLHD, v_ref], dim=1)
+
+
+def _without(x_BLHD: Tensor, own: slice) -> Tensor:
+    """All tokens but some."""
+    return torch.cat([x_BLHD[:, : own.start], x_BLHD[:, own.stop :]], dim=1)
 
 
 class CachingAttnProcessor(RegionalAttnProcessor):

@@ -1,5 +1,6 @@
 """FLUX.2 klein's reference cache: regions with it against a dense definition that has no cache."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from strata.injection.pipeline import RegionalPipeline
 from tests.injection.drawings import drawing, program_of, seen_calls, start
 from tests.injection.flux2 import make_klein_kv, reference
 from tests.injection.oracle import DenseParallelProcessor, DenseProcessor, Scene, softmax_attention
+from tests.injection.test_calls import random_plan
 from tests.injection.test_oracle import DOUBLE, SINGLE, STEPS, TRANSFORMERS, scenes
 from tests.shows import shows
 
@@ -122,7 +124,7 @@ def test_it_agrees_in_many_scenes(drawn: tuple[Scene, TokenGrid], in_parts: bool
 
 def _agrees(scene: Scene, grid: TokenGrid, in_parts: bool, seed: int) -> None:
     scene.reference = CACHED
-    calls, named = Calls(scene, grid, seed), seed % 3 == 0
+    calls, named = Calls(scene, grid, seed), in_parts
     starts = {s.text: (seed + n) % 7 for n, s in enumerate(scene.streams)}
     plain = calls.drawn(named)
     with pytest.MonkeyPatch.context() as patch:
@@ -212,3 +214,27 @@ def test_references_pass_the_blocks_in_the_first_step_alone(plan: ScenePlan) -> 
     none = RegionalPipeline(pipe, "uniform")(plan, seed=0, **CALL).images
     assert image.shape == none.shape
     assert not torch.equal(image, none)
+
+
+@pytest.mark.slow
+def test_compiled_blocks(tmp_path: Path) -> None:
+    """Whatever the first few plans need is enough for all."""
+    torch._dynamo.reset()
+    (pipe, options), (plain, _) = make_klein_kv(), make_klein_kv()
+    pipe.transformer.compile_repeated_blocks(fullgraph=True, backend="aot_eager")
+    counters = torch._dynamo.utils.counters
+    counters.clear()
+    graphs = []
+    for n in range(12):
+        scene = random_plan(n, tmp_path)
+        found, expected = (
+            RegionalPipeline(each, ["isolate-first", "uniform", "coarse-to-fine"][n % 3])(
+                scene, seed=n, **CALL, **options
+            ).images
+            for each in (pipe, plain)
+        )
+        assert (found - expected).abs().max() < 1e-3
+        graphs.append(counters["stats"]["unique_graphs"])
+    torch._dynamo.reset()
+    assert graphs[-1] == graphs[5], f"graphs after each plan: {graphs}"
+    assert graphs[-1] <= 14
