@@ -29,8 +29,13 @@ regions:
   - {name: right, box: [24, 4, 48, 28], high: a square}
 """)
 CANVAS, STEPS = ROWS * COLS, 2
-REFERENCE = pytest.param(False, {"image": reference(1, (32, 32))}, id="guided, with a reference", marks=pytest.mark.slow)
-KINDS = pytest.mark.parametrize(("flow_map", "options"), [pytest.param(True, {}, id="flow map"), REFERENCE])
+KINDS = pytest.mark.parametrize(
+    ("flow_map", "options"),
+    [
+        pytest.param(True, {}, id="flow map"),
+        pytest.param(False, {"image": reference(1, (32, 32))}, id="guided, with a reference", marks=pytest.mark.slow),
+    ],
+)
 
 
 def probed(regional: RegionalPipeline, **options: Any) -> tuple[Probe, Naive]:
