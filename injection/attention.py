@@ -4,8 +4,8 @@ Image tokens are grouped into atoms that see the same things; each atom attends,
 it may see. With base attention and blending (Training-free Regional Prompting for Diffusion Transformers, arXiv
 2411.02395, section 3), an image token's output is `(1 - β) * regional + β * base`.
 
-Shapes: B batch, L tokens, K keys (L, or more), H heads, D head width. Text tokens come before image tokens; among the text, the streams come
-first and the base prompt last, so that base text and image are one contiguous stretch.
+Shapes: B batch, L tokens, K keys (L, or more), H heads, D head width. Text tokens come before image tokens; among the
+text, the streams come first and the base prompt last, so that base text and image are one contiguous stretch.
 
 What a block computes differs from plan to plan, and compiled code must not: it sees one opaque operator, whose only
 argument beside queries, keys and values is a number (as a tensor, so that no graph depends on it) under which the

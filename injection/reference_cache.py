@@ -26,13 +26,13 @@ class References(NamedTuple):
         cache: diffusers' `Flux2KVLayerCache`; None: there are no references.
         mode: "extract" or "cached"; None: the cache is not used.
         text: number of text tokens.
-        count: of reference tokens behind the text, which are to be stored; 0 where they are stored already.
+        fresh: of reference tokens behind the text, which are to be stored; 0 where they are stored already.
     """
 
     cache: Any
     mode: str | None
     text: int
-    count: int
+    fresh: int
 
 
 def attend_beside(
@@ -44,14 +44,14 @@ def attend_beside(
     watching: tuple[Observer, ...],
 ) -> Tensor:
     """The attention's output `[B, L, C]`: regional with the references as last keys, else in the stock's own order."""
-    (q, k, v), (cache, mode, text, count) = qkv, references
+    (q, k, v), (cache, mode, text, fresh) = qkv, references
     if cache is None or mode is None:
         return processor.attend(attn, q, k, v, None, regional, watching)
     if regional is not None:
         return processor.attend(attn, q, *_behind(cache, k, v), None, regional, watching)
     attend = partial(dispatch_attention_fn, backend=processor._attention_backend)
-    if count:
-        own = slice(text, text + count)
+    if fresh:
+        own = slice(text, text + fresh)
         cache.store(k[:, own].clone(), v[:, own].clone())
         alone = attend(q[:, own], k[:, own], v[:, own])
         q, seen = _without(q, own), attend(_without(q, own), k, v)

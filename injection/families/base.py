@@ -141,6 +141,10 @@ class Family(ABC):
         `regional`: whether the plan has texts beside its prompt.
         """
 
+    def caches_references(self, pipe: Any, options: Mapping[str, Any]) -> bool:
+        """Whether a call has references of which only keys and values are there after its first step."""
+        return False
+
     @contextmanager
     def calling(self, pipe: Any) -> Iterator[None]:
         """Around a call of a classic pipeline: whatever it needs to be called with encoded texts."""

@@ -140,6 +140,10 @@ class Flux2(Templated):
             except ValueError as error:
                 raise InputError(f"image: {error}") from error
 
+    def caches_references(self, pipe: Any, options: Mapping[str, Any]) -> bool:
+        """See `Family`."""
+        return type(pipe).__name__ == _KEPT and options.get("image") is not None
+
     def tokenizer(self, pipe: Any) -> Any:
         """Mistral's or Qwen's."""
         found, own = getattr(pipe, "tokenizer", None), getattr(pipe, "system_message", None)

@@ -16,6 +16,7 @@ from strata.hierarchy.grid import TokenGrid
 from strata.hierarchy.plan import ScenePlan
 from strata.injection import parts
 from strata.injection.attention import regional_attention
+from strata.injection.errors import UnsupportedError
 from strata.injection.methods.regional_prompting_flux import PublishedRun
 from strata.injection.pipeline import RegionalPipeline
 from tests.injection.drawings import drawing, program_of, seen_calls, start
@@ -214,6 +215,14 @@ def test_references_pass_the_blocks_in_the_first_step_alone(plan: ScenePlan) -> 
     none = RegionalPipeline(pipe, "uniform")(plan, seed=0, **CALL).images
     assert image.shape == none.shape
     assert not torch.equal(image, none)
+
+
+@pytest.mark.parametrize("method", ["rpg", "stitch", "densediffusion"])
+def test_methods_that_do_not_work_with_it_refuse_it(method: str, plan: ScenePlan) -> None:
+    regional = RegionalPipeline(make_klein_kv()[0], method=method)
+    with pytest.raises(UnsupportedError, match=f"method '{method}': a cache of references: .*Flux2KleinPipeline"):
+        regional.check(plan, image=reference(1), **CALL)
+    regional.check(plan, **CALL)
 
 
 @pytest.mark.slow
