@@ -89,7 +89,7 @@ def test_both_draw_the_plan_with_its_caption_as_the_base(strata: Run, here: Path
     [
         ("native", "--method 'native': the model (flux) is not known to be trained on structured captions"),
         ("native+regional", "--method 'native+regional': the model (flux) is not known to be trained on"),
-        ("nativ", "--method 'nativ': did you mean 'native'? must be one of native, native+regional, "),
+        ("nativ", "--method 'nativ': did you mean 'native'? must be one of densediffusion, "),
         ("native+plain", "--method 'native+plain': plain leaves regions out"),
         ("", "--method: '': must not be empty"),
     ],

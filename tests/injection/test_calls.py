@@ -391,5 +391,5 @@ def test_methods_by_name(make: Callable[[], tuple[Any, dict[str, Any]]], plan: S
     assert not torch.equal(draw("uniform", "regional"), draw(published, None))
     with pytest.raises(InputError, match="method 'regional': routing 'regional-prompting-flux': blend mode split and"):
         draw(published, "regional")
-    with pytest.raises(InputError, match=r"method 'regoinal': did you mean 'regional'\? must be one of native, nat"):
+    with pytest.raises(InputError, match=r"method 'regoinal': did you mean 'regional'\? must be one of densediff"):
         RegionalPipeline(pipe, "uniform", "regoinal")

@@ -131,7 +131,7 @@ def test_what_is_refused() -> None:
     with pytest.raises(InputError, match=r"method 'regional\+native': regional does not go with another method"):
         method_named("regional+native")
     for wrong in ("native+", "native+native+regional", "+", ""):
-        with pytest.raises(InputError, match="must be one of native, native"):
+        with pytest.raises(InputError, match="must be one of densediffusion, native, native"):
             method_named(wrong)
     published = RegionalPipeline(pipe, "regional-prompting-flux", "native+regional", FORM)
     with pytest.raises(InputError, match="blend mode split and unrouted open are for"):
