@@ -22,7 +22,7 @@ from strata.injection.encoding import EncodedPlan, TextCache
 from strata.injection.facts import ModelFacts
 from strata.injection.families import facts_of
 from strata.injection.methods import Method, method_for, method_named
-from strata.injection.methods.base import OBSERVERS, ROUTING, SEVERAL, UNCONDITIONAL
+from strata.injection.methods.base import CACHED, OBSERVERS, ROUTING, SEVERAL, UNCONDITIONAL
 from strata.injection.observer import Observer
 from strata.injection.ownership import Owner, owned
 from strata.injection.program import Program
@@ -140,6 +140,8 @@ class RegionalPipeline:
         negative = plan.negative_prompt if plan.negative_prompt is not None else options.get("negative_prompt")
         if self.call.guided(facts, {**options, "negative_prompt": negative}):
             self.method.check_call(UNCONDITIONAL)
+        if self.family.caches_references(self.pipe, options):
+            self.method.check_call(CACHED)
 
     def _tell(self, lost: tuple[str, ...], facts: ModelFacts) -> None:
         """Warn of what the method loses of a plan, once for all seeds: a line, and each loss for those who ask."""

@@ -50,7 +50,7 @@ from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.facts import ModelFacts
 from strata.injection.families.base import BaseText
 from strata.injection.layout import Spans, TokenLayout, merge, shift, take
-from strata.injection.methods.base import OBSERVERS, SEVERAL, UNCONDITIONAL, Drawing, Forward, Method, MethodRun
+from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, UNCONDITIONAL, Drawing, Forward, Method, MethodRun
 from strata.injection.methods.groups import Sample
 from strata.injection.methods.passes import check_step, compiled, told, velocity, with_velocity
 from strata.injection.methods.plain import without_areas
@@ -289,6 +289,8 @@ class Stitch(Method):
         UNCONDITIONAL: "each region has latents of its own, which unconditional calls would not follow; leave the"
         " negative prompt and true guidance out",
         OBSERVERS: "a step has several passes, which cannot be told apart; probe another method, such as regional",
+        CACHED: "a step has several passes, which the cache is not filled for; leave the picture out, or draw by another"
+        " method, such as regional",
     }
     routing: ClassVar[Routing | None] = Routing(
         name="stitch",

@@ -24,7 +24,6 @@ from tests.injection.flux2 import (
     make_flux2,
     make_klein,
     make_klein_base,
-    make_klein_kv,
     reference,
 )
 from tests.shows import shows
@@ -229,17 +228,6 @@ class TestRefusals:
     def test_several_plans_a_call(self, plan: ScenePlan) -> None:
         with pytest.raises(UnsupportedError, match="text tokens have positions of their own"):
             RegionalPipeline(make_klein()[0], "uniform")([plan, plan], seed=[1, 2], **STEPS)
-
-    def test_the_cache_of_reference_pictures(self, plan: ScenePlan, empty_plan: ScenePlan) -> None:
-        pipe, _ = make_klein_kv()
-        with pytest.raises(UnsupportedError, match="image: Flux2KleinKVPipeline keeps keys and values"):
-            RegionalPipeline(pipe).check(plan, image=reference())
-        expected = draw_plain(pipe, empty_plan, image=reference(), max_sequence_length=24)
-        assert torch.equal(draw(pipe, empty_plan, image=reference(), max_sequence_length=24), expected)
-        assert draw(pipe, plan).isfinite().all()
-        call = calls_of(pipe, plan)[0]
-        with pytest.raises(UnsupportedError, match="image: Flux2KleinKVPipeline keeps keys and values"):
-            family_of(pipe.transformer).bind(pipe.transformer, (), {**call, "kv_cache_mode": "extract"})
 
     @pytest.mark.parametrize(
         ("options", "message"),
