@@ -178,7 +178,8 @@ def _usage_error(error: CycloptsError, command: App) -> str:
             unknown = error.token.keyword or error.token.value  # the latter beside several sources
             return f"unrecognized arguments: {unknown}" + (f"; did you mean {hint}" if hint else "")
         case UnusedCliTokensError():
-            return f"unrecognized arguments: {' '.join(error.unused_tokens or ())}"
+            rest = " ".join(error.unused_tokens or ())
+            return f"unrecognized arguments: {rest}; a text of several words goes in quotes"
         case MissingArgumentError(keyword=None) if argument is not None:
             return f"the following arguments are required: {', '.join(_missing(error, command))}"
         case MissingArgumentError() if argument is not None:

@@ -116,7 +116,7 @@ class SamplingSettings(ModelSettings):
     """What decides a picture of a given plan."""
 
     routing: Annotated[RoutingName | None, MODEL] = None
-    """a preset (`strata routing list`) or a file"""
+    """a preset (`strata routing list`) or a file (default: isolate-first)"""
     seed: Annotated[Seed | None, HOW] = None
     """of the noise (default: random, printed and recorded)"""
     steps: Annotated[Steps | None, HOW] = None

@@ -34,7 +34,7 @@ class CalibrateSettings(Settings):
     price: Annotated[Scale | None, SEARCH] = None
     """computation of a picture, at most, as a multiple of plain (default: any)"""
     scenes: Annotated[Count | None, SEARCH] = None
-    """a layout of the report, of eight (default: 12; of the smoke budget 1, of one layout)"""
+    """of each of the eight layouts that the report compares (default: 12; with the smoke budget 1, of one layout)"""
     seed: Annotated[Seed, SEARCH] = 0
     """of the candidates (default: 0)"""
     out: Annotated[FileName, Parameter(name=("--out", "-o"), metavar="FILE.yaml"), WHERE_TO]

@@ -79,7 +79,7 @@ def plan(
                   (of the plan's file), "width", "height", "regions", "style"
 
     examples:
-      strata plan "a lighthouse on a cliff, a small boat below" --llm http://localhost:8000/v1
+      strata plan "a lighthouse, a boat below it" --llm http://localhost:8000/v1
       strata plan prompts.txt -o plans --llm vllm:Qwen/Qwen3-8B
       strata plan prompts.txt -o plans --resume      go on after an interruption
       strata generate plans/0001-a-lighthouse.yaml   draw one of the plans
