@@ -84,7 +84,12 @@ def read_document(path: str | os.PathLike[str]) -> Document:
         InputError: the file is missing or unreadable, not UTF-8, not valid YAML or JSON, repeats a key, or is no
             mapping.
     """
-    syntax = syntax_of(path)
+    try:
+        syntax = syntax_of(path)
+    except InputError as error:
+        if not os.path.exists(path) and (meant := _meant(os.fspath(path), FileNotFoundError())):
+            raise InputError(f"{os.fspath(path)}: there is no such file{meant}") from error
+        raise
     return parse_document(read_text(path), name=os.fspath(path), root=Path(path).parent, syntax=syntax)
 
 

@@ -93,6 +93,8 @@ OPTIONS: list[tuple[list[str], tuple[str, ...]]] = [
     (["generate", "run", "--resume"], ("run: is the folder of a run", "run/plan.yaml -o run --resume` goes on with")),
     (["restyle", "run/"], ("run/: is the folder of a run",)),
     (["layout", "plans"], ("plans: is a folder; name a file in it, such as plans/one.yaml",)),
+    (["validate", "plan.yam"], ("plan.yam: there is no such file; did you mean 'plan.yaml'?",)),
+    (["validate", "far.off"], ("far.off: suffix '.off': must be one of .yaml",)),
     (["validate", "masks"], ("masks: is a folder; name a file in it",)),
     (["export", "flux3", "plan.yaml", "-o", "new/"], ("--out: 'new/': is a folder; name a file in it",)),
     (["import", "flux3", "x", "--width=3", "--height=3", "-o", "new.yaml/"], ("'new.yaml/': is a folder",)),
