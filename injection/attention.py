@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
@@ -35,11 +35,22 @@ class AttentionGroup(NamedTuple):
     weighted: bool = False
 
 
+class OwnAttention(Protocol):
+    """Attention of some queries in a method's own way, for which groups and strengths are not enough."""
+
+    @property
+    def queries(self) -> Spans:
+        """Whose output it is."""
+
+    def attend(self, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, backend: Any) -> Tensor:
+        """The output of these queries, in their order, of the queries, keys and values of all tokens."""
+
+
 class AttentionSpec(NamedTuple):
     """What the attention of one block computes for one plan.
 
-    Every token is in the queries of one group, in `direct`, in `blended`, or in the padding; blended ones are in a
-    group too, unless `ratio` is None, when the base attention's output is theirs.
+    Every token is in the queries of one group, of one of `own`, in `direct`, in `blended`, or in the padding; blended
+    ones are in a group too, unless `ratio` is None, when the base attention's output is theirs.
 
     Attributes:
         text_length: number of tokens before the image.
@@ -51,6 +62,7 @@ class AttentionSpec(NamedTuple):
         bias: float `[L]`, log strength of every key; None where all strengths are 1.
         ratio: scalar tensor.
         padding: tokens at the start that belong to nothing.
+        own: attentions of a method's own.
     """
 
     text_length: int
@@ -62,6 +74,7 @@ class AttentionSpec(NamedTuple):
     bias: Tensor | None
     ratio: Tensor | None
     padding: int = 0
+    own: tuple[OwnAttention, ...] = ()
 
 
 _numbers = itertools.count()
@@ -136,6 +149,8 @@ def regional_attention(
     tokens = _Tokens(q_BLHD, k_BLHD, v_BLHD, spec, backend)
     out_BLHD = torch.empty_like(q_BLHD)  # every token is written below, once
     out_BLHD[:, : spec.padding] = 0
+    for own in spec.own:
+        _write(out_BLHD, own.queries, own.attend(q_BLHD, k_BLHD, v_BLHD, backend))
     if spec.blended is not None and spec.ratio is not None and tokens.shares_keys():
         # Base and regional attention have image keys in common: attend to those once, then to what only one sees.
         for span in spec.direct:

@@ -56,7 +56,7 @@ def cost_of(program: Program, method: Method, count: Callable[[str], int], base_
     family = next(family for family in families() if family.name == program.facts.family)
     texts = {stream.text: torch.empty(1, _tokens(program, stream, count), 0) for stream in program.streams}
     run = method.start(Drawing(family, [program], texts, lambda: program.steps, lambda rows, cols, steps: [program]))
-    if not isinstance(run, RegionalRun):
+    if not isinstance(run, RegionalRun) or not run.by_program:
         return None
     image = program.grid.rows * program.grid.cols
     run.settle([program], [BaseText(base_length)], 1, image, torch.device("cpu"))

@@ -113,14 +113,17 @@ class JoinedAttnProcessor(RegionalAttnProcessor):
 
 
 @contextmanager
-def handed_over(attn: Any, key: Tensor | None) -> Iterator[None]:
-    """While the context lasts, an attention that takes no keywords finds its number on its processor."""
+def handed_over(attn: Any, key: Tensor | None) -> Iterator[Tensor | None]:
+    """While the context lasts, an attention that takes no keywords finds its number on its processor.
+
+    Yields the number as a keyword: None where it is handed over.
+    """
     processor = attn.processor
     if not isinstance(processor, JoinedAttnProcessor):
-        yield
+        yield key
         return
     processor.key = key
     try:
-        yield
+        yield None
     finally:
         processor.key = None

@@ -113,10 +113,7 @@ def prepare(
     if given.width is not None or given.height is not None:
         plan = plan.resized(given.width or plan.width, given.height or plan.height)
     kept_plan, files = portable(plan)
-    if given.routing is not None:
-        routing = Routing.load(given.routing)
-    else:
-        routing = source.routing or Routing.load(DEFAULT_ROUTING)
+    asked = source.routing if given.routing is None else Routing.load(given.routing)
     image, mask_image = (_input_picture(name, given, source, files) for name in ("image", "mask_image"))
     if mask_image is not None and image is None:
         raise SettingError(f"<mask_image> {given.mask_image}: needs <image> too")
@@ -133,6 +130,7 @@ def prepare(
     _check_negative_prompt(plan, settings, given, model)
     steps = settings.steps or model.default_steps
     method = _method(given, settings, source, model)
+    routing = asked or (Routing.load(DEFAULT_ROUTING) if method is None else method.default_routing)
     drawn = plan if method is None or not planned else _drawn(method, plan, model)
     if planned:
         _check_known(model, drawn, given.strict)

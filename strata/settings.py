@@ -143,7 +143,8 @@ class DrawSettings(CanvasSettings):
 
     method: Annotated[MethodName | None, MODEL] = None
     """regional; native, the plan as the structured caption that the model was trained on; native+regional, both;
-    plain, the prompt alone; another of `strata.injection.methods` (default: as the routing asks for)"""
+    plain, the prompt alone; the published regional-prompting-flux, rpg, densediffusion, stitch, by their own routing
+    where none is given (default: as the routing asks for)"""
     image: Annotated[File | None, PICTURES] = None
     """picture to start from, or to be guided by"""
     mask_image: Annotated[File | None, PICTURES] = None

@@ -261,6 +261,7 @@ class Family(ABC):
     ) -> dict[str, Any]:
         """A block's inputs with this text and image, rotary tables of these tokens, and the attention's number.
 
+        `key`: that number; None where there is none, or where attention does not take it as a keyword.
         `copied`: how many of the text's last tokens are a copy of the image's, and modulated as those are.
         """
 

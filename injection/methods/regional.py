@@ -37,7 +37,13 @@ from strata.layers.routing import Routing
 
 
 class RegionalRun(MethodRun):
-    """One drawing; see the module."""
+    """One drawing; see the module.
+
+    Attributes:
+        by_program: whether the program alone tells what every block computes, and so what a run costs.
+    """
+
+    by_program: ClassVar[bool] = True
 
     def __init__(self, drawing: Drawing) -> None:
         self.drawing, self.family = drawing, drawing.family
@@ -213,9 +219,8 @@ class RoutedCall:
         text = self.before(block, text, image)
         attention = self.attention(block)
         key = None if attention is None else attention.key
-        entered = family.block_inputs(block, inputs, text, image, self.tables(inputs), key, self.copied)
-        with handed_over(block.attn, key):
-            output = call(**entered)
+        with handed_over(block.attn, key) as keyword:
+            output = call(**family.block_inputs(block, inputs, text, image, self.tables(inputs), keyword, self.copied))
         text, image = family.split_block(block, output, text.shape[1])
         text = self.after(block, text)
         if not block.joint:

@@ -71,7 +71,7 @@ def test_blocks_that_cannot_become_regional_say_why(pipe: Any) -> None:
 def test_blocks_say_what_they_take(pipe: Any) -> None:
     text, denoise = RegionalTextEncoderStep(FluxTextEncoderStep()), RegionalDenoiseStep(FluxDenoiseStep())
     assert {"plan", "routing", "max_sequence_length"} <= set(text.input_names)
-    assert "prompt" not in text.input_names
+    assert "must not be given" in next(each for each in text.inputs if each.name == "prompt").description
     assert text.required_inputs == ["plan"]
     assert set(text.intermediate_output_names) >= {"prompt_embeds", "height", "width", "regional_texts"}
     assert [spec.name for spec in denoise.expected_components] == ["transformer", "scheduler"]
@@ -79,7 +79,7 @@ def test_blocks_say_what_they_take(pipe: Any) -> None:
     assert "regional attention" in denoise.doc
     names = pipe.blocks.input_names
     assert names.count("plan") == 1
-    assert not {"prompt", "width", "height", "regional_texts"} & set(names)
+    assert "regional_texts" not in names
     for workflow in ("text2image", "image2image"):
         given = {"plan": True, **({"image": True} if workflow == "image2image" else {})}
         chosen = pipe.blocks.get_execution_blocks(**given)
@@ -98,6 +98,47 @@ class TestRefusals:
     def test_what_is_no_plan_or_routing(self, pipe: Any, given: dict[str, Any], message: str, plan: ScenePlan) -> None:
         with pytest.raises(InputError, match=message):
             draw(pipe, **{"plan": plan, **given})
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            (
+                {"prompt": "a cat"},
+                "prompt: 'a cat': comes from the plan here, .*; use the plan's prompt",
+            ),
+            ({"prompt": ["a cat"]}, "prompt: .*a cat.*: comes from the plan here"),
+            (
+                {"width": 64},
+                r"width: 64: .* here, whose width is \d+; use plan.resized\(width, height\)",
+            ),
+            ({"height": 640}, r"height: 640: comes from the plan here, whose height is"),
+            ({"prompt_2": "a cat"}, "prompt_2: all text encoders read the plan's texts here; leave it out"),
+        ],
+    )
+    def test_a_prompt_or_a_size_beside_the_plan(
+        self, pipe: Any, given: dict[str, Any], message: str, plan: ScenePlan
+    ) -> None:
+        with pytest.raises(InputError, match=message):
+            draw(pipe, plan=plan, **given)
+
+    def test_a_state_goes_on_with_another_plan(self, pipe: Any, plan: ScenePlan) -> None:
+        """Its prompt and size are of the plan before, and nobody gave them."""
+        options = {**CALL, "num_inference_steps": 1, "output_type": "latent"}
+        state = pipe(plan=plan, **options)
+        other = plan.model_copy(update={"prompt": "a star"}).resized(plan.width // 2, plan.height)
+        again, fresh = (
+            pipe(**given, plan=other, generator=torch.Generator().manual_seed(0), output="latents", **options)
+            for given in ({"state": state, "latents": None}, {})
+        )
+        assert torch.equal(again, fresh)
+        with pytest.raises(InputError, match="width: 8: comes from the plan here"):
+            pipe(state=state, plan=other, width=8, **options)
+
+    def test_a_regional_pipeline_of_regional_blocks(self, pipe: Any) -> None:
+        with pytest.raises(InputError, match=r"have regional attention already; call it with plan=…"):
+            RegionalPipeline(pipe)
+        with pytest.raises(InputError, match="RegionalTextEncoderStep: makes no 'prompt_embeds'"):
+            RegionalTextEncoderStep(RegionalTextEncoderStep(FluxTextEncoderStep()))
 
     def test_a_transformer_in_a_mode_that_cannot_work(self, plan: ScenePlan) -> None:
         pipe = modular_flux(regional_blocks(FluxAutoBlocks()))

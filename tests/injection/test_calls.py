@@ -164,7 +164,7 @@ class TestWithoutTextEncoders:
             with pytest.raises(InputError, match=message):
                 regional(drawn, seed=1, encoded=encoded, **STEPS, **options)
         assert (
-            regional.encode(plan, **STEPS, **guided, negative_prompt_2="dotted").said["negative_prompt_2"] == "dotted"
+            regional.encode(said, **STEPS, **guided, negative_prompt_2="dotted").said["negative_prompt_2"] == "dotted"
         )
         published = RegionalPipeline(regional.pipe, "regional-prompting-flux")
         with pytest.raises(InputError, match="pad 'none', what is drawn has 'full'"):

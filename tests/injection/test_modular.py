@@ -300,6 +300,28 @@ def test_a_plans_prompt_is_drawn_as_it_is(flux: Any, plan: ScenePlan) -> None:
         draw(pipe, plan, words=3)
 
 
+def test_blocks_are_chosen_once_for_all_calls_that_choose_alike(
+    flux: Any, plan: ScenePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regional, chosen = RegionalPipeline(flux, "uniform"), []
+    call: Any = regional.call
+    choose = call._blocks.get_execution_blocks
+
+    def counted(**given: Any) -> Any:
+        chosen.append(sorted(given))
+        return choose(**given)
+
+    monkeypatch.setattr(call._blocks, "get_execution_blocks", counted)
+    regional(plan, seed=0, **STEPS)
+    regional(plan, seed=0, **STEPS | {"output_type": "latent"}, max_sequence_length=24)
+    assert len(chosen) == 1
+    regional.check(plan, image=picture(), **STEPS)
+    assert chosen[1] == [*chosen[0], "image"]
+    assert "strength" in call.defaults({"image": picture()})
+    assert "strength" not in call.defaults({})
+    assert len(chosen) == 2
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("options", "message"),

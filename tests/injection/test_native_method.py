@@ -142,4 +142,4 @@ def test_methods_are_found_by_their_files() -> None:
     modules = [import_module(f"{methods.__name__}.{module.name}") for module in iter_modules(methods.__path__)]
     files = {module.__name__.rpartition(".")[2].replace("_", "-") for module in modules if hasattr(module, "METHOD")}
     assert {name for name in names() if "+" not in name} == files
-    assert {name for name in names() if "+" in name} == {"native+regional", "native+regional-prompting-flux"}
+    assert {name for name in names() if "+" in name} == {f"native+{name}" for name in files - {"native", "plain"}}

@@ -102,7 +102,7 @@ def test_image_to_image_runs_the_steps_that_its_strength_leaves(plan: ScenePlan)
                 ({"true_cfg_scale": 2.0}, False),
                 ({"negative_prompt": "a"}, False),
                 ({"negative_prompt": "a", "true_cfg_scale": 1.5}, True),
-                ({"negative_prompt_2": "a", "true_cfg_scale": 1.5}, True),
+                ({"negative_prompt": "", "negative_prompt_2": "a", "true_cfg_scale": 1.5}, True),
             ],
         ),
         (make_chroma, [({}, True), ({"guidance_scale": 1.5}, True), ({"guidance_scale": 1}, False)]),
@@ -120,3 +120,44 @@ def test_whether_a_call_makes_unconditional_ones(make: Any, cases: list[Any], em
         calls.clear()
         regional(empty_plan, seed=0, num_inference_steps=1, output_type="latent", **options | own)
         assert len(calls) == 1 + guided
+
+
+EMBEDS = {"prompt_embeds": torch.zeros(1, 24, 128), "pooled_prompt_embeds": torch.zeros(1, 64)}
+NEGATIVE = {f"negative_{name}": value for name, value in EMBEDS.items()}
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (
+            make_text_to_image,
+            {"negative_prompt_2": "a"},
+            "negative_prompt_2: changes nothing without a negative_prompt",
+        ),
+        (
+            make_text_to_image,
+            {"negative_prompt_2": "a", **NEGATIVE},
+            "negative_prompt_2: negative_prompt_embeds stands",
+        ),
+        (make_text_to_image, {"prompt_2": "a", **EMBEDS}, "prompt_2: prompt_embeds stands in its place; leave one of"),
+        (
+            make_chroma,
+            {"negative_prompt": "a", "negative_prompt_embeds": EMBEDS["prompt_embeds"]},
+            "negative_prompt: negative_prompt_embeds stands in its place",
+        ),
+    ],
+)
+def test_texts_that_would_not_be_heard_are_refused(
+    make: Any, options: dict[str, Any], message: str, plan: ScenePlan
+) -> None:
+    """The stock pipelines refuse them as well, or pass them over."""
+    with pytest.raises(InputError, match=message):
+        RegionalPipeline(make()[0]).compile(plan, **options, **({} if make is make_chroma else {"true_cfg_scale": 2.0}))
+
+
+def test_a_plans_negative_prompt_and_what_stands_beside_it(plan: ScenePlan) -> None:
+    regional, guided = RegionalPipeline(make_text_to_image()[0]), {"true_cfg_scale": 2.0}
+    told = plan.model_copy(update={"negative_prompt": "b"})
+    regional.compile(told, negative_prompt_2="a", **guided)
+    with pytest.raises(InputError, match="negative_prompt: negative_prompt_embeds stands in its place"):
+        regional.compile(told, **NEGATIVE, **guided)
