@@ -87,8 +87,13 @@ def read_document(path: str | os.PathLike[str]) -> Document:
     try:
         syntax = syntax_of(path)
     except InputError as error:
-        if not os.path.exists(path) and (meant := _meant(os.fspath(path), FileNotFoundError())):
-            raise InputError(f"{os.fspath(path)}: there is no such file{meant}") from error
+        try:
+            os.stat(path)
+        except FileNotFoundError as missing:
+            if meant := _meant(os.fspath(path), missing):
+                raise InputError(f"{os.fspath(path)}: there is no such file{meant}") from error
+        except (OSError, ValueError):  # no name of a file at all
+            pass
         raise
     return parse_document(read_text(path), name=os.fspath(path), root=Path(path).parent, syntax=syntax)
 

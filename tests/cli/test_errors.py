@@ -94,6 +94,7 @@ OPTIONS: list[tuple[list[str], tuple[str, ...]]] = [
     (["restyle", "run/"], ("run/: is the folder of a run",)),
     (["layout", "plans"], ("plans: is a folder; name a file in it, such as plans/one.yaml",)),
     (["validate", "plan.yam"], ("plan.yam: there is no such file; did you mean 'plan.yaml'?",)),
+    (["validate", "x" * 5000 + ".q"], ("suffix '.q': must be one of",)),
     (["validate", "far.off"], ("far.off: suffix '.off': must be one of .yaml",)),
     (["validate", "masks"], ("masks: is a folder; name a file in it",)),
     (["export", "flux3", "plan.yaml", "-o", "new/"], ("--out: 'new/': is a folder; name a file in it",)),
