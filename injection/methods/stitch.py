@@ -48,6 +48,7 @@ from strata.hierarchy.grid import TokenGrid
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.facts import ModelFacts
+from strata.injection.families import FLUX_DEV
 from strata.injection.families.base import BaseText
 from strata.injection.layout import Spans, TokenLayout, merge, shift, take
 from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, UNCONDITIONAL, Drawing, Forward, Method, MethodRun
@@ -60,8 +61,7 @@ from strata.injection.program import Program, Visibility, compile_program
 from strata.layers.routing import Blend, Routing, Rule
 
 FLUX1_HEAD = (14, 20)
-"""Block and head that cut objects out of FLUX.1-dev, which has 19 double and 38 single blocks."""
-FLUX1_BLOCKS = (19, 38)
+"""Block and head that cut objects out of FLUX.1-dev."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,7 +317,9 @@ class Stitch(Method):
         """Block and head that cut objects out of a model; None: none does."""
         if isinstance(self.cutout, tuple):
             return self.cutout
-        published = self.cutout == "published" and facts.family == "flux" and facts.block_counts == FLUX1_BLOCKS
+        published = (
+            self.cutout == "published" and facts.family == "flux" and facts.block_counts == FLUX_DEV.block_counts
+        )
         return FLUX1_HEAD if published else None
 
     def check_model(self, facts: ModelFacts) -> None:
