@@ -202,8 +202,8 @@ class DenseDiffusion(Method):
     refuses: ClassVar[Mapping[str, str]] = {
         SEVERAL: "each plan has a prompt of its own length; draw one plan a call",
         OBSERVERS: "probes do not know modulated scores; probe another method, such as regional",
-        CACHED: "modulated scores have not been tried with one; leave the picture out, or draw by another method, such as"
-        " regional",
+        CACHED: "modulated scores have not been tried with one; leave the picture out, or draw by another method,"
+        " such as regional",
     }
     routing: ClassVar[Routing | None] = Routing(
         name="densediffusion",

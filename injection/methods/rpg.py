@@ -101,8 +101,8 @@ class Rpg(Method):
     refuses: ClassVar[Mapping[str, str]] = {
         SEVERAL: "each plan has as many passes as regions; draw one plan a call",
         OBSERVERS: "a step has several passes, which cannot be told apart; probe another method, such as regional",
-        CACHED: "a step has several passes, which the cache is not filled for; leave the picture out, or draw by another"
-        " method, such as regional",
+        CACHED: "a step has several passes, which the cache is not filled for; leave the picture out, or draw by"
+        " another method, such as regional",
     }
     routing: ClassVar[Routing | None] = Routing(
         name="rpg",

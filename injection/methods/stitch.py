@@ -289,8 +289,8 @@ class Stitch(Method):
         UNCONDITIONAL: "each region has latents of its own, which unconditional calls would not follow; leave the"
         " negative prompt and true guidance out",
         OBSERVERS: "a step has several passes, which cannot be told apart; probe another method, such as regional",
-        CACHED: "a step has several passes, which the cache is not filled for; leave the picture out, or draw by another"
-        " method, such as regional",
+        CACHED: "a step has several passes, which the cache is not filled for; leave the picture out, or draw by"
+        " another method, such as regional",
     }
     routing: ClassVar[Routing | None] = Routing(
         name="stitch",
