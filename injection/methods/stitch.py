@@ -317,10 +317,8 @@ class Stitch(Method):
         """Block and head that cut objects out of a model; None: none does."""
         if isinstance(self.cutout, tuple):
             return self.cutout
-        published = (
-            self.cutout == "published" and facts.family == "flux" and facts.block_counts == FLUX_DEV.block_counts
-        )
-        return FLUX1_HEAD if published else None
+        flux1 = facts.family == "flux" and facts.block_counts == FLUX_DEV.block_counts
+        return FLUX1_HEAD if flux1 and self.cutout == "published" else None
 
     def check_model(self, facts: ModelFacts) -> None:
         """See `Method`."""
