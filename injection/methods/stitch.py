@@ -253,10 +253,6 @@ class StitchRun(MethodRun):
         return torch.from_numpy(kept.copy()).to(like.device)[..., None]
 
 
-def _is_flux_dev(facts: ModelFacts) -> bool:
-    return (facts.family, facts.block_counts) == (FLUX_DEV.family, FLUX_DEV.block_counts)
-
-
 def foreground(weights_N: NDArray[np.float64], share: float, kernel: int, size: tuple[int, int]) -> NDArray[np.bool_]:
     """bool `[N]`: the fewest tokens that hold a share of all weight, grown by max pooling with a square kernel."""
     order = np.argsort(-weights_N, kind="stable")
@@ -321,8 +317,8 @@ class Stitch(Method):
         """Block and head that cut objects out of a model; None: none does."""
         if isinstance(self.cutout, tuple):
             return self.cutout
-        published = self.cutout == "published" and _is_flux_dev(facts)
-        return FLUX1_HEAD if published else None
+        flux1 = facts.family == "flux" and facts.block_counts == FLUX_DEV.block_counts
+        return FLUX1_HEAD if flux1 and self.cutout == "published" else None
 
     def check_model(self, facts: ModelFacts) -> None:
         """See `Method`."""

@@ -53,6 +53,7 @@ def test_unconditional_calls_stay_plain(plan: ScenePlan) -> None:
     expected = RegionalPipeline(modular_klein_base())(said, seed=0, num_images_per_prompt=2, **CALL).images
     pipe = modular_klein_base(regional_blocks(Flux2KleinBaseAutoBlocks()))
     assert torch.equal(draw(pipe, plan=said, num_images_per_prompt=2), expected)
+    assert "prompt_2" not in pipe.blocks.input_names, "of one text encoder"
     pipe.guider.disable()
     with pytest.raises(InputError, match=r"negative_prompt: .* makes no unconditional calls"):
         draw(pipe, plan=said)

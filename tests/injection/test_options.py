@@ -178,6 +178,7 @@ def test_a_plans_negative_prompt_and_what_stands_beside_it(plan: ScenePlan) -> N
     regional, guided = RegionalPipeline(make_text_to_image()[0]), {"true_cfg_scale": 2.0}
     told = plan.model_copy(update={"negative_prompt": "b"})
     regional.compile(told, negative_prompt_2="a", **guided)
+    regional.compile(plan, prompt_2=None, **EMBEDS)
     with pytest.raises(InputError, match="negative_prompt: negative_prompt_embeds stands in its place"):
         regional.compile(told, **NEGATIVE, **guided)
 

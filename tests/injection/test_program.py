@@ -11,7 +11,7 @@ from strata.hierarchy.plan import ScenePlan, Texts
 from strata.injection.attach import Attachment, attached
 from strata.injection.description import Cost, cost_of, describe
 from strata.injection.families import FLUX_DEV
-from strata.injection.methods import method_for
+from strata.injection.methods import method_for, method_named
 from strata.injection.methods.plain import PlainRun
 from strata.injection.observer import AttentionEvent, Observer
 from strata.injection.pipeline import RegionalPipeline
@@ -118,6 +118,7 @@ def test_it_tells_itself_and_its_cost() -> None:
     assert describe(silent, method, words, 10)[1] == "routing halves, method regional, 4 steps, 0 of them routed"
     assert cost_of(silent, method, words, 10) == (1.0, 1.0)
     assert cost_of(silent, method_for(Routing.load("regional-prompting-flux")), words, 10) == (1.0, 1.0)
+    assert cost_of(program, method_named("stitch"), words, 10) is None, "more than a program decides"
 
 
 def test_it_tells_how_many_image_tokens_see_a_text() -> None:
