@@ -102,11 +102,13 @@ class Passes:
 
     def step(self, latents_BLC: Tensor) -> Tensor:
         """The latents to go on with behind a step: outside the area, those of the pass before."""
+        import torch
+
         if not self._areas:
             return latents_BLC
         if self._number:
             tokens = self._areas[self._number - 1].tokens.to(latents_BLC.device)
-            latents_BLC = tokens.where(latents_BLC, self._then[len(self._now)].to(latents_BLC))
+            latents_BLC = torch.where(tokens, latents_BLC, self._then[len(self._now)].to(latents_BLC))
         self._now.append(latents_BLC)
         return latents_BLC
 

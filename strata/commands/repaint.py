@@ -131,7 +131,7 @@ def _note_prompt(opened: Source, job: Job, changes: RegionChanges) -> None:
     """Notes what became of the base prompt, which every area attends to as well, or what it still says."""
     region = _region(job.plan, job)
     if changes.prompt is None and job.plan.prompt != opened.plan.prompt:
-        note(f"the base prompt is now {quote(job.plan.prompt)} (--keep-prompt leaves it, --prompt gives another)")
+        note(f"the base prompt is now '{job.plan.prompt}' (--keep-prompt leaves it, --prompt gives another)")
     told = opened.plan.model_copy(update={"prompt": job.plan.prompt})
     if left := old_words(told, region):
         named = ", ".join(map(quote, left))
