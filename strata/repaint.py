@@ -92,7 +92,7 @@ def check_repaintable(source: Source, label: str | None = None) -> None:
             f"{name}: is a plan, not a picture; draw it first (`strata generate PLAN`), and repaint its image.png"
         )
     if record.settings.image_strength is not None:
-        raise InputError(
+        raise SettingError(
             f"{name}: was drawn over another picture (<image>), and not from noise of its own; draw over it again, with"
             " <mask_image> where it is to change (`strata generate`)"
         )
