@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, Flux2KleinPipeline, FlowMatchEulerDiscreteScheduler
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline
 from PIL import Image
 
 from strata.engine import Engine, Picture, Started, Step
 from strata.hierarchy.errors import InputError, SettingError
-from strata.hierarchy.plan import Box, ScenePlan
+from strata.hierarchy.plan import ScenePlan
 from strata.job import Job, prepare
 from strata.record import CHUNK_RUN, MOST_REPAINTS, Repaint, picture_bytes
 from strata.repaint import repainted
@@ -39,7 +39,14 @@ regions:
   - {name: left, polygon: [[1, 1], [30, 5], [22, 31], [9, 27]], high: a circle, low: red}
   - {name: right, box: [14, 3, 47, 29], high: a square, low: blue, priority: 1}
 """
-LONE = "width: 32\nheight: 32\nprompt: a dot\nlow: grey\nregions:\n  - {name: left, box: [7, 9, 18, 17], full: a red dot}\n"
+LONE = """\
+width: 32
+height: 32
+prompt: a dot
+low: grey
+regions:
+  - {name: left, box: [7, 9, 18, 17], full: a red dot}
+"""
 
 
 def pixels(image: Image.Image | Path) -> np.ndarray:
