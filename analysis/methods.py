@@ -3,7 +3,7 @@
 The scenes are crowds (`crowds.py`): objects of one kind in different looks, and two kinds whose looks are swapped, half
 of each. The plans have a high and a low text a region, and a base prompt that names every object and its place, as a
 planner writes it; `plain` draws that prompt alone, `native` the caption that the model was trained on. Every method
-draws the same scenes from the same seeds.
+draws the same scenes from the same seeds, by the routing of the study or, if it was published with one, by that.
 
 `python -m strata.analysis.methods --scenes 32` draws, goes on where it was stopped, and prints the table.
 """
@@ -24,7 +24,7 @@ from strata.analysis.trials import Journal, Judge
 from strata.hierarchy.errors import InputError
 from strata.injection.methods import method_named
 from strata.injection.pipeline import RegionalPipeline
-from strata.layers.routing import DEFAULT_ROUTING, Routing
+from strata.layers.routing import Routing
 from strata.miniature.world.native import FORM
 
 METHODS = "plain,regional,native,native+regional"
@@ -41,13 +41,13 @@ def key(kind: str, regions: int, number: int, method: str) -> str:
 
 
 def pipelines(pipe: Any, routing: Routing, methods: Sequence[str]) -> dict[str, RegionalPipeline]:
-    """The miniature by each method; the routing goes to those that do not ignore it."""
-    return {
-        name: RegionalPipeline(
-            pipe, DEFAULT_ROUTING if "routing" in method_named(name).ignores else routing, name, form=FORM
-        )
-        for name in methods
-    }
+    """The miniature by each method; the routing goes to those that neither ignore it nor have one of their own."""
+    found = {}
+    for name in methods:
+        method = method_named(name)
+        own = "routing" in method.ignores or method.routing is not None
+        found[name] = RegionalPipeline(pipe, None if own else routing, name, form=FORM)
+    return found
 
 
 def study(

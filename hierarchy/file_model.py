@@ -128,4 +128,4 @@ class FileModel(StrictModel):
         """An `InputError` about the field at `path`, with file and line where the model was read from a file."""
         if self._document is not None:
             return self._document.error(path, message)
-        return InputError(f"{field_name(path)}: {message}")
+        return InputError(": ".join(part for part in (field_name(path), message) if part))

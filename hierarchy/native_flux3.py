@@ -8,6 +8,7 @@ A plan's parts stand in the caption in this order, each where there is one:
 
     Style: LOW; Composition: HIGH; Scene: PROMPT; Elements: HIGH <boat_1>; HIGH <sun_1>; Background: HIGH; …
 
+A region without a high text is mentioned by its name: "the boat <boat_1>".
 A caption in another arrangement is prose: it becomes the base prompt, and each description a full text.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from itertools import count, islice
@@ -56,6 +58,10 @@ _MOST_STARTS = 20
 """Places where the table of a damaged caption is looked for."""
 _NOUN_FOLLOWS = re.compile("an?|the|one|this|that|some|its|their|of|with|by|and|or|in|on|at|under|over|behind|beside")
 """Words that no noun ends with."""
+_LETTERS = str.maketrans(
+    {"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "'": "", "’": ""}
+)
+"""Letters that Unicode does not take apart, and what is left out."""
 _EXAMPLE = '[{"id": "boat_1", "bbox": [500, 0, 900, 400], "desc": "a boat, red"}]'
 
 
@@ -165,12 +171,18 @@ def ids_of(names: Sequence[str]) -> list[str]:
     ids = []
     for name in names:
         if not _holdable(name):
-            plain = re.sub("[^A-Za-z0-9]+", " ", name).strip()[: LONGEST_NAME // 2].strip()
+            plain = re.sub("[^A-Za-z0-9]+", " ", _spelt(name)).strip()[: LONGEST_NAME // 2].strip()
             plain = plain if _ID.match(plain) else f"region {plain}".strip()
             name = next(new for i in count(1) if (new := f"{plain} {i}" if i > 1 else plain) not in taken)
             taken.add(name)
         ids.append(_numbered(name))
     return ids
+
+
+def _spelt(name: str) -> str:
+    """A name in Latin letters without accents, as far as it has them."""
+    latin = unicodedata.normalize("NFKD", name.translate(_LETTERS))
+    return "".join(letter for letter in latin if not unicodedata.combining(letter))
 
 
 def _numbered(name: str) -> str:
@@ -213,27 +225,39 @@ def _citable(text: str | None) -> str | None:
     return None if text is None else _CITED.sub(r"‹\1›", spaced(text)).strip()
 
 
-def _mention_and_description(texts: Texts, noun: str) -> tuple[str, str]:
-    """What the caption and the table say of an element; `_texts` reads it back."""
-    if texts.full is not None:
-        told = texts.full
-        opens = told == noun or told.startswith(f"{noun}, ")
-        return (f"the {noun}" if opens else noun), told
-    if texts.high is None:
-        assert texts.low is not None
-        return "", texts.low
-    return texts.high, ", ".join(text for text in (texts.high, texts.low) if text is not None)
+def _mention_and_description(texts: Texts, name: str) -> tuple[str, str]:
+    """What the caption and the table say of an element; `_texts` reads it back.
+
+    Both name the element: by its high text, or where it has none by the region's name.
+    """
+    if texts.high is not None:
+        return texts.high, ", ".join(text for text in (texts.high, texts.low) if text is not None)
+    noun, mentions = _named(name)
+    if texts.full is None:
+        return mentions[0], f"{noun}: {texts.low}"
+    alone = {"full": texts.full}
+    return next((m for m in mentions if _texts(m, texts.full, name) == alone), mentions[0]), texts.full
 
 
-def _texts(mention: str, desc: str, noun: str) -> dict[str, str]:
+def _named(name: str) -> tuple[str, tuple[str, ...]]:
+    """The noun in a region's name, and how it is mentioned: with an article, but for those of people and places."""
+    noun = re.sub(r"(?<=.) \d+$", "", name)
+    mentions = noun, f"the {noun}"
+    return noun, mentions if noun[0].isupper() else mentions[::-1]
+
+
+def _texts(mention: str, desc: str, name: str) -> dict[str, str]:
     """The texts of a region by what the caption and the table say of it."""
+    noun, mentions = _named(name)
     if not mention:
         return {"low": desc}
+    if mention == mentions[0] and desc.startswith(f"{noun}: "):
+        return {"low": desc.removeprefix(f"{noun}: ")}
     if desc in ("", mention):
         return {"high": mention}
     if desc.startswith(f"{mention}, "):
         return {"high": mention, "low": desc.removeprefix(f"{mention}, ")}
-    if mention in (noun, f"the {noun}"):
+    if mention in (*mentions, name, f"the {name}"):
         return {"full": desc}
     return {"high": mention, "low": desc}
 

@@ -49,7 +49,7 @@ def region_colour(index: int) -> Colour:
     """A colour for the region with this index; the first nine are easy to distinguish."""
     if index < len(REGIONS):
         return REGIONS[index]
-    red, green, blue = colorsys.hls_to_rgb(index * 0.618034 % 1.0, 0.48, 0.6)
+    red, green, blue = colorsys.hls_to_rgb(index * 0.618034, 0.48, 0.6)
     return round(red * 255), round(green * 255), round(blue * 255)
 
 

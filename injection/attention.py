@@ -4,8 +4,8 @@ Image tokens are grouped into atoms that see the same things; each atom attends,
 it may see. With base attention and blending (Training-free Regional Prompting for Diffusion Transformers, arXiv
 2411.02395, section 3), an image token's output is `(1 - β) * regional + β * base`.
 
-Shapes: B batch, L tokens, H heads, D head width. Text tokens come before image tokens; among the text, the streams come
-first and the base prompt last, so that base text and image are one contiguous stretch.
+Shapes: B batch, L tokens, K keys (L, or more), H heads, D head width. Text tokens come before image tokens; among the
+text, the streams come first and the base prompt last, so that base text and image are one contiguous stretch.
 
 What a block computes differs from plan to plan, and compiled code must not: it sees one opaque operator, whose only
 argument beside queries, keys and values is a number (as a tensor, so that no graph depends on it) under which the
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
@@ -28,29 +28,44 @@ from strata.injection.parts import Part, attend_part, can_part, merge_parts
 
 
 class AttentionGroup(NamedTuple):
-    """Queries that attend to the same keys; spans over the sequence. `weighted`: some keys have a strength below 1."""
+    """Queries that attend to the same keys; spans over the sequence. `weighted`: some keys have a strength below 1.
+
+    Keys and values may go on behind the queries: tokens that are attended to and attend to nothing.
+    """
 
     queries: Spans
     keys: Spans
     weighted: bool = False
 
 
+class OwnAttention(Protocol):
+    """Attention of some queries in a method's own way, for which groups and strengths are not enough."""
+
+    @property
+    def queries(self) -> Spans:
+        """Whose output it is."""
+
+    def attend(self, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, backend: Any) -> Tensor:
+        """The output of these queries, in their order, of the queries, keys and values of all tokens."""
+
+
 class AttentionSpec(NamedTuple):
     """What the attention of one block computes for one plan.
 
-    Every token is in the queries of one group, in `direct`, in `blended`, or in the padding; blended ones are in a
-    group too, unless `ratio` is None, when the base attention's output is theirs.
+    Every token is in the queries of one group, of one of `own`, in `direct`, in `blended`, or in the padding; blended
+    ones are in a group too, unless `ratio` is None, when the base attention's output is theirs.
 
     Attributes:
         text_length: number of tokens before the image.
         groups: unmasked attentions with disjoint queries.
-        base: the base attention, queries and keys one span each.
+        base: the base attention, queries one span.
         direct: tokens whose output is the base attention's.
         blended: image tokens whose output is `(1 - ratio) * group + ratio * base`; None: none.
         base_queries: where in the sequence the base attention's queries for the blended tokens start.
-        bias: float `[L]`, log strength of every key; None where all strengths are 1.
+        bias: float `[K]`, log strength of every key; None where all strengths are 1.
         ratio: scalar tensor.
         padding: tokens at the start that belong to nothing.
+        own: attentions of a method's own.
     """
 
     text_length: int
@@ -62,6 +77,7 @@ class AttentionSpec(NamedTuple):
     bias: Tensor | None
     ratio: Tensor | None
     padding: int = 0
+    own: tuple[OwnAttention, ...] = ()
 
 
 _numbers = itertools.count()
@@ -136,6 +152,8 @@ def regional_attention(
     tokens = _Tokens(q_BLHD, k_BLHD, v_BLHD, spec, backend)
     out_BLHD = torch.empty_like(q_BLHD)  # every token is written below, once
     out_BLHD[:, : spec.padding] = 0
+    for own in spec.own:
+        _write(out_BLHD, own.queries, own.attend(q_BLHD, k_BLHD, v_BLHD, backend))
     if spec.blended is not None and spec.ratio is not None and tokens.shares_keys():
         # Base and regional attention have image keys in common: attend to those once, then to what only one sees.
         for span in spec.direct:
@@ -209,7 +227,7 @@ class _Tokens(NamedTuple):
         """Regional and base attention of image tokens, blended."""
         text, ratio = self.spec.text_length, self.spec.ratio
         assert ratio is not None
-        own, texts = within(group.keys, text, self.q_BLHD.shape[1]), within(group.keys, 0, text)
+        own, texts = within(group.keys, text, self.k_BLHD.shape[1]), within(group.keys, 0, text)
         common = self.part(group.queries, own)
         regional = base = common
         if texts:

@@ -21,26 +21,25 @@ from diffusers.modular_pipelines import (
     PipelineState,
 )
 
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, quote
 from strata.hierarchy.plan import ScenePlan
+from strata.injection.block_paths import (
+    EMBEDDING,
+    PROMPT,
+    TEXTS,
+    at_path,
+    loops,
+    only_text_step,
+    put,
+    without_rewriters,
+)
+from strata.injection.calling import FROM_PLAN
 from strata.injection.cut_texts import diffusers_silent, warn_truncated
 from strata.injection.drawing import Draughtsman
 from strata.injection.encoding import EncodedPlan, seen
 from strata.injection.families import facts_of, family_of
 from strata.injection.methods import method_for, method_named
-from strata.injection.modular import (
-    EMBEDDING,
-    NEGATIVE,
-    PROMPT,
-    at_path,
-    check_guider,
-    encode_by,
-    loops,
-    only_text_step,
-    put,
-    watched,
-    without_rewriters,
-)
+from strata.injection.modular import NEGATIVE, check_guider, encode_by, watched
 from strata.injection.ownership import owned
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 
@@ -53,7 +52,9 @@ _ROUTING = InputParam(
     default=DEFAULT_ROUTING,
     description="Which level is heard in which blocks and steps: a Routing, a preset's name, or the path of a file",
 )
-_TEXTS = "regional_texts"
+_OF_PLAN = ("prompt", "width", "height")
+_DRAWN = "regional_plan"
+"""Where a state that goes on in another call tells which plan its prompt and size are of."""
 
 
 def regional_blocks(blocks: Any, method: str | None = None) -> Any:
@@ -79,7 +80,7 @@ def regional_blocks(blocks: Any, method: str | None = None) -> Any:
     blocks = copy.deepcopy(blocks)
     text, found = only_text_step(blocks, kind), list(loops(blocks))
     blocks = without_rewriters(blocks, text)
-    if not found or not all(found):
+    if not any(found):
         raise InputError(f"blocks: {kind}: has no denoising loop (a LoopSequentialPipelineBlocks) among its blocks")
     put(blocks, text, RegionalTextEncoderStep(at_path(blocks, text)))
     for path in found:
@@ -101,6 +102,20 @@ def _read(state: PipelineState) -> tuple[ScenePlan, Routing]:
     if routing is None:
         routing = DEFAULT_ROUTING
     return plan, routing if isinstance(routing, Routing) else Routing.load(routing)
+
+
+def _check_given(state: PipelineState, plan: ScenePlan) -> None:
+    """Raise `InputError` for a prompt or a size beside the plan, which diffusers would pass over."""
+    plans = [each for each in (plan, state.get(_DRAWN)) if each is not None]
+    for name in _OF_PLAN:
+        value = state.get(name)
+        if value is not None and all(value != getattr(each, name) for each in plans):
+            own = quote(getattr(plan, name))
+            raise InputError(
+                f"{name}: {quote(value)}: comes from the plan here, whose {name} is {own}; use {FROM_PLAN[name]}"
+            )
+    if state.get("prompt_2") is not None:
+        raise InputError("prompt_2: all text encoders read the plan's texts here; leave it out")
 
 
 class _Around(ModularPipelineBlocks):
@@ -138,7 +153,11 @@ class RegionalTextEncoderStep(_Around):
 
     def __init__(self, step: Any) -> None:
         super().__init__(step)
-        if PROMPT not in step.input_names or EMBEDDING not in step.intermediate_output_names:
+        if (
+            isinstance(step, _Around)
+            or PROMPT not in step.input_names
+            or EMBEDDING not in step.intermediate_output_names
+        ):
             raise InputError(f"step: {type(step).__name__}: makes no {EMBEDDING!r} of {PROMPT!r}; give a text step")
 
     @property
@@ -151,8 +170,10 @@ class RegionalTextEncoderStep(_Around):
 
     @property
     def inputs(self) -> list[InputParam]:
-        """Plan and routing, and the step's own but for the prompt."""
-        own = [param for param in self.step.inputs if param.name not in (PROMPT, "prompt_2")]
+        """Plan and routing, and the step's own; a prompt or a size only to be refused."""
+        own = [param for param in self.step.inputs if param.name not in (*_OF_PLAN, "prompt_2")]
+        names = [*_OF_PLAN, *({"prompt_2"} & {*self.step.input_names})]
+        own += [InputParam(name, description="Comes from the plan; must not be given") for name in names]
         steps = InputParam("num_inference_steps", type_hint=int, description="Denoising steps of the call")
         return [copy.copy(_PLAN), copy.copy(_ROUTING), *own, steps]
 
@@ -163,19 +184,20 @@ class RegionalTextEncoderStep(_Around):
             *self.step.intermediate_outputs,
             OutputParam("height", type_hint=int, description="The plan's height in pixels"),
             OutputParam("width", type_hint=int, description="The plan's width in pixels"),
-            OutputParam(_TEXTS, type_hint=EncodedPlan, description="The texts of the plan, encoded"),
+            OutputParam(TEXTS, type_hint=EncodedPlan, description="The texts of the plan, encoded"),
         ]
 
     @torch.no_grad()
     def __call__(self, components: Any, state: PipelineState) -> tuple[Any, PipelineState]:
-        """Encode. Raises `InputError` for what is no plan or routing, or does not fit the model."""
+        """Encode. Raises `InputError` for what is no plan or routing, does not fit the model, or is given beside it."""
         plan, routing = _read(state)
+        _check_given(state, plan)
         if getattr(components, "transformer", None) is None:
             raise InputError("pipe: no transformer is loaded; which texts are heard depends on its blocks")
         family, facts = family_of(components.transformer), facts_of(components)
         draughtsman = Draughtsman(components, family, routing, method_for(routing))
         program = draughtsman.compile(plan, facts, state.get("num_inference_steps") or _STEPS)
-        told = {param.name: state.get(param.name) for param in self.step.inputs if param.name is not None}
+        told = {param.name: state.get(param.name) for param in self.step.inputs}
         told = {name: value for name, value in told.items() if value is not None}
         if plan.negative_prompt is not None and told.get("negative_prompt") is not None:
             raise InputError("negative_prompt: comes from the plan here; leave it out in one of them")
@@ -196,7 +218,8 @@ class RegionalTextEncoderStep(_Around):
             heard = family.heard(components, text, encoded, longest)
             texts[text], starts[text] = seen(family, encoded[EMBEDDING], heard, program.routing.pad == "full")
         said = {"prompt": plan.prompt, "pad": program.routing.pad}
-        state.set(_TEXTS, EncodedPlan(family.name, said, {}, texts, starts))
+        state.set(TEXTS, EncodedPlan(family.name, said, {}, texts, starts))
+        state.set(_DRAWN, plan)
         state.set("height", plan.height)
         state.set("width", plan.width)
         return components, state
@@ -246,7 +269,7 @@ class RegionalDenoiseStep(_Around):
     @property
     def inputs(self) -> list[InputParam]:
         """Plan, routing and texts, and the step's own."""
-        texts = InputParam(_TEXTS, type_hint=EncodedPlan, required=True, description="The texts of the plan, encoded")
+        texts = InputParam(TEXTS, type_hint=EncodedPlan, required=True, description="The texts of the plan, encoded")
         return [copy.copy(_PLAN), copy.copy(_ROUTING), texts, *self.step.inputs]
 
     @property
@@ -263,9 +286,9 @@ class RegionalDenoiseStep(_Around):
             UnsupportedError: the transformer or the guider is in a mode that regions cannot work with.
         """
         plan, routing = _read(state)
-        encoded = state.get(_TEXTS)
+        encoded = state.get(TEXTS)
         if not isinstance(encoded, EncodedPlan):
-            raise InputError(f"{_TEXTS}: {encoded!r}: must be an EncodedPlan, as RegionalTextEncoderStep makes it")
+            raise InputError(f"{TEXTS}: {encoded!r}: must be an EncodedPlan, as RegionalTextEncoderStep makes it")
         check_guider(getattr(components, "guider", None))
         family = family_of(components.transformer)
         draughtsman = Draughtsman(components, family, routing, self.method or method_for(routing))

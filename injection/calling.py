@@ -32,6 +32,12 @@ FROM_PLAN = {
 OF_PROMPT = ("prompt_embeds", "pooled_prompt_embeds", "prompt_attention_mask", "prompt_embeds_mask")
 EMBEDS = (*OF_PROMPT, *(f"negative_{name}" for name in OF_PROMPT))
 _FROM_TEXTS = ("prompt_2", "negative_prompt", "negative_prompt_2", "num_images_per_prompt", *EMBEDS)
+_EMBEDDED = {
+    "prompt_2": "prompt_embeds",
+    "negative_prompt": "negative_prompt_embeds",
+    "negative_prompt_2": "negative_prompt_embeds",
+}
+"""Texts, and the embeddings that stand in their place."""
 _MOST_SEED = 2**63 - 1
 _MOST_TOKENS = 512
 """Tokens of a text that pipelines take at most, where their default is no higher."""
@@ -156,6 +162,7 @@ class PipelineCall(ABC):
             if value is not None or name in _NEVER_NONE:
                 self._check_option(name, value)
         self._check_latents(plan, facts, options)
+        self._check_texts(plan, options)
         if plan.negative_prompt is not None:
             if "negative_prompt" in options:
                 raise InputError("negative_prompt: comes from the plan here; leave it out in one of them")
@@ -178,6 +185,18 @@ class PipelineCall(ABC):
                 raise InputError(f"{name}: {value!r}: must be a number from 0 to {_NUMBERS[name]}")
         if name == "callback_on_step_end" and not callable(value):
             raise InputError(f"{name}: {value!r}: must be a function of pipeline, step, timestep and tensors")
+
+    def _check_texts(self, plan: ScenePlan, options: Mapping[str, Any]) -> None:
+        """Raise `InputError` for texts that would not be heard beside the others."""
+        given = {name for name, value in options.items() if value is not None}
+        given |= {"negative_prompt"} if plan.negative_prompt is not None else set()
+        for name, embeds in _EMBEDDED.items():
+            if {name, embeds} <= given:
+                raise InputError(f"{name}: {embeds} stands in its place; leave one of them out")
+        if "negative_prompt_2" in given and "negative_prompt" not in given:
+            raise InputError(
+                "negative_prompt_2: changes nothing without a negative_prompt; give one beside it, or in the plan"
+            )
 
     def _check_latents(self, plan: ScenePlan, facts: ModelFacts, options: Mapping[str, Any]) -> None:
         """Raise `InputError` for latents that are not the canvas's, packed `[B, L, C]` or as the family has them."""
@@ -285,7 +304,7 @@ class ClassicPipeline(PipelineCall):
         if facts.negative_scale is None or not self.takes_negative:
             return False
         always = facts.negative_scale == "guidance_scale"
-        told = always or any(options.get(name) is not None for name in ("negative_prompt", "negative_prompt_2"))
+        told = always or options.get("negative_prompt") is not None
         return told and self.option(facts.negative_scale, options) > facts.unguided
 
     @property

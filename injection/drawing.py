@@ -13,6 +13,7 @@ from strata.hierarchy.plan import ScenePlan
 from strata.injection.attach import Attachment, PromptCalls, attached
 from strata.injection.checks import check_strengths, check_transformer
 from strata.injection.encoding import EncodedPlan
+from strata.injection.errors import UnsupportedError
 from strata.injection.facts import ModelFacts
 from strata.injection.families import Family
 from strata.injection.methods import Method
@@ -23,6 +24,8 @@ from strata.injection.ownership import Owner
 from strata.injection.program import Program, compile_program
 from strata.injection.streams import TextOverride
 from strata.layers.routing import Routing
+
+_EULER = "FlowMatchEulerDiscreteScheduler"
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,23 @@ class Draughtsman:
         if silent and not self.observers:
             yield
             return
-        drawing = Drawing(self.family, programs, texts, lambda: int(self.pipe.num_timesteps), anew, starts)
+        steps = lambda: int(self.pipe.num_timesteps)  # noqa: E731
+        levels = lambda: noise_levels(self.pipe.scheduler, steps())  # noqa: E731
+        drawing = Drawing(self.family, programs, texts, steps, anew, starts, levels)
         run = PlainRun() if silent else self.method.start(drawing)
         attachment = Attachment(self.family, run, self.observers, PromptCalls(negative), owner, step)
         with attached(self.pipe.transformer, attachment):
             yield
+
+
+def noise_levels(scheduler: Any, steps: int) -> list[float]:
+    """The noise level of each of the loop's steps, and behind the last.
+
+    Raises:
+        UnsupportedError: its step is not `latents + (next level - level) * output`.
+    """
+    kind = type(scheduler).__name__
+    if kind != _EULER or scheduler.config.get("stochastic_sampling"):
+        raise UnsupportedError(f"scheduler: {kind}: the method needs {_EULER}, without noise of its own (its steps)")
+    found: list[float] = scheduler.sigmas[-(steps + 1) :].tolist()
+    return found

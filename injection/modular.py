@@ -15,8 +15,6 @@ from typing import Any
 
 from diffusers import ComponentsManager
 from diffusers.modular_pipelines import (
-    ConditionalPipelineBlocks,
-    LoopSequentialPipelineBlocks,
     ModularPipelineBlocks,
     OutputParam,
     PipelineState,
@@ -26,12 +24,22 @@ from torch import Tensor
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
+from strata.injection.block_paths import (
+    EMBEDDING,
+    PROMPT,
+    at_path,
+    loops,
+    only_text_step,
+    put,
+    triggers,
+    without_rewriters,
+)
 from strata.injection.calling import EMBEDS, PipelineCall, PreparedCall
 from strata.injection.errors import UnsupportedError
 from strata.injection.facts import ModelFacts
 from strata.injection.ownership import Owner
 
-PROMPT, EMBEDDING, NEGATIVE = "prompt", "prompt_embeds", "negative_prompt_embeds"
+NEGATIVE = "negative_prompt_embeds"
 _OWN: Mapping[str, Any] = {
     "output": None,
     "callback_on_step_end": None,
@@ -41,61 +49,6 @@ _OWN: Mapping[str, Any] = {
 _SIZE = ("width", "height")
 _LOGGER = "diffusers.modular_pipelines.modular_pipeline"
 _TOLD_TWICE = "Error in block"
-Path = tuple[str, ...]
-
-
-# Blocks, by their paths
-
-
-def at_path(blocks: Any, path: Path) -> Any:
-    """The block of a path of names."""
-    for name in path:
-        blocks = blocks.sub_blocks[name]
-    return blocks
-
-
-def put(blocks: Any, path: Path, block: Any) -> None:
-    """Put another block where one is."""
-    at_path(blocks, path[:-1]).sub_blocks[path[-1]] = block
-
-
-def loops(blocks: Any, path: Path = ()) -> Iterator[Path]:
-    """The paths of all denoising loops."""
-    if isinstance(blocks, LoopSequentialPipelineBlocks):
-        yield path
-        return
-    for name, block in blocks.sub_blocks.items():
-        yield from loops(block, (*path, name))
-
-
-def text_steps(blocks: Any, path: Path = ()) -> Iterator[Path]:
-    """The paths of the smallest blocks that make a prompt's embedding of the prompt; alternatives are one block."""
-    names, made = blocks.input_names, blocks.intermediate_output_names
-    if PROMPT not in names or EMBEDDING not in made:
-        return
-    found: list[Path] = []
-    if not isinstance(blocks, ConditionalPipelineBlocks | LoopSequentialPipelineBlocks):
-        for name, block in blocks.sub_blocks.items():
-            found += text_steps(block, (*path, name))
-    yield from found or [path]
-
-
-def only_text_step(blocks: Any, kind: str) -> Path:
-    """The path of the text step. Raises `InputError` where there is none, or more than one."""
-    found = list(text_steps(blocks))
-    if len(found) == 1 and found[0]:
-        return found[0]
-    which = "several of its blocks make" if len(found) > 1 else "none of its blocks makes"
-    raise InputError(f"pipe: {kind}: {which} {EMBEDDING!r} of {PROMPT!r}; regions need the one text step of a pipeline")
-
-
-def without_rewriters(blocks: Any, text: Path) -> Any:
-    """These blocks without those that make another prompt for the text step: a plan's prompt is drawn as it is."""
-    names = list(blocks.sub_blocks)
-    for name in names[: names.index(text[0])]:
-        if PROMPT in blocks.sub_blocks[name].intermediate_output_names:
-            del blocks.sub_blocks[name]
-    return blocks
 
 
 # Blocks of ours
@@ -231,6 +184,7 @@ class ModularCall(PipelineCall):
         self._path = only_text_step(blocks, kind)
         self._text = at_path(blocks, self._path)
         self._blocks = without_rewriters(blocks, self._path)
+        self._triggers, self._choices = sorted({*triggers(self._blocks)}), dict[Any, Any]()
         if not any(loops(blocks)):
             raise InputError(f"pipe: {kind}: has no denoising loop (a LoopSequentialPipelineBlocks) among its blocks")
 
@@ -244,9 +198,13 @@ class ModularCall(PipelineCall):
         return {**guidance, **found, **dict.fromkeys(embeds), **_OWN}
 
     def _chosen(self, options: Mapping[str, Any]) -> Any:
-        """The blocks that run with these options."""
-        given = {name: value for name, value in options.items() if value is not None}
-        return self._blocks.get_execution_blocks(**{**given, PROMPT: ""})
+        """The blocks that run with these options; chosen once for all options that choose alike."""
+        told = {**options, PROMPT: ""}
+        given = {name: told[name] for name in self._triggers if told.get(name) is not None}
+        key = tuple((name, value if isinstance(value, str | int | float) else None) for name, value in given.items())
+        if key not in self._choices:
+            self._choices[key] = self._blocks.get_execution_blocks(**given)
+        return self._choices[key]
 
     def hint(self, name: str) -> str:
         """See `PipelineCall`."""

@@ -22,7 +22,7 @@ from strata.injection.encoding import EncodedPlan, TextCache
 from strata.injection.facts import ModelFacts
 from strata.injection.families import facts_of
 from strata.injection.methods import Method, method_for, method_named
-from strata.injection.methods.base import ROUTING
+from strata.injection.methods.base import CACHED, OBSERVERS, ROUTING, SEVERAL, UNCONDITIONAL
 from strata.injection.observer import Observer
 from strata.injection.ownership import Owner, owned
 from strata.injection.program import Program
@@ -43,8 +43,9 @@ class RegionalPipeline:
     Args:
         pipe: any loaded pipeline of a known family that takes a prompt (FluxPipeline, img2img, inpaint, Fill, Kontext,
             ControlNet, ChromaPipeline), or a ModularPipeline that does.
-        routing: a `Routing`, a preset's name, or the path of a routing file.
-        method: how programs are drawn, by name (`strata.injection.methods`); None: as the routing asks for.
+        routing: a `Routing`, a preset's name, or the path of a routing file; None: the method's own, or the default.
+        method: how programs are drawn, by name (`strata.injection.methods`) or as a `Method` with settings of one's
+            own; None: as the routing asks for.
         form: of the structured captions that the model was trained on, for methods that draw by them
             (`strata.native.form_named` has it by name); None: what the model's family tells.
 
@@ -63,21 +64,24 @@ class RegionalPipeline:
     def __init__(
         self,
         pipe: Any,
-        routing: Routing | str | Path = DEFAULT_ROUTING,
-        method: str | None = None,
+        routing: Routing | str | Path | None = None,
+        method: str | Method | None = None,
         form: Form | None = None,
     ) -> None:
         self.family = check_pipeline(pipe)
         self.pipe = pipe
-        if not isinstance(routing, Routing | str | Path) or routing == "":
+        if routing is not None and (not isinstance(routing, Routing | str | Path) or routing == ""):
             raise InputError(f"routing: {routing!r}: must be a Routing, a preset's name or the path of a file")
+        named = method_named(method) if isinstance(method, str) else method
+        if routing is None:
+            routing = DEFAULT_ROUTING if named is None else named.default_routing
         self.routing = routing if isinstance(routing, Routing) else Routing.load(routing)
-        self.method: Method = method_for(self.routing) if method is None else method_named(method)
+        self.method: Method = named or method_for(self.routing)
         if ROUTING in self.method.ignores and self.routing != Routing.load(DEFAULT_ROUTING):
             raise InputError(f"routing: {self.routing.name!r}: the method {self.method.name} would ignore it")
         self.form = form
         self.method.check_model(self.facts)
-        self._told: set[str] = set()
+        self._told: set[tuple[str, ...]] = set()
         self.observers: list[Observer] = []
         self.call = call_of(pipe)
         self._texts = TextCache(self.call, self.family)
@@ -123,13 +127,38 @@ class RegionalPipeline:
         facts = self.facts
         plan, lost = self.method.drawn(plan, facts)
         self.call.check(plan, facts, options)
+        self._check_call(plan, facts, options)
         program = self._draughtsman(overrides).compile(plan, facts, self.call.steps(options))
         self.family.check_options(self.pipe, options, bool(program.streams))
-        for note in lost:
-            if note not in self._told:  # once for all seeds
-                logger.warning("%s", note)
-        self._told.update(lost)
+        self._tell(tuple(lost), facts)
         return program
+
+    def _check_call(self, plan: ScenePlan, facts: ModelFacts, options: Mapping[str, Any]) -> None:
+        """Raise `UnsupportedError` for calls that the method refuses."""
+        if self.observers:
+            self.method.check_call(OBSERVERS)
+        negative = plan.negative_prompt if plan.negative_prompt is not None else options.get("negative_prompt")
+        if self.call.guided(facts, {**options, "negative_prompt": negative}):
+            self.method.check_call(UNCONDITIONAL)
+        if self.family.caches_references(self.pipe, options):
+            self.method.check_call(CACHED)
+
+    def _tell(self, lost: tuple[str, ...], facts: ModelFacts) -> None:
+        """Warn of what the method loses of a plan, once for all seeds: a line, and each loss for those who ask."""
+        if not lost or lost in self._told:
+            return
+        self._told.add(lost)
+        if len(lost) == 1:
+            logger.warning("%s", lost[0])
+            return
+        how = "" if facts.form is None else f"; `strata export {facts.form.name} PLAN` tells each"
+        logger.warning("%d things of the plan are left out of its caption or told otherwise%s", len(lost), how)
+        for note in lost:
+            logger.info("%s", note)
+
+    def lost(self, plan: ScenePlan) -> tuple[str, ...]:
+        """What of a plan the method leaves out or tells otherwise, a line each. Raises `InputError` as `compile`."""
+        return tuple(self.method.drawn(plan, self.facts)[1])
 
     def check(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> None:
         """Raise what `compile` raises."""
@@ -230,6 +259,8 @@ class RegionalPipeline:
         generator = self.call.generator(_one_each("seed", seed, plans))
         programs = [self.compile(each, overrides=overrides, **options) for each in plans]
         _check_batch(programs, self.family.text_positions_alike, options)
+        if len(programs) > 1:
+            self.method.check_call(SEVERAL)
         if encoded is None:
             found = [self._encode(program, options) for program in programs]
         else:
@@ -278,7 +309,7 @@ def encoded_elsewhere(pipe: Any, family: Any) -> bool:
 
 def _one_each(name: str, value: Any, plans: Sequence[ScenePlan]) -> list[Any]:
     """One value a plan."""
-    if len(plans) == 1 and (value is None or not isinstance(value, list | tuple)):
+    if len(plans) == 1 and not isinstance(value, list | tuple):
         return [value]
     if value is None:
         return [None] * len(plans)

@@ -75,7 +75,8 @@ class RegionalAttnProcessor:
             attended = dispatch_attention_fn(q, k, v, attn_mask=attention_mask, backend=self._attention_backend)
         else:
             attended = grouped_attention(q, k, v, regional, self._attention_backend)
-        if self.watcher is not None and watching:
+        if watching:
+            assert self.watcher is not None
             self.watcher.observe(attn, watching, q, k, v, attended, self._attention_backend)
         flat: Tensor = attended.flatten(2, 3).to(q.dtype)
         return flat
@@ -113,14 +114,17 @@ class JoinedAttnProcessor(RegionalAttnProcessor):
 
 
 @contextmanager
-def handed_over(attn: Any, key: Tensor | None) -> Iterator[None]:
-    """While the context lasts, an attention that takes no keywords finds its number on its processor."""
+def handed_over(attn: Any, key: Tensor | None) -> Iterator[Tensor | None]:
+    """While the context lasts, an attention that takes no keywords finds its number on its processor.
+
+    Yields the number as a keyword: None where it is handed over.
+    """
     processor = attn.processor
     if not isinstance(processor, JoinedAttnProcessor):
-        yield
+        yield key
         return
     processor.key = key
     try:
-        yield
+        yield None
     finally:
         processor.key = None

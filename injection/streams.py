@@ -11,7 +11,7 @@ knows only `full`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -116,6 +116,15 @@ def _overridden(streams: list[Stream], override: TextOverride) -> list[Stream]:
     return [*streams[: places[0]], *found, *streams[places[0] + 1 :]]
 
 
+def undivided(texts: Mapping[Level, Description]) -> Description:
+    """An area's text without levels: its full one, else high and low joined, as strong as the stronger of them."""
+    if "full" in texts:
+        return texts["full"]
+    divided = [texts[level] for level in ("high", "low") if level in texts]
+    text = ", ".join(d.text for d in divided)
+    return Description(divided[0].area, "full", text, max(d.strength for d in divided))
+
+
 def _area_streams(area: str, texts: dict[Level, Description], schedule: Schedule) -> Iterable[Stream]:
     levels = set(schedule.levels)
     divided = [texts[level] for level in ("high", "low") if level in texts]
@@ -123,9 +132,8 @@ def _area_streams(area: str, texts: dict[Level, Description], schedule: Schedule
         weight = np.maximum(schedule.strength("high", area), schedule.strength("low", area))
         yield Stream(area, "full", texts["full"].text, weight * np.float32(texts["full"].strength))
     elif divided and "full" not in texts and levels == {"full"}:
-        strength = max(d.strength for d in divided)
-        text = ", ".join(d.text for d in divided)
-        yield Stream(area, "full", text, schedule.strength("full", area) * np.float32(strength))
+        whole = undivided(texts)
+        yield Stream(area, "full", whole.text, schedule.strength("full", area) * np.float32(whole.strength))
     else:
         for level, description in texts.items():
             anchored = schedule.routing.anchor and level == "low" and "high" in texts and area != "global"

@@ -133,8 +133,8 @@ class _Page:
         return step_of, block_of
 
     def _base_ratio(self) -> None:
-        """A bar a step, from 0 to 1, with the number wherever it starts or stops."""
-        schedule, left = self.schedule, self.ratio_left
+        """A bar a step, from 0 to 1, with the number wherever it starts or stops and the one above leaves room."""
+        schedule, left, above = self.schedule, self.ratio_left, -np.inf
         self.sheet.box((left, self.y, _RATIO_WIDTH, self.grid_height), WASH)
         line = 1 if self.cell_height >= 5 else 0
         for step in np.flatnonzero(schedule.routed_steps):
@@ -149,7 +149,9 @@ class _Page:
                 ratio = float(schedule.base_ratio[step])
                 middle = step * self.cell_height + (self.cell_height - 1) / 2
                 y = self.y + float(np.clip(middle, 7, max(self.grid_height - 8, 7)))
-                self._number(left + round(ratio * (_RATIO_WIDTH - 1)) + 6, y, f"{ratio:.2g}", "lm", INK)
+                if y - above >= _SMALL:
+                    above = y
+                    self._number(left + round(ratio * (_RATIO_WIDTH - 1)) + 6, y, f"{ratio:.2g}", "lm", INK)
         self._number(left, self.y + self.grid_height + 3, "0", "la")
         self._number(left + _RATIO_WIDTH, self.y + self.grid_height + 3, "1", "ra")
 

@@ -50,6 +50,8 @@ class Started:
     settings: RunSettings
     schedule: Schedule | None
     """The routing as it is applied; None where it has no part in the picture."""
+    lost: tuple[str, ...]
+    """What of the plan the method leaves out or tells otherwise, a line each."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,8 @@ class Engine:
         settings, program, call = self._ready(job)
         self._drawing = True
         try:
-            yield Started(settings, None if program is None or job.unrouted else program.schedule)
+            lost = () if program is None else self.target(job).lost(job.plan)
+            yield Started(settings, None if program is None or job.unrouted else program.schedule, lost)
             for index in indices:
                 if self._cancel.is_set():
                     return
@@ -242,7 +245,8 @@ class Engine:
                     image = yield from self._passes(call, index, own, passes)
                 if image is None:
                     return
-                yield Picture(index, image, own.seed, time.perf_counter() - begin, job.record(own), passes.apart)
+                record = job.record(own, lost)
+                yield Picture(index, image, own.seed, time.perf_counter() - begin, record, passes.apart)
         finally:
             self._drawing = False
 

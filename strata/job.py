@@ -106,8 +106,8 @@ class Job:
             raise InputError(f"{level} text of {quote(area)}: the routing {quote(name)} makes it visible nowhere")
         return active
 
-    def record(self, settings: RunSettings) -> Record:
-        """The record of a picture that was drawn with `settings`."""
+    def record(self, settings: RunSettings, lost: tuple[str, ...] = ()) -> Record:
+        """The record of a picture that was drawn with `settings`, and without what the method `lost` of the plan."""
         return Record(
             name=self.name,
             settings=settings,
@@ -115,6 +115,7 @@ class Job:
             mask_image=self.mask_image,
             swaps=self.swaps,
             repaints=self.repaints,
+            lost=lost,
             command=self.command,
             created=now(),
             versions=versions(),
@@ -144,10 +145,7 @@ def prepare(
         plan = plan.resized(given.width or plan.width, given.height or plan.height)
     before = plans_before(plan, source.repaints)
     (kept_plan, *kept_before), files = portable_plans([plan, *before])
-    if given.routing is not None:
-        routing = Routing.load(given.routing)
-    else:
-        routing = source.routing or Routing.load(DEFAULT_ROUTING)
+    asked = source.routing if given.routing is None else Routing.load(given.routing)
     image, mask_image = (_input_picture(name, given, source, files) for name in ("image", "mask_image"))
     if mask_image is not None and image is None:
         raise SettingError(f"<mask_image> {given.mask_image}: needs <image> too")
@@ -164,6 +162,7 @@ def prepare(
     _check_negative_prompt(plan, settings, given, model)
     steps = settings.steps or model.default_steps
     method = _method(given, settings, source, model)
+    routing = asked or (Routing.load(DEFAULT_ROUTING) if method is None else method.default_routing)
     drawn, *_ = plans = [p if method is None or not planned else _drawn(method, p, model) for p in (plan, *before)]
     if planned:
         _check_known(model, drawn, given.strict)

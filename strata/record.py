@@ -79,6 +79,8 @@ class Record(StrictModel):
     swaps: tuple[TextSwap, ...] = ()
     repaints: Annotated[tuple[Repaint, ...], Field(max_length=MOST_REPAINTS)] = ()
     """How the picture was repainted, the first time first; the plan is that of the last."""
+    lost: tuple[str, ...] = ()
+    """What of the plan the method left out or told otherwise, a line each."""
     command: str
     created: str
     versions: dict[str, str]

@@ -62,6 +62,16 @@ def run_files(count: int, previews: bool = False) -> tuple[str, ...]:
     return *FILES, *((CONTACT,) if count > 1 else ()), *(name(i, count) for name in names for i in range(count))
 
 
+def check_no_run_file(path: Path, content: bytes | None = None) -> None:
+    """Raises `InputError` where a file of a run or a probe would be replaced, other than by what it holds."""
+    if not os.path.lexists(path) or (content is not None and _holds(path, content)):
+        return
+    for record, beside in RECORDS.items():
+        if (path.parent / record).is_file() and (path.name in beside or is_picture(path.name)):
+            kind = "probe" if record in PROBE_FILES else "run"
+            raise InputError(f"{path}: belongs to the {kind} in {path.parent}, which stays as it is; name another file")
+
+
 @dataclass(frozen=True)
 class Begun:
     """A run that a folder holds and that goes on: its pictures stay, others come to them."""

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import io
+import os
 import re
 import tempfile
 import warnings
@@ -22,6 +23,7 @@ from strata.hierarchy.validation import validate
 from strata.layers.routing import Routing
 from strata.llm.draft import Draft
 from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, Repaint, TextSwap, plans_before
+from strata.run_folder import is_picture
 
 FileKind = Literal["plan", "draft", "routing"]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -60,6 +62,7 @@ def open_source(path: str, instead: str = "give a plan instead") -> Iterator[Sou
     Raises:
         InputError: no such file, no plan, or a picture without a record.
     """
+    refuse_folder(path)
     content = read_bytes(path)
     if content.startswith(PNG_SIGNATURE):
         with tempfile.TemporaryDirectory(prefix="strata-") as folder:
@@ -69,6 +72,21 @@ def open_source(path: str, instead: str = "give a plan instead") -> Iterator[Sou
         raise InputError(f"{path}: not a PNG file, whatever its name says")
     syntax_of(path)
     yield Source(safe_name(Path(path).stem), load_plan(path))
+
+
+def refuse_folder(path: str) -> None:
+    """Raises `InputError` where a folder stands for a file; names what in it may be meant."""
+    if not os.path.isdir(path):
+        return
+    folder = Path(path)
+    if (folder / "run.json").is_file() and (folder / "plan.yaml").is_file():
+        pictures = [str(file) for file in sorted(folder.glob("image*.png")) if is_picture(file.name)]
+        meant = " or ".join(
+            [f"its plan, {folder / 'plan.yaml'},", *([f"a picture, {pictures[0]}"] if pictures else [])]
+        )
+        raise InputError(f"{path}: is the folder of a run; name {meant}".rstrip(","))
+    plans = sorted(folder.glob("*.yaml"))
+    raise InputError(f"{path}: is a folder; name a file in it" + (f", such as {plans[0]}" if plans else ""))
 
 
 def safe_name(name: str) -> str:

@@ -44,6 +44,26 @@ prompt: x
 regions:
   - {name: one, box: [0, 0, 64, 64], high: a cup}
 """
+TWO = """
+width: 256
+height: 192
+prompt: a street
+regions:
+  - {name: a lamp post of cast iron, box: [16, 8, 40, 184], high: a lamp post, low: "black, wet"}
+  - {name: house, box: [64, 40, 248, 184], high: a house, strength: 0.5}
+"""
+NESTED = """
+width: 256
+height: 256
+prompt: a box in a box
+regions:
+  - {name: dust, polygon: [[1, 1], [1.1, 1], [1, 1.1]], high: a speck}
+  - {name: outer, box: [16, 16, 240, 240], high: a box, low: oak, full: an oak box, priority: 12345,
+     strength: {high: 0.123456, low: 0.654321, full: 0.333333}}
+  - {name: middle, box: [48, 48, 208, 208], high: a box}
+  - {name: inner, box: [48, 48, 208, 208], high: a box}
+  - {name: innermost, box: [48, 48, 208, 208], high: a box}
+"""
 RAMPS = """
 name: ramps
 about: regions of their own, a ramp, every second block, a long sentence that does not fit in a single line of the page
@@ -120,6 +140,8 @@ PAGES: dict[str, Callable[[], Image.Image]] = {
     "layout-small": lambda: draw_layout(ScenePlan.from_yaml(SMALL)),
     "layout-wide": lambda: draw_layout(ScenePlan.from_yaml(WIDE)),
     "layout-less-wide": lambda: draw_layout(ScenePlan.from_yaml(WIDE.replace("1128", "984").replace("1100", "970"))),
+    "layout-two": lambda: draw_layout(ScenePlan.from_yaml(TWO)),
+    "layout-nested": lambda: draw_layout(ScenePlan.from_yaml(NESTED)),
     "layout-many": lambda: draw_layout(many()),
     "canvas-tiny": lambda: draw_canvas(crowded(), 96),
     "canvas": lambda: draw_canvas(crowded(), 480),
@@ -128,6 +150,7 @@ PAGES: dict[str, Callable[[], Image.Image]] = {
     "schedule-long": lambda: schedule(LONG, 3, 2, 4),
     "schedule-large": lambda: schedule(SPARSE, 19, 38, 28),
     "schedule-of-one-stack": lambda: schedule("name: a\nabout: plain\nrules: [{level: low, isolate: true}]", 0, 24, 90),
+    "schedule-of-50-steps": lambda: schedule(PAUSES, 2, 3, 50),
     "schedule-with-pauses": lambda: schedule(PAUSES, 4, 8, 30),
     "schedule-of-single-blocks": lambda: schedule(LONG, 1, 3, 9),
     "compare": lambda: side_by_side(
@@ -135,6 +158,7 @@ PAGES: dict[str, Callable[[], Image.Image]] = {
         ["before", "after: blue, and more than fits"],
         [["seed 1", "seed 2"], ["seed 3"]],
     ),
+    "compare-one": lambda: side_by_side([[gradient(40, 64)]], ["alone"]),
     "contact": lambda: contact_sheet(
         [contact_cell(gradient(64 + n, 48), 5) for n in range(5)],
         [f"seed {n}" for n in range(4)]

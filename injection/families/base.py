@@ -10,7 +10,7 @@ Read in diffusers 0.42. What this protocol does not carry is named in `refused.p
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -41,11 +41,15 @@ class Block:
 
 
 class Canvas(NamedTuple):
-    """The image tokens of one transformer call: `total` of them, of which the first `rows * cols` are the canvas."""
+    """The image tokens of one transformer call: `total` of them, of which the first `rows * cols` are the canvas.
+
+    `kept`: beside them, reference tokens of which attention has only keys and values, from a cache.
+    """
 
     rows: int
     cols: int
     total: int
+    kept: int = 0
 
 
 class BaseText(NamedTuple):
@@ -137,6 +141,10 @@ class Family(ABC):
         `regional`: whether the plan has texts beside its prompt.
         """
 
+    def caches_references(self, pipe: Any, options: Mapping[str, Any]) -> bool:
+        """Whether a call has references of which only keys and values are there after its first step."""
+        return False
+
     @contextmanager
     def calling(self, pipe: Any) -> Iterator[None]:
         """Around a call of a classic pipeline: whatever it needs to be called with encoded texts."""
@@ -216,6 +224,13 @@ class Family(ABC):
     def canvas(self, inputs: Mapping[str, Any]) -> Canvas:
         """Where the image tokens are."""
 
+    def prepare(self, inputs: Mapping[str, Any], forward: Callable[..., Any]) -> dict[str, Any]:
+        """The inputs of a call that is to be routed, with whatever a stock call of its own computes before it.
+
+        `forward`: calls the stock transformer with inputs, unobserved.
+        """
+        return dict(inputs)
+
     @abstractmethod
     def enter(
         self, inputs: Mapping[str, Any], text_BLC: Tensor, positions: Sequence[range], order: Tensor
@@ -261,6 +276,7 @@ class Family(ABC):
     ) -> dict[str, Any]:
         """A block's inputs with this text and image, rotary tables of these tokens, and the attention's number.
 
+        `key`: that number; None where there is none, or where attention does not take it as a keyword.
         `copied`: how many of the text's last tokens are a copy of the image's, and modulated as those are.
         """
 

@@ -66,7 +66,7 @@ class Flux(Family):
 
     def _stacks(self, transformer: Mapping[str, Any]) -> tuple[Stack, ...]:
         doubles, singles = int(transformer["num_layers"]), int(transformer["num_single_layers"])
-        return Stack("double", doubles), Stack("single", singles, joint=self.joint_single)
+        return Stack("double", doubles), Stack("single", singles)
 
     def tokenizer(self, pipe: Any) -> Any:
         """T5's."""
@@ -224,12 +224,11 @@ class Flux(Family):
         return q, k, v
 
     def output(self, attn: Any, attended_BLC: Tensor, text_length: int | None) -> Any:
-        """See `Family`."""
+        """See `Family`; parallel single blocks project what was attended together with their MLP's part."""
         if text_length is None:
-            return attended_BLC
+            return projected_out(attn, attended_BLC) if hasattr(attn, "to_out") else attended_BLC
         text, image = attended_BLC[:, :text_length], attended_BLC[:, text_length:]
-        image = attn.to_out[1](attn.to_out[0](image.contiguous()))
-        return image, attn.to_add_out(text.contiguous())
+        return projected_out(attn, image.contiguous()), attn.to_add_out(text.contiguous())
 
     def embed_text(self, transformer: Any, text_BLC: Tensor, inputs: Mapping[str, Any]) -> Tensor:
         """See `Family`."""
@@ -279,6 +278,12 @@ def attended_beside(q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, k_BNHD: Tens
     k, v = torch.cat([k_BLHD, k_BNHD], dim=1), torch.cat([v_BLHD, v_BNHD], dim=1)
     q, k, v = (x.transpose(1, 2) for x in (q_BLHD, k, v))
     return torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+
+
+def projected_out(attn: Any, attended_BLC: Tensor) -> Tensor:
+    """What was attended, through the attention module's output projection."""
+    found: Tensor = attn.to_out[1](attn.to_out[0](attended_BLC))
+    return found
 
 
 def flat(ids: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from strata.hierarchy.native_flux3 import FORM
 from strata.injection.facts import ModelFacts, Stack
 from strata.injection.families.base import Block, Canvas
-from strata.injection.families.flux import attended_beside, flat
+from strata.injection.families.flux import attended_beside, flat, projected_out
 from strata.injection.families.flux2 import ChatTokenizer, Flux2, check_from_texts
 from strata.injection.families.templated import Templated
 
@@ -157,10 +157,6 @@ class Flux3(Flux2):
             q, k = (apply_rotary_emb(x, rotary, sequence_dim=1) for x in (q, k))
         return q.to(v.dtype), k.to(v.dtype), v
 
-    def output(self, attn: Any, attended_BLC: Tensor, text_length: int | None) -> Any:
-        """See `Family`."""
-        return attn.to_out[1](attn.to_out[0](attended_BLC))
-
     def embed_text(self, transformer: Any, text_BLC: Tensor, inputs: Mapping[str, Any]) -> Tensor:
         """See `Family`: behind the text's own blocks, at timestep 0."""
         import torch
@@ -187,7 +183,7 @@ class Flux3(Flux2):
         shift, scale, gate = temb[:, :1].chunk(3, dim=-1)
         normed = (1 + scale) * module.norm(hidden_BLC) + shift
         out_BLHD = attended_beside(*self.project(block.attn, normed, None, None), k_BNHD, v_BNHD)
-        attended = self.output(block.attn, out_BLHD.flatten(2), None)
+        attended = projected_out(block.attn, out_BLHD.flatten(2))
         return out_BLHD, hidden_BLC + gate * (attended + module.ff(normed))
 
 

@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from strata.injection.facts import ModelFacts, Stack
 from strata.injection.families.base import BaseText, Block, Canvas
-from strata.injection.families.flux import Flux
-from strata.injection.families.flux3 import Flux3
-from strata.injection.families.qwen import DROPPED, PREFIX, SUFFIX, Qwen
-from strata.injection.template import TemplateTokenizer
+from strata.injection.families.qwen_parts import DROPPED, QwenParts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
 GUIDANCE = 4.5
 
 
-class Krea2(Qwen):
+class Krea2(QwenParts):
     """Krea 2; see the module."""
 
     name = "krea2"
@@ -33,11 +30,9 @@ class Krea2(Qwen):
     transformers: ClassVar[tuple[str, ...]] = ("Krea2Transformer2DModel",)
     prefix = "Krea2"
     pipelines: ClassVar[tuple[str, ...]] = ("Krea2Pipeline",)
-    with_picture = ("", "", "")
     processors: ClassVar[tuple[str, ...]] = ("Krea2AttnProcessor",)
-    text_positions_alike = True
     cuts_entered_text = True
-    refused: ClassVar[Mapping[str, str]] = {}
+    padded_within = True
 
     def facts(
         self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, index: Mapping[str, Any]
@@ -50,11 +45,7 @@ class Krea2(Qwen):
 
     def _stacks(self, transformer: Mapping[str, Any]) -> tuple[Stack, ...]:
         own, joint = int(transformer["num_refiner_text_blocks"]), int(transformer["num_layers"])
-        return Stack("text", own, routed=False), Stack("single", joint, joint=True)
-
-    def templated(self, tokenizer: Any, pipeline: str) -> Any:
-        """See `Family`."""
-        return TemplateTokenizer(tokenizer, PREFIX, DROPPED, SUFFIX, padded_within=True)
+        return Stack("text", own, routed=False), Stack("single", joint)
 
     def text_embedding(self, pipe: Any, output: Any) -> Tensor:
         """See `Family`: some layers' hidden states, one above the other, without the template's beginning."""
@@ -102,22 +93,6 @@ class Krea2(Qwen):
             position_ids=torch.cat([ids.new_zeros(text_BLC.shape[1], 3), image]),
             hidden_states=inputs["hidden_states"][:, order],
         )
-
-    def block_inputs(
-        self,
-        block: Block,
-        inputs: Mapping[str, Any],
-        text: Tensor,
-        image: Tensor,
-        rotary: Any,
-        key: Tensor | None,
-        copied: int,
-    ) -> dict[str, Any]:
-        """See `Family`; attention takes no keywords."""
-        return Flux.block_inputs(self, block, inputs, text, image, rotary, None, copied)
-
-    rotary = Flux.rotary
-    output = Flux3.output
 
     def processor(self, stock: Any, watcher: Any) -> Any:
         """See `Family`; of its own for the gate."""

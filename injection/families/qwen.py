@@ -11,25 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from strata.injection.facts import ModelFacts, Stack
-from strata.injection.families.base import BaseText, Block, Canvas, Family
-from strata.injection.families.templated import Templated
-from strata.injection.template import TemplateTokenizer
+from strata.injection.facts import Stack
+from strata.injection.families.base import BaseText, Block, Canvas
+from strata.injection.families.qwen_parts import DROPPED, QwenParts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-PREFIX = (
-    "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, spatial"
-    " relationships of the objects and background:<|im_end|>\n<|im_start|>user\n"
-)
-SUFFIX = "<|im_end|>\n<|im_start|>assistant\n"
-DROPPED = 34
-"""Tokens of the prefix, which the pipelines cut off the embedding."""
 _WITH_PICTURE = "it encodes a text together with the picture that is edited, which a region's texts do not describe"
 
 
-class Qwen(Templated):
+class Qwen(QwenParts):
     """Qwen-Image; see the module."""
 
     name = "qwen"
@@ -44,8 +36,6 @@ class Qwen(Templated):
     with_picture = ("QwenImagePipeline", "QwenImageImg2ImgPipeline", "QwenImageInpaintPipeline")
     processors: ClassVar[tuple[str, ...]] = ("QwenDoubleStreamAttnProcessor2_0",)
     text_positions_alike = False
-    of_blocks = False
-    masks_padding = True
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(
             ("QwenImageEditPipeline", "QwenImageEditInpaintPipeline", "QwenImageEditPlusPipeline"), _WITH_PICTURE
@@ -53,43 +43,13 @@ class Qwen(Templated):
         "QwenImageLayeredPipeline": "it draws several pictures at once, one above the other",
     }
 
-    def facts(
-        self, transformer: Mapping[str, Any], vae: Mapping[str, Any], text_length: int, index: Mapping[str, Any]
-    ) -> ModelFacts:
-        """See `Family`."""
-        halved = vae["temperal_downsample"] if "temperal_downsample" in vae else vae["block_out_channels"][1:]
-        return ModelFacts(self.name, self._stacks(transformer), 2 ** (len(halved) + 1), text_length)
-
     def _stacks(self, transformer: Mapping[str, Any]) -> tuple[Stack, ...]:
         return (Stack("double", int(transformer["num_layers"])),)
-
-    def templated(self, tokenizer: Any, pipeline: str) -> Any:
-        """See `Family`."""
-        return TemplateTokenizer(tokenizer, PREFIX, DROPPED, SUFFIX)
-
-    def encode_prompt(
-        self, pipe: Any, prompt: str, prompt_2: str | None, max_length: int, lora_scale: float | None
-    ) -> dict[str, Tensor]:
-        """The language model's embedding and the mask of its tokens, which are all the text's."""
-        embeds, mask = pipe.encode_prompt(prompt=prompt, max_sequence_length=max_length)
-        if mask is None:
-            mask = embeds.new_ones(embeds.shape[:2]).long()
-        return {"prompt_embeds": embeds, "prompt_embeds_mask": mask}
-
-    def heard(self, pipe: Any, text: str, encoded: Mapping[str, Tensor], max_length: int) -> Sequence[int]:
-        """Those that the mask leaves."""
-        mask: Tensor = encoded["prompt_embeds_mask"][0]
-        found: list[int] = mask.nonzero()[:, 0].tolist()
-        return found
 
     def text_embedding(self, pipe: Any, output: Any) -> Tensor:
         """See `Family`: the last layer's hidden states, without the template's beginning."""
         found: Tensor = output.hidden_states[-1][:, DROPPED:]
         return found
-
-    def text_tokens(self, pipe: Any, ids: list[int]) -> list[int]:
-        """See `Family`."""
-        return ids[DROPPED:]
 
     def blocks(self, transformer: Any) -> tuple[Block, ...]:
         """The double blocks, which are all."""
@@ -172,22 +132,6 @@ class Qwen(Templated):
             found.append((q, k, v))
         q, k, v = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
         return q, k, v
-
-    text_step = Family.text_step
-    """Not defined: a concept's token would need a position, and text's begin where the image's end."""
-
-    def unpacked(self, pipe: Any, latents_BLC: Tensor, height: int, width: int) -> Tensor:
-        """See `Family`: latents of a film of one frame, each channel of a mean and a deviation of its own."""
-        latents = self._unpacked(pipe, latents_BLC, height, width)
-        mean, deviation = (
-            latents.new_tensor(values)[:, None, None, None]
-            for values in (pipe.vae.config.latents_mean, pipe.vae.config.latents_std)
-        )
-        return latents * deviation + mean
-
-    def _unpacked(self, pipe: Any, latents_BLC: Tensor, height: int, width: int) -> Tensor:
-        found: Tensor = pipe._unpack_latents(latents_BLC, height, width, pipe.vae_scale_factor)
-        return found
 
 
 FAMILY = Qwen()

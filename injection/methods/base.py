@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from strata.hierarchy.errors import InputError
+from strata.injection.errors import UnsupportedError
+from strata.layers.routing import DEFAULT_ROUTING, Routing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 ROUTING = "routing"
 """The setting that a method without regional attention ignores."""
+SEVERAL, UNCONDITIONAL, OBSERVERS = "several plans", "unconditional calls", "observers"
+CACHED = "a cache of references"
+"""What of a call a method may refuse."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Drawing:
         starts: of every text, its first token's position within the padded text; 0 where it is not named.
         steps: tells the number of denoising steps once the pipeline's loop has begun.
         compile: makes the programs anew for a pipeline that draws another size, or other steps, than was foreseen.
+        levels: the noise level of each step, and behind the last, once the loop has begun; raises `UnsupportedError`
+            where a step is not `latents + (next level - level) * output`.
     """
 
     family: Family
@@ -48,6 +55,7 @@ class Drawing:
     steps: Callable[[], int]
     compile: Callable[[int, int, int], Sequence[Program]]
     starts: Mapping[str, int] = field(default_factory=dict)
+    levels: Callable[[], Sequence[float]] = tuple
 
 
 class BlockHooks(Protocol):
@@ -74,7 +82,7 @@ class BlockHooks(Protocol):
 
 
 Forward = Callable[..., Any]
-"""Calls the stock transformer: `forward(inputs, hooks=None)`."""
+"""Calls the stock transformer: `forward(inputs, hooks=None, watched=True)`; observers see it if it is `watched`."""
 
 
 class MethodRun(ABC):
@@ -94,6 +102,8 @@ class Method(ABC):
         source: where it was published.
         ignores: settings of a run, by their names, that change nothing; giving one is an error.
         rewrites: whether it draws another base prompt than the plan's, which is to be encoded in its place.
+        refuses: `SEVERAL`, `UNCONDITIONAL`, `OBSERVERS`, `CACHED`: those that it cannot be drawn with, and why.
+        routing: what it was published with, and is drawn by where none is asked for; None: the default preset.
     """
 
     name: ClassVar[str]
@@ -101,6 +111,8 @@ class Method(ABC):
     source: ClassVar[str | None] = None
     ignores: ClassVar[frozenset[str]] = frozenset()
     rewrites: ClassVar[bool] = False
+    refuses: ClassVar[Mapping[str, str]] = {}
+    routing: ClassVar[Routing | None] = None
 
     def check_model(self, facts: ModelFacts) -> None:  # noqa: B027
         """Raise `InputError` or `UnsupportedError` for models that the method cannot draw with."""
@@ -119,6 +131,17 @@ class Method(ABC):
     def beside(self, other: Method) -> Method:
         """This one and another at once, as `NAME+OTHER` names them. Raises `InputError` where that cannot be."""
         raise InputError(f"method '{self.name}+{other.name}': {self.name} does not go with another method")
+
+    def check_call(self, *asked: str) -> None:
+        """Raise `UnsupportedError` where one of these is among what it refuses."""
+        for name in asked:
+            if name in self.refuses:
+                raise UnsupportedError(f"method '{self.name}': {name}: {self.refuses[name]}")
+
+    @property
+    def default_routing(self) -> Routing:
+        """What it is drawn by where no routing is asked for."""
+        return self.routing or Routing.load(DEFAULT_ROUTING)
 
     @abstractmethod
     def start(self, drawing: Drawing) -> MethodRun:

@@ -58,6 +58,7 @@ class _Beside(Method):
         self.other = other
         self.name = f"{Native.name}+{other.name}"  # type: ignore[misc]
         self.source, self.ignores = other.source, other.ignores  # type: ignore[misc]
+        self.refuses, self.routing = other.refuses, other.routing  # type: ignore[misc]
 
     def check_model(self, facts: ModelFacts) -> None:
         _form_of(facts, self.name)

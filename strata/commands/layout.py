@@ -32,7 +32,7 @@ class LayoutSettings(Settings):
     program: bool = False
     """print instead what attends to what in which blocks, at which steps"""
     routing: RoutingName | None = None
-    """of the program (default: the picture's, or the default preset)"""
+    """of the program (default: the picture's, or isolate-first)"""
     model: ModelName | None = None
     """of the program (default: the picture's, or miniature)"""
     steps: Steps | None = None
@@ -70,18 +70,19 @@ def _program_lines(source: Source, settings: LayoutSettings) -> list[str]:
     steps = settings.steps or (recorded.steps if recorded is not None else model.default_steps)
     routing = source.routing if settings.routing is None else Routing.load(settings.routing)
     method = None if recorded is None else recorded.method
-    return _describe(source.plan, routing or Routing.load(DEFAULT_ROUTING), method, model, steps)
+    return _describe(source.plan, routing, method, model, steps)
 
 
-def _describe(plan: ScenePlan, routing: Routing, named: str | None, model: ModelSource, steps: int) -> list[str]:
+def _describe(plan: ScenePlan, routing: Routing | None, named: str | None, model: ModelSource, steps: int) -> list[str]:
     from strata.injection.description import describe
     from strata.injection.methods import method_for, method_named
 
-    method = method_for(routing) if named is None else method_named(named)
+    routed = routing or Routing.load(DEFAULT_ROUTING)
+    method = method_for(routed) if named is None else method_named(named)
     if method.ignores:
         raise InputError(f"the picture was drawn by the method {method.name}, which has no program of regions")
     facts = replace(model.facts_or_flux, form=model.form)
-    program = compile_program(method.drawn(plan, facts)[0], routing, facts, steps)
+    program = compile_program(method.drawn(plan, facts)[0], routing or method.default_routing, facts, steps)
     folder = model.folder()
     counter = _token_counter(folder) if folder is not None else None
     count = counter or _estimate

@@ -123,7 +123,7 @@ def _check_heard(job: Job, changes: RegionChanges) -> None:
     """Refuses texts without effect, as far as that can be known before the model is loaded."""
     given: dict[Level, str | None] = {"high": changes.high, "low": changes.low, "full": changes.full}
     for level, text in given.items():
-        if text is not None and changes.region is not None and not job.unrouted:
+        if text is not None and changes.region is not None and job.drawn == job.plan:  # else another text is heard
             job.heard(level, changes.region)
 
 

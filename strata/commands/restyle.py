@@ -86,7 +86,7 @@ def restyle(
 
     examples:
       strata restyle plan.yaml --low left="blue, dotted" --from-step 10%
-      strata restyle out/plan/image.png --low background="gold leaf" --low global="oil painting"
+      strata restyle out/plan/image.png --low left=blue --low global="oil painting"
       strata restyle plan.yaml --style-from other.yaml --seed 7 --count 4
     """
     command = shlex.join(["strata", *argv])

@@ -125,7 +125,7 @@ class _Files:
         self._cells: dict[int, Image.Image] = {}
         self.missing = [index for index in range(count) if index not in self._images]
 
-    def start(self, settings: RunSettings, schedule: Schedule | None) -> None:
+    def start(self, settings: RunSettings, schedule: Schedule | None, lost: tuple[str, ...]) -> None:
         """Writes what explains the run: its files, plan and routing, and the pictures of both."""
         job = self._job
         if self._first is not None and all(self._folder.find(name).is_file() for name in self._beside()):
@@ -138,7 +138,7 @@ class _Files:
         if schedule is not None:
             self._write(SCHEDULE, png_bytes(draw_schedule(schedule)))
         if self._first is None:
-            self._rules, self._first = [] if schedule is None else schedule.summary(), job.record(settings)
+            self._rules, self._first = [] if schedule is None else schedule.summary(), job.record(settings, lost)
 
     def add(self, picture: Picture) -> Path:
         """Writes a picture, what goes with it and the record of all so far; returns where the picture is."""
@@ -211,8 +211,8 @@ def draw_run(engine: Engine, job: Job, folder: RunFolder, count: int, pace: Pace
     try:
         for event in engine.draw(job, count, indices=files.missing):
             match event:
-                case Started(settings, schedule):
-                    files.start(settings, schedule)
+                case Started(settings, schedule, lost):
+                    files.start(settings, schedule, lost)
                     if pace.of(job) is None:
                         bar.begin()
                 case Step():

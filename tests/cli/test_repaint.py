@@ -168,6 +168,23 @@ def test_all_else_stays_bit_for_bit_and_the_record_repeats_it(
         assert again.record.repaints == picture.record.repaints == source.repaints
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["rpg", "densediffusion", "stitch", "regional-prompting-flux"])
+def test_whatever_the_method_all_else_stays(
+    engine: Engine, settings: DrawSettings, original: Callable[..., str], method: str
+) -> None:
+    path = original(method=method)
+    with open_source(path) as source:
+        job = prepare(settings, repainted(source, "left", high="a tree", seed=3))
+        picture = draw(engine, job)
+        area = near(source.plan, source.plan, within(source.plan, "left"))
+    changed = (pixels(picture.image) != pixels(Path(path))).any(axis=2)
+    assert not changed[~area].any()
+    assert changed[area].any()
+    with open_source(saved(picture, job, "repainted.png")) as source:
+        assert (pixels(draw(engine, prepare(settings, source)).image) == pixels(picture.image)).all()
+
+
 def test_a_repainted_picture_is_repainted_again(
     engine: Engine, settings: DrawSettings, original: Callable[..., str]
 ) -> None:

@@ -30,6 +30,11 @@ def test_a_rectangular_polygon_is_its_box() -> None:
     assert (pixel_mask(polygon, 6, 7) == pixel_mask(region(box=(1, 2, 4, 5)), 6, 7)).all()
 
 
+def test_a_centre_on_an_edge_belongs_to_what_is_right_of_it_and_below() -> None:
+    polygon = region(polygon=[(1.5, 2.5), (4.5, 2.5), (4.5, 5.5), (1.5, 5.5)])
+    assert (pixel_mask(polygon, 6, 7) == pixel_mask(region(box=(1, 2, 4, 5)), 6, 7)).all()
+
+
 coordinates = st.integers(-5000, 25000).map(lambda thousandths: thousandths / 1000)
 points = st.tuples(coordinates, coordinates)
 
@@ -88,6 +93,12 @@ def test_soft_masks_are_thresholded_after_resizing(tmp_path: Path) -> None:
         for threshold in (0.04, 0.2, 0.5, 0.8, 0.99)
     ]
     assert columns[0] > columns[1] > columns[2] == 32 > columns[3] > columns[4] == 0
+
+
+def test_a_mask_with_one_grey_is_soft(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 0, 128, 255]], dtype=np.uint8)).save(tmp_path / "m.png")
+    found = pixel_mask(region(mask="m.png", mask_threshold=0.3), 64, 1, tmp_path)[0]
+    assert np.flatnonzero(found)[0] == 34, "0.3 between the middles of the second value, 24, and the third, 40"
 
 
 def test_greys_of_16_bits(tmp_path: Path) -> None:

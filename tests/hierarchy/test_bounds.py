@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from strata.hierarchy.errors import LONGEST_MESSAGE, InputError, file_error, first_line, one_line, printable, quote
+from strata.hierarchy.errors import (
+    LONGEST_MESSAGE,
+    InputError,
+    SettingError,
+    file_error,
+    first_line,
+    one_line,
+    printable,
+    quote,
+)
 from strata.hierarchy.files import DEEPEST, LARGEST_TEXT, parse_document, read_bytes, read_document
 from strata.hierarchy.plan import MOST_REGIONS, ScenePlan
 from strata.hierarchy.typeset import measure, wrap
@@ -49,6 +58,16 @@ def test_what_the_system_refused_is_told_with_the_file_if_there_is_one() -> None
     assert file_error(OSError("quota exceeded")) == "quota exceeded"
 
 
+def test_an_error_of_a_setting_names_the_first_one() -> None:
+    error = SettingError("<true_cfg> 0.5: needs <steps>")
+    assert (error.field, str(error), error.shown("--{}".format)) == (
+        "true_cfg",
+        "true_cfg 0.5: needs steps",
+        "--true_cfg 0.5: needs --steps",
+    )
+    assert SettingError("no folder").field is None
+
+
 def test_the_first_line_of_an_error_or_its_type() -> None:
     assert first_line(ValueError("\none\ntwo")) == "one"
     assert first_line(MemoryError()) == "MemoryError"
@@ -60,7 +79,7 @@ def test_pipes_devices_and_sockets_are_refused_without_waiting(tmp_path: Path) -
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket.yaml"))
         for name in ("pipe", "zero", "socket"):
-            with pytest.raises(InputError, match=r"is a (pipe|device|socket); must be a file"):
+            with pytest.raises(InputError, match=r"yaml: cannot be read: is a (pipe|device|socket); must be a file$"):
                 read_document(tmp_path / f"{name}.yaml")
     with pytest.raises(InputError, match=r"cannot be read: Is a directory"):
         read_bytes(tmp_path)
@@ -89,7 +108,7 @@ def test_a_tag_that_does_not_fit_is_told_with_its_line(value: str) -> None:
         ScenePlan.from_yaml(f"width: 8\nprompt: {value}\n", "plan.yaml")
 
 
-@pytest.mark.parametrize("text", ['{"prompt": "\\ud800"}', '{"\\ud800": 1}'])
+@pytest.mark.parametrize("text", ['{"prompt": "\\ud800"}', '{"prompt": "a moon\\udfff"}', '{"\\ud800": 1}'])
 def test_half_of_a_character_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="holds half of a character"):
         parse_document(text, syntax="json")

@@ -15,6 +15,7 @@ from strata.hierarchy.files import (
     parse_document,
     read_document,
     read_json_lines,
+    syntax_of,
     write_atomic,
 )
 
@@ -75,6 +76,9 @@ def test_lines_of_json_are_counted_with_empty_ones(tmp_path: Path) -> None:
     path.write_text('{"a": 1}\n\n{"a": 2}\n')
     documents = list(read_json_lines(path))
     assert [(document.data, document.line(("a",))) for document in documents] == [({"a": 1}, 1), ({"a": 2}, 3)]
+    path.write_text('{"a": 1}\n{"a": "\\ud800"}\n')
+    with pytest.raises(InputError, match=r"rows\.jsonl:2: a: .*: holds half of a character"):
+        list(read_json_lines(path))
     path.write_text('\n{"a": 1}\n7\n')
     with pytest.raises(InputError, match=r"rows\.jsonl:3: must be a JSON mapping, not 7"):
         list(read_json_lines(path))
@@ -94,6 +98,7 @@ def test_lines_of_json_are_counted_with_empty_ones(tmp_path: Path) -> None:
         ("a: 1\nb: \x01", "f:2: not valid YAML: character 1 is not allowed"),
         ("\n\nb: \x01", "f:3: not valid YAML: character 1 is not allowed"),
         ("[" * 5000, "f:1: not valid YAML: nested more than 64 levels deep"),
+        ('a: "\\Uffffffff"', "f: not valid YAML: Python int too large to convert to C int"),
         ("a: !!int x", "f:1: not valid YAML: 'x' is no int that can be read"),
     ],
 )
@@ -165,6 +170,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
         read_document(tmp_path / "gone" / "two_regions.yaml")
     with pytest.raises(InputError, match=r"suffix '\.txt': must be one of \.yaml, \.yml, \.json"):
         read_document(tmp_path / "plan.txt")
+    assert (syntax_of("a.JSON"), syntax_of("a.yml"), syntax_of("a.yaml")) == ("json", "yaml", "yaml")
     with pytest.raises(InputError, match="cannot be read"):
         read_document("\0.yaml")
     (tmp_path / "folder.yaml").mkdir()
@@ -203,6 +209,11 @@ def test_writing_keeps_a_link(tmp_path: Path) -> None:
     write_atomic(tmp_path / "link", "new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "new"
+
+
+def test_only_lists_of_numbers_stand_on_one_line() -> None:
+    assert dump_yaml({"name": "träume"}) == "name: träume\n"
+    assert dump_yaml({"box": [1, [2, 3.5]], "mixed": [1, "two"]}) == "box: [1, [2, 3.5]]\nmixed:\n  - 1\n  - two\n"
 
 
 def test_what_a_file_has_otherwise_is_told_as_json_has_it() -> None:

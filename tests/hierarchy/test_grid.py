@@ -112,6 +112,15 @@ def test_coverage_counts_half_or_more(height: int, width: int, rows: int, cols: 
     assert tokens.any() == pixels.any()
 
 
+@pytest.mark.parametrize(
+    ("second", "held"), [(5, [True, True]), (4, [True, True]), (3, [True, False]), (0, [True, False])]
+)
+def test_below_half_a_token_counts_from_half_of_the_best_covered_one(second: int, held: list[bool]) -> None:
+    pixels = np.zeros((1, 40), dtype=bool)
+    pixels[0, :8] = pixels[0, 20 : 20 + second] = True
+    assert covered_tokens(pixels, 1, 2)[0].tolist() == held
+
+
 def test_a_thin_line_survives_by_coverage_only() -> None:
     line = {"polygon": [(2, 2), (4, 2), (62, 60), (60, 60)]}
     with_coverage = token_grid(plan_of(line, grid="coverage"), 8, 8)
@@ -131,6 +140,9 @@ def test_a_lost_region_is_told_what_to_do(tmp_path: Path) -> None:
         token_grid(plan_of(shared, shared, overlap="priority"), 8, 8)
     with pytest.raises(InputError, match="'r1' loses all its tokens to 'r0'"):
         token_grid(plan_of({**shared, "priority": 1}, shared, overlap="priority"), 8, 8)
+    elsewhere = {"box": (32, 32, 64, 64), "priority": 2}
+    with pytest.raises(InputError, match=r"'r0' loses all its tokens to 'r1' \("):
+        token_grid(plan_of(shared, shared, elsewhere, overlap="priority"), 8, 8)
     with pytest.raises(InputError, match="'r0' is empty: it covers no pixel"):
         token_grid(plan_of({"polygon": [(0, 0), (9, 9), (20, 20)]}, grid="coverage"), 8, 8)
     (tmp_path / "plan.yaml").write_text(plan_of({"mask": "none.png"}).to_yaml())

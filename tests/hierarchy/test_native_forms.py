@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from strata.hierarchy.errors import LONGEST_MESSAGE, InputError
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import Region, ScenePlan, Texts
 from strata.native import native_caption, read_caption
 
 from .test_native import CAPTION, LIGHTHOUSE, back
@@ -36,6 +36,16 @@ def test_the_form_of_ideogram() -> None:
     assert written["style_description"]["photo"] == "a photograph at dusk"
     assert written["high_level_description"] == f"Composition: seen from above; Scene: {LIGHTHOUSE.prompt}"
     assert back(photo, "ideogram").high == "seen from above"
+
+
+def test_undivided_texts_are_no_loss_but_those_beside_them_are() -> None:
+    regions = tuple(Region(name=r.name, box=r.box, full=f"{r.high}, {r.low}") for r in LIGHTHOUSE.regions)
+    plan = LIGHTHOUSE.model_copy(update={"regions": regions, "background": None})
+    (names,) = native_caption(plan, "ideogram").notes
+    assert names.startswith("names that the form cannot hold")
+    both = plan.model_copy(update={"background": Texts(full="clouds", low="grey")})
+    note, _ = native_caption(both, "ideogram").notes
+    assert note == "'background': has a full text, so its high and low ones are left out"
 
 
 def test_writing_colours_and_elements_without_a_box() -> None:

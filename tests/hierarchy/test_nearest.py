@@ -11,7 +11,8 @@ from strata.hierarchy.nearest import nearest_path
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("configs/plans/two regions.yaml", "configs/other.yaml", "plan.yaml", "plans/a.json", "image.txt"):
+    files = ("configs/plans/two regions.yaml", "configs/other.yaml", "plan.yaml", "plans/a.json", "image.txt")
+    for name in (*files, "scene.zip", "scene.jpg", "scene.txt"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text("x")
 
@@ -29,6 +30,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("./plan.yml", "plan.yaml"),
         ("plan", "plan.yaml"),
         ("image.png", "image.txt"),
+        ("scene.yaml", "scene.jpg"),
         ("plan.yaml/more", None),
         ("configs/gone.yaml", None),
         ("elsewhere/plan.yaml", None),

@@ -64,6 +64,11 @@ background:
 
 
 def test_descriptions() -> None:
+    full = ScenePlan.from_yaml(EXAMPLE.replace("low: pencil", "high: two shapes\nlow: pencil"))
+    assert full.descriptions()[:2] == (
+        Description("global", "high", "two shapes", 1.0),
+        Description("global", "low", "pencil drawing", 1.0),
+    )
     assert ScenePlan.from_yaml(EXAMPLE).descriptions() == (
         Description("global", "low", "pencil drawing", 1.0),
         Description("left", "high", "a circle", 1.0),
@@ -148,6 +153,7 @@ def test_refusals_name_line_field_value_and_choices(old: str, new: str, message:
         ScenePlan.from_yaml(EXAMPLE.replace(old, new, 1), name="p")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "(and 0" not in str(caught.value)
 
 
 def test_several_mistakes_are_counted() -> None:
@@ -204,6 +210,14 @@ def test_resizing_keeps_every_box_inside_and_not_empty(plan: ScenePlan, width: i
             assert math.isclose(y1, y2, abs_tol=1e-6)
 
 
+def test_a_corner_may_lie_as_far_off_as_can_be() -> None:
+    corners = ((0, 0), (FARTHEST / 2, 0), (0, 4))
+    plan = ScenePlan(width=8, height=8, prompt="", regions=(Region(name="a", polygon=corners, full="x"),))
+    assert plan.resized(16, 8).regions[0].polygon == ((0, 0), (FARTHEST, 0), (0, 4))
+    with pytest.raises(InputError, match="has a corner more than"):
+        plan.resized(17, 8)
+
+
 @given(plans(masks=False))
 def test_resizing_to_the_same_size_changes_no_box(plan: ScenePlan) -> None:
     same = plan.resized(plan.width, plan.height)
@@ -254,6 +268,7 @@ def test_saving_refuses_other_suffixes(tmp_path: Path) -> None:
 def test_errors_of_a_plan_without_a_file_name_the_field() -> None:
     plan = ScenePlan(width=8, height=8, prompt="", regions=(Region(name="a", box=(0, 0, 4, 4), full="x"),))
     assert str(plan.error(("regions", 0, "box"), "wrong")) == "regions[0].box: wrong"
+    assert str(plan.error((), "wrong")) == "wrong"
 
 
 @pytest.mark.parametrize("name", ["two", "three", "four"])

@@ -4,7 +4,7 @@ import pytest
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.hierarchy.restyle import left_behind, low_texts, matching_styles, prompt_without, restyled
+from strata.hierarchy.restyle import left_behind, low_texts, matching_styles, prompt_without, restyled, words
 
 HEAD = "width: 64\nheight: 64\nprompt: two\n"
 PLAN = ScenePlan.from_yaml(
@@ -84,6 +84,10 @@ def test_undivided_texts_are_refused_with_what_to_do() -> None:
         restyled(plan, {"left": "blue"})
     with pytest.raises(InputError, match="background: has no texts whose style could change"):
         restyled(plan, {"background": "blue"})
+
+
+def test_words_have_three_letters_and_stand_once() -> None:
+    assert words("A red, wet fox of the RED sea, no ox") == ["red", "wet", "fox", "the", "sea"]
 
 
 def test_styles_of_another_plan_by_name_or_in_order() -> None:

@@ -12,7 +12,7 @@ from PIL import Image, ImageFont
 from strata.hierarchy import typeset
 from strata.hierarchy.compare import contact_cell, contact_sheet, side_by_side
 from strata.hierarchy.style import INK, PAPER, WRONG
-from strata.hierarchy.typeset import Sheet, enlarged, fit, hatching, line_height, measure, resized, wrap
+from strata.hierarchy.typeset import SMALL, Sheet, enlarged, fit, hatching, line_height, measure, resized, wrap
 
 TEXTS = st.text(st.sampled_from("abc wide WIDE,äß中 "), max_size=120)
 
@@ -75,6 +75,17 @@ def test_letters_that_pillow_has_not_are_of_the_first_font_that_is_there(monkeyp
 
 
 @pytest.mark.parametrize("finer", [1, 2])
+def test_text_far_below_the_page_is_on_it_and_an_empty_page_is_as_high_as_asked(finer: int) -> None:
+    near, far = Sheet(60, finer=finer), Sheet(60, finer=finer)
+    near.text(5, 20, "word", 16)
+    far.text(5, 1020, "word", 16)
+    assert (np.asarray(far.picture(1040))[1000 * finer :] == np.asarray(near.picture(40))).all()
+    assert np.asarray(near.picture(40)).min() < 100
+    assert Sheet(60, finer=finer).picture(1500).size == (60 * finer, 1500 * finer)
+    assert (np.asarray(Sheet(60, finer=finer).picture(1500)) == PAPER).all()
+
+
+@pytest.mark.parametrize("finer", [1, 2])
 def test_a_sheet_grows_downwards_and_is_cut_off(finer: int) -> None:
     sheet = Sheet(100, finer=finer)
     sheet.box((10, 900, 20, 10), WRONG)
@@ -109,6 +120,10 @@ def test_what_is_enlarged_is_smooth_and_rgb() -> None:
 def test_small_pictures_stay_sharp() -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
     assert np.array_equal(np.asarray(resized(noise, 256, 256))[2::4, 2::4], np.asarray(noise))
+    full = noise.resize((SMALL, 20))
+    assert np.array_equal(np.asarray(resized(full, 2 * SMALL, 40))[::2, ::2], np.asarray(full))
+    long = noise.resize((300, 20))
+    assert not np.array_equal(np.asarray(resized(long, 600, 40))[::2, ::2], np.asarray(long)), "smoothed"
     large = noise.resize((300, 300))
     assert not np.array_equal(np.asarray(resized(large, 600, 600))[::2, ::2], np.asarray(large)), "smoothed"
 

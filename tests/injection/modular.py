@@ -19,7 +19,7 @@ from diffusers import (
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.pipelines.flux2.image_processor import Flux2ImageProcessor
 
-from strata.injection.modular import at_path, loops
+from strata.injection.block_paths import at_path, loops
 from tests.injection.conftest import picture, quiet, tiny_parts
 from tests.injection.flux2 import LENGTH, flux2_parts, reference
 

@@ -29,7 +29,7 @@ from transformers import (
     Qwen3VLModel,
 )
 
-from strata.injection.families.qwen import PREFIX
+from strata.injection.families.qwen_parts import PREFIX
 from tests.injection.flux2 import LM, WIDTH, qwen_tokenizer, reference
 
 VISION: dict[str, Any] = {

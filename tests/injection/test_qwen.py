@@ -14,7 +14,7 @@ from strata.injection.encoding import EncodedPlan
 from strata.injection.errors import UnsupportedError
 from strata.injection.families import facts_of, facts_of_folder, family_of
 from strata.injection.families.longcat import LENGTH
-from strata.injection.families.qwen import PREFIX, SUFFIX
+from strata.injection.families.qwen_parts import PREFIX, SUFFIX
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.weights import load_folder
 from tests.injection.conftest import PLAN, taken

@@ -193,6 +193,7 @@ def test_a_wrong_rule_is_refused_with_file_line_field_and_choices(rule: str, fie
         ("name: a\nrules: [{level: mid}]", "my.yaml:2: rules[0].level: 'mid': must be 'high', 'low' or 'full'"),
         ("name: a\nblend: {mode: both}\nrules: [{level: high}]", "'shared' or 'split'"),
         ("name: a\nblend: {base_ratio: 1.1}\nrules: [{level: high}]", "blend.base_ratio: 1.1: must be from 0 to 1"),
+        ("name: a\nmodel: {double: 4, single: 4}\nrules: [{level: hihg}]", "level: 'hihg'"),
         ("name: a\nmodel: {double: 0, single: 0}\nrules: [{level: high}]", "at least one block"),
         (
             "name: a\ndepth: 0%-50%\nrules: [{level: high}]",

@@ -227,6 +227,7 @@ def test_ramps_run_over_the_rules_own_steps() -> None:
 
 
 def test_a_ramp_with_one_step_is_its_mean_and_a_gap_counts_as_time() -> None:
+    assert over_steps(Ramp(0, 1), np.array([False, False])).tolist() == [0, 0]
     assert over_steps(Ramp(0, 1), np.array([False, True])).tolist() == [0, 0.5]
     assert over_steps(Ramp(0, 1), np.array([True, False, True, False, True])).tolist() == [0, 0, 0.5, 0, 1]
 
