@@ -34,6 +34,7 @@ COMMANDS = {
     "generate": "draw a prompt, a plan, or a picture again",
     "plan": "plan prompts without drawing",
     "restyle": "draw a plan again with other low texts",
+    "repaint": "draw one region of a picture anew",
     "serve-llm": "serve a language model with vLLM",
     "layout": "draw the regions of a plan",
     "export": "write a plan as a model's own structured caption",
@@ -58,6 +59,8 @@ examples:
                                  draw that picture again, bit for bit
   strata restyle plan.yaml --low boat="blue, dotted, pencil"
                                  and beside it in another style
+  strata repaint out/plan/image.png --region boat --high "a red house"
+                                 another thing there, all else as it is
   strata layout plan.yaml        look at the regions before drawing
   strata routing show coarse-to-fine
                                  which level acts in which blocks, when

@@ -25,11 +25,16 @@ FILES = ("layout.png", SCHEDULE, "plan.yaml", "routing.yaml", "run.json")
 """What stands beside the pictures of a run."""
 CONTACT = "contact.png"
 """All pictures of a run of several, with their seeds."""
+COMPARE = "compare.png"
+"""The picture beside the one that it was made from."""
 PROBE_FILES = ("probe.safetensors", "probe.json")
 FIGURES = ("words", "texts", "words_to_image", "concepts", "layers", "steps")
 BESIDE_PROBE = (*(f"{name}.png" for name in FIGURES), "probe.html", "following.json")
 """What may stand beside `PROBE_FILES`; which of it depends on what is asked."""
-RECORDS: Mapping[str, tuple[str, ...]] = {"run.json": (*FILES, CONTACT), "probe.json": (*PROBE_FILES, *BESIDE_PROBE)}
+RECORDS: Mapping[str, tuple[str, ...]] = {
+    "run.json": (*FILES, CONTACT, COMPARE),
+    "probe.json": (*PROBE_FILES, *BESIDE_PROBE),
+}
 """Files that say that a folder holds a run or a probe, and what belongs to it."""
 
 

@@ -153,7 +153,7 @@ class DrawSettings(CanvasSettings):
     """how much image to image changes, up to 1 (default: 0.6)"""
 
     @classmethod
-    def of(cls, settings: SamplingSettings) -> Self:
+    def of(cls, settings: ModelSettings) -> Self:
         """The same settings, and none of the others."""
         values = {name: value for name, value in settings if name in cls.model_fields and value is not None}
         return cls.model_validate(values)

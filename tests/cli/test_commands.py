@@ -213,8 +213,8 @@ except SystemExit:
 
 
 COMMANDS = (
-    *("generate", "plan", "restyle", "serve-llm", "layout", "export", "import", "routing", "probe", "roles"),
-    *("calibrate", "validate"),
+    *("generate", "plan", "restyle", "repaint", "serve-llm", "layout", "export", "import", "routing", "probe"),
+    *("roles", "calibrate", "validate"),
 )
 
 
