@@ -149,7 +149,8 @@ def _texts(region: Region, texts: Mapping[Level, str]) -> dict[str, str | None]:
                 f" {quote(region.full or '')}; give another one as <full>, or both <high> and <low>"
             )
         return only
-    return only if "full" in texts and "full" not in own else {**texts}
+    replaced = "full" in texts and "full" not in own
+    return only if replaced else {level: only[level] for level in texts}
 
 
 def _checked(level: Level, text: str) -> str:
