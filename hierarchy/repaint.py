@@ -149,8 +149,7 @@ def _texts(region: Region, texts: Mapping[Level, str]) -> dict[str, str | None]:
                 f" {quote(region.full or '')}; give another one as <full>, or both <high> and <low>"
             )
         return only
-    replaced = "full" in texts and "full" not in own
-    return only if replaced else {level: only[level] for level in texts}
+    return only if "full" in texts and "full" not in own else dict(texts.items())
 
 
 def _checked(level: Level, text: str) -> str:

@@ -246,6 +246,19 @@ def test_a_seed_of_its_own_and_the_noise_that_there_was(original: Callable[..., 
         assert repainted(source, "left", low="green", keep_prompt=True).plan.prompt == source.plan.prompt
 
 
+def test_masks_of_regions_as_they_were_are_named_as_the_run_keeps_them(
+    original: Callable[..., str], settings: DrawSettings
+) -> None:
+    """Of a plan in memory, whose mask files have names of their own."""
+    with open_source(original()) as drawn, open_source("plan.yaml") as source:
+        made = replace(source, record=drawn.record, picture=drawn.picture)
+        job = prepare(settings, repainted(made, "right", box=(16, 0, 32, 48)))
+    assert [region.mask for region in (job.before[0].regions[1], job.plan.regions[1])] == ["masks/half right.png", None]
+    assert job.repaints[0].before is not None
+    assert job.repaints[0].before.mask == "masks/half_right.png"
+    assert list(job.files) == ["masks/half_right.png"]
+
+
 def _klein() -> Any:
     return Flux2KleinPipeline(**flux2_parts(), is_distilled=True)
 
