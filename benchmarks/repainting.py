@@ -144,10 +144,10 @@ def result(journal: Journal, count: int) -> Found:
 
 def table(found: Found) -> str:
     """For the terminal: percent with 95 % intervals; costs as multiples."""
-    lines = [f"{'':<22}" + "".join(f"{name:<20}" for name in MEASURES)]
+    lines = [f"{'':<22}" + "".join(f"{name:<22}" for name in MEASURES)]
     for name, values in found.items():
         cells = {m: e.text(1, 2) if m == "cost" else e.text(digits=1) for m, e in values.items()}
-        lines.append(f"{name:<22}" + "".join(f"{cells.get(m, ''):<20}" for m in MEASURES))
+        lines.append(f"{name:<22}" + "".join(f"{cells.get(m, ''):<22}" for m in MEASURES))
     return "\n".join(lines)
 
 
