@@ -83,8 +83,13 @@ def prompt_without(prompt: str, dropped: Collection[str]) -> str:
     left = re.sub(rf"{one}(?:(?:\s*,\s*|\s+and\s+|\s+){one})*", "", prompt, flags=re.IGNORECASE)
     left = re.sub(r"\s+", " ", left)
     left = re.sub(r"\s*,(?:\s*,)*", ",", left).strip(" ,")
-    left = re.sub(r"\b([Aa])n (?=[^aeiouAEIOU\W])", r"\1 ", left)
-    return re.sub(r"\b([Aa]) (?=[aeiouAEIOU])", r"\1n ", left) or prompt
+    return with_articles(left) or prompt
+
+
+def with_articles(text: str) -> str:
+    """A text with "a" and "an" as the words behind them ask for."""
+    text = re.sub(r"\b([Aa])n (?=[^aeiouAEIOU\W])", r"\1 ", text)
+    return re.sub(r"\b([Aa]) (?=[aeiouAEIOU])", r"\1n ", text)
 
 
 def matching_styles(plan: ScenePlan, other: ScenePlan) -> dict[str, str]:

@@ -77,18 +77,19 @@ class Attachment:
         step = self.step if self._running is None else self._running()
         self.step = step + 1
 
-        def forward(inputs: dict[str, Any], hooks: BlockHooks | None = None) -> Any:
-            self.hooks = hooks
+        def forward(inputs: dict[str, Any], hooks: BlockHooks | None = None, watched: bool = True) -> Any:
+            self.hooks, self._conditional = hooks, watched
             try:
                 return call(**inputs)
             finally:
-                self.hooks = None
+                self.hooks, self._conditional = None, True
 
         for observer in self.observers:
             observer.begin_step(step, inputs)
         self._conditional = True
         if self.observers:
-            self._image_length = self.family.canvas(inputs).total
+            canvas = self.family.canvas(inputs)
+            self._image_length = canvas.total + canvas.kept
             self._base_text = self.family.base_texts(inputs)[0]
         try:
             output = self.run.forward(step, inputs, forward)
@@ -125,7 +126,7 @@ class Attachment:
         """Tell observers of an attention."""
         block, hooks = self._by_attn[id(attn)], self.hooks
         if hooks is None:
-            image, length = self._image_length, q.shape[1]
+            image, length = self._image_length, k.shape[1]
             segments: tuple[tuple[str, int], ...] = (("base", length - image), ("image", image))
             key = (self._base_text, length - image, length)
             if key not in self._plain_specs:
@@ -177,10 +178,8 @@ class PromptCalls:
     def _is_negative(self, text: Tensor) -> bool:
         """Whether a call's embedding holds that of the unconditional calls, repeated for pictures of one prompt."""
         assert self._negative is not None
-        rows, own = text.shape[0], self._negative.shape[0]
-        if text.shape[1:] != self._negative.shape[1:] or rows % own:
-            return False
-        return torch.equal(text, self._negative.repeat_interleave(rows // own, dim=0).to(text))
+        repeats = len(text) // len(self._negative)
+        return torch.equal(text, self._negative.repeat_interleave(repeats, dim=0).to(text))
 
 
 def masked_spec(base: BaseText, text: int, length: int, device: torch.device) -> AttentionSpec | None:

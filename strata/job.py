@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strata.hierarchy.errors import InputError, SettingError
+from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.hierarchy.files import read_bytes
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import Level, ScenePlan
 from strata.imports import uncollected
 from strata.injection.program import compile_program
+from strata.layers.ranges import Mask
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for
-from strata.record import Record, RunSettings, TextSwap, now, versions
+from strata.record import Record, Repaint, RunSettings, TextSwap, now, plans_before, versions
 from strata.settings import LARGEST_SEED, DrawSettings, read_settings
-from strata.source import Source, check_attachments, decode_picture, portable, safe_name
+from strata.source import Source, check_attachments, decode_picture, portable_plans, safe_name
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from strata.injection.methods import Method
 
 logger = logging.getLogger(__name__)
@@ -50,6 +53,12 @@ class Job:
     """What a run keeps beside the plan: mask files and input pictures, by name."""
     routing: Routing
     swaps: tuple[TextSwap, ...]
+    repaints: tuple[Repaint, ...]
+    """Mask files named as the run keeps them."""
+    before: tuple[ScenePlan, ...]
+    """The plan before each of the repaints, for drawing."""
+    picture: "Image.Image | None"
+    """The picture that the last of the repaints changes; None: as it is drawn again."""
     image: str | None
     """The input picture, by its name among the files."""
     mask_image: str | None
@@ -78,14 +87,35 @@ class Job:
         routing = [] if self.unrouted else [f"routing {self.routing.name}"]
         return ", ".join([*routing, *([f"method {self.method.name}"] if self.method is not None else [])]) or "plain"
 
-    def record(self, settings: RunSettings) -> Record:
-        """The record of a picture that was drawn with `settings`."""
+    def heard(self, level: Level, area: str) -> Mask:
+        """bool `[steps]`: when an area's text of a level is visible, as far as that is known before loading.
+
+        Raises:
+            InputError: it is visible nowhere.
+            SettingError: the routing hears no such texts at all.
+        """
+        facts, name = self.model.facts_or_flux, self.routing.name
+        schedule = self.routing.balanced_for(self.plan).resolve(*facts.block_counts, self.steps)
+        if level not in schedule.levels:
+            used = ", ".join(schedule.levels)
+            raise SettingError(
+                f"routing {quote(name)}: hears no {level} texts ({used} only); choose another with <routing>"
+            )
+        active: Mask = schedule.strength(level, area).max(axis=1) > 0
+        if not active.any():
+            raise InputError(f"{level} text of {quote(area)}: the routing {quote(name)} makes it visible nowhere")
+        return active
+
+    def record(self, settings: RunSettings, lost: tuple[str, ...] = ()) -> Record:
+        """The record of a picture that was drawn with `settings`, and without what the method `lost` of the plan."""
         return Record(
             name=self.name,
             settings=settings,
             image=self.image,
             mask_image=self.mask_image,
             swaps=self.swaps,
+            repaints=self.repaints,
+            lost=lost,
             command=self.command,
             created=now(),
             versions=versions(),
@@ -110,9 +140,11 @@ def prepare(
     """
     record, plan = source.record, source.plan
     recorded = record.settings if record is not None else None
+    _check_repainted(given, source)
     if given.width is not None or given.height is not None:
         plan = plan.resized(given.width or plan.width, given.height or plan.height)
-    kept_plan, files = portable(plan)
+    before = plans_before(plan, source.repaints)
+    (kept_plan, *kept_before), files = portable_plans([plan, *before])
     asked = source.routing if given.routing is None else Routing.load(given.routing)
     image, mask_image = (_input_picture(name, given, source, files) for name in ("image", "mask_image"))
     if mask_image is not None and image is None:
@@ -131,15 +163,16 @@ def prepare(
     steps = settings.steps or model.default_steps
     method = _method(given, settings, source, model)
     routing = asked or (Routing.load(DEFAULT_ROUTING) if method is None else method.default_routing)
-    drawn = plan if method is None or not planned else _drawn(method, plan, model)
+    drawn, *_ = plans = [p if method is None or not planned else _drawn(method, p, model) for p in (plan, *before)]
     if planned:
         _check_known(model, drawn, given.strict)
     if model.facts is not None and image is None and not plain:
         used = Routing.load(DEFAULT_ROUTING) if method is not None and "routing" in method.ignores else routing
         if planned:
-            program = compile_program(drawn, used, model.facts, steps)
-            if method is not None:
-                method.check(program)
+            for each in plans:
+                program = compile_program(each, used, model.facts, steps)
+                if method is not None:
+                    method.check(program)
         else:
             used.resolve(*model.facts.block_counts, steps)
     device, notes = _device(given, recorded)
@@ -165,6 +198,9 @@ def prepare(
         image=image,
         mask_image=mask_image,
         swaps=source.swaps,
+        repaints=tuple(map(_kept, source.repaints, kept_before)),
+        before=before,
+        picture=source.picture if record is not None and len(source.repaints) > len(record.repaints) else None,
         threads=recorded.threads if recorded is not None else None,
         notes=notes,
         command=command,
@@ -181,7 +217,11 @@ def check_seeds(job: Job, count: int) -> None:
 
 
 def check_drawn_as_planned(job: Job, source: str) -> None:
-    """Raises `InputError` for a picture whose method drew something in its plan's place."""
+    """Raises `InputError` for a picture that was repainted, or whose method drew something in its plan's place."""
+    if job.repaints:
+        raise InputError(
+            f"{source}: was repainted, and so drawn by several plans; give the last one (plan.yaml of its folder)"
+        )
     if job.method is not None and job.drawn != job.plan:
         raise InputError(
             f"{source}: was drawn by the method {job.method.name}, which tells the model its plan otherwise; give the"
@@ -232,10 +272,9 @@ def _method(given: DrawSettings, settings: DrawSettings, source: Source, model: 
                 raise SettingError(f"<{name}> {value}: the method {method.name} would ignore it; leave one of them out")
             drawn = f"the picture was drawn by the method {method.name}, which would ignore it"
             raise SettingError(f"<{name}> {value}: {drawn}; name a <method>, such as regional, as well")
-    if source.swaps and "routing" in method.ignores:
-        raise SettingError(
-            f"<method> {method.name}: leaves regions out, but the picture has texts of theirs that change at a step"
-        )
+    if "routing" in method.ignores and (source.swaps or (source.repaints and not method.rewrites)):
+        why = "has texts of theirs that change at a step" if source.swaps else "was repainted where one of them is"
+        raise SettingError(f"<method> {method.name}: leaves regions out, but the picture {why}")
     return method
 
 
@@ -282,6 +321,22 @@ def _check_known(model: ModelSource, plan: ScenePlan, strict: bool) -> None:
         if strict:
             raise SettingError(f"{complaint} (<strict>)")
         logger.warning("%s", complaint)
+
+
+def _check_repainted(given: DrawSettings, source: Source) -> None:
+    """Raises `SettingError` for settings that a picture cannot be repainted with."""
+    for name in ("image", "mask_image", "width", "height") if source.repaints else ():
+        if (value := getattr(given, name)) is not None:
+            raise SettingError(
+                f"<{name}> {value}: the picture was repainted from its own noise and in its own size; leave it out, or"
+                " draw the plan (plan.yaml of its folder)"
+            )
+
+
+def _kept(repaint: Repaint, before: ScenePlan) -> Repaint:
+    """A repaint with its mask file as in the plan before, as the run keeps that."""
+    region = next(region for region in before.regions if region.name == repaint.region)
+    return repaint if repaint.before is None else repaint.model_copy(update={"before": region})
 
 
 def _device(given: DrawSettings, recorded: RunSettings | None) -> tuple[str, tuple[str, ...]]:

@@ -128,9 +128,10 @@ def _differences(folder: Path, record: Record, job: Job) -> Iterator[str]:
 
 
 def _record_differences(record: Record, job: Job) -> Iterator[str]:
-    for kind in ("image", "mask_image", "swaps"):
+    words = {"image": "another image", "mask_image": "another mask image", "swaps": "other texts from a step on"}
+    for kind, said in (words | {"repaints": "repainted otherwise"}).items():
         if getattr(record, kind) != getattr(job, kind):
-            yield f"another {kind.replace('_', ' ')}" if kind != "swaps" else "other texts from a step on"
+            yield said
     there, asked = record.settings, _settings(record.settings, job)
     for kind, value in there:
         if value != getattr(asked, kind):

@@ -92,6 +92,11 @@ def prepare_sweep(sources: Sequence[Source], axes: Sequence[Axis], given: DrawSe
         StrataError: as `prepare` does, with the combination that is wrong; or an axis that nothing heeds, two of one
             field, or too many pictures.
     """
+    for source in sources:
+        if source.repaints:
+            raise InputError(
+                f"{source.name}: was repainted, and so drawn by several plans; give the last one (plan.yaml)"
+            )
     all_axes = _with_plans(sources, axes)
     cells: dict[At, SweepRun] = {}
     runs: dict[tuple[tuple[str, str], ...], SweepRun] = {}

@@ -66,7 +66,7 @@ class Flux(Family):
 
     def _stacks(self, transformer: Mapping[str, Any]) -> tuple[Stack, ...]:
         doubles, singles = int(transformer["num_layers"]), int(transformer["num_single_layers"])
-        return Stack("double", doubles), Stack("single", singles, joint=self.joint_single)
+        return Stack("double", doubles), Stack("single", singles)
 
     def tokenizer(self, pipe: Any) -> Any:
         """T5's."""

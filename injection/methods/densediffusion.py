@@ -40,9 +40,9 @@ from strata.hierarchy.errors import InputError, quote
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.facts import ModelFacts
-from strata.injection.families.base import BaseText
+from strata.injection.families.base import BaseText, Canvas
 from strata.injection.layout import Span, Spans, shift, take
-from strata.injection.methods.base import OBSERVERS, SEVERAL, Drawing, Forward, Method, MethodRun
+from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, Drawing, Forward, Method, MethodRun
 from strata.injection.methods.groups import Sample, TextSpans
 from strata.injection.methods.passes import check_step
 from strata.injection.methods.regional import RegionalRun, RoutedCall
@@ -100,10 +100,10 @@ class DenseRun(RegionalRun):
         self.method, self.fading = method, 0.0
 
     def settle(
-        self, programs: Sequence[Program], bases: Sequence[BaseText], rows: int, total: int, device: torch.device
+        self, programs: Sequence[Program], bases: Sequence[BaseText], rows: int, canvas: Canvas, device: torch.device
     ) -> None:
         """See `RegionalRun`; spans stand behind the base prompt, as one text."""
-        super().settle(programs, bases, rows, total, device)
+        super().settle(programs, bases, rows, canvas, device)
         (sample,) = self.samples
         starts, at = [], sample.base.length
         for length in sample.lengths:
@@ -202,6 +202,8 @@ class DenseDiffusion(Method):
     refuses: ClassVar[Mapping[str, str]] = {
         SEVERAL: "each plan has a prompt of its own length; draw one plan a call",
         OBSERVERS: "probes do not know modulated scores; probe another method, such as regional",
+        CACHED: "modulated scores have not been tried with one; leave the picture out, or draw by another method,"
+        " such as regional",
     }
     routing: ClassVar[Routing | None] = Routing(
         name="densediffusion",

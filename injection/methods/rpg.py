@@ -31,7 +31,7 @@ from torch import Tensor
 
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.facts import ModelFacts
-from strata.injection.methods.base import OBSERVERS, SEVERAL, Drawing, Forward, Method, MethodRun
+from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, Drawing, Forward, Method, MethodRun
 from strata.injection.methods.passes import check_step, compiled, told, velocity, with_velocity
 from strata.injection.methods.undivided import (
     area_tokens,
@@ -101,6 +101,8 @@ class Rpg(Method):
     refuses: ClassVar[Mapping[str, str]] = {
         SEVERAL: "each plan has as many passes as regions; draw one plan a call",
         OBSERVERS: "a step has several passes, which cannot be told apart; probe another method, such as regional",
+        CACHED: "a step has several passes, which the cache is not filled for; leave the picture out, or draw by"
+        " another method, such as regional",
     }
     routing: ClassVar[Routing | None] = Routing(
         name="rpg",

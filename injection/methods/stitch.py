@@ -48,9 +48,10 @@ from strata.hierarchy.grid import TokenGrid
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.facts import ModelFacts
+from strata.injection.families import FLUX_DEV
 from strata.injection.families.base import BaseText
 from strata.injection.layout import Spans, TokenLayout, merge, shift, take
-from strata.injection.methods.base import OBSERVERS, SEVERAL, UNCONDITIONAL, Drawing, Forward, Method, MethodRun
+from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, UNCONDITIONAL, Drawing, Forward, Method, MethodRun
 from strata.injection.methods.groups import Sample
 from strata.injection.methods.passes import check_step, compiled, told, velocity, with_velocity
 from strata.injection.methods.plain import without_areas
@@ -60,8 +61,7 @@ from strata.injection.program import Program, Visibility, compile_program
 from strata.layers.routing import Blend, Routing, Rule
 
 FLUX1_HEAD = (14, 20)
-"""Block and head that cut objects out of FLUX.1-dev, which has 19 double and 38 single blocks."""
-FLUX1_BLOCKS = (19, 38)
+"""Block and head that cut objects out of FLUX.1-dev."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,6 +289,8 @@ class Stitch(Method):
         UNCONDITIONAL: "each region has latents of its own, which unconditional calls would not follow; leave the"
         " negative prompt and true guidance out",
         OBSERVERS: "a step has several passes, which cannot be told apart; probe another method, such as regional",
+        CACHED: "a step has several passes, which the cache is not filled for; leave the picture out, or draw by"
+        " another method, such as regional",
     }
     routing: ClassVar[Routing | None] = Routing(
         name="stitch",
@@ -315,8 +317,8 @@ class Stitch(Method):
         """Block and head that cut objects out of a model; None: none does."""
         if isinstance(self.cutout, tuple):
             return self.cutout
-        published = self.cutout == "published" and facts.family == "flux" and facts.block_counts == FLUX1_BLOCKS
-        return FLUX1_HEAD if published else None
+        flux1 = facts.family == "flux" and facts.block_counts == FLUX_DEV.block_counts
+        return FLUX1_HEAD if flux1 and self.cutout == "published" else None
 
     def check_model(self, facts: ModelFacts) -> None:
         """See `Method`."""

@@ -13,7 +13,7 @@ from strata.hierarchy.files import read_document
 from strata.hierarchy.plan import ScenePlan
 from strata.layers.routing import Routing
 from strata.llm.draft import Draft
-from strata.source import kind_of, open_source, portable
+from strata.source import kind_of, open_source, portable, refuse_folder
 
 TOKEN = 16
 """Pixels a side of an image token, in every FLUX that there is."""
@@ -40,6 +40,7 @@ def validate(
 
 def _describe(path: str) -> str:
     """What a file holds, in a few words. Raises `InputError` for a wrong file, and for one of no kind that is known."""
+    refuse_folder(path)
     if Path(path).suffix.lower() == ".png":
         with open_source(path) as source:
             return _plan_in_words("picture with its run, plan", source.plan)

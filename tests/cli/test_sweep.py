@@ -10,8 +10,9 @@ from PIL import Image
 
 from strata.axes import Axis
 from strata.engine import Engine
-from strata.hierarchy.errors import SettingError
+from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.plan import ScenePlan
+from strata.record import Repaint
 from strata.settings import DrawSettings
 from strata.source import Source, open_source
 from strata.sweep import Sweep, prepare_sweep
@@ -196,6 +197,12 @@ def test_a_balance_is_applied_before_what_it_sets_is_varied(here: Path, tiny_fol
     sweep = swept(tiny_folder, "base_ratio=0,0.5", routing=str(balanced))
     assert [run.job.routing.blend.base_ratio for run in sweep.runs] == [0, 0.5]
     assert all(str(run.job.routing.rules[0].steps) == "0%-50%" for run in sweep.runs)
+
+
+def test_a_repainted_picture_is_refused(here: Path) -> None:
+    repaints = (Repaint(region="left", seed=1, prompt=None),)
+    with pytest.raises(InputError, match="was repainted, and so drawn by several plans"):
+        prepare_sweep([Source("one", ScenePlan.load("plan.yaml"), repaints=repaints)], [], DrawSettings())
 
 
 def test_files_that_are_no_sweeps_are_not_touched(here: Path, tiny_folder: Path, engine: Engine) -> None:
