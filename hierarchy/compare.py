@@ -43,7 +43,12 @@ def contact_sheet(pictures: Sequence[Image.Image], captions: Sequence[str]) -> I
 
 def contact_cell(picture: Image.Image, count: int) -> Image.Image:
     """The picture as it stands on a contact sheet of `count`; of such a cell it is the cell itself."""
-    room = max(_SMALLEST_CELL, min(_CELL, _WIDEST // _columns(count) - _GAP))
+    return _cell(picture, _WIDEST // _columns(count) - _GAP)
+
+
+def _cell(picture: Image.Image, room: int) -> Image.Image:
+    """The picture in so many pixels, within the bounds of cells."""
+    room = max(_SMALLEST_CELL, min(_CELL, room))
     if max(picture.size) <= room:
         return enlarged(picture, min(room, SMALL))
     width, height = (max(1, round(side * room / max(picture.size))) for side in picture.size)
@@ -66,11 +71,7 @@ def table_columns(count: int, rows: int) -> int:
 
 def table_cell(picture: Image.Image, columns: int) -> Image.Image:
     """The picture as it stands in a table of so many columns; of such a cell it is the cell itself."""
-    room = max(_SMALLEST_CELL, min(_CELL, (_WIDEST - _MOST_TITLE) // columns - _GAP))
-    if max(picture.size) <= room:
-        return enlarged(picture, min(room, SMALL))
-    width, height = (max(1, round(side * room / max(picture.size))) for side in picture.size)
-    return resized(picture, width, height)
+    return _cell(picture, (_WIDEST - _MOST_TITLE) // columns - _GAP)
 
 
 def table_pages(heading: str, sections: Sequence[Section]) -> list[Image.Image]:

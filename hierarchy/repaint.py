@@ -12,6 +12,7 @@ from strata.hierarchy.errors import SettingError, did_you_mean, quote
 from strata.hierarchy.grid import tokens_of_region
 from strata.hierarchy.plan import LEVELS, Box, Level, Region, ScenePlan, Texts
 from strata.hierarchy.restyle import prompt_without, with_articles, words
+from strata.hierarchy.validation import first_reason
 
 LINKING = frozenset(
     ("and", "are", "for", "from", "has", "into", "its", "near", "off", "one", "over", "the", "their", "under", "with")
@@ -63,7 +64,7 @@ def changed_region(plan: ScenePlan, name: str, texts: Mapping[Level, str], box: 
         changed = Region.model_validate({**dict(region), **changes})
         with_region(plan, changed)
     except ValidationError as error:
-        raise SettingError(f"<box> {_shown(box)}: {_reason(error)}") from error
+        raise SettingError(f"<box> {_shown(box)}: {first_reason(error)}") from error
     return changed
 
 
@@ -156,11 +157,7 @@ def _checked(level: Level, text: str) -> str:
     try:
         return next(text for _, text in Texts.model_validate({level: text}).by_level())
     except ValidationError as error:
-        raise SettingError(f"<{level}> {quote(text)}: {_reason(error)}") from error
-
-
-def _reason(error: ValidationError) -> str:
-    return error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise SettingError(f"<{level}> {quote(text)}: {first_reason(error)}") from error
 
 
 def _shown(box: Box | None) -> str:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError, did_you_mean, quote
 from strata.hierarchy.plan import ScenePlan, Texts
+from strata.hierarchy.validation import first_reason
 
 SomeTexts = TypeVar("SomeTexts", bound=Texts)
 
@@ -130,5 +131,4 @@ def _checked(area: str, text: str) -> str:
     try:
         return str(Texts(low=text).low)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InputError(f"low text of {quote(area)}: {quote(text)}: {reason}") from error
+        raise InputError(f"low text of {quote(area)}: {quote(text)}: {first_reason(error)}") from error

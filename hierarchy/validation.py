@@ -112,3 +112,8 @@ def models_in(annotation: Any, listed: bool = False) -> list[tuple[type[BaseMode
         return [(annotation, listed)]
     listed = listed or get_origin(annotation) in (tuple, list)
     return [found for part in get_args(annotation) for found in models_in(part, listed)]
+
+
+def first_reason(error: ValidationError) -> str:
+    """What the first complaint of a model says, without its place."""
+    return error.errors()[0]["msg"].removeprefix("Value error, ")

@@ -22,7 +22,7 @@ from strata.injection.encoding import EncodedPlan, TextCache
 from strata.injection.facts import ModelFacts
 from strata.injection.families import facts_of
 from strata.injection.methods import Method, method_for, method_named
-from strata.injection.methods.base import CACHED, OBSERVERS, ROUTING, SEVERAL, UNCONDITIONAL
+from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, UNCONDITIONAL
 from strata.injection.observer import Observer
 from strata.injection.ownership import Owner, owned
 from strata.injection.program import Program
@@ -77,7 +77,7 @@ class RegionalPipeline:
             routing = DEFAULT_ROUTING if named is None else named.default_routing
         self.routing = routing if isinstance(routing, Routing) else Routing.load(routing)
         self.method: Method = named or method_for(self.routing)
-        if ROUTING in self.method.ignores and self.routing != Routing.load(DEFAULT_ROUTING):
+        if self.method.unrouted and self.routing != Routing.load(DEFAULT_ROUTING):
             raise InputError(f"routing: {self.routing.name!r}: the method {self.method.name} would ignore it")
         self.form = form
         self.method.check_model(self.facts)

@@ -2,7 +2,8 @@
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for
 from strata.record import Record, Repaint, RunSettings, TextSwap, now, plans_before, versions
 from strata.settings import LARGEST_SEED, DrawSettings, read_settings
-from strata.source import Source, check_attachments, decode_picture, portable_plans, safe_name
+from strata.source import Source, check_attachments, decode_picture, portable, safe_name
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -73,7 +74,7 @@ class Job:
     @property
     def unrouted(self) -> bool:
         """Whether the routing has no part in the picture."""
-        return self.plain or (self.method is not None and "routing" in self.method.ignores)
+        return self.plain or (self.method is not None and self.method.unrouted)
 
     @property
     def drawn_as(self) -> tuple[Routing, str | None]:
@@ -144,8 +145,7 @@ def prepare(
     if given.width is not None or given.height is not None:
         plan = plan.resized(given.width or plan.width, given.height or plan.height)
     before = plans_before(plan, source.repaints)
-    (kept_plan, *kept_before), files = portable_plans([plan, *before])
-    asked = source.routing if given.routing is None else Routing.load(given.routing)
+    (kept_plan, *kept_before), files = portable([plan, *before])
     image, mask_image = (_input_picture(name, given, source, files) for name in ("image", "mask_image"))
     if mask_image is not None and image is None:
         raise SettingError(f"<mask_image> {given.mask_image}: needs <image> too")
@@ -162,12 +162,12 @@ def prepare(
     _check_negative_prompt(plan, settings, given, model)
     steps = settings.steps or model.default_steps
     method = _method(given, settings, source, model)
-    routing = asked or (Routing.load(DEFAULT_ROUTING) if method is None else method.default_routing)
+    routing = routing_for(given, source, method)
     drawn, *_ = plans = [p if method is None or not planned else _drawn(method, p, model) for p in (plan, *before)]
     if planned:
         _check_known(model, drawn, given.strict)
     if model.facts is not None and image is None and not plain:
-        used = Routing.load(DEFAULT_ROUTING) if method is not None and "routing" in method.ignores else routing
+        used = Routing.load(DEFAULT_ROUTING) if method is not None and method.unrouted else routing
         if planned:
             for each in plans:
                 program = compile_program(each, used, model.facts, steps)
@@ -235,6 +235,29 @@ def read_files(job: Job, source: str) -> list[str | Path | None]:
     return [source, job.given.routing, job.given.image, job.given.mask_image, *masks]
 
 
+def named_method(name: str) -> "Method":
+    """The method of this name. Raises `SettingError` where there is none."""
+    with uncollected():
+        from strata.injection.methods import method_named
+    with _method_as_setting():
+        return method_named(name)
+
+
+@contextmanager
+def _method_as_setting() -> Iterator[None]:
+    """An error about a method names the setting."""
+    try:
+        yield
+    except InputError as error:
+        raise SettingError(f"<method> {str(error).removeprefix('method ')}") from error
+
+
+def routing_for(given: DrawSettings, source: Source, method: "Method | None") -> Routing:
+    """The routing that is asked for, else the source's, else the method's own; by no method the default."""
+    asked = source.routing if given.routing is None else Routing.load(given.routing)
+    return asked or (Routing.load(DEFAULT_ROUTING) if method is None else method.default_routing)
+
+
 def check_canvas(model: ModelSource, plan: ScenePlan, sides: Sequence[str] = ("width", "height")) -> None:
     """Raises `SettingError` for sides that are no multiple of the model's token size, where that is known."""
     token = model.facts.token_size if model.facts is not None else None
@@ -258,21 +281,17 @@ def _method(given: DrawSettings, settings: DrawSettings, source: Source, model: 
     """
     if settings.method is None:
         return None
-    with uncollected():
-        from strata.injection.methods import method_named
-    try:
-        method = method_named(settings.method)
-        if model.facts is not None:
+    method = named_method(settings.method)
+    if model.facts is not None:
+        with _method_as_setting():
             method.check_model(replace(model.facts, form=model.form))
-    except InputError as error:
-        raise SettingError(f"<method> {str(error).removeprefix('method ')}") from error
     for name in sorted(method.ignores):
         if (value := getattr(given, name)) is not None:
             if given.method is not None:
                 raise SettingError(f"<{name}> {value}: the method {method.name} would ignore it; leave one of them out")
             drawn = f"the picture was drawn by the method {method.name}, which would ignore it"
             raise SettingError(f"<{name}> {value}: {drawn}; name a <method>, such as regional, as well")
-    if "routing" in method.ignores and (source.swaps or (source.repaints and not method.rewrites)):
+    if method.unrouted and (source.swaps or (source.repaints and not method.rewrites)):
         why = "has texts of theirs that change at a step" if source.swaps else "was repainted where one of them is"
         raise SettingError(f"<method> {method.name}: leaves regions out, but the picture {why}")
     return method

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.plan import Box, Level, Region, ScenePlan
 from strata.hierarchy.repaint import changed_region, region_named, retold_prompt, with_region
+from strata.hierarchy.validation import first_reason
 from strata.imports import uncollected
 from strata.record import MOST_REPAINTS, Record, Repaint
 from strata.settings import LARGEST_SEED
@@ -98,7 +99,7 @@ def check_repaintable(source: Source, label: str | None = None) -> None:
         )
     if record.swaps:
         raise InputError(f"{name}: was restyled from a later step on; repaint the original picture instead")
-    if (method := _method(record)) is not None and "routing" in method.ignores and not method.rewrites:
+    if (method := _method(record)) is not None and method.unrouted and not method.rewrites:
         raise InputError(f"{name}: was drawn by the method {method.name}, which leaves regions out")
     if source.picture.size != (source.plan.width, source.plan.height):
         width, height = source.picture.size
@@ -124,4 +125,4 @@ def _with(plan: ScenePlan, region: Region, prompt: str) -> ScenePlan:
     try:
         return with_region(plan, region, prompt)
     except ValidationError as error:
-        raise SettingError(f"<prompt>: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+        raise SettingError(f"<prompt>: {first_reason(error)}") from error

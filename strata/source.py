@@ -94,18 +94,12 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip(".-")[:40] or "plan"
 
 
-def portable(plan: ScenePlan) -> tuple[ScenePlan, dict[str, bytes]]:
-    """The plan with its mask files named `masks/…`, and those files by their new names.
+def portable(plans: Sequence[ScenePlan]) -> tuple[list[ScenePlan], dict[str, bytes]]:
+    """The plans with their mask files named `masks/…`, and the files of all by their new names.
 
     Raises:
         InputError: a mask file cannot be read; names file, line and field of the plan.
     """
-    (kept,), files = portable_plans([plan])
-    return kept, files
-
-
-def portable_plans(plans: Sequence[ScenePlan]) -> tuple[list[ScenePlan], dict[str, bytes]]:
-    """Several plans likewise, with the files of all. Raises `InputError` likewise."""
     names: dict[Path, str] = {}
     files: dict[str, bytes] = {}
     return [_portable(plan, names, files) for plan in plans], files

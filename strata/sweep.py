@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from strata.axes import Axis, varied
 from strata.hierarchy.errors import InputError, SettingError, shortened
-from strata.imports import uncollected
-from strata.job import Job, prepare
-from strata.layers.routing import DEFAULT_ROUTING, Routing
+from strata.job import Job, named_method, prepare, routing_for
 from strata.settings import DrawSettings, read_settings
 from strata.source import Source
 
@@ -105,8 +103,9 @@ def prepare_sweep(sources: Sequence[Source], axes: Sequence[Axis], given: DrawSe
     for at in product(*(range(len(axis.values)) for axis in all_axes)):
         chosen = [(axis, axis.values[n]) for axis, n in zip(all_axes, at, strict=True)]
         with _told(all_axes, at):
-            method = _method(chosen, sources, given)
-            free = method is not None and "routing" in method.ignores
+            settings, source = _settings(chosen, given), _source(chosen, sources)
+            method = _method(settings, source)
+            free = method is not None and method.unrouted
             values = {
                 axis.name: axis.labels[n]
                 for axis, n in zip(all_axes, at, strict=True)
@@ -115,7 +114,7 @@ def prepare_sweep(sources: Sequence[Source], axes: Sequence[Axis], given: DrawSe
             heeded.update(values)
             key = tuple(values.items())
             if key not in runs:
-                job = _job(chosen, sources, given, method, command)
+                job = _job(chosen, settings, source, method, command)
                 runs[key] = SweepRun(_file_name(all_axes, values, taken), values, job)
             cells[at] = runs[key]
     for axis in all_axes:
@@ -171,34 +170,23 @@ def _source(chosen: Chosen, sources: Sequence[Source]) -> Source:
     return next(sources[value] for axis, value in chosen if axis.kind == "source")
 
 
-def _method(chosen: Chosen, sources: Sequence[Source], given: DrawSettings) -> "Method | None":
+def _method(settings: DrawSettings, source: Source) -> "Method | None":
     """The method of a combination; None: as its routing asks for."""
-    record = _source(chosen, sources).record
-    name = _settings(chosen, given).method or (record.settings.method if record is not None else None)
-    if name is None:
-        return None
-    with uncollected():
-        from strata.injection.methods import method_named
-    try:
-        return method_named(name)
-    except InputError as error:
-        raise SettingError(f"<method> {str(error).removeprefix('method ')}") from error
+    name = settings.method or (source.record.settings.method if source.record is not None else None)
+    return None if name is None else named_method(name)
 
 
-def _job(chosen: Chosen, sources: Sequence[Source], given: DrawSettings, method: "Method | None", command: str) -> Job:
-    settings, source = _settings(chosen, given), _source(chosen, sources)
+def _job(chosen: Chosen, settings: DrawSettings, source: Source, method: "Method | None", command: str) -> Job:
     changes: dict[str, Any] = {}
     if settings.seed is None and source.record is None:
         changes["seed"] = 0
     plan = varied(source.plan, [(axis, value) for axis, value in chosen if axis.kind == "plan"])
     routing = source.routing
-    if method is not None and "routing" in method.ignores:
+    if method is not None and method.unrouted:
         if any((axis.kind, axis.path) == ("settings", ("method",)) or _is_of_routing(axis) for axis, _ in chosen):
             changes["routing"] = None  # it is for the methods beside it
     elif of_routing := [(axis, value) for axis, value in chosen if axis.kind == "routing"]:
-        asked = routing if settings.routing is None else Routing.load(settings.routing)
-        default = Routing.load(DEFAULT_ROUTING) if method is None else method.default_routing
-        routing = varied((asked or default).balanced_for(plan), of_routing)
+        routing = varied(routing_for(settings, source, method).balanced_for(plan), of_routing)
         changes["routing"] = None
     settings = settings.model_copy(update=changes)
     return prepare(settings, replace(source, plan=plan, routing=routing), command=command)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from strata.injection.facts import ModelFacts
@@ -332,3 +332,10 @@ class Family(ABC):
             Their attention's output `[B, L, H, D]`, before any projection, and their hidden states behind the block.
         """
         raise NotImplementedError
+
+
+def with_sample(output: Any, sample_BLC: Tensor) -> Any:
+    """A transformer's output with another prediction, and whatever else it holds."""
+    if isinstance(output, tuple):
+        return (sample_BLC, *output[1:])
+    return replace(output, sample=sample_BLC)

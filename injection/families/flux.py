@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from strata.injection.facts import ModelFacts, Stack
-from strata.injection.families.base import BaseText, Block, Canvas, Family
+from strata.injection.families.base import BaseText, Block, Canvas, Family, with_sample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,9 +150,7 @@ class Flux(Family):
 
     def leave(self, output: Any, inverse: Tensor) -> Any:
         """See `Family`."""
-        if isinstance(output, tuple):
-            return (output[0][:, inverse], *output[1:])
-        return type(output)(sample=output.sample[:, inverse])
+        return with_sample(output, output[0][:, inverse])
 
     def residuals(self, inputs: Mapping[str, Any]) -> Sequence[Tensor] | None:
         """See `Family`."""

@@ -214,12 +214,6 @@ class Flux2(Templated):
         ids[:, -1] = counted.to(ids)
         return {**super().enter({**inputs, "txt_ids": ids}, text_BLC, positions, order), "txt_ids": ids}
 
-    def leave(self, output: Any, inverse: Tensor) -> Any:
-        """See `Family`; a cache goes along."""
-        if isinstance(output, tuple):
-            return super().leave(output, inverse)
-        return replace(output, sample=output.sample[:, inverse])
-
     def block_inputs(
         self,
         block: Block,

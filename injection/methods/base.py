@@ -139,6 +139,11 @@ class Method(ABC):
                 raise UnsupportedError(f"method '{self.name}': {name}: {self.refuses[name]}")
 
     @property
+    def unrouted(self) -> bool:
+        """Whether a routing has no part in its pictures."""
+        return ROUTING in self.ignores
+
+    @property
     def default_routing(self) -> Routing:
         """What it is drawn by where no routing is asked for."""
         return self.routing or Routing.load(DEFAULT_ROUTING)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from strata.hierarchy.errors import InputError, StrataError, quote
+from strata.hierarchy.errors import InputError, quote
 from strata.injection.attention import AttentionGroup, AttentionSpec, BlockAttention
 from strata.injection.errors import UnsupportedError
 from strata.injection.families.base import BaseText, Block, Canvas
@@ -31,6 +31,7 @@ from strata.injection.methods.groups import (
     stream_groups,
     strengths,
 )
+from strata.injection.methods.passes import check_step, compiled
 from strata.injection.processor import handed_over
 from strata.injection.program import Program, Visibility, joint_grid
 from strata.injection.text_states import TextStates
@@ -59,10 +60,8 @@ class RegionalRun(MethodRun):
         """See `MethodRun`: a routed step gets its streams, any other stays as it is."""
         if not self.samples:
             self._begin(inputs)
-        if step >= self.samples[0].program.steps:
-            steps = self.samples[0].program.steps
-            raise StrataError(f"the pipeline called the transformer more often than its {steps} steps")
-        if not any(sample.program.routed(step) for sample in self.samples):
+        check_step(self.samples[0].program, step)
+        if not self.enters(step):
             return forward(inputs)
         inputs = self.family.prepare(inputs, partial(forward, watched=False))
         text = self._text(self.family.text(inputs))
@@ -72,6 +71,10 @@ class RegionalRun(MethodRun):
         call.check()
         return self.family.leave(output, self.inverse)
 
+    def enters(self, step: int) -> bool:
+        """Whether a step gets the streams."""
+        return any(sample.program.routed(step) for sample in self.samples)
+
     def call(self, step: int, inputs: dict[str, Any]) -> RoutedCall:
         """What stands around the blocks of a routed step."""
         return RoutedCall(self, step)
@@ -79,9 +82,7 @@ class RegionalRun(MethodRun):
     def _begin(self, inputs: dict[str, Any]) -> None:
         """Settle what the first call tells: the token grid, the lengths of texts."""
         drawing, canvas, base = self.drawing, self.family.canvas(inputs), self.family.text(inputs)
-        programs, steps = drawing.programs, drawing.steps()
-        if not all(program.fits(canvas.rows, canvas.cols, steps) for program in programs):
-            programs = drawing.compile(canvas.rows, canvas.cols, steps)
+        programs = compiled(drawing, canvas)
         rows = len(base) // len(programs)
         self.settle(programs, self.family.base_texts(inputs)[::rows], rows, canvas, base.device)
 

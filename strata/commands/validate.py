@@ -58,7 +58,7 @@ def _describe(path: str) -> str:
 
 
 def _plan_in_words(kind: str, plan: ScenePlan) -> str:
-    portable(plan)  # reads the mask files
+    portable([plan])  # reads the mask files
     uneven = " and ".join(str(side) for side in (plan.width, plan.height) if side % TOKEN)
     warning = f"; FLUX needs multiples of {TOKEN}, not {uneven}" if uneven else ""
     return f"{kind}, {plan.width}x{plan.height}, {count(len(plan.regions), 'region')}{warning}"

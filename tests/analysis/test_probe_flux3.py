@@ -17,17 +17,10 @@ from strata.layers.routing import Routing
 from tests.analysis import test_probe_recorder
 from tests.analysis.test_probe_recorder import COLS, LEVELS, ROWS, Naive, drawn_plan
 from tests.injection.flux2 import reference
-from tests.injection.flux3 import JOINT, WINDOW, flux3_pipeline
+from tests.injection.flux3 import JOINT, PLAN, WINDOW, flux3_pipeline
 from tests.shows import shows
 
-SCENE = ScenePlan.from_yaml("""
-width: 48
-height: 32
-prompt: a red circle and a blue square
-regions:
-  - {name: left, box: [0, 0, 28, 32], high: a circle, low: "red, striped"}
-  - {name: right, box: [24, 4, 48, 28], high: a square}
-""")
+SCENE = ScenePlan.from_yaml(PLAN)
 CANVAS, STEPS = ROWS * COLS, 2
 KINDS = pytest.mark.parametrize(
     ("flow_map", "options"),

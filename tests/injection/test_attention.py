@@ -89,6 +89,21 @@ def by_tokens(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec) -> Tensor:
 STREAM, IMAGE, COPIED = (2, 4), (6, 14), (10, 14)
 RATIO, FAINT = torch.tensor(0.3), torch.tensor([0.0] * 5 + [-1.0] + [0.0] * 8)
 OPEN = AttentionGroup((STREAM, IMAGE), (STREAM, IMAGE))
+COPY = AttentionSpec(
+    text_length=10,
+    groups=(
+        AttentionGroup((STREAM,), (STREAM, COPIED)),
+        AttentionGroup(((10, 12),), (STREAM, COPIED)),
+        AttentionGroup(((12, 14),), (COPIED,)),
+    ),
+    base=AttentionGroup(((4, 10),), ((4, 10),)),
+    direct=((4, 10),),
+    blended=COPIED,
+    base_queries=6,
+    bias=None,
+    ratio=RATIO,
+    padding=2,
+)
 SPECS = {
     "an area of two parts": AttentionSpec(
         text_length=6,
@@ -116,32 +131,8 @@ SPECS = {
         ratio=RATIO,
         padding=2,
     ),
-    "a copy of the image": AttentionSpec(
-        text_length=10,
-        groups=(
-            AttentionGroup((STREAM,), (STREAM, COPIED)),
-            AttentionGroup(((10, 12),), (STREAM, COPIED)),
-            AttentionGroup(((12, 14),), (COPIED,)),
-        ),
-        base=AttentionGroup(((4, 10),), ((4, 10),)),
-        direct=((4, 10),),
-        blended=COPIED,
-        base_queries=6,
-        bias=None,
-        ratio=RATIO,
-        padding=2,
-    ),
-    "all from the copy": AttentionSpec(
-        text_length=10,
-        groups=(AttentionGroup((STREAM,), (STREAM, COPIED)),),
-        base=AttentionGroup(((4, 10),), ((4, 10),)),
-        direct=((4, 10),),
-        blended=COPIED,
-        base_queries=6,
-        bias=None,
-        ratio=None,
-        padding=2,
-    ),
+    "a copy of the image": COPY,
+    "all from the copy": COPY._replace(groups=COPY.groups[:1], ratio=None),
 }
 
 
