@@ -140,13 +140,8 @@ def test_a_tokenizer_that_begins_every_text_with_a_mark(processor: bool, begins:
     if processor:
         outer = LlavaProcessor(CLIPImageProcessorPil(), bare, chat_template=bare.chat_template)
     chats = format_input([TEXT], "two shapes")
-    expected = (
-        outer.apply_chat_template(
-            chats, add_generation_prompt=False, tokenize=True, return_dict=True, return_tensors="pt"
-        )
-        .input_ids[0]
-        .tolist()
-    )
+    options = {"tokenize": True, "return_dict": True, "return_tensors": "pt"}
+    expected = outer.apply_chat_template(chats, add_generation_prompt=False, **options).input_ids[0].tolist()
     chat = ChatTokenizer(outer, "two shapes")
     assert chat(TEXT).input_ids == expected
     if begins:

@@ -86,7 +86,8 @@ def test_guidance_of_krea_2() -> None:
 def test_which_tokens_are_the_words_of_a_text(name: str) -> None:
     pipe, _ = MAKERS[name]()
     family = family_of(pipe.transformer)
-    tokenizer, seen = family.tokenizer(pipe), []
+    tokenizer = family.tokenizer(pipe)
+    seen: list[Any] = []
     found = tokenizer(TEXT, return_offsets_mapping=True)
     words = [TEXT[start:stop].strip() for start, stop in found.offset_mapping]
     assert [word for word in words if word] == TEXT.split()
