@@ -132,6 +132,7 @@ def test_a_sheet_grows_downwards_and_is_cut_off(finer: int) -> None:
     bottom = sheet.paragraph(10, 2000, "word " * 20, 15, INK)
     lines = round((bottom - 2000) / line_height(15))
     assert lines == len(wrap("word " * 20, 15, 80))
+    assert sheet.paragraph(30, 0, "word " * 20, 15, PAPER) == line_height(15) * len(wrap("word " * 20, 15, 40))
     picture = sheet.picture(bottom)
     assert picture.size == (100 * finer, round(bottom) * finer)
     pixels = np.asarray(picture)
