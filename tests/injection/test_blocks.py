@@ -1,5 +1,6 @@
 """Regional prompting as blocks: people who compose their own pipelines get the picture of `RegionalPipeline`."""
 
+import re
 from typing import Any
 
 import pytest
@@ -230,8 +231,10 @@ class TestRefusals:
             RegionalDenoiseStep(FluxTextEncoderStep())
         with pytest.raises(InputError, match="magic"):
             RegionalDenoiseStep(FluxDenoiseStep(), method="magic")
-        with pytest.raises(InputError, match="method 'native': writes a prompt of its own; draw with RegionalPipeline"):
-            RegionalDenoiseStep(FluxDenoiseStep(), method="native")
+        for method in ("native", "native+regional"):
+            message = f"method '{re.escape(method)}': writes a prompt of its own; draw with RegionalPipeline"
+            with pytest.raises(InputError, match=message):
+                RegionalDenoiseStep(FluxDenoiseStep(), method=method)
 
     def test_blocks_that_cannot_be_regional(self) -> None:
         blocks = FluxAutoBlocks()

@@ -1,6 +1,7 @@
 """`native` is the stock pipeline on the plan's own caption, and `native+METHOD` that method beside it."""
 
 import logging
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -143,6 +144,10 @@ def test_what_is_refused() -> None:
     for wrong in ("native+", "native+native+regional", "+", ""):
         with pytest.raises(InputError, match="must be one of densediffusion, native, native"):
             method_named(wrong)
+    qwen = replace(facts_of(pipe), family="qwen", form=FORM)
+    method_named("native+regional").check_model(qwen)
+    with pytest.raises(InputError, match="method 'rpg': has not been tried with models of the family 'qwen'"):
+        method_named("native+rpg").check_model(qwen)
     published = RegionalPipeline(pipe, "regional-prompting-flux", "native+regional", FORM)
     with pytest.raises(InputError, match="blend mode split and unrouted open are for"):
         published(PLANS["levels"], seed=0, **STEPS)
