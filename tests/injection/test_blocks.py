@@ -21,6 +21,7 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.blocks import RegionalDenoiseStep, RegionalTextEncoderStep, regional_blocks
 from strata.injection.checks import UnsupportedError
+from strata.injection.methods import method_named
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
 from tests.injection.flux3 import flux3_parts
@@ -235,6 +236,8 @@ class TestRefusals:
             message = f"method '{re.escape(method)}': writes a prompt of its own; draw with RegionalPipeline"
             with pytest.raises(InputError, match=message):
                 RegionalDenoiseStep(FluxDenoiseStep(), method=method)
+        for method in ("regional", "plain"):
+            assert RegionalDenoiseStep(FluxDenoiseStep(), method=method).method is method_named(method)
 
     def test_blocks_that_cannot_be_regional(self) -> None:
         blocks = FluxAutoBlocks()

@@ -140,8 +140,7 @@ def run(
     step: int = 0,
     named: bool = False,
 ) -> Tensor:
-    """`masked`: so many of the last text tokens, of all rows or of each, are padding in Chroma's mask, a boolean one or of
-    numbers.
+    """`masked`: so many of the last text tokens, of all rows or of each, are padding in Chroma's mask, of either kind.
 
     `positions`: of FLUX.2's and FLUX.3's text tokens; None: they are one text. `named`: the output is asked for by its
     name.

@@ -1,7 +1,7 @@
 """Several plans in one call: each is drawn as it is alone, though texts, regions and routed steps differ."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
@@ -66,13 +66,26 @@ class Segments(Observer):
         self.names.update(names)
 
 
-@contextmanager
-def drawing(transformer: Any, programs: Sequence[Program]) -> Iterator[Segments]:
-    """While the context lasts, calls of the transformer are the steps of these programs."""
-    texts = {stream.text: embedded(stream.text) for program in programs for stream in program.streams}
-    watch = Segments(programs[0])
-    with attached(transformer, Attachment(family_of(transformer), start(transformer, programs, texts), [watch])):
-        yield watch
+@dataclass
+class Call:
+    """What the rows of a batch are given."""
+
+    transformer: Any
+    latents: Tensor
+    base: Tensor
+    masked: list[int]
+    mask: torch.dtype
+
+    def drawn(self, programs: Sequence[Program], rows: slice) -> tuple[Tensor, set[str]]:
+        """What the transformer says at every step, `[T, B, L, C]`, and the names of the first plan's tokens."""
+        ids = torch.zeros(SIDE**2, 3)
+        ids[:, 1:] = torch.cartesian_prod(torch.arange(SIDE), torch.arange(SIDE))
+        texts = {stream.text: embedded(stream.text) for program in programs for stream in program.streams}
+        begun, watch = start(self.transformer, programs, texts), Segments(programs[0])
+        given = self.latents[rows], self.base[rows], ids, self.masked[rows], self.mask
+        with attached(self.transformer, Attachment(family_of(self.transformer), begun, [watch])):
+            said = [run(self.transformer, *given, step=step) for step in range(STEPS)]
+        return torch.stack(said), watch.names
 
 
 @pytest.mark.parametrize(
@@ -81,26 +94,19 @@ def drawing(transformer: Any, programs: Sequence[Program]) -> Iterator[Segments]
 )
 def test_each_is_drawn_as_it_is_alone(masks: torch.dtype | None, routing: str) -> None:
     """FLUX.1, and Chroma with base prompts of different lengths, hidden or faint behind their ends."""
-    transformer = TRANSFORMERS["flux" if masks is None else "chroma"]
     found = Routing.from_yaml(f"{{name: a, about: a, {ROUTINGS[routing]}}}")
     for seed, (name, plans) in enumerate(BATCHES.items()):
         programs = [compile_program(plan, found, FACTS, STEPS) for plan in plans]
         generator = torch.Generator().manual_seed(seed)
-        latents = torch.randn(ROWS * len(plans), SIDE**2, 8, generator=generator)
-        base = torch.randn(ROWS * len(plans), 5, 12, generator=generator)
-        masked = [0 if masks is None else (seed + 3 * n) % 4 for n in range(len(plans)) for _ in range(ROWS)]
-        ids = torch.zeros(SIDE**2, 3)
-        ids[:, 1:] = torch.cartesian_prod(torch.arange(SIDE), torch.arange(SIDE))
-
-        def drawn(rows: slice, watch: bool = False) -> Tensor:
-            mine = latents[rows], base[rows], ids, masked[rows], masks or torch.bool
-            return torch.stack([run(transformer, *mine, step=step) for step in range(STEPS)])
-
-        with drawing(transformer, programs) as told:
-            together = drawn(slice(None))
+        call = Call(
+            TRANSFORMERS["flux" if masks is None else "chroma"],
+            torch.randn(ROWS * len(plans), SIDE**2, 8, generator=generator),
+            torch.randn(ROWS * len(plans), 5, 12, generator=generator),
+            [0 if masks is None else (seed + 3 * n) % 4 for n in range(len(plans)) for _ in range(ROWS)],
+            masks or torch.bool,
+        )
+        together, names = call.drawn(programs, slice(None))
+        assert ("padding" in names) >= (name == "the longest texts last")
         for n, program in enumerate(programs):
             rows = slice(n * ROWS, (n + 1) * ROWS)
-            with drawing(transformer, [program]):
-                alone = drawn(rows)
-            torch.testing.assert_close(together[:, rows], alone, atol=1e-5, rtol=1e-5, msg=lambda m: f"{name}: {m}")
-        assert name != "the longest texts last" or "padding" in told.names
+            torch.testing.assert_close(together[:, rows], call.drawn([program], rows)[0], atol=1e-5, rtol=1e-5)
