@@ -309,6 +309,26 @@ def test_split_attention_agrees_with_the_definition(
     assert (found - expected).abs().max() <= 1e-5
 
 
+@pytest.mark.parametrize("family", ["flux", "flux2", "flux3"])
+def test_what_no_later_block_sees_may_stay_or_go(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts that end at different blocks are dropped there, which changes nothing."""
+    grid = TokenGrid(3, 4, ("a",), np.tri(3, 4, dtype=bool)[None], ~np.tri(3, 4, dtype=bool))
+    rules = "[{level: high, depth: 0%-60%}, {level: low, depth: 0%-20%}]"
+    schedule = Routing.from_yaml(f"{{name: a, about: a, rules: {rules}}}").resolve(DOUBLE, SINGLE, STEPS)
+    streams = [Stream("a", "high", "long", schedule.strength("high", "a"))]
+    streams.append(Stream("a", "low", "short", schedule.strength("low", "a")))
+    generator = torch.Generator().manual_seed(0)
+    texts = {text: torch.randn(1, n, 12, generator=generator) for text, n in (("long", 5), ("short", 2))}
+    ids = torch.cat([torch.zeros(12, 1), torch.cartesian_prod(torch.arange(3), torch.arange(4))], dim=1)
+    inputs = torch.randn(1, 12, 8, generator=generator), torch.randn(1, 3, 12, generator=generator), ids
+    found = []
+    for last in (Stream.last_block, lambda stream, step: DOUBLE + SINGLE - 1):
+        monkeypatch.setattr(Stream, "last_block", last)
+        with drawing(TRANSFORMERS[family], program_of(grid, schedule, streams), texts, {"short": 4}):
+            found.append(run(TRANSFORMERS[family], *inputs))
+    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
+
+
 def test_a_program_has_so_many_calls_and_outputs_have_names() -> None:
     grid = TokenGrid(2, 2, ("a",), np.array([[[True, False], [True, True]]]), np.array([[False, True], [False, False]]))
     schedule = Routing.from_yaml("{name: a, about: a, rules: [{level: high}]}").resolve(DOUBLE, SINGLE, STEPS)
