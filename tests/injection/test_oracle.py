@@ -20,6 +20,7 @@ from torch import Tensor
 
 from strata.hierarchy.errors import StrataError
 from strata.hierarchy.grid import TokenGrid
+from strata.hierarchy.plan import Level
 from strata.injection import parts
 from strata.injection.attention import regional_attention
 from strata.injection.methods.regional_prompting_flux import PublishedRun
@@ -309,24 +310,28 @@ def test_split_attention_agrees_with_the_definition(
     assert (found - expected).abs().max() <= 1e-5
 
 
-@pytest.mark.parametrize("family", ["flux", "flux2", "flux3"])
+@pytest.mark.parametrize("family", ["flux", "chroma", "flux2", "flux3"])
 def test_what_no_later_block_sees_may_stay_or_go(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts that end at different blocks are dropped there, which changes nothing."""
+    """Texts that end at different blocks are dropped there, which changes nothing; nor do any at base ratio 1."""
     grid = TokenGrid(3, 4, ("a",), np.tri(3, 4, dtype=bool)[None], ~np.tri(3, 4, dtype=bool))
     rules = "[{level: high, depth: 0%-60%}, {level: low, depth: 0%-20%}]"
-    schedule = Routing.from_yaml(f"{{name: a, about: a, rules: {rules}}}").resolve(DOUBLE, SINGLE, STEPS)
-    streams = [Stream("a", "high", "long", schedule.strength("high", "a"))]
-    streams.append(Stream("a", "low", "short", schedule.strength("low", "a")))
     generator = torch.Generator().manual_seed(0)
     texts = {text: torch.randn(1, n, 12, generator=generator) for text, n in (("long", 5), ("short", 2))}
     ids = torch.cat([torch.zeros(12, 1), torch.cartesian_prod(torch.arange(3), torch.arange(4))], dim=1)
     inputs = torch.randn(1, 12, 8, generator=generator), torch.randn(1, 3, 12, generator=generator), ids
-    found = []
-    for last in (Stream.last_block, lambda stream, step: DOUBLE + SINGLE - 1):
-        monkeypatch.setattr(Stream, "last_block", last)
+
+    def drawn(ratio: float) -> Tensor:
+        written = f"{{name: a, about: a, blend: {{base_ratio: {ratio}}}, rules: {rules}}}"
+        schedule = Routing.from_yaml(written).resolve(DOUBLE, SINGLE, STEPS)
+        told: tuple[tuple[Level, str], ...] = (("high", "long"), ("low", "short"))
+        streams = [Stream("a", level, text, schedule.strength(level, "a")) for level, text in told]
         with drawing(TRANSFORMERS[family], program_of(grid, schedule, streams), texts, {"short": 4}):
-            found.append(run(TRANSFORMERS[family], *inputs))
-    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
+            return run(TRANSFORMERS[family], *inputs)
+
+    torch.testing.assert_close(drawn(1), run(TRANSFORMERS[family], *inputs), atol=1e-5, rtol=1e-5)
+    dropped = drawn(0.2)
+    monkeypatch.setattr(Stream, "last_block", lambda stream, step: DOUBLE + SINGLE - 1)
+    torch.testing.assert_close(dropped, drawn(0.2), atol=1e-5, rtol=1e-5)
 
 
 def test_a_program_has_so_many_calls_and_outputs_have_names() -> None:
