@@ -134,13 +134,13 @@ def run(
     latents: Tensor,
     text: Tensor,
     ids: Tensor,
-    masked: int = 0,
+    masked: int | Sequence[int] = 0,
     dtype: torch.dtype = torch.bool,
     positions: Sequence[int] | None = None,
     step: int = 0,
     named: bool = False,
 ) -> Tensor:
-    """`masked`: so many of the last text tokens are padding in Chroma's mask, a boolean one or of numbers.
+    """`masked`: so many of the last text tokens, of all rows or of each, are padding in Chroma's mask, of either kind.
 
     `positions`: of FLUX.2's and FLUX.3's text tokens; None: they are one text. `named`: the output is asked for by its
     name.
@@ -163,8 +163,10 @@ def run(
         text_ids[:, 3] = torch.tensor(positions or range(len(text_ids)))
     if isinstance(transformer, ChromaTransformer2DModel):
         mask = torch.ones(len(latents), text.shape[1] + latents.shape[1], dtype=dtype)
-        mask[:, text.shape[1] - masked : text.shape[1]] = 0
-        own = {"attention_mask": mask if masked else None}
+        padding = [masked] * len(mask) if isinstance(masked, int) else masked
+        for row, count in zip(mask, padding, strict=True):
+            row[text.shape[1] - count : text.shape[1]] = 0
+        own = {"attention_mask": mask if any(padding) else None}
     with torch.no_grad():
         out = transformer(
             hidden_states=latents,
