@@ -268,5 +268,4 @@ def read_front(text: str, markers: Mapping[str, str]) -> dict[str, str]:
 
 def plan_of(data: dict[str, Any], name: str) -> ScenePlan:
     """The plan of what was read. Raises `InputError`, which names the field and its value."""
-    data = {key: value for key, value in data.items() if value is not None}
     return validate(ScenePlan, Document(data, name, Path(), {}))

@@ -318,7 +318,7 @@ def pixel_span(first: float, last: float, size: int) -> tuple[int, int]:
 
 def _short(value: float) -> float | int:
     """A whole number without its `.0`, as a person would write it."""
-    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+    return int(value) if value.is_integer() else value
 
 
 def _refuse(path: KeyPath, value: object, message: str) -> NoReturn:

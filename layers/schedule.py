@@ -180,7 +180,7 @@ def select_blocks(routing: "Routing", index: int, double_blocks: int, single_blo
         selectors = {"depth": rule.depth, "double": rule.double, "single": rule.single}
         every = f" with every: {rule.every}" if rule.every > 1 else ""
         key, value = next((key, str(value)) for key, value in selectors.items() if value is not None)
-        absent = not {"double": double_blocks, "single": single_blocks}.get(key, 1)
+        absent = {"double": double_blocks, "single": single_blocks}.get(key) == 0
         hint = "name other blocks, or a depth" if absent else "choose a wider range"
         message = f"{quote(value)}{every}: matches no block of a model with {model}; {hint}"
         raise routing.error(("rules", index, key), message)

@@ -17,6 +17,7 @@ from strata.hierarchy.errors import InputError, quote
 from strata.hierarchy.file_model import NUMBER, AnyText, StrictModel
 from strata.hierarchy.plan import Level, Region, ScenePlan
 from strata.hierarchy.repaint import with_region
+from strata.hierarchy.validation import first_reason
 from strata.layers.fields import PercentField
 from strata.layers.routing import Routing
 from strata.settings import Count, Name, Scale, Seed, Share, Steps, UsedDevice, UsedDtype
@@ -100,7 +101,7 @@ def plans_before(plan: ScenePlan, repaints: Sequence[Repaint]) -> tuple[ScenePla
         try:
             plan = with_region(plan, region, repaint.prompt)
         except ValidationError as error:
-            raise InputError(f"repaints[{number}].before: {error.errors()[0]['msg']}") from error
+            raise InputError(f"repaints[{number}].before: {first_reason(error)}") from error
         found.append(plan)
     return tuple(reversed(found))
 

@@ -29,7 +29,7 @@ PLANNING = Parameter(group=Group("how a prompt is planned", sort_key=5))
 WHERE_TO = Parameter(group=Group("where to", sort_key=9))
 
 
-NO_STDOUT = "'-': only files are written, not standard output; name one, or leave it out for the default"
+NO_STDOUT = "'-': only files are written, not standard output; name one"
 
 
 def _named(value: str) -> str:

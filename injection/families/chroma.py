@@ -64,7 +64,7 @@ class Chroma(Templated):
         seen = [int(n) for n in (mask[:, :length] > 0).sum(dim=1)]
         if not mask.is_floating_point():
             return [BaseText(n) for n in seen]
-        return [BaseText(length, length - n, -1.0 if n < length else 0.0) for n in seen]
+        return [BaseText(length, length - n, -1.0) for n in seen]
 
     def enter(
         self, inputs: Mapping[str, Any], text_BLC: Tensor, positions: Sequence[range], order: Tensor

@@ -43,9 +43,7 @@ class Flux3(Flux2):
     pipelines: ClassVar[tuple[str, ...]] = ("Flux3ModularPipeline", "Flux3DistilledModularPipeline")
     processors: ClassVar[tuple[str, ...]] = ("Flux3AttnProcessor",)
     most_text = 8192
-    cuts_entered_text = False
     sized_by_picture: ClassVar[Mapping[str, int]] = {}
-    joint_single = False
 
     def _stacks(self, transformer: Mapping[str, Any]) -> tuple[Stack, ...]:
         own, joint = int(transformer["num_layers"]), int(transformer["num_single_layers"])

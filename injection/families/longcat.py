@@ -72,9 +72,9 @@ class LongCat(Templated):
         """See `Family`: diffusers 0.42 counts the prompts even where embeddings stand in for them."""
         stock = pipe.encode_prompt
 
-        def encode_prompt(prompt: Any = None, num_images_per_prompt: int = 1, prompt_embeds: Any = None) -> Any:
+        def encode_prompt(prompt: Any, prompt_embeds: Any = None, **options: Any) -> Any:
             said = prompt if prompt_embeds is None else [""] * len(prompt_embeds)
-            return stock(said, num_images_per_prompt, prompt_embeds)
+            return stock(said, prompt_embeds=prompt_embeds, **options)
 
         pipe.encode_prompt = encode_prompt
         try:

@@ -43,7 +43,7 @@ def flux3_transformer(flow_map: bool = False) -> Flux3Transformer2DModel:
 def processor() -> LlavaProcessor:
     """A processor with an image processor that needs no torchvision, as Qwen3-VL's own does; texts do not use it."""
     tokenizer = qwen_tokenizer()
-    tokenizer.model_max_length = 8192
+    tokenizer.model_max_length = 262144  # as of Qwen3-VL: the model takes fewer
     return LlavaProcessor(CLIPImageProcessorPil(), tokenizer, chat_template=tokenizer.chat_template)
 
 

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 import torch
 from diffusers import Flux2KleinPipeline, Flux2Pipeline
+from diffusers.pipelines.flux2.pipeline_flux2 import format_input
+from tokenizers.processors import TemplateProcessing
+from transformers import CLIPImageProcessorPil, LlavaProcessor
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
@@ -14,16 +17,19 @@ from strata.injection.checks import UnsupportedError
 from strata.injection.cut_texts import warn_truncated
 from strata.injection.encoding import EncodedPlan
 from strata.injection.families import facts_of, facts_of_folder, family_of
+from strata.injection.families.flux2 import ChatTokenizer
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.weights import load_folder
 from strata.layers.routing import Routing
 from tests.injection.drawings import seen_calls
 from tests.injection.flux2 import (
     LENGTH,
+    MISTRAL_CHAT,
     flux2_parts,
     make_flux2,
     make_klein,
     make_klein_base,
+    mistral_tokenizer,
     reference,
 )
 from tests.shows import shows
@@ -97,12 +103,51 @@ def test_which_tokens_are_the_words_of_a_text(make: Any) -> None:
     words = [TEXT[start:stop].strip() for start, stop in found.offset_mapping]
     assert [word for word in words if word] == TEXT.split()
     assert tokenizer.decode(found.input_ids) == TEXT
-    ids: list[Any] = []
-    hook = pipe.text_encoder.register_forward_pre_hook(lambda m, a, k: ids.append(k["input_ids"]), with_kwargs=True)
-    pipe.encode_prompt(prompt=TEXT, max_sequence_length=LENGTH)
-    hook.remove()
+    ids, output, embeds = encoded(pipe)
     padded = tokenizer(TEXT, padding="max_length", max_length=LENGTH, truncation=True)
-    assert padded.input_ids == ids[0][0].tolist()
+    assert padded.input_ids == ids
+    assert tokenizer.decode(ids) == TEXT
+    family = family_of(pipe.transformer)
+    assert torch.equal(family.text_embedding(pipe, output), embeds)
+    assert [ids[n] for n in family.heard(pipe, TEXT, {}, LENGTH)] == found.input_ids
+    assert [*family.heard(pipe, TEXT * 9, {}, LENGTH)] == [*range(LENGTH)], "the embedding has no more"
+    if make is make_flux2:
+        pipe.system_message = "two shapes"
+        padded = family.tokenizer(pipe)(TEXT, padding="max_length", max_length=LENGTH, truncation=True)
+        assert padded.input_ids == encoded(pipe)[0] != ids
+
+
+def encoded(pipe: Any) -> tuple[list[int], Any, torch.Tensor]:
+    """What the text encoder got of a text and made of it, and the pipeline's embedding."""
+    seen: list[Any] = []
+    hook = pipe.text_encoder.register_forward_hook(
+        lambda m, a, k, out: seen.extend((k["input_ids"][0].tolist(), out)), with_kwargs=True
+    )
+    embeds, _ = pipe.encode_prompt(prompt=TEXT, max_sequence_length=LENGTH)
+    hook.remove()
+    return seen[0], seen[1], embeds
+
+
+@pytest.mark.parametrize("processor", [False, True])
+@pytest.mark.parametrize("begins", ["", "<s>"])
+def test_a_tokenizer_that_begins_every_text_with_a_mark(processor: bool, begins: str) -> None:
+    """Chats have it as `apply_chat_template` says, of a tokenizer and of a processor; klein's are texts as all are."""
+    outer: Any = mistral_tokenizer()
+    mark = ("<s>", outer.bos_token_id)
+    outer.backend_tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[mark])
+    outer.chat_template = begins + MISTRAL_CHAT.removeprefix("<s>") + "{% if add_generation_prompt %}a star{% endif %}"
+    bare = outer
+    if processor:
+        outer = LlavaProcessor(CLIPImageProcessorPil(), bare, chat_template=bare.chat_template)
+    chats = format_input([TEXT], "two shapes")
+    options = {"tokenize": True, "return_dict": True, "return_tensors": "pt"}
+    expected = outer.apply_chat_template(chats, add_generation_prompt=False, **options).input_ids[0].tolist()
+    chat = ChatTokenizer(outer, "two shapes")
+    assert chat(TEXT).input_ids == expected
+    if begins:
+        assert chat.decode(expected, skip_special_tokens=False) == TEXT
+    outer.chat_template = begins + "{{ messages[0].content }}"
+    assert ChatTokenizer(outer, None)(TEXT).input_ids == bare(begins + TEXT).input_ids
 
 
 def test_the_processor_of_dev_adds_nothing_to_its_tokenizer(plan: ScenePlan) -> None:

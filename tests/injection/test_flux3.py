@@ -153,12 +153,15 @@ class TestTextBlocks:
         assert calls == [1 + 2] * OWN
 
 
+@pytest.mark.parametrize("rules", [[{"level": "full"}], [{"level": "high", "depth": "0%-50%"}, {"level": "low"}]])
 @pytest.mark.parametrize("reference", [False, True])
-def test_a_copy_of_the_image_is_modulated_as_the_image(reference: bool) -> None:
-    """What the base prompt's copy of the image becomes is the plain model's image, and at base ratio 1 it is all."""
+def test_a_copy_of_the_image_is_modulated_as_the_image(reference: bool, rules: list[Any]) -> None:
+    """What the base prompt's copy of the image becomes is the plain model's image, and at base ratio 1 it is all.
+
+    Also where texts are dropped that no later block sees.
+    """
     model = flux3_transformer()
     data = Routing.load("regional-prompting-flux").model_dump(mode="json", exclude_defaults=True)
-    rules = [{"level": "full"}]
     routing = Routing.model_validate({**data, "rules": rules, "blend": {"mode": "split", "base_ratio": 1.0}})
     found = drawn(model, routing, reference=reference)
     torch.testing.assert_close(found, plain(model, reference=reference), atol=1e-5, rtol=1e-5)

@@ -157,23 +157,29 @@ def test_an_encoded_plan_is_drawn_without_text_encoders(plan: ScenePlan, tmp_pat
 
 def test_which_tokens_are_the_words_of_a_text() -> None:
     pipe = flux3_pipeline()
-    tokenizer = family_of(pipe.transformer).tokenizer(pipe)
+    family = family_of(pipe.transformer)
+    tokenizer = family.tokenizer(pipe)
     found = tokenizer(TEXT, return_offsets_mapping=True)
     words = [TEXT[start:stop].strip() for start, stop in found.offset_mapping]
     assert [word for word in words if word] == TEXT.split()
     assert tokenizer.decode(found.input_ids) == TEXT
-    ids: list[Any] = []
-    hook = pipe.text_encoder.register_forward_pre_hook(lambda m, a, k: ids.append(k["input_ids"]), with_kwargs=True)
-    pipe.blocks.sub_blocks["text_encoder"]._get_qwen3_vl_prompt_embeds(pipe.text_encoder, pipe.tokenizer, TEXT)
+    seen: list[Any] = []
+    hook = pipe.text_encoder.register_forward_hook(
+        lambda m, a, k, out: seen.extend((k["input_ids"][0].tolist(), out)), with_kwargs=True
+    )
+    with torch.no_grad():
+        step = pipe.blocks.sub_blocks["text_encoder"]
+        embeds = step._get_qwen3_vl_prompt_embeds(pipe.text_encoder, pipe.tokenizer, TEXT)
     hook.remove()
     padded = tokenizer(TEXT, padding="max_length", max_length=WINDOW, truncation=True)
-    assert padded.input_ids == ids[0][0].tolist()
+    assert padded.input_ids == seen[0]
+    assert torch.equal(family.text_embedding(pipe, seen[1]), embeds)
 
 
 def test_probes_see_the_joint_blocks_and_change_nothing(plan: ScenePlan) -> None:
     pipe = flux3_pipeline()
     expected, regional = draw(pipe, plan), RegionalPipeline(pipe, "uniform")
-    with probing(regional, words=("red",), concepts=("red", "circle")) as recorder:
+    with probing(regional, words=("red",), concepts=("red", "circle", "square")) as recorder:
         assert torch.equal(regional(plan, seed=0, **STEPS).images, expected)
     probe = recorder.result()
     assert probe.facts.blocks == tuple(f"single {n}" for n in range(JOINT))

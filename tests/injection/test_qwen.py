@@ -86,19 +86,28 @@ def test_guidance_of_krea_2() -> None:
 def test_which_tokens_are_the_words_of_a_text(name: str) -> None:
     pipe, _ = MAKERS[name]()
     family = family_of(pipe.transformer)
-    tokenizer, ids = family.tokenizer(pipe), []
+    tokenizer = family.tokenizer(pipe)
+    seen: list[Any] = []
     found = tokenizer(TEXT, return_offsets_mapping=True)
     words = [TEXT[start:stop].strip() for start, stop in found.offset_mapping]
     assert [word for word in words if word] == TEXT.split()
     assert tokenizer.decode(found.input_ids) == TEXT
-    hook = pipe.text_encoder.register_forward_pre_hook(lambda m, a, k: ids.append(k["input_ids"]), with_kwargs=True)
+    hook = pipe.text_encoder.register_forward_hook(
+        lambda m, a, k, out: seen.extend((k["input_ids"][0].tolist(), out)), with_kwargs=True
+    )
     embeds = family.encode_prompt(pipe, TEXT, None, 24, None)["prompt_embeds"]
     hook.remove()
-    kept = family.text_tokens(pipe, ids[0][0].tolist())
+    kept = family.text_tokens(pipe, seen[0])
+    assert torch.equal(family.text_embedding(pipe, seen[1]), embeds)
     assert len(kept) == embeds.shape[1]
     padded = tokenizer(TEXT, padding="max_length", max_length=len(kept), truncation=True)
     assert padded.input_ids == kept
     assert len(padded.attention_mask) == len(kept)
+    for text in (TEXT, TEXT * 9):
+        encoded = family.encode_prompt(pipe, text, None, 24, None)
+        most = {"max_length": encoded["prompt_embeds"].shape[1], "truncation": True}
+        every = tokenizer(text, padding="max_length", **most).input_ids
+        assert [every[n] for n in family.heard(pipe, text, encoded, 24)] == tokenizer(text, **most).input_ids
     if name != "qwen":
         cut = tokenizer(TEXT * 9, padding="max_length", max_length=24, truncation=True)
         assert len(cut.input_ids) == 24

@@ -78,6 +78,8 @@ def test_a_plans_own_balance() -> None:
     by_area = routing("area: 0%-37.5%, base_ratio: 0.1", "area: 37.5%-40%, base_ratio: 0.5")
     assert by_area.balanced_for(plan).blend.base_ratio == 0.5
     assert routing("regions: 2, base_ratio: 0.4").balanced_for(plan).blend.base_ratio == 0.4
+    either = routing("regions: 5+, base_ratio: 0.1", "area: 37.5%-40%, base_ratio: 0.5")
+    assert either.balanced_for(plan).blend.base_ratio == 0.5, "where some entries alone are about areas"
 
 
 def test_a_mask_that_cannot_be_read_is_told_as_the_plans_fault(tmp_path: Path) -> None:
