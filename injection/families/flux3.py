@@ -45,6 +45,7 @@ class Flux3(Flux2):
     most_text = 8192
     cuts_entered_text = False
     sized_by_picture: ClassVar[Mapping[str, int]] = {}
+    confines_loras = False
     joint_single = False
 
     def _stacks(self, transformer: Mapping[str, Any]) -> tuple[Stack, ...]:
