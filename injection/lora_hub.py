@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from strata.hierarchy.errors import InputError, first_line
+from strata.hierarchy.errors import InputError, first_line, quote
+from strata.hierarchy.plan import PlacedLora, ScenePlan
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SUFFIX = ".safetensors"
@@ -29,6 +30,18 @@ def find_lora(name: str, root: Path, only_here: bool = False) -> Path:
     if not _HUB_ID.fullmatch(name) or name.endswith(_SUFFIX):
         raise InputError("no such file")
     return _downloaded(name, only_here)
+
+
+def lora_path(plan: ScenePlan, placed: PlacedLora, only_here: bool = False) -> Path:
+    """Where the file of a plan's LoRA is on this machine; one of the hub is downloaded, unless it is `only_here`.
+
+    Raises:
+        InputError: there is none; names the plan's file, line and field.
+    """
+    try:
+        return find_lora(placed.lora.file, plan.root, only_here)
+    except InputError as error:
+        raise plan.error(placed.path, f"{quote(placed.lora.file)}: {error}") from error
 
 
 def _only(folder: Path) -> Path:

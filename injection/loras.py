@@ -15,7 +15,7 @@ from strata.injection.families import Family
 from strata.injection.lora_adapters import Adapter, check_adaptable, loaded
 from strata.injection.lora_files import LoraFile, read_lora
 from strata.injection.lora_gates import LoraGates, is_everywhere
-from strata.injection.lora_hub import find_lora
+from strata.injection.lora_hub import lora_path
 from strata.injection.methods.base import Method
 from strata.layers.schedule import Schedule
 
@@ -64,18 +64,6 @@ class PlanLoras:
         if path not in self._files or self._files[path][0] != mark:
             self._files[path] = mark, read_lora(path, type(self.pipe))
         return self._files[path][1]
-
-
-def lora_path(plan: ScenePlan, placed: PlacedLora, only_here: bool = False) -> Path:
-    """Where the file of a plan's LoRA is on this machine; one of the hub is downloaded, unless it is `only_here`.
-
-    Raises:
-        InputError: there is none; names the plan's file, line and field.
-    """
-    try:
-        return find_lora(placed.lora.file, plan.root, only_here)
-    except InputError as error:
-        raise plan.error(placed.path, f"{quote(placed.lora.file)}: {error}") from error
 
 
 def check_adapters(

@@ -164,7 +164,7 @@ class RegionalPipeline:
             InputError, UnsupportedError: as `compile`; the text encoders are not loaded.
         """
         program = self.compile(plan, overrides=overrides, **options)
-        with self._loras.attached([program.plan], program.schedule):
+        with self._loras.attached([plan], program.schedule):
             return self._encode(program, options)
 
     def _encode(self, program: Program, options: Mapping[str, Any]) -> EncodedPlan:
@@ -251,7 +251,7 @@ class RegionalPipeline:
         _check_batch(programs, self.family.text_positions_alike, options)
         if len(programs) > 1:
             self.method.check_call(SEVERAL)
-        with self._loras.attached([program.plan for program in programs], programs[0].schedule) as gates:
+        with self._loras.attached(plans, programs[0].schedule) as gates:
             return self._draw_programs(owner, programs, overrides, encoded, options, generator, gates)
 
     def _draw_programs(

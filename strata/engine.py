@@ -170,6 +170,7 @@ class Engine:
             true_cfg=true_cfg,
             image_strength=strength if "strength" in takes else None,
             method=settings.method,
+            lora=settings.lora or (),
             device=self._device,
             dtype=self._dtype,
             threads=threads if 1 <= threads <= (os.cpu_count() or 1) else torch.get_num_threads(),
@@ -253,8 +254,8 @@ class Engine:
         if job.plain:
             return settings, None, partial(_call_plain, target, job, **options)
         overrides = [TextOverride(s.area, s.level, s.text, s.steps.select(job.steps)[:, None]) for s in job.swaps]
-        program = target.compile(job.plan, overrides=overrides, **options)
-        return settings, program, partial(target, job.plan, overrides=overrides, **options)
+        program = target.compile(job.adapted, overrides=overrides, **options)
+        return settings, program, partial(target, job.adapted, overrides=overrides, **options)
 
     def _steps(
         self, call: Callable[..., Any], index: int, settings: RunSettings, job: Job

@@ -14,6 +14,7 @@ from strata.imports import uncollected
 from strata.injection.program import compile_program
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for
+from strata.loras import checked_loras, in_full, with_given
 from strata.record import Record, RunSettings, TextSwap, now, versions
 from strata.settings import LARGEST_SEED, DrawSettings, read_settings
 from strata.source import Source, check_attachments, decode_picture, portable, safe_name
@@ -50,6 +51,8 @@ class Job:
     """What a run keeps beside the plan: mask files and input pictures, by name."""
     routing: Routing
     swaps: tuple[TextSwap, ...]
+    lora_hashes: Mapping[str, str]
+    """SHA-256 of every LoRA file, by the name that settings and plan have it by."""
     image: str | None
     """The input picture, by its name among the files."""
     mask_image: str | None
@@ -65,6 +68,11 @@ class Job:
     def unrouted(self) -> bool:
         """Whether the routing has no part in the picture."""
         return self.plain or (self.method is not None and "routing" in self.method.ignores)
+
+    @property
+    def adapted(self) -> ScenePlan:
+        """The plan with the LoRAs of the settings before its own."""
+        return with_given(self.plan, self.settings.lora)
 
     @property
     def drawn_as(self) -> tuple[Routing, str | None]:
@@ -86,6 +94,7 @@ class Job:
             image=self.image,
             mask_image=self.mask_image,
             swaps=self.swaps,
+            loras=dict(self.lora_hashes),
             command=self.command,
             created=now(),
             versions=versions(),
@@ -130,6 +139,7 @@ def prepare(
     _check_negative_prompt(plan, settings, given, model)
     steps = settings.steps or model.default_steps
     method = _method(given, settings, source, model)
+    settings = settings.model_copy(update={"lora": settings.lora and tuple(map(in_full, settings.lora))})
     routing = asked or (Routing.load(DEFAULT_ROUTING) if method is None else method.default_routing)
     drawn = plan if method is None or not planned else _drawn(method, plan, model)
     if planned:
@@ -142,6 +152,11 @@ def prepare(
                 method.check(program)
         else:
             used.resolve(*model.facts.block_counts, steps)
+    hashes = checked_loras(
+        with_given(plan, settings.lora), len(settings.lora or ()), model, method, routing, steps, record
+    )
+    if hashes and plain:
+        raise InputError(f"{next(iter(hashes))}: the prompt alone is drawn without LoRAs")
     device, notes = _device(given, recorded)
     check_offload(given.offload, device)
     if record is not None:
@@ -165,6 +180,7 @@ def prepare(
         image=image,
         mask_image=mask_image,
         swaps=source.swaps,
+        lora_hashes=hashes,
         threads=recorded.threads if recorded is not None else None,
         notes=notes,
         command=command,
@@ -192,7 +208,8 @@ def check_drawn_as_planned(job: Job, source: str) -> None:
 def read_files(job: Job, source: str) -> list[str | Path | None]:
     """The files that a job of a file is made from, as far as they are named."""
     masks = [job.plan.root / region.mask for region in job.plan.regions if region.mask is not None]
-    return [source, job.given.routing, job.given.image, job.given.mask_image, *masks]
+    loras = [path for name in job.lora_hashes if (path := job.plan.root / name).is_file()]
+    return [source, job.given.routing, job.given.image, job.given.mask_image, *masks, *loras]
 
 
 def check_canvas(model: ModelSource, plan: ScenePlan, sides: Sequence[str] = ("width", "height")) -> None:

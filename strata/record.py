@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Annotated, Literal
 
 from PIL import Image, PngImagePlugin
+from pydantic import Field
 
 from strata import __version__
 from strata.hierarchy.file_model import NUMBER, StrictModel
@@ -33,6 +34,8 @@ class RunSettings(StrictModel):
     image_strength: Annotated[Share, NUMBER] | None = None
     method: Name | None = None
     """None: as the routing asks for."""
+    lora: tuple[Name, ...] = ()
+    """LoRAs of the whole picture beside the plan's, as FILE:SCALE."""
     device: UsedDevice
     dtype: UsedDtype
     threads: Annotated[Count, NUMBER]
@@ -60,6 +63,8 @@ class Record(StrictModel):
     """The input picture, as an attachment's name."""
     mask_image: str | None = None
     swaps: tuple[TextSwap, ...] = ()
+    loras: dict[str, str] = Field(default={})
+    """SHA-256 of every LoRA file, those of the plan too, by the name that settings and plan have it by."""
     command: str
     created: str
     versions: dict[str, str]

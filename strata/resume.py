@@ -109,6 +109,8 @@ def _differences(folder: Path, record: Record, job: Job) -> Iterator[str]:
     for kind in ("image", "mask_image", "swaps"):
         if getattr(record, kind) != getattr(job, kind):
             yield f"another {kind.replace('_', ' ')}" if kind != "swaps" else "other texts from a step on"
+    if record.loras != job.lora_hashes:
+        yield "other LoRA files"
     there, asked = record.settings, _settings(record.settings, job)
     for kind, value in there:
         if value != getattr(asked, kind):
@@ -140,6 +142,7 @@ def _settings(then: RunSettings, job: Job) -> RunSettings:
         true_cfg=asked.true_cfg if job.plan.negative_prompt is not None else None,
         image_strength=strength,
         method=asked.method,
+        lora=asked.lora or (),
         device=job.device,
         dtype=job.dtype,
         threads=then.threads,

@@ -72,7 +72,7 @@ def safe_name(name: str) -> str:
 
 
 def portable(plan: ScenePlan) -> tuple[ScenePlan, dict[str, bytes]]:
-    """The plan with its mask files named `masks/…`, and those files by their new names.
+    """The plan with its mask files named `masks/…`, and those files by their new names; LoRA files by full paths.
 
     Raises:
         InputError: a mask file cannot be read; names file, line and field of the plan.
@@ -91,7 +91,14 @@ def portable(plan: ScenePlan) -> tuple[ScenePlan, dict[str, bytes]]:
             files[names[key]] = content
             region = region.model_copy(update={"mask": names[key]})
         regions.append(region)
-    return plan.model_copy(update={"regions": tuple(regions)}), files
+    kept = plan.model_copy(update={"regions": tuple(regions)})
+    return kept.with_loras(lambda file: local_lora(file, plan.root)), files
+
+
+def local_lora(file: str, root: Path) -> str:
+    """The path of a LoRA file that is here, in full, so that the plan can be kept anywhere; a hub id as it is."""
+    path = root / Path(file).expanduser()
+    return path.absolute().as_posix() if path.exists() else file
 
 
 def _free_name(name: str, taken: Mapping[str, bytes]) -> str:
