@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class Tint:
         flat = seen.reshape(-1, 3) if mask is None else seen[mask]
         colours = np.array(self.line, dtype=np.float32)
         best, where = np.full(len(flat), np.inf, dtype=np.float32), np.zeros(len(flat), dtype=np.float32)
-        for n, (start, end) in enumerate(zip(colours[:-1], colours[1:], strict=True)):
+        for n, (start, end) in enumerate(pairwise(colours)):
             along = end - start
             at = np.clip((flat - start) @ along / (along @ along), 0, 1)
             far = np.linalg.norm(flat - start - at[:, None] * along, axis=1)
@@ -73,9 +74,9 @@ def _edges(picture: Image) -> Image:
 
 TINTS: Mapping[str, Tint] = {
     "blueprint": Tint(_edges, ((0.05, 0.15, 0.62), (0.97, 0.98, 1.0)), dark=0.4),
-    "phosphor": Tint(_brightness, ((0.01, 0.20, 0.06), (0.10, 0.70, 0.25), (0.75, 1.0, 0.70))),
+    "rose": Tint(_brightness, ((0.30, 0.02, 0.22), (0.80, 0.25, 0.55), (1.0, 0.80, 0.90))),
 }
-"""White lines on blue; the greens of an old monitor."""
+"""White lines on blue; a duotone of dark to pale rose."""
 
 
 def tint_of(pixels: Pixels, mask: Mask | None = None) -> str | None:
