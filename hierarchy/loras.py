@@ -1,6 +1,5 @@
 """LoRAs of a plan: which low-rank adapters act on an area, and how strongly."""
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -26,9 +25,9 @@ class ScaleRamp(StrictModel):
 
 
 def _number(value: Any, what: str) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError(f"{what}must be a number, or a ramp such as {{from: 1, to: 0.2}}")
-    if abs(value) > LARGEST_LORA_SCALE:
+    if not abs(value) <= LARGEST_LORA_SCALE:
         raise ValueError(f"{what}must be from -{LARGEST_LORA_SCALE} to {LARGEST_LORA_SCALE}")
     return float(value)
 

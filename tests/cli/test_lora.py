@@ -98,7 +98,7 @@ def test_a_record_of_before_has_no_loras() -> None:
         ("none.safetensors:0.5", "--lora none.safetensors: no such file"),
         ("plan.yaml", "plan.yaml: must be a .safetensors file"),
         ("loras/style.safetensors:11", "--lora loras/style.safetensors:11: scale must be from -10 to 10"),
-        ("loras/style.safetensors:nan", "scale must be a number"),
+        ("loras/style.safetensors:nan", "scale must be from -10 to 10"),
         (
             "loras/wide.safetensors",
             "wide.safetensors: transformer.transformer_blocks.0.attn.to_q.lora_A.weight: is 2×33",

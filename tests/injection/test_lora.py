@@ -17,7 +17,6 @@ from tests.injection.conftest import make_chroma, make_text_to_image
 from tests.injection.flux2 import make_klein
 from tests.injection.loras import make_weights, save_weights, token_wise
 from tests.injection.qwen import make_longcat
-from tests.shows import shows
 
 OPTIONS: dict[str, Any] = {"seed": 0, "num_inference_steps": 2, "output_type": "latent", "max_sequence_length": 24}
 MORE = make_chroma, make_klein
@@ -147,7 +146,6 @@ class TestOfTheWholePlan:
 
 
 class TestOfARegion:
-    @shows("flux", "LoRA")
     @pytest.mark.parametrize("make", [make_text_to_image, *(pytest.param(m, marks=pytest.mark.slow) for m in MORE)])
     def test_one_that_covers_all_is_the_ordinary_one_where_the_base_is_not_heard(self, make: Any, folder: Path) -> None:
         """All that is heard are the region's texts (base ratio 0): so image tokens have the LoRA, and these texts."""
