@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 from PIL import Image
 
 from strata.analysis.following import RegionFollowing
+from strata.hierarchy.areas import box_around, region_mask
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.miniature.world.facts import Thing
@@ -53,3 +55,32 @@ def judge(
     judged = [replace(r, exact=v.right(t)) for r, v, t in zip(regions, found, things, strict=True)]
     accuracy: Mapping[str, float] = scorer.facts["accuracy_on_reconstructions"]
     return judged, whole.right(plan_backdrop(plan)) or None, accuracy
+
+
+def picture_scores(image: Image.Image, plan: ScenePlan) -> dict[str, float]:
+    """How much of a plan a picture of the miniature shows, 0 to 1; nothing for plans outside its scene language.
+
+    Args:
+        image: the picture, of the miniature's size.
+        plan: the plan.
+
+    Returns:
+        "regions", the share of regions that hold all that their texts name, and "attributes", the share of what the
+        texts name (kinds, colours, surfaces, styles) that they hold.
+    """
+    try:
+        things = named_things(plan)
+    except InputError:
+        return {}
+    boxes = [box_around(region_mask(plan, index)) for index in range(len(plan.regions))]
+    if not things or None in boxes:
+        return {}
+    verdicts = _scorer().score_batch([image] * len(boxes), boxes)
+    right = [verdict.right(thing) for verdict, thing in zip(verdicts, things, strict=True)]
+    flat = [found for one in right for found in one.values()]
+    return {"regions": sum(all(one.values()) for one in right) / len(right), "attributes": sum(flat) / len(flat)}
+
+
+@cache
+def _scorer() -> Scorer:
+    return Scorer.load()

@@ -45,7 +45,7 @@ def pipelines(pipe: Any, routing: Routing, methods: Sequence[str]) -> dict[str, 
     found = {}
     for name in methods:
         method = method_named(name)
-        own = "routing" in method.ignores or method.routing is not None
+        own = method.unrouted or method.routing is not None
         found[name] = RegionalPipeline(pipe, None if own else routing, name, form=FORM)
     return found
 

@@ -3,7 +3,7 @@
 A kind of attention follows from what a block computes and from what its tokens are: which keys are whose, and which
 tokens are asked. Most blocks of a run are of a few kinds.
 
-Shapes: L tokens of a block's attention, N canvas tokens, C columns of text, W words, R rows.
+Shapes: L tokens that a block's attention has as keys, N canvas tokens, C columns of text, W words, R rows.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Questions:
 
     def _rows(self, kind: AttentionKind, q_LHD: Tensor, k_LHD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`words_WN`; rows of attention `[R, L]`: the words', and the canvas tokens' if all are sampled; entropy."""
-        length, heads, _ = q_LHD.shape
+        length, heads, _ = k_LHD.shape
         words, few = kind.word_means.shape[1], len(self.sampled) == self.canvas_tokens
         means, uncertain = [], []
         for piece, rows in chunks(kind.rows, heads, length):
@@ -189,7 +189,7 @@ class Questions:
     def buffers(self, event: AttentionEvent) -> int:
         """Bytes that asking a block takes, at most: copies of queries and keys, values and their answer, rows."""
         q_1LHD = event.q_BLHD[:1]
-        _, length, heads, _ = q_1LHD.shape
+        _, length, heads, _ = event.k_BLHD.shape
         piece = next(chunks(self.kind(event).rows, heads, length))[1]
         masks = (t for kind in self._kept.values() for t in kind.rows if t is not None)
         kept = sum(t.numel() * t.element_size() for t in (*self._values[1], *masks))

@@ -254,7 +254,7 @@ class Recorder(Observer):
         """What can be known once the first probed block is reached."""
         if self._questions is None or self._sums is None:
             texts = [TextTokens(BASE, None, None, self._prompt, self._base_length)]
-            grid, (rows, cols, _) = None, self._canvas
+            grid, (rows, cols) = None, self._canvas[:2]
             if self._program is not None:
                 grid = token_grid(self._program.plan, rows, cols)
                 for name, stream in zip(self._program.stream_names, self._program.streams, strict=True):
@@ -282,7 +282,7 @@ class Recorder(Observer):
         if sums is None or len(self._seen) < len(self._chosen):
             drawn = f"{len(self._seen)} of {len(self._chosen)} probed steps were drawn" if self._total else "none began"
             raise StrataError(f"nothing recorded: draw a picture to its end inside `with probing(…)` first ({drawn})")
-        rows, cols, _ = self._canvas
+        rows, cols = self._canvas[:2]
         chosen = np.array(self._chosen)
         ends = [chosen[np.flatnonzero(np.array(self._phase_of) == n)[[0, -1]]] for n in range(max(self._phase_of) + 1)]
         doubles, singles = self.model.block_counts

@@ -339,7 +339,7 @@ def read_curves(path: str | Path) -> tuple[list[Curve], int]:
     Raises:
         InputError: there is no report, or a damaged one.
     """
-    file = Path(path) / "roles.json" if Path(path).is_dir() else Path(path)
+    file = Path(path) if Path(path).suffix else Path(path) / "roles.json"
     try:
         report = read_document(file).data
     except InputError as error:

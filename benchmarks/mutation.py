@@ -36,7 +36,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("hierarchy", "layers", "injection")
-TESTS = (*(f"tests/{package}" for package in PACKAGES), "tests/test_pictures.py", "tests/analysis/test_probe_chroma.py")
+BESIDE = ("tests/analysis", "tests/test_pictures.py", "tests/cli/test_lost.py")
+TESTS = (*(f"tests/{package}" for package in PACKAGES), *BESIDE)
 OUT = ROOT / "out" / "mutation"
 OPTIONS = ("-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0", "--tb=no")
 

@@ -2,6 +2,8 @@
 
 import os
 import unicodedata
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -116,6 +118,18 @@ class FileModel(StrictModel):
     def _contents(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude_defaults=True)
 
+    def with_values(self, values: Mapping[KeyPath, Any]) -> Self:
+        """The same contents with other values at some places, as a file would have them; None takes what is there away.
+
+        Raises:
+            InputError: the contents would not be valid; names the place, with file and line where there are any.
+        """
+        data = self._contents()
+        for path, value in values.items():
+            _put(data, path, value)
+        document = self._document or Document(None, "", self.root, {})
+        return self._from_document(replace(document, data=data, root=self.root))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a file whole or not at all; the suffix decides between YAML and JSON.
 
@@ -129,3 +143,15 @@ class FileModel(StrictModel):
         if self._document is not None:
             return self._document.error(path, message)
         return InputError(": ".join(part for part in (field_name(path), message) if part))
+
+
+def _put(data: Any, path: KeyPath, value: Any) -> None:
+    *outer, last = path
+    for key in outer:
+        if isinstance(data, dict) and not isinstance(data.get(key), dict | list):
+            data[key] = {}
+        data = data[key]
+    if value is None:
+        data.pop(last, None)
+    else:
+        data[last] = value

@@ -84,7 +84,17 @@ def read_document(path: str | os.PathLike[str]) -> Document:
         InputError: the file is missing or unreadable, not UTF-8, not valid YAML or JSON, repeats a key, or is no
             mapping.
     """
-    syntax = syntax_of(path)
+    try:
+        syntax = syntax_of(path)
+    except InputError as error:
+        try:
+            os.stat(path)
+        except FileNotFoundError as missing:
+            if meant := _meant(os.fspath(path), missing):
+                raise InputError(f"{os.fspath(path)}: there is no such file{meant}") from error
+        except (OSError, ValueError):  # no name of a file at all
+            pass
+        raise
     return parse_document(read_text(path), name=os.fspath(path), root=Path(path).parent, syntax=syntax)
 
 

@@ -73,18 +73,27 @@ def token_grid(plan: ScenePlan, rows: int, cols: int) -> TokenGrid:
     if rows < 1 or cols < 1:
         raise InputError(f"token grid {rows}x{cols}: needs at least one row and one column")
     masks = np.zeros((len(plan.regions), rows, cols), dtype=np.bool_)
-    tokens_of = nearest_tokens if plan.grid == "nearest" else covered_tokens
     for index in range(len(plan.regions)):
-        pixels = region_mask(plan, index)
-        masks[index] = tokens_of(pixels, rows, cols)
-        if not masks[index].any():
-            raise plan.error(("regions", index), _too_small(plan, index, pixels, rows, cols))
+        masks[index] = tokens_of_region(plan, index, rows, cols)
     if plan.overlap == "priority":
         masks = _by_priority(plan, masks)
     background: NDArray[np.bool_] = np.logical_not(masks.any(axis=0))
     masks.setflags(write=False)
     background.setflags(write=False)
     return TokenGrid(rows, cols, tuple(region.name for region in plan.regions), masks, background)
+
+
+def tokens_of_region(plan: ScenePlan, index: int, rows: int, cols: int) -> NDArray[np.bool_]:
+    """bool `[rows, cols]`: the tokens that one region covers, whatever overlaps it; at least one.
+
+    Raises:
+        InputError: it holds no token, or its mask file cannot be used.
+    """
+    pixels = region_mask(plan, index)
+    found = (nearest_tokens if plan.grid == "nearest" else covered_tokens)(pixels, rows, cols)
+    if not found.any():
+        raise plan.error(("regions", index), _too_small(plan, index, pixels, rows, cols))
+    return found
 
 
 def nearest_tokens(pixels: NDArray[np.bool_], rows: int, cols: int) -> NDArray[np.bool_]:

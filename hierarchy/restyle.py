@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError, did_you_mean, quote
 from strata.hierarchy.plan import ScenePlan, Texts
+from strata.hierarchy.validation import first_reason
 
 SomeTexts = TypeVar("SomeTexts", bound=Texts)
 
@@ -83,8 +84,13 @@ def prompt_without(prompt: str, dropped: Collection[str]) -> str:
     left = re.sub(rf"{one}(?:(?:\s*,\s*|\s+and\s+|\s+){one})*", "", prompt, flags=re.IGNORECASE)
     left = re.sub(r"\s+", " ", left)
     left = re.sub(r"\s*,(?:\s*,)*", ",", left).strip(" ,")
-    left = re.sub(r"\b([Aa])n (?=[^aeiouAEIOU\W])", r"\1 ", left)
-    return re.sub(r"\b([Aa]) (?=[aeiouAEIOU])", r"\1n ", left) or prompt
+    return with_articles(left) or prompt
+
+
+def with_articles(text: str) -> str:
+    """A text with "a" and "an" as the words behind them ask for."""
+    text = re.sub(r"\b([Aa])n (?=[^aeiouAEIOU\W])", r"\1 ", text)
+    return re.sub(r"\b([Aa]) (?=[aeiouAEIOU])", r"\1n ", text)
 
 
 def matching_styles(plan: ScenePlan, other: ScenePlan) -> dict[str, str]:
@@ -125,5 +131,4 @@ def _checked(area: str, text: str) -> str:
     try:
         return str(Texts(low=text).low)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InputError(f"low text of {quote(area)}: {quote(text)}: {reason}") from error
+        raise InputError(f"low text of {quote(area)}: {quote(text)}: {first_reason(error)}") from error

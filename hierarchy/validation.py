@@ -78,17 +78,17 @@ def _valid_keys(model: type[BaseModel], path: KeyPath) -> list[str]:
     models = [model]
     for key in path:
         if isinstance(key, str):
-            fields = [field for name, field in _fields(models) if name == key]
-            models = [found for field in fields for found, _ in _models_in(field.annotation)]
-    return [name for name, _ in _fields(models)]
+            fields = [field for name, field in fields_of(models) if name == key]
+            models = [found for field in fields for found, _ in models_in(field.annotation)]
+    return [name for name, _ in fields_of(models)]
 
 
 def _places(model: type[BaseModel], key: str, path: KeyPath = ()) -> list[str]:
     """Where in a document of `model` there is such a key, as a person says it: "at the top", "in blend"."""
-    fields = _fields([model])
+    fields = fields_of([model])
     found = [_place(path)] if any(name == key for name, _ in fields) else []
     for name, field in fields:
-        for inner, listed in _models_in(field.annotation):
+        for inner, listed in models_in(field.annotation):
             found += _places(inner, key, (*path, name, 0) if listed else (*path, name))
     return list(dict.fromkeys(found))
 
@@ -101,14 +101,19 @@ def _place(path: KeyPath) -> str:
     return f"in an entry of {names}" if isinstance(path[-1], int) else f"in {names}"
 
 
-def _fields(models: Sequence[type[BaseModel]]) -> list[tuple[str, FieldInfo]]:
+def fields_of(models: Sequence[type[BaseModel]]) -> list[tuple[str, FieldInfo]]:
     """Every field of the models, by the name it has in files."""
     return [(field.alias or name, field) for model in models for name, field in model.model_fields.items()]
 
 
-def _models_in(annotation: Any, listed: bool = False) -> list[tuple[type[BaseModel], bool]]:
+def models_in(annotation: Any, listed: bool = False) -> list[tuple[type[BaseModel], bool]]:
     """Every model that an annotation mentions, such as `tuple[Region, ...] | None`, and whether in a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [(annotation, listed)]
     listed = listed or get_origin(annotation) in (tuple, list)
-    return [found for part in get_args(annotation) for found in _models_in(part, listed)]
+    return [found for part in get_args(annotation) for found in models_in(part, listed)]
+
+
+def first_reason(error: ValidationError) -> str:
+    """What the first complaint of a model says, without its place."""
+    return error.errors()[0]["msg"].removeprefix("Value error, ")

@@ -18,7 +18,7 @@ from torch import Tensor
 from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.checks import check_transformer
 from strata.injection.families import Family
-from strata.injection.families.base import BaseText, Block
+from strata.injection.families.base import BaseText, Block, Canvas
 from strata.injection.intercept import Call, intercepted
 from strata.injection.layout import Spans, merge
 from strata.injection.methods.base import BlockHooks, MethodRun
@@ -37,7 +37,7 @@ class Attachment:
         conditional: tells by its text embedding whether a call is conditional; others stay the stock model's.
         owner: the call that draws; transformer calls of anyone else are errors. None: they are taken for its own.
         step: tells the denoising step that is running; None: every conditional call is one.
-        gates: lets LoRAs follow it; called once with it and the call's rows and columns of image tokens.
+        gates: lets LoRAs follow it; called once, in the first conditional call, when `canvas` is known.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class Attachment:
         conditional: Callable[[Tensor], bool] = lambda text: True,
         owner: Owner | None = None,
         step: Callable[[], int] | None = None,
-        gates: Callable[[Attachment, int, int], None] | None = None,
+        gates: Callable[[Attachment], None] | None = None,
     ) -> None:
-        self.gates, self._following = gates, False
+        self.gates = gates
         self.owner, self._running = owner, step
         self.family, self.run, self.observers, self.conditional = family, run, tuple(observers), conditional
         self.step = 0
@@ -59,7 +59,7 @@ class Attachment:
         self._by_attn: dict[int, Block] = {}
         self._inputs: dict[str, Any] = {}
         self._conditional = False
-        self.image_length = 0
+        self.canvas = Canvas(0, 0, 0)
         self._base_text = BaseText(0)
         self._plain_specs: dict[tuple[BaseText, int, int], AttentionSpec | None] = {}
 
@@ -90,22 +90,21 @@ class Attachment:
         step = self.step if self._running is None else self._running()
         self.step = step + 1
 
-        def forward(inputs: dict[str, Any], hooks: BlockHooks | None = None) -> Any:
-            self.hooks = hooks
+        def forward(inputs: dict[str, Any], hooks: BlockHooks | None = None, watched: bool = True) -> Any:
+            self.hooks, self._conditional = hooks, watched
             try:
                 return call(**inputs)
             finally:
-                self.hooks = None
+                self.hooks, self._conditional = None, True
 
         for observer in self.observers:
             observer.begin_step(step, inputs)
         self._conditional = True
         if self.observers or self.gates is not None:
-            self.image_length = self.family.canvas(inputs).total
-        if self.gates is not None and not self._following:
-            canvas = self.family.canvas(inputs)
-            self.gates(self, canvas.rows, canvas.cols)
-            self._following = True
+            self.canvas = self.family.canvas(inputs)
+        if self.gates is not None:
+            self.gates(self)
+            self.gates = None
         if self.observers:
             self._base_text = self.family.base_texts(inputs)[0]
         try:
@@ -143,7 +142,7 @@ class Attachment:
         """Tell observers of an attention."""
         block, hooks = self._by_attn[id(attn)], self.hooks
         if hooks is None:
-            image, length = self.image_length, q.shape[1]
+            image, length = self.canvas.total + self.canvas.kept, k.shape[1]
             segments: tuple[tuple[str, int], ...] = (("base", length - image), ("image", image))
             key = (self._base_text, length - image, length)
             if key not in self._plain_specs:
@@ -195,10 +194,8 @@ class PromptCalls:
     def _is_negative(self, text: Tensor) -> bool:
         """Whether a call's embedding holds that of the unconditional calls, repeated for pictures of one prompt."""
         assert self._negative is not None
-        rows, own = text.shape[0], self._negative.shape[0]
-        if text.shape[1:] != self._negative.shape[1:] or rows % own:
-            return False
-        return torch.equal(text, self._negative.repeat_interleave(rows // own, dim=0).to(text))
+        repeats = len(text) // len(self._negative)
+        return torch.equal(text, self._negative.repeat_interleave(repeats, dim=0).to(text))
 
 
 def masked_spec(base: BaseText, text: int, length: int, device: torch.device) -> AttentionSpec | None:

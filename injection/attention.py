@@ -4,8 +4,8 @@ Image tokens are grouped into atoms that see the same things; each atom attends,
 it may see. With base attention and blending (Training-free Regional Prompting for Diffusion Transformers, arXiv
 2411.02395, section 3), an image token's output is `(1 - β) * regional + β * base`.
 
-Shapes: B batch, L tokens, H heads, D head width. Text tokens come before image tokens; among the text, the streams come
-first and the base prompt last, so that base text and image are one contiguous stretch.
+Shapes: B batch, L tokens, K keys (L, or more), H heads, D head width. Text tokens come before image tokens; among the
+text, the streams come first and the base prompt last, so that base text and image are one contiguous stretch.
 
 What a block computes differs from plan to plan, and compiled code must not: it sees one opaque operator, whose only
 argument beside queries, keys and values is a number (as a tensor, so that no graph depends on it) under which the
@@ -28,7 +28,10 @@ from strata.injection.parts import Part, attend_part, can_part, merge_parts
 
 
 class AttentionGroup(NamedTuple):
-    """Queries that attend to the same keys; spans over the sequence. `weighted`: some keys have a strength below 1."""
+    """Queries that attend to the same keys; spans over the sequence. `weighted`: some keys have a strength below 1.
+
+    Keys and values may go on behind the queries: tokens that are attended to and attend to nothing.
+    """
 
     queries: Spans
     keys: Spans
@@ -55,11 +58,11 @@ class AttentionSpec(NamedTuple):
     Attributes:
         text_length: number of tokens before the image.
         groups: unmasked attentions with disjoint queries.
-        base: the base attention, queries and keys one span each.
+        base: the base attention, queries one span.
         direct: tokens whose output is the base attention's.
         blended: image tokens whose output is `(1 - ratio) * group + ratio * base`; None: none.
         base_queries: where in the sequence the base attention's queries for the blended tokens start.
-        bias: float `[L]`, log strength of every key; None where all strengths are 1.
+        bias: float `[K]`, log strength of every key; None where all strengths are 1.
         ratio: scalar tensor.
         padding: tokens at the start that belong to nothing.
         own: attentions of a method's own.
@@ -224,7 +227,7 @@ class _Tokens(NamedTuple):
         """Regional and base attention of image tokens, blended."""
         text, ratio = self.spec.text_length, self.spec.ratio
         assert ratio is not None
-        own, texts = within(group.keys, text, self.q_BLHD.shape[1]), within(group.keys, 0, text)
+        own, texts = within(group.keys, text, self.k_BLHD.shape[1]), within(group.keys, 0, text)
         common = self.part(group.queries, own)
         regional = base = common
         if texts:

@@ -80,7 +80,7 @@ def regional_blocks(blocks: Any, method: str | None = None) -> Any:
     blocks = copy.deepcopy(blocks)
     text, found = only_text_step(blocks, kind), list(loops(blocks))
     blocks = without_rewriters(blocks, text)
-    if not found or not all(found):
+    if not any(found):
         raise InputError(f"blocks: {kind}: has no denoising loop (a LoopSequentialPipelineBlocks) among its blocks")
     put(blocks, text, RegionalTextEncoderStep(at_path(blocks, text)))
     for path in found:
@@ -199,7 +199,7 @@ class RegionalTextEncoderStep(_Around):
         family, facts = family_of(components.transformer), facts_of(components)
         draughtsman = Draughtsman(components, family, routing, method_for(routing))
         program = draughtsman.compile(plan, facts, state.get("num_inference_steps") or _STEPS)
-        told = {param.name: state.get(param.name) for param in self.step.inputs if param.name is not None}
+        told = {param.name: state.get(param.name) for param in self.step.inputs}
         told = {name: value for name, value in told.items() if value is not None}
         if plan.negative_prompt is not None and told.get("negative_prompt") is not None:
             raise InputError("negative_prompt: comes from the plan here; leave it out in one of them")

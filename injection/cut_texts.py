@@ -63,8 +63,7 @@ def diffusers_silent(encoder: Any) -> Iterator[None]:
     def other(record: logging.LogRecord) -> bool:
         return not str(record.msg).startswith(_OF_DIFFUSERS)
 
-    modules = {kind.__module__ for kind in type(encoder).__mro__ if kind.__module__.startswith("diffusers.")}
-    loggers = [logging.getLogger(module) for module in modules]
+    loggers = [logging.getLogger(kind.__module__) for kind in type(encoder).__mro__]
     for each in loggers:
         each.addFilter(other)
     try:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from strata.injection.attention import AttentionSpec
 from strata.injection.families import families
-from strata.injection.families.base import BaseText
+from strata.injection.families.base import BaseText, Canvas
 from strata.injection.layout import Spans
 from strata.injection.methods import Method
 from strata.injection.methods.base import Drawing
@@ -58,8 +58,9 @@ def cost_of(program: Program, method: Method, count: Callable[[str], int], base_
     run = method.start(Drawing(family, [program], texts, lambda: program.steps, lambda rows, cols, steps: [program]))
     if not isinstance(run, RegionalRun) or not run.by_program:
         return None
-    image = program.grid.rows * program.grid.cols
-    run.settle([program], [BaseText(base_length)], 1, image, torch.device("cpu"))
+    rows, cols = program.grid.rows, program.grid.cols
+    image = rows * cols
+    run.settle([program], [BaseText(base_length)], 1, Canvas(rows, cols, image), torch.device("cpu"))
     plain = base_length + image
     tokens = pairs = 0
     for step in range(program.steps):

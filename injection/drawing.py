@@ -96,10 +96,10 @@ class Draughtsman:
         def anew(rows: int, cols: int, steps: int) -> Sequence[Program]:
             return told(compiled(rows, cols, steps))
 
-        def follow(at: Attachment, rows: int, cols: int) -> None:
+        def follow(at: Attachment) -> None:
             assert gates is not None
-            fits = programs[0].fits(rows, cols, steps())
-            gates.follow(at, programs[0] if fits else compiled(rows, cols, steps())[0])
+            size = at.canvas.rows, at.canvas.cols, steps()
+            gates.follow(at, programs[0] if programs[0].fits(*size) else compiled(*size)[0])
 
         told(programs)
         silent = not any(program.streams for program in programs)

@@ -14,13 +14,11 @@ class Stack:
     Attributes:
         name: "double" or "single", as routing files name blocks; other names are of stacks that nothing is routed in.
         blocks: how many.
-        joint: whether its blocks take text and image tokens as one tensor.
         routed: whether image and text tokens meet in its blocks, so that a routing counts them.
     """
 
     name: str
     blocks: int
-    joint: bool = False
     routed: bool = True
 
 

@@ -2,6 +2,7 @@
 
 Attention over image tokens in another order than the pipeline's is harmless as long as the rotary embeddings travel
 with the tokens. Tokens of a reference image (FLUX Kontext appends them) come last and belong to nothing: all see them.
+Those of which only keys and values are kept (FLUX.2 klein's reference cache) stand behind all others.
 """
 
 from __future__ import annotations
@@ -22,9 +23,7 @@ Spans = tuple[Span, ...]
 def merge(spans: Iterable[Span]) -> Spans:
     """Sorted, with touching spans joined and empty ones dropped."""
     merged: list[Span] = []
-    for start, stop in sorted(spans):
-        if start == stop:
-            continue
+    for start, stop in sorted(span for span in spans if span[0] < span[1]):
         if merged and merged[-1][1] >= start:
             merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
         else:
@@ -39,14 +38,14 @@ def shift(spans: Spans, by: int) -> Spans:
 
 def within(spans: Spans, start: int, stop: int) -> Spans:
     """What of some spans lies in [start, stop)."""
-    return merge((max(a, start), min(b, stop)) for a, b in spans if a < stop and b > start)
+    return merge((max(a, start), min(b, stop)) for a, b in spans)
 
 
 def without(spans: Spans, others: Spans) -> Spans:
     """What of some spans lies in none of `others` (sorted and disjoint)."""
     left = list(spans)
     for start, stop in others:
-        left = [part for a, b in left for part in ((a, min(b, start)), (max(a, stop), b)) if part[0] < part[1]]
+        left = [part for a, b in left for part in ((a, min(b, start)), (max(a, stop), b))]
     return merge(left)
 
 
@@ -64,9 +63,10 @@ class TokenLayout:
         names: the regions.
         atoms: `(members, span)`: sorted region indices (empty for the background), and the atom's tokens.
         canvas: number of canvas tokens; reference tokens, if any, follow.
-        total: number of all image tokens.
+        total: number of all image tokens that pass the blocks.
         order: int64 `[total]`, pipeline index of each token in atom order.
         inverse: int64 `[total]`, its inverse.
+        kept: reference tokens behind `total` that pass no block: keys and values alone.
     """
 
     names: tuple[str, ...]
@@ -75,17 +75,18 @@ class TokenLayout:
     total: int
     order: Tensor
     inverse: Tensor
+    kept: int = 0
 
     @classmethod
-    def of(cls, grid: TokenGrid, total: int, device: torch.device) -> TokenLayout:
-        """Sort the tokens of `grid`, followed by `total - rows * cols` reference tokens."""
+    def of(cls, grid: TokenGrid, total: int, device: torch.device, kept: int = 0) -> TokenLayout:
+        """Sort the tokens of `grid`, followed by `total - rows * cols` reference tokens and `kept` ones."""
         atoms, parts, start = [], [], 0
         for atom in grid.atoms():
             atoms.append((atom.members, (start, start + len(atom.tokens))))
             parts.append(torch.from_numpy(atom.tokens))
             start += len(atom.tokens)
         order = torch.cat([*parts, torch.arange(start, total)]).to(device)
-        return cls(grid.names, tuple(atoms), start, total, order, torch.argsort(order))
+        return cls(grid.names, tuple(atoms), start, total, order, torch.argsort(order), kept)
 
     def part(self, names: tuple[str, ...], first: int, last: int) -> TokenLayout:
         """The same tokens with the regions `first` to `last` - 1 alone, by these names."""
@@ -93,8 +94,18 @@ class TokenLayout:
         return replace(self, names=names, atoms=tuple(atoms))
 
     @property
+    def keys(self) -> int:
+        """Number of image tokens that are attended to."""
+        return self.total + self.kept
+
+    @property
     def reference(self) -> Spans:
-        """The reference image's tokens; empty without one."""
+        """The reference image's tokens, as keys; empty without one."""
+        return merge([(self.canvas, self.keys)])
+
+    @property
+    def asking(self) -> Spans:
+        """Those of them that pass the blocks, and attend."""
         return merge([(self.canvas, self.total)])
 
     def area(self, name: str) -> Spans:

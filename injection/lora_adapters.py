@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from strata.hierarchy.loras import ScaleRamp
+from strata.hierarchy.loras import Lora
 from strata.injection.checks import UnsupportedError
 from strata.injection.families import Family
 from strata.injection.intercept import is_compiled
@@ -26,14 +26,12 @@ class Adapter:
 
     Attributes:
         area: a region's name, "background" or "global".
-        name: by which the routing's `loras` know it.
-        scale: of its delta.
+        lora: as the plan has it.
         file: where its weights are.
     """
 
     area: str
-    name: str
-    scale: float | ScaleRamp
+    lora: Lora
     file: LoraFile
 
     @property

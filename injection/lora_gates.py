@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,39 +18,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from strata.hierarchy.loras import ScaleRamp
+from strata.injection.attach import Attachment
 from strata.injection.errors import UnsupportedError
 from strata.injection.families.base import Block
 from strata.injection.intercept import Call, intercepted
 from strata.injection.lora_adapters import Adapter
 from strata.injection.lora_files import LayerPlace, layer_places
-from strata.injection.methods.base import BlockHooks
 from strata.injection.program import Program
 from strata.layers.schedule import Schedule
 
 Segments = tuple[tuple[str, int], ...]
 
 
-class Position(Protocol):
-    """What tells where a drawing is: the attachment."""
-
-    family: Any
-    hooks: BlockHooks | None
-
-    @property
-    def conditional_call(self) -> bool:
-        """Whether a conditional call of the transformer lasts."""
-
-    @property
-    def running(self) -> int:
-        """The denoising step."""
-
-    image_length: int
-    """Image tokens of the call."""
-
-
 def is_everywhere(adapter: Adapter, schedule: Schedule) -> bool:
     """Whether an adapter acts on everything in all blocks at all steps alike, as it does without a plan."""
-    return adapter.area == "global" and isinstance(adapter.scale, float) and not schedule.routing.loras
+    return adapter.area == "global" and isinstance(adapter.lora.scale, float) and not schedule.routing.loras
 
 
 def weights_of(adapter: Adapter, schedule: Schedule) -> NDArray[np.float32]:
@@ -58,15 +40,15 @@ def weights_of(adapter: Adapter, schedule: Schedule) -> NDArray[np.float32]:
 
     A ramp runs from the first step at which it acts to the last; of a single one it is the mean of both ends.
     """
-    strength = schedule.lora_strength(adapter.area, adapter.name)
-    if not isinstance(adapter.scale, ScaleRamp):
-        return strength * np.float32(adapter.scale)
+    strength, own = schedule.lora_strength(adapter.area, adapter.lora.name), adapter.lora.scale
+    if not isinstance(own, ScaleRamp):
+        return strength * np.float32(own)
     acting = np.flatnonzero(strength.any(axis=1))
     scale = np.zeros(len(strength), dtype=np.float32)
     if len(acting):
         length = acting[-1] - acting[0]
         progress = (acting - acting[0]) / length if length else np.full(1, 0.5)
-        scale[acting] = adapter.scale.start + progress * (adapter.scale.end - adapter.scale.start)
+        scale[acting] = own.start + progress * (own.end - own.start)
     return strength * scale[:, None]
 
 
@@ -80,11 +62,11 @@ class LoraGates:
 
     def __init__(self, adapters: Sequence[Adapter], schedule: Schedule) -> None:
         self.adapters = tuple(adapters)
-        self.everywhere = {id(a): float(a.scale) for a in adapters if is_everywhere(a, schedule)}  # type: ignore[arg-type]
-        self._at: Position | None = None
+        self.everywhere = {id(a): float(a.lora.scale) for a in adapters if is_everywhere(a, schedule)}  # type: ignore[arg-type]
+        self._at: Attachment | None = None
         self._program: Program | None = None
         self._weights: dict[int, NDArray[np.float32]] = {}
-        self._masks: dict[object, Tensor | None] = {}
+        self._masks: dict[object, Tensor] = {}
         self._blocks: tuple[Block, ...] = ()
 
     @property
@@ -92,7 +74,7 @@ class LoraGates:
         """Whether it has to know where the drawing is."""
         return len(self.everywhere) < len(self.adapters)
 
-    def follow(self, at: Position, program: Program) -> None:
+    def follow(self, at: Attachment, program: Program) -> None:
         """Act as a program says from now on; `at` tells where it is."""
         self._at, self._program = at, program
         self._weights = {id(a): weights_of(a, program.schedule) for a in self.adapters}
@@ -166,26 +148,20 @@ class LoraGates:
         """float `[1, L, 1]`, 1 at the tokens of an area among those that a layer sees."""
         assert self._at is not None
         assert place is not None
-        hooks, image = self._at.hooks, self._at.image_length
-        if hooks is None:
-            text = x.shape[1] - image if place.tokens == "both" else x.shape[1]
-            segments: Segments = (("base", text), ("image", image))
-        else:
-            segments = hooks.segments(self._blocks[place.block])
-        key = area, place.tokens, segments, hooks is None, x.shape[1], x.device
+        hooks = self._at.hooks
+        segments = None if hooks is None else hooks.segments(self._blocks[place.block])
+        key = area, place.tokens, segments, x.shape[1], x.device
         if key not in self._masks:
-            self._masks[key] = self._new_mask(area, place, segments, None if hooks is None else hooks.inverse, x)
-        found = self._masks[key]
-        assert found is not None
-        return found
+            self._masks[key] = self._new_mask(area, place, segments, x)
+        return self._masks[key]
 
-    def _new_mask(self, area: str, place: LayerPlace, segments: Segments, inverse: Tensor | None, x: Tensor) -> Tensor:
-        parts = []
-        if place.tokens != "image":
-            texts = [(name, length) for name, length in segments if name != "image"]
-            parts += [torch.full((n,), float(name.rpartition("/")[0] == area)) for name, n in texts]
-        if place.tokens != "text":
-            parts.append(self._image_mask(area, segments[-1][1], inverse))
+    def _new_mask(self, area: str, place: LayerPlace, segments: Segments | None, x: Tensor) -> Tensor:
+        parts = [] if place.tokens == "text" else [self._image_mask(area)]
+        if segments is None:  # base prompt, and references whose keys and values are to be kept
+            parts.insert(0, torch.zeros(max(0, x.shape[1] - sum(map(len, parts)))))
+        elif place.tokens != "image":
+            own = [torch.full((n,), float(name.rpartition("/")[0] == area)) for name, n in segments if name != "image"]
+            parts = own + parts
         mask = torch.cat(parts)
         if len(mask) != x.shape[1]:
             raise UnsupportedError(
@@ -194,12 +170,13 @@ class LoraGates:
             )
         return mask[None, :, None].to(x.device)
 
-    def _image_mask(self, area: str, length: int, inverse: Tensor | None) -> Tensor:
-        """float `[length]`: canvas tokens as they stand in the call, then a reference's."""
+    def _image_mask(self, area: str) -> Tensor:
+        """float `[total]`: canvas tokens as they stand in the call, then references."""
+        assert self._at is not None
         assert self._program is not None
-        grid = self._program.grid
+        grid, hooks = self._program.grid, self._at.hooks
         canvas = grid.background if area == "background" else grid.masks[grid.names.index(area)]
         own = torch.from_numpy(canvas.astype(np.float32)).flatten()
-        mask = torch.zeros(length)
-        mask[torch.arange(len(own)) if inverse is None else inverse.cpu()] = own
+        mask = torch.zeros(self._at.canvas.total)
+        mask[torch.arange(len(own)) if hooks is None else hooks.inverse.cpu()] = own
         return mask

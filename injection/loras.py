@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from strata.hierarchy.errors import InputError, quote
-from strata.hierarchy.plan import PlacedLora, ScenePlan
+from strata.hierarchy.plan import ScenePlan
 from strata.injection.errors import UnsupportedError
 from strata.injection.families import Family
 from strata.injection.lora_adapters import Adapter, check_adaptable, loaded
@@ -32,7 +32,7 @@ class PlanLoras:
         adapters = self._adapters(plan)
         if not adapters:
             return
-        check_adapters(adapters, plan.placed_loras(), schedule, method, self.pipe.transformer, self.family)
+        check_adapters(adapters, schedule, method, self.pipe.transformer, self.family)
         check_adaptable(self.pipe, self.family, adapters)
 
     @contextmanager
@@ -54,7 +54,7 @@ class PlanLoras:
 
     def _adapters(self, plan: ScenePlan) -> list[Adapter]:
         return [
-            Adapter(placed.area, placed.lora.name, placed.lora.scale, self._file(lora_path(plan, placed)))
+            Adapter(placed.area, placed.lora, self._file(lora_path(plan, placed)))
             for placed in plan.placed_loras()
         ]
 
@@ -67,32 +67,26 @@ class PlanLoras:
 
 
 def check_adapters(
-    adapters: Sequence[Adapter],
-    placed: Sequence[PlacedLora],
-    schedule: Schedule,
-    method: Method,
-    transformer: Any,
-    family: Family,
+    adapters: Sequence[Adapter], schedule: Schedule, method: Method, transformer: Any, family: Family
 ) -> None:
     """Raise `InputError` for adapters that do not fit a model, a routing or a method; no weights are needed.
 
     Args:
         adapters: of a plan.
-        placed: the same, in the same order.
         schedule: the routing, resolved.
         method: that draws.
         transformer: which may be on the meta device.
         family: of it.
     """
-    schedule.check_loras((each.area, each.name) for each in adapters)
-    for adapter, where in zip(adapters, placed, strict=True):
+    schedule.check_loras((each.area, each.lora.name) for each in adapters)
+    for adapter in adapters:
         adapter.file.check(transformer)
         if is_everywhere(adapter, schedule):
             continue
         if not method.confines_loras:
             why = "a ramp, or where the routing's loras say" if adapter.area == "global" else f"of {adapter.area}"
             raise InputError(
-                f"method {quote(method.name)}: LoRA {quote(where.lora.file)} {why}: only the method regional draws it"
+                f"method {quote(method.name)}: LoRA {quote(adapter.lora.file)} {why}: only the method regional draws it"
             )
         if adapter.area != "global":
             adapter.file.check_confined(transformer, family)

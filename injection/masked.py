@@ -26,8 +26,9 @@ class MaskedTextAttnProcessor(RegionalAttnProcessor):
         """Attend; takes and returns what the stock processor does."""
         text, mask = encoder_hidden_states, encoder_hidden_states_mask
         watching = self.watching(attn)
-        if text is None or (regional is None and not watching):
+        if regional is None and not watching:
             return self.stock(attn, hidden_states, text, mask, attention_mask, image_rotary_emb)
+        assert text is not None
         q, k, v = self.family.project(attn, hidden_states, text, image_rotary_emb)
         if mask is not None:
             mask = torch.nn.functional.pad(mask, (0, hidden_states.shape[1]), value=True)[:, None, None]

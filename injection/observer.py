@@ -23,12 +23,13 @@ class AttentionEvent:
 
     Attributes:
         block: which.
-        q_BLHD, k_BLHD, v_BLHD: queries, keys and values as attention sees them, rotary embedding applied.
+        q_BLHD, k_BLHD, v_BLHD: queries, keys and values as attention sees them, rotary embedding applied. There may be
+            more keys and values: at the end, those of a reference that are kept from an earlier step.
         out_BLHD: its output, before any projection.
         spec: what was computed for the first row of the batch; None: plain attention among all tokens.
-        segments: what the tokens are, in order: name and count. A name is `AREA/LEVEL` of a stream, "base", "image" or
-            "padding"; there are two images where the base prompt carries a copy of its own, which comes first. Canvas
-            tokens come first in an image, a reference's behind.
+        segments: what the keys' tokens are, in order: name and count. A name is `AREA/LEVEL` of a stream, "base",
+            "image" or "padding"; there are two images where the base prompt carries a copy of its own, which comes
+            first. Canvas tokens come first in an image, a reference's behind.
         inverse: int64 `[canvas]`, where each canvas token of the pipeline stands in an image; None: in its order.
         temb: the block's modulation embedding `[B, …]`.
         backend: of diffusers' `dispatch_attention_fn`.

@@ -24,7 +24,7 @@ from strata.injection.families import facts_of
 from strata.injection.lora_gates import LoraGates
 from strata.injection.loras import PlanLoras
 from strata.injection.methods import Method, method_for, method_named
-from strata.injection.methods.base import OBSERVERS, ROUTING, SEVERAL, UNCONDITIONAL
+from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, UNCONDITIONAL
 from strata.injection.observer import Observer
 from strata.injection.ownership import Owner, owned
 from strata.injection.program import Program
@@ -79,11 +79,11 @@ class RegionalPipeline:
             routing = DEFAULT_ROUTING if named is None else named.default_routing
         self.routing = routing if isinstance(routing, Routing) else Routing.load(routing)
         self.method: Method = named or method_for(self.routing)
-        if ROUTING in self.method.ignores and self.routing != Routing.load(DEFAULT_ROUTING):
+        if self.method.unrouted and self.routing != Routing.load(DEFAULT_ROUTING):
             raise InputError(f"routing: {self.routing.name!r}: the method {self.method.name} would ignore it")
         self.form = form
         self.method.check_model(self.facts)
-        self._told: set[str] = set()
+        self._told: set[tuple[str, ...]] = set()
         self.observers: list[Observer] = []
         self.call = call_of(pipe)
         self._texts = TextCache(self.call, self.family)
@@ -134,10 +134,7 @@ class RegionalPipeline:
         program = self._draughtsman(overrides).compile(plan, facts, self.call.steps(options))
         self._loras.check(asked, program.schedule, self.method)
         self.family.check_options(self.pipe, options, bool(program.streams))
-        for note in lost:
-            if note not in self._told:  # once for all seeds
-                logger.warning("%s", note)
-        self._told.update(lost)
+        self._tell(tuple(lost), facts)
         return program
 
     def _check_call(self, plan: ScenePlan, facts: ModelFacts, options: Mapping[str, Any]) -> None:
@@ -147,6 +144,25 @@ class RegionalPipeline:
         negative = plan.negative_prompt if plan.negative_prompt is not None else options.get("negative_prompt")
         if self.call.guided(facts, {**options, "negative_prompt": negative}):
             self.method.check_call(UNCONDITIONAL)
+        if self.family.caches_references(self.pipe, options):
+            self.method.check_call(CACHED)
+
+    def _tell(self, lost: tuple[str, ...], facts: ModelFacts) -> None:
+        """Warn of what the method loses of a plan, once for all seeds: a line, and each loss for those who ask."""
+        if not lost or lost in self._told:
+            return
+        self._told.add(lost)
+        if len(lost) == 1:
+            logger.warning("%s", lost[0])
+            return
+        how = "" if facts.form is None else f"; `strata export {facts.form.name} PLAN` tells each"
+        logger.warning("%d things of the plan are left out of its caption or told otherwise%s", len(lost), how)
+        for note in lost:
+            logger.info("%s", note)
+
+    def lost(self, plan: ScenePlan) -> tuple[str, ...]:
+        """What of a plan the method leaves out or tells otherwise, a line each. Raises `InputError` as `compile`."""
+        return tuple(self.method.drawn(plan, self.facts)[1])
 
     def check(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> None:
         """Raise what `compile` raises."""
@@ -312,7 +328,7 @@ def encoded_elsewhere(pipe: Any, family: Any) -> bool:
 
 def _one_each(name: str, value: Any, plans: Sequence[ScenePlan]) -> list[Any]:
     """One value a plan."""
-    if len(plans) == 1 and (value is None or not isinstance(value, list | tuple)):
+    if len(plans) == 1 and not isinstance(value, list | tuple):
         return [value]
     if value is None:
         return [None] * len(plans)

@@ -75,7 +75,8 @@ class RegionalAttnProcessor:
             attended = dispatch_attention_fn(q, k, v, attn_mask=attention_mask, backend=self._attention_backend)
         else:
             attended = grouped_attention(q, k, v, regional, self._attention_backend)
-        if self.watcher is not None and watching:
+        if watching:
+            assert self.watcher is not None
             self.watcher.observe(attn, watching, q, k, v, attended, self._attention_backend)
         flat: Tensor = attended.flatten(2, 3).to(q.dtype)
         return flat

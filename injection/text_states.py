@@ -83,11 +83,10 @@ def _mark(module: nn.Module) -> object:
 
     A weight that a library exchanges, or writes to, is another one.
     """
-    found: list[object] = []
+    found: list[object] = [(id(weight), weight._version) for weight in module.parameters()]
     for part in module.modules():
         hooks = getattr(getattr(part, "_diffusers_hook", None), "hooks", {})
         if any(_LOADED_AHEAD in name for name in hooks):
             return object()
-        found += [(id(weight), weight._version) for weight in part.parameters(recurse=False)]
         found += [repr(getattr(part, name)) for name in _ADAPTED if hasattr(part, name)]
     return found

@@ -70,7 +70,7 @@ def _load_modular(folder: Path, dtype: torch.dtype | None, models: dict[str, nn.
 def _models(folder: Path) -> Iterator[tuple[str, Any]]:
     """The components with weights, by name, each with its class."""
     for name, entry in index_of_folder(folder).items():
-        named = isinstance(entry, list) and len(entry) >= 2 and all(isinstance(part, str) for part in entry[:2])
+        named = isinstance(entry, list) and len(entry) >= 2 and isinstance(entry[1], str)
         if name.startswith("_") or not named:
             continue
         library, kind = entry[:2]
@@ -104,7 +104,7 @@ def is_finite(tensor: Tensor) -> bool:
     """Whether a tensor holds neither NaN nor an infinity: one pass, nothing kept; quantized numbers always are."""
     if not tensor.is_floating_point() or not tensor.numel() or tensor.is_meta:
         return True
-    if tensor.element_size() < 2:  # of 8 bits; torch cannot compare these
+    if tensor.element_size() == 1:  # of 8 bits; torch cannot compare these
         tensor = tensor.float()
     return all(bool(extreme.isfinite()) for extreme in torch.aminmax(tensor))
 

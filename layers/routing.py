@@ -22,7 +22,7 @@ from pydantic import Field, field_validator, model_validator
 
 from strata.hierarchy.errors import InputError, did_you_mean, quote
 from strata.hierarchy.file_model import LONGEST_TEXT, FileModel, StrictModel
-from strata.hierarchy.files import Document, KeyPath, dump_yaml
+from strata.hierarchy.files import Document, KeyPath, dump_yaml, read_document
 from strata.hierarchy.plan import LONGEST_NAME, Level, ScenePlan
 from strata.layers.arrays import Key, rules_of_arrays
 from strata.layers.balance import Balance, mean_area
@@ -198,7 +198,7 @@ class Routing(FileModel):
         """Load a preset by its name, or a routing file by its path.
 
         Raises:
-            InputError: there is no such preset or file, or its content is wrong.
+            InputError: there is no such preset or file, or its content is wrong; a plan is called one.
         """
         if isinstance(source, str) and not Path(source).suffix and os.sep not in source and "/" not in source:
             names = presets()
@@ -207,7 +207,12 @@ class Routing(FileModel):
                 raise InputError(f"routing {quote(source)}: {hint}must be a .yaml file or one of {', '.join(names)}")
             text = (_preset_folder() / f"{source}.yaml").read_text(encoding="utf-8")
             return cls.from_yaml(text, f"{source}.yaml")
-        return super().load(source)
+        try:
+            return super().load(source)
+        except InputError as error:
+            if _is_plan(source):
+                raise InputError(f"{os.fspath(source)}: is a plan, not a routing (name, rules, …)") from error
+            raise
 
     @classmethod
     def from_arrays(
@@ -293,6 +298,15 @@ class Routing(FileModel):
         """An `InputError` about the field at `path`, with file and line where the routing was read from a file."""
         document = self._document or Document(None, f"routing {quote(self.name)}", Path(), {})
         return document.error(path, message)
+
+
+def _is_plan(path: str | os.PathLike[str]) -> bool:
+    """Whether a file holds a plan, by its keys."""
+    try:
+        keys = read_document(path).data.keys()
+    except InputError:
+        return False
+    return "prompt" in keys and len(keys & ScenePlan.model_fields.keys()) > len(keys & Routing.model_fields.keys())
 
 
 def _plain(value: Any) -> Any:

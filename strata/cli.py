@@ -34,6 +34,9 @@ COMMANDS = {
     "generate": "draw a prompt, a plan, or a picture again",
     "plan": "plan prompts without drawing",
     "restyle": "draw a plan again with other low texts",
+    "repaint": "draw one region of a picture anew",
+    "compare": "draw plans by several methods, routings and seeds, side by side",
+    "sweep": "draw a plan with other values of any field, on one sheet",
     "serve-llm": "serve a language model with vLLM",
     "layout": "draw the regions of a plan",
     "export": "write a plan as a model's own structured caption",
@@ -58,6 +61,12 @@ examples:
                                  draw that picture again, bit for bit
   strata restyle plan.yaml --low boat="blue, dotted, pencil"
                                  and beside it in another style
+  strata repaint out/plan/image.png --region boat --high "a red house"
+                                 another thing there, all else as it is
+  strata compare plan.yaml --methods plain,regional --seeds 1-4
+                                 methods side by side, on one sheet
+  strata sweep plan.yaml --vary base_ratio=0,0.2 --vary steps=0%-30%,0%-60%
+                                 one sheet of all values together
   strata layout plan.yaml        look at the regions before drawing
   strata routing show coarse-to-fine
                                  which level acts in which blocks, when
@@ -178,9 +187,10 @@ def _usage_error(error: CycloptsError, command: App) -> str:
             unknown = error.token.keyword or error.token.value  # the latter beside several sources
             return f"unrecognized arguments: {unknown}" + (f"; did you mean {hint}" if hint else "")
         case UnusedCliTokensError():
-            return f"unrecognized arguments: {' '.join(error.unused_tokens or ())}"
+            rest = " ".join(error.unused_tokens or ())
+            return f"unrecognized arguments: {rest}; a text of several words goes in quotes"
         case MissingArgumentError(keyword=None) if argument is not None:
-            return f"the following arguments are required: {'/'.join(argument.names)}"
+            return f"the following arguments are required: {', '.join(_missing(error, command))}"
         case MissingArgumentError() if argument is not None:
             if "--out" in argument.names and "-" in (error.root_input_tokens or ()):
                 from strata.settings import NO_STDOUT
@@ -195,6 +205,23 @@ def _usage_error(error: CycloptsError, command: App) -> str:
         assert isinstance(error.__cause__, ValidationError)
         return f"argument {setting_error(error.__cause__, argument.hint).shown(_flags(command))}"
     return str(error)
+
+
+def _missing(error: MissingArgumentError, command: App) -> list[str]:
+    """All required arguments that a command line lacks: cyclopts names the first it comes to."""
+    first = error.argument
+    given = {token.partition("=")[0] for token in error.root_input_tokens or ()}
+    names = []
+    for argument in command.assemble_argument_collection():
+        if not (argument.required and argument.show):
+            continue
+        if argument.index is None:
+            lacking = not given & set(argument.names)
+        else:
+            lacking = first is not None and first.index is not None and argument.index >= first.index
+        if lacking or (first is not None and argument.names == first.names):
+            names.append("/".join(argument.names))
+    return names
 
 
 def _flags(command: App) -> Callable[[str], str]:

@@ -29,7 +29,8 @@ from strata.job import Job
 from strata.layers.routing import Routing
 from strata.layers.schedule import Schedule
 from strata.loading import load_pipeline
-from strata.pipelines import decoded, of_the_same_parts, sized_for, stepping
+from strata.passes import Passes
+from strata.pipelines import call_plain, decoded, of_the_same_parts, sized_for, stepping, threads
 from strata.record import Record, RunSettings
 from strata.source import decode_picture
 
@@ -49,6 +50,8 @@ class Started:
     settings: RunSettings
     schedule: Schedule | None
     """The routing as it is applied; None where it has no part in the picture."""
+    lost: tuple[str, ...]
+    """What of the plan the method leaves out or tells otherwise, a line each."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,9 @@ class Picture:
     seconds: float
     record: Record
     """Draws it again, beside the job's plan, routing and files."""
+    apart: int | None = None
+    """Grey levels that the picture which was to be repainted differs from itself, drawn again, at most: 0 where it was
+    drawn on such a machine with the same versions. None where it was not repainted now."""
 
 
 Event = Started | Step | Picture
@@ -228,22 +234,25 @@ class Engine:
         settings, program, call = self._ready(job)
         self._drawing = True
         try:
-            yield Started(settings, None if program is None or job.unrouted else program.schedule)
+            lost = () if program is None else self.target(job).lost(job.plan)
+            yield Started(settings, None if program is None or job.unrouted else program.schedule, lost)
             for index in indices:
                 if self._cancel.is_set():
                     return
                 own = settings.model_copy(update={"seed": settings.seed + index})
                 begin = time.perf_counter()
+                passes = Passes(job, self._family, facts_of(self.pipe).token_size)
                 with _out_of_memory():
-                    image = yield from self._steps(partial(call, seed=own.seed), index, own, job)
+                    image = yield from self._passes(call, index, own, passes)
                 if image is None:
                     return
-                yield Picture(index, image, own.seed, time.perf_counter() - begin, job.record(own))
+                record = job.record(own, lost)
+                yield Picture(index, image, own.seed, time.perf_counter() - begin, record, passes.apart)
         finally:
             self._drawing = False
 
     def _ready(self, job: Job) -> tuple[RunSettings, Program | None, Callable[..., Any]]:
-        """A job's settings, its program, and the call that draws it, which takes a seed; all of them checked."""
+        """A job's settings, its program, and the call that draws a plan of its, with a seed; all of them checked."""
         if self.pipe is None:
             raise InputError(f"job {job.name}: the engine is closed; open another")
         if (job.model, job.device, job.dtype) != (self._model, self._device, self._dtype):
@@ -252,13 +261,26 @@ class Engine:
         settings, target = self.settings(job), self.target(job)
         options = self._options(job, settings)
         if job.plain:
-            return settings, None, partial(_call_plain, target, job, **options)
+            return settings, None, partial(call_plain, target, **options)
         overrides = [TextOverride(s.area, s.level, s.text, s.steps.select(job.steps)[:, None]) for s in job.swaps]
-        program = target.compile(job.adapted, overrides=overrides, **options)
-        return settings, program, partial(target, job.adapted, overrides=overrides, **options)
+        *_, program = [target.compile(plan, overrides=overrides, **options) for plan in job.plans]
+        return settings, program, partial(target, overrides=overrides, **options)
+
+    def _passes(
+        self, call: Callable[..., Any], index: int, settings: RunSettings, passes: Passes
+    ) -> Generator[Step, None, Any]:
+        """Draws a picture, pass by pass; returns it, or None where cancelled."""
+        image = None
+        for plan in passes.plans:
+            drawing = partial(call, plan, seed=settings.seed, **passes.begin())
+            image = yield from self._steps(drawing, index, settings, passes)
+            if image is None:
+                return None
+            image = passes.end(image)
+        return image
 
     def _steps(
-        self, call: Callable[..., Any], index: int, settings: RunSettings, job: Job
+        self, call: Callable[..., Any], index: int, settings: RunSettings, passes: Passes
     ) -> Generator[Step, None, Any]:
         """Calls the pipeline in a thread that waits after each step; returns its picture, or None where cancelled."""
         steps: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
@@ -267,19 +289,19 @@ class Engine:
         errors: list[BaseException] = []
 
         def after_step(pipe: Any, number: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            latents = tensors["latents"]
-            size = job.plan.height, job.plan.width
-            preview = lambda: decoded(pipe, self._family, latents, *size)  # noqa: E731
-            steps.put(Step(index, number + 1, int(pipe.num_timesteps), preview))
+            latents = passes.step(tensors["latents"])
+            preview = lambda: decoded(pipe, self._family, latents, *passes.size)  # noqa: E731
+            steps.put(Step(index, *passes.place(number, int(pipe.num_timesteps)), preview))
             go_on.acquire()
             if ended.is_set() or self._cancel.is_set():
                 raise _Cancelled
-            return {}
+            return {"latents": latents} if passes.watched else {}
 
         def run() -> None:
             release = self._call.release
             try:
-                with _threads(settings), stepping(self._call, after_step) as options:
+                noise = passes.noise if passes.watched else None
+                with threads(settings), stepping(self._call, after_step, noise) as options:
                     images.extend(call(**options).images)
             except BaseException as error:  # every error is the caller's, who waits in another thread
                 errors.append(error)
@@ -351,34 +373,6 @@ class Engine:
         if "max_area" in takes:  # else Kontext picks a size of its own
             options["max_area"] = job.plan.width * job.plan.height
         return options
-
-
-def _call_plain(pipe: Any, job: Job, seed: int, **options: Any) -> Any:
-    """Draws the plan's prompt with the stock pipeline."""
-    import torch
-
-    from strata.injection.calling import call_of
-    from strata.injection.cut_texts import stock_call
-
-    call, generator = call_of(pipe), torch.Generator("cpu").manual_seed(seed)
-    with stock_call(pipe, [job.plan.prompt]):
-        return call.prepare(job.plan, facts_of(pipe), None, options, generator, None).run()
-
-
-@contextmanager
-def _threads(settings: RunSettings) -> Iterator[None]:
-    """While the context lasts, torch uses the recorded number of threads on a CPU: another may round differently."""
-    import torch
-
-    before = torch.get_num_threads()
-    if settings.device != "cpu" or settings.threads == before:
-        yield
-        return
-    torch.set_num_threads(settings.threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

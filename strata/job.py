@@ -2,24 +2,28 @@
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strata.hierarchy.errors import InputError, SettingError
+from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.hierarchy.files import read_bytes
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import Level, ScenePlan
 from strata.imports import uncollected
 from strata.injection.program import compile_program
+from strata.layers.ranges import Mask
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for
 from strata.loras import checked_loras, in_full, with_given
-from strata.record import Record, RunSettings, TextSwap, now, versions
+from strata.record import Record, Repaint, RunSettings, TextSwap, now, plans_before, versions
 from strata.settings import LARGEST_SEED, DrawSettings, read_settings
 from strata.source import Source, check_attachments, decode_picture, portable, safe_name
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from strata.injection.methods import Method
 
 logger = logging.getLogger(__name__)
@@ -53,6 +57,12 @@ class Job:
     swaps: tuple[TextSwap, ...]
     lora_hashes: Mapping[str, str]
     """SHA-256 of every LoRA file, by the name that settings and plan have it by."""
+    repaints: tuple[Repaint, ...]
+    """Mask files named as the run keeps them."""
+    before: tuple[ScenePlan, ...]
+    """The plan before each of the repaints, for drawing."""
+    picture: "Image.Image | None"
+    """The picture that the last of the repaints changes; None: as it is drawn again."""
     image: str | None
     """The input picture, by its name among the files."""
     mask_image: str | None
@@ -67,12 +77,12 @@ class Job:
     @property
     def unrouted(self) -> bool:
         """Whether the routing has no part in the picture."""
-        return self.plain or (self.method is not None and "routing" in self.method.ignores)
+        return self.plain or (self.method is not None and self.method.unrouted)
 
     @property
-    def adapted(self) -> ScenePlan:
-        """The plan with the LoRAs of the settings before its own."""
-        return with_given(self.plan, self.settings.lora)
+    def plans(self) -> tuple[ScenePlan, ...]:
+        """What is drawn, pass by pass: the plans before, and the plan, with the LoRAs of the settings."""
+        return tuple(with_given(plan, self.settings.lora) for plan in (*self.before, self.plan))
 
     @property
     def drawn_as(self) -> tuple[Routing, str | None]:
@@ -86,15 +96,36 @@ class Job:
         routing = [] if self.unrouted else [f"routing {self.routing.name}"]
         return ", ".join([*routing, *([f"method {self.method.name}"] if self.method is not None else [])]) or "plain"
 
-    def record(self, settings: RunSettings) -> Record:
-        """The record of a picture that was drawn with `settings`."""
+    def heard(self, level: Level, area: str) -> Mask:
+        """bool `[steps]`: when an area's text of a level is visible, as far as that is known before loading.
+
+        Raises:
+            InputError: it is visible nowhere.
+            SettingError: the routing hears no such texts at all.
+        """
+        facts, name = self.model.facts_or_flux, self.routing.name
+        schedule = self.routing.balanced_for(self.plan).resolve(*facts.block_counts, self.steps)
+        if level not in schedule.levels:
+            used = ", ".join(schedule.levels)
+            raise SettingError(
+                f"routing {quote(name)}: hears no {level} texts ({used} only); choose another with <routing>"
+            )
+        active: Mask = schedule.strength(level, area).max(axis=1) > 0
+        if not active.any():
+            raise InputError(f"{level} text of {quote(area)}: the routing {quote(name)} makes it visible nowhere")
+        return active
+
+    def record(self, settings: RunSettings, lost: tuple[str, ...] = ()) -> Record:
+        """The record of a picture that was drawn with `settings`, and without what the method `lost` of the plan."""
         return Record(
             name=self.name,
             settings=settings,
             image=self.image,
             mask_image=self.mask_image,
             swaps=self.swaps,
-            loras=dict(self.lora_hashes),
+            lora_hashes=dict(self.lora_hashes),
+            repaints=self.repaints,
+            lost=lost,
             command=self.command,
             created=now(),
             versions=versions(),
@@ -119,10 +150,11 @@ def prepare(
     """
     record, plan = source.record, source.plan
     recorded = record.settings if record is not None else None
+    _check_repainted(given, source)
     if given.width is not None or given.height is not None:
         plan = plan.resized(given.width or plan.width, given.height or plan.height)
-    kept_plan, files = portable(plan)
-    asked = source.routing if given.routing is None else Routing.load(given.routing)
+    before = plans_before(plan, source.repaints)
+    (kept_plan, *kept_before), files = portable([plan, *before])
     image, mask_image = (_input_picture(name, given, source, files) for name in ("image", "mask_image"))
     if mask_image is not None and image is None:
         raise SettingError(f"<mask_image> {given.mask_image}: needs <image> too")
@@ -140,21 +172,20 @@ def prepare(
     steps = settings.steps or model.default_steps
     method = _method(given, settings, source, model)
     settings = settings.model_copy(update={"lora": settings.lora and tuple(map(in_full, settings.lora))})
-    routing = asked or (Routing.load(DEFAULT_ROUTING) if method is None else method.default_routing)
-    drawn = plan if method is None or not planned else _drawn(method, plan, model)
+    routing = routing_for(given, source, method)
+    drawn, *_ = plans = [p if method is None or not planned else _drawn(method, p, model) for p in (plan, *before)]
     if planned:
         _check_known(model, drawn, given.strict)
     if model.facts is not None and image is None and not plain:
-        used = Routing.load(DEFAULT_ROUTING) if method is not None and "routing" in method.ignores else routing
+        used = Routing.load(DEFAULT_ROUTING) if method is not None and method.unrouted else routing
         if planned:
-            program = compile_program(drawn, used, model.facts, steps)
-            if method is not None:
-                method.check(program)
+            for each in plans:
+                program = compile_program(each, used, model.facts, steps)
+                if method is not None:
+                    method.check(program)
         else:
             used.resolve(*model.facts.block_counts, steps)
-    hashes = checked_loras(
-        with_given(plan, settings.lora), len(settings.lora or ()), model, method, routing, steps, record
-    )
+    hashes = checked_loras(plan, settings.lora, model, method, routing, steps, record)
     if hashes and plain:
         raise InputError(f"{next(iter(hashes))}: the prompt alone is drawn without LoRAs")
     device, notes = _device(given, recorded)
@@ -181,6 +212,9 @@ def prepare(
         mask_image=mask_image,
         swaps=source.swaps,
         lora_hashes=hashes,
+        repaints=tuple(map(_kept, source.repaints, kept_before)),
+        before=before,
+        picture=source.picture if record is not None and len(source.repaints) > len(record.repaints) else None,
         threads=recorded.threads if recorded is not None else None,
         notes=notes,
         command=command,
@@ -197,7 +231,11 @@ def check_seeds(job: Job, count: int) -> None:
 
 
 def check_drawn_as_planned(job: Job, source: str) -> None:
-    """Raises `InputError` for a picture whose method drew something in its plan's place."""
+    """Raises `InputError` for a picture that was repainted, or whose method drew something in its plan's place."""
+    if job.repaints:
+        raise InputError(
+            f"{source}: was repainted, and so drawn by several plans; give the last one (plan.yaml of its folder)"
+        )
     if job.method is not None and job.drawn != job.plan:
         raise InputError(
             f"{source}: was drawn by the method {job.method.name}, which tells the model its plan otherwise; give the"
@@ -210,6 +248,29 @@ def read_files(job: Job, source: str) -> list[str | Path | None]:
     masks = [job.plan.root / region.mask for region in job.plan.regions if region.mask is not None]
     loras = [path for name in job.lora_hashes if (path := job.plan.root / name).is_file()]
     return [source, job.given.routing, job.given.image, job.given.mask_image, *masks, *loras]
+
+
+def named_method(name: str) -> "Method":
+    """The method of this name. Raises `SettingError` where there is none."""
+    with uncollected():
+        from strata.injection.methods import method_named
+    with _method_as_setting():
+        return method_named(name)
+
+
+@contextmanager
+def _method_as_setting() -> Iterator[None]:
+    """An error about a method names the setting."""
+    try:
+        yield
+    except InputError as error:
+        raise SettingError(f"<method> {str(error).removeprefix('method ')}") from error
+
+
+def routing_for(given: DrawSettings, source: Source, method: "Method | None") -> Routing:
+    """The routing that is asked for, else the source's, else the method's own; by no method the default."""
+    asked = source.routing if given.routing is None else Routing.load(given.routing)
+    return asked or (Routing.load(DEFAULT_ROUTING) if method is None else method.default_routing)
 
 
 def check_canvas(model: ModelSource, plan: ScenePlan, sides: Sequence[str] = ("width", "height")) -> None:
@@ -235,24 +296,19 @@ def _method(given: DrawSettings, settings: DrawSettings, source: Source, model: 
     """
     if settings.method is None:
         return None
-    with uncollected():
-        from strata.injection.methods import method_named
-    try:
-        method = method_named(settings.method)
-        if model.facts is not None:
+    method = named_method(settings.method)
+    if model.facts is not None:
+        with _method_as_setting():
             method.check_model(replace(model.facts, form=model.form))
-    except InputError as error:
-        raise SettingError(f"<method> {str(error).removeprefix('method ')}") from error
     for name in sorted(method.ignores):
         if (value := getattr(given, name)) is not None:
             if given.method is not None:
                 raise SettingError(f"<{name}> {value}: the method {method.name} would ignore it; leave one of them out")
             drawn = f"the picture was drawn by the method {method.name}, which would ignore it"
             raise SettingError(f"<{name}> {value}: {drawn}; name a <method>, such as regional, as well")
-    if source.swaps and "routing" in method.ignores:
-        raise SettingError(
-            f"<method> {method.name}: leaves regions out, but the picture has texts of theirs that change at a step"
-        )
+    if method.unrouted and (source.swaps or (source.repaints and not method.rewrites)):
+        why = "has texts of theirs that change at a step" if source.swaps else "was repainted where one of them is"
+        raise SettingError(f"<method> {method.name}: leaves regions out, but the picture {why}")
     return method
 
 
@@ -299,6 +355,22 @@ def _check_known(model: ModelSource, plan: ScenePlan, strict: bool) -> None:
         if strict:
             raise SettingError(f"{complaint} (<strict>)")
         logger.warning("%s", complaint)
+
+
+def _check_repainted(given: DrawSettings, source: Source) -> None:
+    """Raises `SettingError` for settings that a picture cannot be repainted with."""
+    for name in ("image", "mask_image", "width", "height") if source.repaints else ():
+        if (value := getattr(given, name)) is not None:
+            raise SettingError(
+                f"<{name}> {value}: the picture was repainted from its own noise and in its own size; leave it out, or"
+                " draw the plan (plan.yaml of its folder)"
+            )
+
+
+def _kept(repaint: Repaint, before: ScenePlan) -> Repaint:
+    """A repaint with its mask file as in the plan before, as the run keeps that."""
+    region = next(region for region in before.regions if region.name == repaint.region)
+    return repaint if repaint.before is None else repaint.model_copy(update={"before": region})
 
 
 def _device(given: DrawSettings, recorded: RunSettings | None) -> tuple[str, tuple[str, ...]]:

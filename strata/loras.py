@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.loras import Lora, parse_scale
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import PlacedLora, ScenePlan
 from strata.imports import uncollected
 from strata.injection.lora_hub import find_lora, lora_path
 from strata.layers.routing import Routing
@@ -40,25 +40,25 @@ def in_full(text: str) -> str:
 
 
 def with_given(plan: ScenePlan, given: Sequence[str] | None) -> ScenePlan:
-    """The plan with LoRAs of the settings before its own."""
+    """The plan with LoRAs of the settings behind its own."""
     loras = tuple(given_lora(text) for text in given or ())
-    return plan.model_copy(update={"loras": (*loras, *plan.loras)}) if loras else plan
+    return plan.model_copy(update={"loras": (*plan.loras, *loras)}) if loras else plan
 
 
 def checked_loras(
     plan: ScenePlan,
-    given: int,
+    given: Sequence[str] | None,
     model: ModelSource,
     method: "Method | None",
     routing: Routing,
     steps: int,
     record: Record | None,
 ) -> Mapping[str, str]:
-    """The SHA-256 of every LoRA file of a plan, by its name, checked against the model where that is at hand.
+    """The SHA-256 of every LoRA file, by its name, checked against the model where that is at hand.
 
     Args:
-        plan: with LoRAs of the settings before its own.
-        given: how many of them are the settings'.
+        plan: with LoRAs of its own.
+        given: those of the settings.
         model: that draws.
         method: that draws; None: as the routing asks for.
         routing: as written.
@@ -69,7 +69,8 @@ def checked_loras(
         SettingError: of a LoRA of the settings.
         InputError: of one of the plan.
     """
-    placed = plan.placed_loras()
+    extra = [given_lora(text) for text in given or ()]
+    placed = [*plan.placed_loras(), *(PlacedLora("global", lora, ()) for lora in extra)]
     if not placed:
         return {}
     with uncollected():
@@ -77,32 +78,26 @@ def checked_loras(
         from strata.injection.lora_files import LoraFile, empty_transformer, read_lora
         from strata.injection.loras import check_adapters
         from strata.injection.methods import method_for
-    paths = []
-    for number, each in enumerate(placed):
-        if number >= given:
-            paths.append(lora_path(plan, each, only_here=record is not None))
-            continue
-        try:
-            paths.append(find_lora(each.lora.file, Path(), only_here=record is not None))
-        except InputError as error:
-            raise SettingError(f"<lora> {each.lora.file}: {error}") from error
-    folder = model.folder() if model.facts is not None else None
+    here = record is not None
+    paths = [lora_path(plan, each, only_here=here) for each in plan.placed_loras()]
+    paths += [_given_path(lora, only_here=here) for lora in extra]
     files = [LoraFile(path, {}) for path in paths]
+    folder = model.folder() if model.facts is not None else None
     if folder is not None and model.facts is not None:  # else the loaded model is asked
         transformer, family, pipeline = empty_transformer(folder)
         files = [read_lora(path, pipeline) for path in paths]
-        adapters = [
-            Adapter(each.area, each.lora.name, each.lora.scale, file) for each, file in zip(placed, files, strict=True)
-        ]
         schedule = routing.balanced_for(plan).resolve(*model.facts.block_counts, steps)
-        check_adapters(adapters, placed, schedule, method or method_for(routing), transformer, family)
-    return _as_recorded(plan, {each.lora.file: f.sha256 for each, f in zip(placed, files, strict=True)}, record)
-
-
-def _as_recorded(plan: ScenePlan, hashes: Mapping[str, str], record: Record | None) -> Mapping[str, str]:
-    """The hashes by full names. Raises `SettingError` where a file is not what a picture was drawn with."""
-    found = {local_lora(name, plan.root): digest for name, digest in hashes.items()}
-    for name, digest in found.items():
-        if record is not None and record.loras.get(name, digest) != digest:
+        adapters = [Adapter(each.area, each.lora, file) for each, file in zip(placed, files, strict=True)]
+        check_adapters(adapters, schedule, method or method_for(routing), transformer, family)
+    hashes = {local_lora(e.lora.file, plan.root): file.sha256 for e, file in zip(placed, files, strict=True)}
+    for name, digest in hashes.items():
+        if record is not None and record.lora_hashes.get(name, digest) != digest:
             raise SettingError(f"{name}: is not the LoRA file that the picture was drawn with")
-    return found
+    return hashes
+
+
+def _given_path(lora: Lora, only_here: bool) -> Path:
+    try:
+        return find_lora(lora.file, Path(), only_here)
+    except InputError as error:
+        raise SettingError(f"<lora> {lora.file}: {error}") from error

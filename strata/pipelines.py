@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from strata.hierarchy.errors import SettingError
 from strata.hierarchy.plan import ScenePlan
-from strata.injection.families import Family
+from strata.injection.families import Family, facts_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from strata.injection.calling import PipelineCall
+    from strata.record import RunSettings
 
 
 def of_the_same_parts(pipe: Any, name: str) -> Any:
@@ -41,27 +42,66 @@ def decoded(pipe: Any, family: Family, latents: Any, height: int, width: int) ->
 
 
 @contextmanager
-def stepping(call: PipelineCall, after_step: Callable[..., Any]) -> Iterator[dict[str, Any]]:
+def stepping(
+    call: PipelineCall, after_step: Callable[..., Any], noise: Callable[[Any], None] | None = None
+) -> Iterator[dict[str, Any]]:
     """The option of the pipeline's call with which `after_step` is called at the end of each step.
 
-    Of a pipeline that takes none, the scheduler is listened to while the context lasts.
+    What it returns of the tensors takes their place, as diffusers has it. Of a pipeline that takes no such option, and
+    where the latents before the first step are asked for (`noise`), the scheduler is listened to while the context
+    lasts.
     """
-    if "callback_on_step_end" in call.defaults({}):
-        yield {"callback_on_step_end": after_step}
+    calls_back = "callback_on_step_end" in call.defaults({})
+    options = {"callback_on_step_end": after_step} if calls_back else {}
+    if calls_back and noise is None:
+        yield options
         return
     pipe = call.pipe
     stock, numbers = pipe.scheduler.step, count()
 
-    def step(prediction: Any, timestep: Any, *args: Any, **kwargs: Any) -> Any:
-        found = stock(prediction, timestep, *args, **kwargs)
-        after_step(pipe, next(numbers), timestep, {"latents": found[0]})
-        return found
+    def step(prediction: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any) -> Any:
+        number = next(numbers)
+        if number == 0 and noise is not None:
+            noise(sample)
+        found = stock(prediction, timestep, sample, *args, **kwargs)
+        if calls_back:
+            return found
+        tensors = after_step(pipe, number, timestep, {"latents": found[0]})
+        return (tensors["latents"], *found[1:]) if "latents" in tensors else found
 
     pipe.scheduler.step = step
     try:
-        yield {}
+        yield options
     finally:
         del pipe.scheduler.step
+
+
+def call_plain(pipe: Any, plan: ScenePlan, seed: int, **options: Any) -> Any:
+    """Draws a plan's prompt with the stock pipeline."""
+    import torch
+
+    from strata.injection.calling import call_of
+    from strata.injection.cut_texts import stock_call
+
+    call, generator = call_of(pipe), torch.Generator("cpu").manual_seed(seed)
+    with stock_call(pipe, [plan.prompt]):
+        return call.prepare(plan, facts_of(pipe), None, options, generator, None).run()
+
+
+@contextmanager
+def threads(settings: RunSettings) -> Iterator[None]:
+    """While the context lasts, torch uses the recorded number of threads on a CPU: another may round differently."""
+    import torch
+
+    before = torch.get_num_threads()
+    if settings.device != "cpu" or settings.threads == before:
+        yield
+        return
+    torch.set_num_threads(settings.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def sized_for(pipe: Any, family: Family, picture: Image.Image, plan: ScenePlan) -> Image.Image:

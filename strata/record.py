@@ -4,21 +4,25 @@ import base64
 import io
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated, Literal
 
 from PIL import Image, PngImagePlugin
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from strata import __version__
-from strata.hierarchy.file_model import NUMBER, StrictModel
-from strata.hierarchy.plan import Level, ScenePlan
+from strata.hierarchy.errors import InputError, quote
+from strata.hierarchy.file_model import NUMBER, AnyText, StrictModel
+from strata.hierarchy.plan import Level, Region, ScenePlan
+from strata.hierarchy.repaint import with_region
 from strata.layers.fields import PercentField
 from strata.layers.routing import Routing
 from strata.settings import Count, Name, Scale, Seed, Share, Steps, UsedDevice, UsedDtype
 
+MOST_REPAINTS = 50
+"""How often one picture is repainted at most: each time, it takes as long as a picture more to draw it again."""
 CHUNK_RUN, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_FILE = "strata:run", "strata:plan", "strata:routing", "strata:file:"
 
 
@@ -52,6 +56,18 @@ class TextSwap(StrictModel):
     steps: PercentField
 
 
+class Repaint(StrictModel):
+    """The picture was drawn anew where one region is, and around that it stayed as it was."""
+
+    region: str
+    before: Region | None = None
+    """The region before that; None: as it is now."""
+    prompt: AnyText | None = None
+    """The base prompt before that; None: as it is now."""
+    seed: Annotated[Seed, NUMBER] | None = None
+    """Of new noise in its area; None: the noise stayed."""
+
+
 class Record(StrictModel):
     """What a picture records of itself, beside its plan and its routing."""
 
@@ -63,11 +79,34 @@ class Record(StrictModel):
     """The input picture, as an attachment's name."""
     mask_image: str | None = None
     swaps: tuple[TextSwap, ...] = ()
-    loras: dict[str, str] = Field(default={})
+    lora_hashes: dict[str, str] = Field(default={})
     """SHA-256 of every LoRA file, those of the plan too, by the name that settings and plan have it by."""
+    repaints: Annotated[tuple[Repaint, ...], Field(max_length=MOST_REPAINTS)] = ()
+    """How the picture was repainted, the first time first; the plan is that of the last."""
+    lost: tuple[str, ...] = ()
+    """What of the plan the method left out or told otherwise, a line each."""
     command: str
     created: str
     versions: dict[str, str]
+
+
+def plans_before(plan: ScenePlan, repaints: Sequence[Repaint]) -> tuple[ScenePlan, ...]:
+    """The plan that was drawn before each of the repaints, where `plan` is that of the last.
+
+    Raises:
+        InputError: the plan has no such region, or one that was there does not fit it.
+    """
+    found: list[ScenePlan] = []
+    for number, repaint in reversed(list(enumerate(repaints))):
+        region = repaint.before or next((r for r in plan.regions if r.name == repaint.region), None)
+        if region is None or region.name != repaint.region or all(r.name != region.name for r in plan.regions):
+            raise InputError(f"repaints[{number}]: {quote(repaint.region)}: is not the name of one region of the plan")
+        try:
+            plan = with_region(plan, region, repaint.prompt)
+        except ValidationError as error:
+            raise InputError(f"repaints[{number}].before: {error.errors()[0]['msg']}") from error
+        found.append(plan)
+    return tuple(reversed(found))
 
 
 def versions() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What `--resume` goes on with: a run in a folder that would come out the same, and which of its pictures are whole."""
 
+import base64
 import json
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +14,7 @@ from strata.console import count as counted
 from strata.engine import IMAGE_STRENGTH
 from strata.hierarchy.errors import SettingError
 from strata.job import Job, check_seeds
-from strata.record import CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, RunSettings
+from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, RunSettings
 from strata.run_folder import CONTACT, FILES, Begun, is_picture, picture_name
 
 Row = dict[str, Any]
@@ -53,6 +54,23 @@ def begun_run(folder: Path, job: Job, count: int, out: str) -> Begun | None:
 def continued(job: Job, record: Record) -> Job:
     """The job with what the begun run left to chance or took from its machine."""
     return replace(job, seed=record.settings.seed, threads=record.settings.threads)
+
+
+def drawn_otherwise(path: Path, job: Job) -> list[str] | None:
+    """What a picture was drawn with otherwise than a job would draw it, in words: nothing where it would come out the
+    same; None where there is no whole picture with a record. Versions of libraries are not compared."""
+    texts = _texts(path) or {}
+    try:
+        record = Record.model_validate_json(texts[CHUNK_RUN])
+        plan, routing = texts[CHUNK_PLAN], texts[CHUNK_ROUTING]
+    except (LookupError, ValueError):  # a picture of nobody's
+        return None
+    found = ["of another plan"] if plan != job.kept_plan.to_yaml() else []
+    found += ["by another routing"] if routing != job.routing.to_yaml() else []
+    for name, content in job.files.items():
+        if texts.get(CHUNK_FILE + name) != base64.b64encode(content).decode("ascii"):
+            found.append(f"another {name}")
+    return [*found, *_record_differences(record, job)]
 
 
 def _refused(out: str, why: str) -> SettingError:
@@ -106,11 +124,14 @@ def _differences(folder: Path, record: Record, job: Job) -> Iterator[str]:
     for name, content in job.files.items():
         if not _holds(folder / name, content):
             yield f"another {name}"
-    for kind in ("image", "mask_image", "swaps"):
+    yield from _record_differences(record, job)
+
+
+def _record_differences(record: Record, job: Job) -> Iterator[str]:
+    words = {"image": "another image", "mask_image": "another mask image", "swaps": "other texts from a step on"}
+    for kind, said in (words | {"repaints": "repainted otherwise", "lora_hashes": "other LoRA files"}).items():
         if getattr(record, kind) != getattr(job, kind):
-            yield f"another {kind.replace('_', ' ')}" if kind != "swaps" else "other texts from a step on"
-    if record.loras != job.lora_hashes:
-        yield "other LoRA files"
+            yield said
     there, asked = record.settings, _settings(record.settings, job)
     for kind, value in there:
         if value != getattr(asked, kind):

@@ -25,11 +25,16 @@ FILES = ("layout.png", SCHEDULE, "plan.yaml", "routing.yaml", "run.json")
 """What stands beside the pictures of a run."""
 CONTACT = "contact.png"
 """All pictures of a run of several, with their seeds."""
+COMPARE = "compare.png"
+"""The picture beside the one that it was made from."""
 PROBE_FILES = ("probe.safetensors", "probe.json")
 FIGURES = ("words", "texts", "words_to_image", "concepts", "layers", "steps")
 BESIDE_PROBE = (*(f"{name}.png" for name in FIGURES), "probe.html", "following.json")
 """What may stand beside `PROBE_FILES`; which of it depends on what is asked."""
-RECORDS: Mapping[str, tuple[str, ...]] = {"run.json": (*FILES, CONTACT), "probe.json": (*PROBE_FILES, *BESIDE_PROBE)}
+RECORDS: Mapping[str, tuple[str, ...]] = {
+    "run.json": (*FILES, CONTACT, COMPARE),
+    "probe.json": (*PROBE_FILES, *BESIDE_PROBE),
+}
 """Files that say that a folder holds a run or a probe, and what belongs to it."""
 
 
@@ -55,6 +60,16 @@ def run_files(count: int, previews: bool = False) -> tuple[str, ...]:
     """What a run of so many pictures writes."""
     names = (picture_name, preview_name) if previews else (picture_name,)
     return *FILES, *((CONTACT,) if count > 1 else ()), *(name(i, count) for name in names for i in range(count))
+
+
+def check_no_run_file(path: Path, content: bytes | None = None) -> None:
+    """Raises `InputError` where a file of a run or a probe would be replaced, other than by what it holds."""
+    if not os.path.lexists(path) or (content is not None and _holds(path, content)):
+        return
+    for record, beside in RECORDS.items():
+        if (path.parent / record).is_file() and (path.name in beside or is_picture(path.name)):
+            kind = "probe" if record in PROBE_FILES else "run"
+            raise InputError(f"{path}: belongs to the {kind} in {path.parent}, which stays as it is; name another file")
 
 
 @dataclass(frozen=True)

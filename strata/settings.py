@@ -4,6 +4,7 @@ The engine takes these models, and the command line makes its options of them. N
 source picture says, else the default.
 """
 
+import os
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from cyclopts import Group, Parameter
@@ -43,6 +44,12 @@ def _no_dash(value: str) -> str:
     return value
 
 
+def _a_file(value: str) -> str:
+    if os.path.basename(value) in ("", os.curdir, os.pardir):  # which a Path would drop
+        raise ValueError(f"{value!r}: is a folder; name a file in it")
+    return value
+
+
 # What a setting takes
 Name = Annotated[str, AfterValidator(_named)]
 """What names something (a file, a folder, a model, words): never empty."""
@@ -58,7 +65,9 @@ RoutingName = Annotated[Name, Parameter(name=("--routing", "-r"), metavar="NAME|
 MethodName = Annotated[Name, Parameter(metavar="NAME")]
 LoraName = Annotated[Name, Parameter(metavar="FILE[:SCALE]")]
 ClipName = Annotated[Name, Parameter(metavar="MODEL")]
-OutFile = Annotated[Name, AfterValidator(_no_dash), Parameter(name=("--out", "-o"), metavar="FILE")]
+FileName = Annotated[Name, AfterValidator(_a_file)]
+"""What names a file that is written: never a folder, as a name that ends with a slash does."""
+OutFile = Annotated[FileName, AfterValidator(_no_dash), Parameter(name=("--out", "-o"), metavar="FILE")]
 OutFolder = Annotated[Name, AfterValidator(_no_dash), Parameter(name=("--out", "-o"), metavar="DIR")]
 UsedDevice = Literal["cpu", "cuda", "mps"]
 Device = Literal["auto", UsedDevice]
@@ -108,7 +117,7 @@ class SamplingSettings(ModelSettings):
     """What decides a picture of a given plan."""
 
     routing: Annotated[RoutingName | None, MODEL] = None
-    """a preset (`strata routing list`) or a file"""
+    """a preset (`strata routing list`) or a file (default: isolate-first)"""
     seed: Annotated[Seed | None, HOW] = None
     """of the noise (default: random, printed and recorded)"""
     steps: Annotated[Steps | None, HOW] = None
@@ -148,7 +157,7 @@ class DrawSettings(CanvasSettings):
     """how much image to image changes, up to 1 (default: 0.6)"""
 
     @classmethod
-    def of(cls, settings: SamplingSettings) -> Self:
+    def of(cls, settings: ModelSettings) -> Self:
         """The same settings, and none of the others."""
         values = {name: value for name, value in settings if name in cls.model_fields and value is not None}
         return cls.model_validate(values)

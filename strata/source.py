@@ -3,10 +3,11 @@
 import base64
 import binascii
 import io
+import os
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -21,7 +22,8 @@ from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.validation import validate
 from strata.layers.routing import Routing
 from strata.llm.draft import Draft
-from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, TextSwap
+from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, Repaint, TextSwap, plans_before
+from strata.run_folder import is_picture
 
 FileKind = Literal["plan", "draft", "routing"]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -43,22 +45,28 @@ class Source:
     files: Mapping[str, bytes] = field(default_factory=dict)
     """The attachments of a picture's record."""
     swaps: tuple[TextSwap, ...] = ()
+    repaints: tuple[Repaint, ...] = ()
+    """Those of the record, and one that is still to be drawn."""
+    picture: Image.Image | None = None
+    """The picture itself, RGB."""
 
 
 @contextmanager
-def open_source(path: str) -> Iterator[Source]:
+def open_source(path: str, instead: str = "give a plan instead") -> Iterator[Source]:
     """Reads a plan file, or a picture that strata drew; its mask files can be read while the context lasts.
 
     Args:
         path: of a `.yaml`, `.yml`, `.json` or `.png` file; a PNG is known by its content.
+        instead: of a picture without a record, what to do.
 
     Raises:
         InputError: no such file, no plan, or a picture without a record.
     """
+    refuse_folder(path)
     content = read_bytes(path)
     if content.startswith(PNG_SIGNATURE):
         with tempfile.TemporaryDirectory(prefix="strata-") as folder:
-            yield _open_picture(path, content, Path(folder))
+            yield _open_picture(path, content, Path(folder), instead)
         return
     if Path(path).suffix.lower() == ".png":
         raise InputError(f"{path}: not a PNG file, whatever its name says")
@@ -66,19 +74,38 @@ def open_source(path: str) -> Iterator[Source]:
     yield Source(safe_name(Path(path).stem), load_plan(path))
 
 
+def refuse_folder(path: str) -> None:
+    """Raises `InputError` where a folder stands for a file; names what in it may be meant."""
+    if not os.path.isdir(path):
+        return
+    folder = Path(path)
+    if (folder / "run.json").is_file() and (folder / "plan.yaml").is_file():
+        pictures = [str(file) for file in sorted(folder.glob("image*.png")) if is_picture(file.name)]
+        meant = " or ".join(
+            [f"its plan, {folder / 'plan.yaml'},", *([f"a picture, {pictures[0]}"] if pictures else [])]
+        )
+        raise InputError(f"{path}: is the folder of a run; name {meant}".rstrip(","))
+    plans = sorted(folder.glob("*.yaml"))
+    raise InputError(f"{path}: is a folder; name a file in it" + (f", such as {plans[0]}" if plans else ""))
+
+
 def safe_name(name: str) -> str:
     """`name` as part of a file name: letters, digits, `.`, `_` and `-`, at most 40, never empty or hidden."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).lstrip(".-")[:40] or "plan"
 
 
-def portable(plan: ScenePlan) -> tuple[ScenePlan, dict[str, bytes]]:
-    """The plan with its mask files named `masks/…`, and those files by their new names; LoRA files by full paths.
+def portable(plans: Sequence[ScenePlan]) -> tuple[list[ScenePlan], dict[str, bytes]]:
+    """The plans with their mask files named `masks/…`, and the files of all by their new names; LoRA files in full.
 
     Raises:
         InputError: a mask file cannot be read; names file, line and field of the plan.
     """
     names: dict[Path, str] = {}
     files: dict[str, bytes] = {}
+    return [_portable(plan, names, files) for plan in plans], files
+
+
+def _portable(plan: ScenePlan, names: dict[Path, str], files: dict[str, bytes]) -> ScenePlan:
     regions = []
     for index, region in enumerate(plan.regions):
         if region.mask is not None:
@@ -92,7 +119,7 @@ def portable(plan: ScenePlan) -> tuple[ScenePlan, dict[str, bytes]]:
             region = region.model_copy(update={"mask": names[key]})
         regions.append(region)
     kept = plan.model_copy(update={"regions": tuple(regions)})
-    return kept.with_loras(lambda file: local_lora(file, plan.root)), files
+    return kept.with_loras(lambda file: local_lora(file, plan.root))
 
 
 def local_lora(file: str, root: Path) -> str:
@@ -132,28 +159,36 @@ def check_attachments(files: Mapping[str, bytes]) -> None:
         )
 
 
-def _open_picture(path: str, content: bytes, scratch: Path) -> Source:
-    texts = _texts_of(path, content)
+def _open_picture(path: str, content: bytes, scratch: Path, instead: str) -> Source:
+    picture, texts = _read_picture(path, content)
     missing = [key for key in (CHUNK_RUN, CHUNK_PLAN, CHUNK_ROUTING) if key not in texts]
     if missing:
         raise InputError(
             f"{path}: holds no record of a run (no text chunk {missing[0]}): it was not drawn by strata"
-            " from a plan, or another program rewrote it; give a plan instead"
+            f" from a plan, or another program rewrote it; {instead}"
         )
     record = validate(Record, parse_document(texts[CHUNK_RUN], f"{path} (record)", syntax="json"))
     files = _unpack(path, texts, scratch)
     plan = ScenePlan.from_yaml(texts[CHUNK_PLAN], f"{path} (plan)", scratch)
+    try:
+        before = plans_before(plan, record.repaints)
+    except InputError as error:
+        raise InputError(f"{path} (record): {error}") from error
     needed = [("plan", region.mask) for region in plan.regions]
+    needed += [("record", region.mask) for earlier in before for region in earlier.regions]
     needed += [("record", record.image), ("record", record.mask_image)]
     for part, name in needed:
         if name is not None and name not in files:
             raise InputError(f"{path} ({part}): file {quote(name)}: is not inside the picture")
     routing = Routing.from_yaml(texts[CHUNK_ROUTING], f"{path} (routing)")
-    return Source(safe_name(record.name), plan, routing, record, files, record.swaps)
+    return Source(safe_name(record.name), plan, routing, record, files, record.swaps, record.repaints, picture)
 
 
-def _texts_of(path: str, content: bytes) -> dict[str, str]:
-    """The text chunks; pillow refuses more than 64 MiB of them, but reads each chunk first, however long it is."""
+def _read_picture(path: str, content: bytes) -> tuple[Image.Image, dict[str, str]]:
+    """The picture and its text chunks.
+
+    Pillow refuses more than 64 MiB of text, but reads each chunk first, however long it is.
+    """
     if _longest_chunk(content) > LARGEST_CHUNK:
         raise InputError(f"{path}: holds a chunk of more than {LARGEST_CHUNK // 2**20} MiB, so strata did not draw it")
     try:
@@ -161,7 +196,8 @@ def _texts_of(path: str, content: bytes) -> dict[str, str]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
                 assert isinstance(image, PngImagePlugin.PngImageFile)
-                return {str(key): str(value) for key, value in image.text.items()}
+                texts = {str(key): str(value) for key, value in image.text.items()}
+                return image.convert("RGB"), texts
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{path}: too large a picture (at most {Image.MAX_IMAGE_PIXELS:,} pixels)") from error
     except Exception as error:  # decoders of damaged files raise whatever they like

@@ -59,7 +59,9 @@ RUN = """\
 {"format": 1, "name": "plan", "settings": {"model": "miniature", "seed": 1, "steps": 2, "guidance": 3.5,
  "true_cfg": null, "image_strength": null, "device": "cpu", "dtype": "float32", "threads": 1},
  "image": null, "mask_image": null,
- "swaps": [{"area": "left", "level": "low", "text": "red", "steps": "0%-10%"}], "command": "strata generate",
+ "swaps": [{"area": "left", "level": "low", "text": "red", "steps": "0%-10%"}],
+ "repaints": [{"region": "left", "before": {"name": "left", "box": [0, 0, 9, 9], "low": "x"}, "prompt": "two",
+               "seed": 3}, {"region": "left"}], "command": "strata generate",
  "created": "2026-01-01T00:00:00+00:00", "versions": {"strata": "0.1"}}
 """
 PROMPTS = '{"prompt": "a red circle", "width": 64, "height": 64}\n{"prompt": "two boats", "regions": 2}\n'

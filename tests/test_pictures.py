@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from strata.hierarchy.compare import contact_cell, contact_sheet, side_by_side
+from strata.hierarchy.compare import Section, contact_cell, contact_sheet, side_by_side, table_pages
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_canvas, draw_layout, draw_legend
 from strata.hierarchy.typeset import enlarged
@@ -164,6 +164,17 @@ PAGES: dict[str, Callable[[], Image.Image]] = {
         [f"seed {n}" for n in range(4)]
         + ["a caption that does not fit on the line below its picture, so that it is cut"],
     ),
+    "table": lambda: table_pages(
+        "a plan · seed 1",
+        [
+            Section(
+                f"depth 0%-{n}%",
+                ["base_ratio 0.1", "base_ratio " + "that takes several lines, of which the last one is cut " * 4],
+                [(f"steps {m}", [gradient(150, 100), gradient(60 + 40 * m, 80)]) for m in (1, 2)],
+            )
+            for n in (33, 100)
+        ],
+    )[0],
     "enlarged": lambda: enlarged(gradient(24, 16), 100),
 }
 

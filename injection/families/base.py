@@ -10,9 +10,9 @@ Read in diffusers 0.42. What this protocol does not carry is named in `refused.p
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from strata.injection.facts import ModelFacts
@@ -41,11 +41,15 @@ class Block:
 
 
 class Canvas(NamedTuple):
-    """The image tokens of one transformer call: `total` of them, of which the first `rows * cols` are the canvas."""
+    """The image tokens of one transformer call: `total` of them, of which the first `rows * cols` are the canvas.
+
+    `kept`: beside them, reference tokens of which attention has only keys and values, from a cache.
+    """
 
     rows: int
     cols: int
     total: int
+    kept: int = 0
 
 
 class BaseText(NamedTuple):
@@ -139,6 +143,10 @@ class Family(ABC):
         `regional`: whether the plan has texts beside its prompt.
         """
 
+    def caches_references(self, pipe: Any, options: Mapping[str, Any]) -> bool:
+        """Whether a call has references of which only keys and values are there after its first step."""
+        return False
+
     @contextmanager
     def calling(self, pipe: Any) -> Iterator[None]:
         """Around a call of a classic pipeline: whatever it needs to be called with encoded texts."""
@@ -217,6 +225,13 @@ class Family(ABC):
     @abstractmethod
     def canvas(self, inputs: Mapping[str, Any]) -> Canvas:
         """Where the image tokens are."""
+
+    def prepare(self, inputs: Mapping[str, Any], forward: Callable[..., Any]) -> dict[str, Any]:
+        """The inputs of a call that is to be routed, with whatever a stock call of its own computes before it.
+
+        `forward`: calls the stock transformer with inputs, unobserved.
+        """
+        return dict(inputs)
 
     @abstractmethod
     def enter(
@@ -326,3 +341,10 @@ class Family(ABC):
             Their attention's output `[B, L, H, D]`, before any projection, and their hidden states behind the block.
         """
         raise NotImplementedError
+
+
+def with_sample(output: Any, sample_BLC: Tensor) -> Any:
+    """A transformer's output with another prediction, and whatever else it holds."""
+    if isinstance(output, tuple):
+        return (sample_BLC, *output[1:])
+    return replace(output, sample=sample_BLC)

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from strata.injection.facts import ModelFacts, Stack
-from strata.injection.families.base import BaseText, Block, Canvas, Family
+from strata.injection.families.base import BaseText, Block, Canvas, Family, with_sample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,7 +68,7 @@ class Flux(Family):
 
     def _stacks(self, transformer: Mapping[str, Any]) -> tuple[Stack, ...]:
         doubles, singles = int(transformer["num_layers"]), int(transformer["num_single_layers"])
-        return Stack("double", doubles), Stack("single", singles, joint=self.joint_single)
+        return Stack("double", doubles), Stack("single", singles)
 
     def tokenizer(self, pipe: Any) -> Any:
         """T5's."""
@@ -152,9 +152,7 @@ class Flux(Family):
 
     def leave(self, output: Any, inverse: Tensor) -> Any:
         """See `Family`."""
-        if isinstance(output, tuple):
-            return (output[0][:, inverse], *output[1:])
-        return type(output)(sample=output.sample[:, inverse])
+        return with_sample(output, output[0][:, inverse])
 
     def residuals(self, inputs: Mapping[str, Any]) -> Sequence[Tensor] | None:
         """See `Family`."""

@@ -5,19 +5,22 @@ chat in which the text is what the user says; the padding takes part in attentio
 position that it has in its own padded text, where dev's padding is in front and klein's behind. Reference pictures are
 further image tokens, told apart by the first of four position ids. Single blocks are parallel ones, and all blocks of a
 stack share their modulation.
+
+klein with a reference cache puts its references in front of the image, in the first step alone. There they attend to
+each other only, at a timestep of their own; their keys and values are kept, and attended to by all that attends to the
+image, in every step. What is kept is the same whatever the plan.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from strata.hierarchy.errors import InputError
-from strata.injection.errors import UnsupportedError
 from strata.injection.facts import ModelFacts
-from strata.injection.families.base import Block
+from strata.injection.families.base import Block, Canvas
 from strata.injection.families.flux import attended_beside, flat
 from strata.injection.families.templated import Templated
 
@@ -27,10 +30,6 @@ if TYPE_CHECKING:
 GUIDANCE = 4.0
 _DEV, _KEPT, _DEV_OF_BLOCKS = "Flux2Pipeline", "Flux2KleinKVPipeline", "Flux2ModularPipeline"
 _MARK = "⁂"
-_CACHED = (
-    f"{_KEPT} keeps keys and values of reference pictures from its first step on (its KV cache), and regions are drawn"
-    " without such a cache; leave the picture out, or draw with Flux2KleinPipeline(**pipe.components)"
-)
 _FROM_TEXTS = {
     "text_encoder_out_layers": "texts are encoded by the pipeline's own layers here",
     "caption_upsample_temperature": "the plan's prompt is drawn as it is",
@@ -141,8 +140,10 @@ class Flux2(Templated):
                 pipe.image_processor.check_image_input(picture)
             except ValueError as error:
                 raise InputError(f"image: {error}") from error
-        if regional and type(pipe).__name__ == _KEPT:
-            raise UnsupportedError(f"image: {_CACHED}")
+
+    def caches_references(self, pipe: Any, options: Mapping[str, Any]) -> bool:
+        """See `Family`."""
+        return type(pipe).__name__ == _KEPT and options.get("image") is not None
 
     def tokenizer(self, pipe: Any) -> Any:
         """Mistral's or Qwen's."""
@@ -178,16 +179,30 @@ class Flux2(Templated):
         layers = inspect.signature(pipe.encode_prompt).parameters["text_encoder_out_layers"].default
         return torch.cat([output.hidden_states[layer] for layer in layers], dim=-1)
 
-    def bind(self, transformer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Family`.
+    def canvas(self, inputs: Mapping[str, Any]) -> Canvas:
+        """See `Flux`; where there is a cache of references, they are not among the tokens, or in front of them."""
+        ids = flat(inputs["img_ids"])[_to_extract(inputs) :]
+        return super().canvas({**inputs, "img_ids": ids})._replace(kept=_kept(inputs))
 
-        Raises:
-            UnsupportedError: the call uses a cache of the reference's keys and values.
+    def prepare(self, inputs: Mapping[str, Any], forward: Callable[..., Any]) -> dict[str, Any]:
+        """See `Family`: references that are to be cached pass the stock transformer by themselves.
+
+        They attend to each other alone, so a token each of text and image is beside them only because there must be
+        one. With the cache given, and nothing left to extract, the transformer returns it as the pipeline expects.
         """
-        inputs = super().bind(transformer, args, kwargs)
-        if inputs.get("kv_cache_mode") is not None:
-            raise UnsupportedError(f"image: {_CACHED}")
-        return inputs
+        if not (count := _to_extract(inputs)):
+            return dict(inputs)
+        latents, ids = inputs["hidden_states"], flat(inputs["img_ids"])
+        alone = {
+            "encoder_hidden_states": self.text(inputs)[:, :1],
+            "txt_ids": flat(inputs["txt_ids"])[:1],
+            "hidden_states": latents[:, : count + 1],
+            "img_ids": ids[: count + 1],
+            "return_dict": False,
+        }
+        _, cache = forward({**inputs, **alone})
+        rest = {"hidden_states": latents[:, count:], "img_ids": ids[count:], "num_ref_tokens": 0}
+        return {**inputs, **rest, "kv_cache": cache}
 
     def enter(
         self, inputs: Mapping[str, Any], text_BLC: Tensor, positions: Sequence[range], order: Tensor
@@ -199,6 +214,23 @@ class Flux2(Templated):
         ids = flat(inputs["txt_ids"]).new_zeros(len(counted), flat(inputs["txt_ids"]).shape[1])
         ids[:, -1] = counted.to(ids)
         return {**super().enter({**inputs, "txt_ids": ids}, text_BLC, positions, order), "txt_ids": ids}
+
+    def block_inputs(
+        self,
+        block: Block,
+        inputs: Mapping[str, Any],
+        text: Tensor,
+        image: Tensor,
+        rotary: Any,
+        key: Tensor | None,
+        copied: int,
+    ) -> dict[str, Any]:
+        """See `Family`; what a routed call has of references is cached (`prepare`)."""
+        found = super().block_inputs(block, inputs, text, image, rotary, key, copied)
+        told = found.get("joint_attention_kwargs") or {}
+        if told.get("kv_cache") is not None:
+            found["joint_attention_kwargs"] = {**told, "kv_cache_mode": "cached"}
+        return found
 
     def unpacked(self, pipe: Any, latents_BLC: Tensor, height: int, width: int) -> Tensor:
         """See `Family`: a token is 2×2 latents, normalized over a batch in training."""
@@ -213,17 +245,22 @@ class Flux2(Templated):
         return unpacked
 
     def temb(self, inputs: Mapping[str, Any]) -> Tensor:
-        """See `Family`; of a double block, its text's."""
+        """See `Family`; the text's, which only references that are to be cached do not share in single blocks."""
         found: Tensor = inputs["temb_mod_txt"] if "temb_mod_txt" in inputs else inputs["temb_mod"]
-        return found
+        return found[:, :1] if found.ndim == 3 else found
 
     def processor(self, stock: Any, watcher: Any) -> Any:
-        """See `Family`; of its own for single blocks."""
-        if "Parallel" not in type(stock).__name__:
-            return None
+        """See `Family`; of their own for single blocks and for a cache of references."""
         from strata.injection.parallel import ParallelAttnProcessor
+        from strata.injection.reference_cache import CachingAttnProcessor, CachingParallelAttnProcessor
 
-        return ParallelAttnProcessor(stock, self, watcher)
+        kinds = {
+            "Flux2ParallelSelfAttnProcessor": ParallelAttnProcessor,
+            "Flux2KVAttnProcessor": CachingAttnProcessor,
+            "Flux2KVParallelSelfAttnProcessor": CachingParallelAttnProcessor,
+        }
+        kind = kinds.get(type(stock).__name__)
+        return None if kind is None else kind(stock, self, watcher)
 
     def text_step(
         self, block: Block, hidden_BLC: Tensor, temb: Tensor, k_BNHD: Tensor, v_BNHD: Tensor
@@ -251,6 +288,17 @@ class Flux2(Templated):
         hidden_BLC = hidden_BLC + gate * attn.to_add_out(out_BLHD.flatten(2))
         shift, scale, gate = parts[3:]
         return out_BLHD, hidden_BLC + gate * module.ff_context((1 + scale) * module.norm2_context(hidden_BLC) + shift)
+
+
+def _to_extract(inputs: Mapping[str, Any]) -> int:
+    """How many of a call's first image tokens are references whose keys and values it is to keep."""
+    return int(inputs.get("num_ref_tokens") or 0) if inputs.get("kv_cache_mode") == "extract" else 0
+
+
+def _kept(inputs: Mapping[str, Any]) -> int:
+    """How many reference tokens are in a call's cache, or will be."""
+    cache = inputs.get("kv_cache") if inputs.get("kv_cache_mode") is not None else None
+    return _to_extract(inputs) or (0 if cache is None else int(cache.num_ref_tokens))
 
 
 FAMILY = Flux2()

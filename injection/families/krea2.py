@@ -45,7 +45,7 @@ class Krea2(QwenParts):
 
     def _stacks(self, transformer: Mapping[str, Any]) -> tuple[Stack, ...]:
         own, joint = int(transformer["num_refiner_text_blocks"]), int(transformer["num_layers"])
-        return Stack("text", own, routed=False), Stack("single", joint, joint=True)
+        return Stack("text", own, routed=False), Stack("single", joint)
 
     def text_embedding(self, pipe: Any, output: Any) -> Tensor:
         """See `Family`: some layers' hidden states, one above the other, without the template's beginning."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ROUTING = "routing"
 """The setting that a method without regional attention ignores."""
 SEVERAL, UNCONDITIONAL, OBSERVERS = "several plans", "unconditional calls", "observers"
+CACHED = "a cache of references"
 """What of a call a method may refuse."""
 
 
@@ -81,7 +82,7 @@ class BlockHooks(Protocol):
 
 
 Forward = Callable[..., Any]
-"""Calls the stock transformer: `forward(inputs, hooks=None)`."""
+"""Calls the stock transformer: `forward(inputs, hooks=None, watched=True)`; observers see it if it is `watched`."""
 
 
 class MethodRun(ABC):
@@ -101,7 +102,7 @@ class Method(ABC):
         source: where it was published.
         ignores: settings of a run, by their names, that change nothing; giving one is an error.
         rewrites: whether it draws another base prompt than the plan's, which is to be encoded in its place.
-        refuses: `SEVERAL`, `UNCONDITIONAL`, `OBSERVERS`: those that it cannot be drawn with, and why.
+        refuses: `SEVERAL`, `UNCONDITIONAL`, `OBSERVERS`, `CACHED`: those that it cannot be drawn with, and why.
         confines_loras: whether it draws LoRAs of regions, and such as the routing's `loras` or a ramp are for.
         routing: what it was published with, and is drawn by where none is asked for; None: the default preset.
     """
@@ -138,6 +139,11 @@ class Method(ABC):
         for name in asked:
             if name in self.refuses:
                 raise UnsupportedError(f"method '{self.name}': {name}: {self.refuses[name]}")
+
+    @property
+    def unrouted(self) -> bool:
+        """Whether a routing has no part in its pictures."""
+        return ROUTING in self.ignores
 
     @property
     def default_routing(self) -> Routing:

@@ -37,16 +37,13 @@ import torch
 from torch import Tensor
 
 from strata.hierarchy.errors import InputError, quote
-from strata.hierarchy.plan import ScenePlan
 from strata.injection.attention import AttentionGroup, AttentionSpec
-from strata.injection.facts import ModelFacts
-from strata.injection.families.base import BaseText
+from strata.injection.families.base import BaseText, Canvas
 from strata.injection.layout import Span, Spans, shift, take
-from strata.injection.methods.base import OBSERVERS, SEVERAL, Drawing, Forward, Method, MethodRun
+from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, Drawing, Forward, MethodRun
 from strata.injection.methods.groups import Sample, TextSpans
-from strata.injection.methods.passes import check_step
 from strata.injection.methods.regional import RegionalRun, RoutedCall
-from strata.injection.methods.undivided import check_family, undivided_plan
+from strata.injection.methods.undivided import UndividedMethod
 from strata.injection.program import Program, Visibility
 from strata.layers.routing import Blend, Routing, Rule
 
@@ -100,10 +97,10 @@ class DenseRun(RegionalRun):
         self.method, self.fading = method, 0.0
 
     def settle(
-        self, programs: Sequence[Program], bases: Sequence[BaseText], rows: int, total: int, device: torch.device
+        self, programs: Sequence[Program], bases: Sequence[BaseText], rows: int, canvas: Canvas, device: torch.device
     ) -> None:
         """See `RegionalRun`; spans stand behind the base prompt, as one text."""
-        super().settle(programs, bases, rows, total, device)
+        super().settle(programs, bases, rows, canvas, device)
         (sample,) = self.samples
         starts, at = [], sample.base.length
         for length in sample.lengths:
@@ -112,17 +109,17 @@ class DenseRun(RegionalRun):
         self.samples = (replace(sample, starts=tuple(starts)),)
 
     def forward(self, step: int, inputs: dict[str, Any], forward: Forward) -> Any:
-        """See `MethodRun`: the one prompt at every step."""
-        if not self.samples:
-            self._begin(inputs)
-        check_step(self.samples[0].program, step)
+        """See `MethodRun`."""
         self.fading = float(inputs["timestep"].flatten()[0]) ** self.method.power
-        text = self._text(self.family.text(inputs))
-        entered = self.family.enter(inputs, text, self.samples[0].positions, self.order)
-        call = DenseCall(self, step)
-        output = forward(entered, call)
-        call.check()
-        return self.family.leave(output, self.inverse)
+        return super().forward(step, inputs, forward)
+
+    def enters(self, step: int) -> bool:
+        """See `RegionalRun`: the one prompt, at every step."""
+        return True
+
+    def call(self, step: int, inputs: dict[str, Any]) -> RoutedCall:
+        """See `RegionalRun`."""
+        return DenseCall(self, step)
 
     def key(self, block: int, visible: tuple[Visibility, ...], padding: tuple[int, ...]) -> object:
         """See `RegionalRun`."""
@@ -180,7 +177,7 @@ def _spans_of(program: Program, step: int) -> tuple[Visibility, ...]:
 
 
 @dataclass(frozen=True)
-class DenseDiffusion(Method):
+class DenseDiffusion(UndividedMethod):
     """See the module.
 
     Attributes:
@@ -198,10 +195,11 @@ class DenseDiffusion(Method):
     name: ClassVar[str] = "densediffusion"
     about: ClassVar[str] = "DenseDiffusion: one prompt with spans tied to regions, attention scores modulated by them"
     source: ClassVar[str | None] = "arXiv 2308.12964"
-    rewrites: ClassVar[bool] = True
     refuses: ClassVar[Mapping[str, str]] = {
         SEVERAL: "each plan has a prompt of its own length; draw one plan a call",
         OBSERVERS: "probes do not know modulated scores; probe another method, such as regional",
+        CACHED: "modulated scores have not been tried with one; leave the picture out, or draw by another method,"
+        " such as regional",
     }
     routing: ClassVar[Routing | None] = Routing(
         name="densediffusion",
@@ -218,14 +216,6 @@ class DenseDiffusion(Method):
             if not (math.isfinite(value) and value >= 0) or (name == "size" and value > 1):
                 most = "to 1" if name == "size" else "or above"
                 raise InputError(f"method '{self.name}': {name}: {value}: must be a number from 0 {most}")
-
-    def check_model(self, facts: ModelFacts) -> None:
-        """See `Method`."""
-        check_family(self.name, facts, self.tried)
-
-    def drawn(self, plan: ScenePlan, facts: ModelFacts) -> tuple[ScenePlan, Sequence[str]]:
-        """See `Method`: undivided texts."""
-        return undivided_plan(plan), ()
 
     def check(self, program: Program) -> None:
         """See `Method`: an area has one span."""

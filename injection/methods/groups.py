@@ -67,13 +67,12 @@ def plain_spec(
     padding: int = 0,
 ) -> AttentionSpec:
     """Base attention for base text and image; the streams before it have `groups`."""
-    text = texts.base[1]
-    end = text + sample.layout.total
-    everything = ((texts.base[0], end),)
-    base = AttentionGroup(everything, everything, bool(sample.base.faint))
-    groups = (*groups, *faint_groups(sample, texts, everything))
-    bias = strengths(sample, None, texts, groups, end, device)
-    return AttentionSpec(text, groups, base, everything, None, text, bias, None, padding)
+    text, layout = texts.base[1], sample.layout
+    asking, keys = ((texts.base[0], text + layout.total),), ((texts.base[0], text + layout.keys),)
+    base = AttentionGroup(asking, keys, bool(sample.base.faint))
+    groups = (*groups, *faint_groups(sample, texts, keys))
+    bias = strengths(sample, None, texts, groups, text + layout.keys, device)
+    return AttentionSpec(text, groups, base, asking, None, text, bias, None, padding)
 
 
 def faint_groups(sample: Sample, texts: TextSpans, keys: Spans) -> list[AttentionGroup]:

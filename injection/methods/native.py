@@ -37,7 +37,7 @@ class Native(Method):
 
     def beside(self, other: Method) -> Method:
         """See `Method`."""
-        if ROUTING in other.ignores:
+        if other.unrouted:
             raise InputError(
                 f"method '{self.name}+{other.name}': {other.name} leaves regions out, so it is {self.name}"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,13 +14,12 @@ from strata.injection.methods.base import Drawing
 from strata.injection.program import Program
 
 
-def compiled(drawing: Drawing, canvas: Canvas) -> Program:
-    """The program of the one plan that is drawn, for the call's size and steps."""
-    (program,) = drawing.programs
-    steps = drawing.steps()
-    if not program.fits(canvas.rows, canvas.cols, steps):
-        (program,) = drawing.compile(canvas.rows, canvas.cols, steps)
-    return program
+def compiled(drawing: Drawing, canvas: Canvas) -> Sequence[Program]:
+    """The programs of the plans that are drawn, for the call's size and steps."""
+    programs, steps = drawing.programs, drawing.steps()
+    if all(program.fits(canvas.rows, canvas.cols, steps) for program in programs):
+        return programs
+    return drawing.compile(canvas.rows, canvas.cols, steps)
 
 
 def check_step(program: Program, step: int) -> None:
@@ -41,10 +40,3 @@ def velocity(output: Any) -> Tensor:
     """What the transformer predicts, `[B, L, C]`."""
     found: Tensor = output[0]
     return found
-
-
-def with_velocity(output: Any, velocity_BLC: Tensor) -> Any:
-    """An output of the transformer with another prediction."""
-    if isinstance(output, tuple):
-        return (velocity_BLC, *output[1:])
-    return type(output)(sample=velocity_BLC)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from strata.hierarchy.errors import InputError, StrataError, quote
+from strata.hierarchy.errors import InputError, quote
 from strata.injection.attention import AttentionGroup, AttentionSpec, BlockAttention
 from strata.injection.errors import UnsupportedError
-from strata.injection.families.base import BaseText, Block
+from strata.injection.families.base import BaseText, Block, Canvas
 from strata.injection.intercept import Call
 from strata.injection.layout import TokenLayout, shift
 from strata.injection.methods.base import Drawing, Forward, Method, MethodRun
@@ -30,6 +31,7 @@ from strata.injection.methods.groups import (
     stream_groups,
     strengths,
 )
+from strata.injection.methods.passes import check_step, compiled
 from strata.injection.processor import handed_over
 from strata.injection.program import Program, Visibility, joint_grid
 from strata.injection.text_states import TextStates
@@ -58,17 +60,20 @@ class RegionalRun(MethodRun):
         """See `MethodRun`: a routed step gets its streams, any other stays as it is."""
         if not self.samples:
             self._begin(inputs)
-        if step >= self.samples[0].program.steps:
-            steps = self.samples[0].program.steps
-            raise StrataError(f"the pipeline called the transformer more often than its {steps} steps")
-        if not any(sample.program.routed(step) for sample in self.samples):
+        check_step(self.samples[0].program, step)
+        if not self.enters(step):
             return forward(inputs)
+        inputs = self.family.prepare(inputs, partial(forward, watched=False))
         text = self._text(self.family.text(inputs))
         entered = self.family.enter(inputs, text, self.samples[0].positions, self.order)
         call = self.call(step, entered)
         output = forward(entered, call)
         call.check()
         return self.family.leave(output, self.inverse)
+
+    def enters(self, step: int) -> bool:
+        """Whether a step gets the streams."""
+        return any(sample.program.routed(step) for sample in self.samples)
 
     def call(self, step: int, inputs: dict[str, Any]) -> RoutedCall:
         """What stands around the blocks of a routed step."""
@@ -77,18 +82,17 @@ class RegionalRun(MethodRun):
     def _begin(self, inputs: dict[str, Any]) -> None:
         """Settle what the first call tells: the token grid, the lengths of texts."""
         drawing, canvas, base = self.drawing, self.family.canvas(inputs), self.family.text(inputs)
-        programs, steps = drawing.programs, drawing.steps()
-        if not all(program.fits(canvas.rows, canvas.cols, steps) for program in programs):
-            programs = drawing.compile(canvas.rows, canvas.cols, steps)
+        programs = compiled(drawing, canvas)
         rows = len(base) // len(programs)
-        self.settle(programs, self.family.base_texts(inputs)[::rows], rows, canvas.total, base.device)
+        self.settle(programs, self.family.base_texts(inputs)[::rows], rows, canvas, base.device)
 
     def settle(
-        self, programs: Sequence[Program], bases: Sequence[BaseText], rows: int, total: int, device: torch.device
+        self, programs: Sequence[Program], bases: Sequence[BaseText], rows: int, canvas: Canvas, device: torch.device
     ) -> None:
-        """Lay out the programs, each for so many rows of the batch, on `total` image tokens."""
+        """Lay out the programs, each for so many rows of the batch, on these image tokens."""
         alone = len(programs) == 1
-        layout = TokenLayout.of(programs[0].grid if alone else joint_grid(programs), total, device)
+        grid = programs[0].grid if alone else joint_grid(programs)
+        layout = TokenLayout.of(grid, canvas.total, device, canvas.kept)
         self.order, self.inverse, self.device = layout.order, layout.inverse, device
         first, samples = 0, []
         for n, program in enumerate(programs):
@@ -152,23 +156,24 @@ class RegionalRun(MethodRun):
             return None
         texts = TextSpans(sample, visible.alive, padding)
         text, layout = texts.base[1], sample.layout
-        end, reference = text + layout.total, shift(layout.reference, text)
+        end = text + layout.keys
         groups = stream_groups(sample, visible, texts, text)
         if not visible.visible:  # a plain block: the base's output for all but the streams
             return plain_spec(sample, texts, self.device, groups, padding)
         groups += atom_groups(sample, visible, texts, text)
-        everything, spoken = ((texts.base[0], end),), (texts.base,)
-        groups += faint_groups(sample, texts, everything)
+        heard, spoken = ((texts.base[0], end),), (texts.base,)
+        groups += faint_groups(sample, texts, heard)
         bias = strengths(sample, visible, texts, groups, end, self.device)
         ratio = torch.tensor(visible.base_ratio, device=self.device)
         if visible.base_ratio == 0:
-            if reference:
-                groups.append(AttentionGroup(reference, everything, bool(sample.base.faint)))
-            base = AttentionGroup(spoken, everything, bool(sample.base.faint))
+            if layout.asking:
+                groups.append(AttentionGroup(shift(layout.asking, text), heard, bool(sample.base.faint)))
+            base = AttentionGroup(spoken, heard, bool(sample.base.faint))
             return AttentionSpec(text, tuple(groups), base, spoken, None, text, bias, None, padding)
-        base = AttentionGroup(everything, everything, bool(sample.base.faint))
-        blended = (text, text + layout.canvas)
-        return AttentionSpec(text, tuple(groups), base, spoken + reference, blended, text, bias, ratio, padding)
+        asking = ((texts.base[0], text + layout.total),)
+        base = AttentionGroup(asking, heard, bool(sample.base.faint))
+        blended, direct = (text, text + layout.canvas), spoken + shift(layout.asking, text)
+        return AttentionSpec(text, tuple(groups), base, direct, blended, text, bias, ratio, padding)
 
 
 class RoutedCall:
@@ -290,7 +295,7 @@ class RoutedCall:
         names = sample.program.stream_names
         padding = self.text_length - sample.text_length(alive)
         texts = [(names[i], sample.lengths[i]) for i in alive] + [("base", sample.base.length)]
-        return (*([("padding", padding)] if padding else []), *texts, ("image", sample.layout.total))
+        return (*([("padding", padding)] if padding else []), *texts, ("image", sample.layout.keys))
 
     def spec(self, block: Block) -> AttentionSpec | None:
         """See `BlockHooks`."""

@@ -48,24 +48,24 @@ class PublishedRun(RegionalRun):
         texts, layout = TextSpans(sample, visible.alive, padding), sample.layout
         (base_start, base_stop), ratio, faint = texts.base, visible.base_ratio, bool(sample.base.faint)
         text = base_stop + (layout.total if copied else 0)
-        canvas_stop, end = text + layout.canvas, text + layout.total
-        reference = shift(layout.reference, text)
+        canvas_stop, stop, end = text + layout.canvas, text + layout.total, text + layout.keys
         if visible.open:
-            everything = merge([(padding, base_start), (text, end)])
-            groups = [AttentionGroup(everything, everything)]
+            asking, keys = (merge([(padding, base_start), (text, last)]) for last in (stop, end))
+            groups = [AttentionGroup(asking, keys)]
         else:
             groups = stream_groups(sample, visible, texts, text)
             if visible.visible:
                 groups += atom_groups(sample, visible, texts, text)
-        blended: Span | None = (text, end if visible.open else canvas_stop)
+        blended: Span | None = (text, stop if visible.open else canvas_stop)
         direct: Spans = ((base_start, text),)
         has_regional = bool(visible.visible) or visible.open
         if copied:
-            base = AttentionGroup(direct, direct, faint)
-            if reference and not visible.open:
-                groups.append(AttentionGroup(reference, merge([(base_start, base_stop), (text, end)]), faint))
+            base = AttentionGroup(direct, merge([*direct, (stop, end)]), faint)
+            if layout.asking and not visible.open:
+                keys = merge([(base_start, base_stop), (text, end)])
+                groups.append(AttentionGroup(shift(layout.asking, text), keys, faint))
         else:
-            base = AttentionGroup(direct if ratio == 0 else ((base_start, end),), ((base_start, end),), faint)
+            base = AttentionGroup(direct if ratio == 0 else ((base_start, stop),), ((base_start, end),), faint)
         groups += faint_groups(sample, texts, base.keys)
         if has_regional and ratio == 0:
             blended = None
@@ -126,7 +126,9 @@ class CopyingCall(RoutedCall):
     def segments(self, block: Block) -> tuple[tuple[str, int], ...]:
         """See `RoutedCall`."""
         found = super().segments(block)
-        return (*found, found[-1]) if has_copy(self.run.samples[0].program, block.index) else found
+        if not has_copy(self.run.samples[0].program, block.index):
+            return found
+        return (*found[:-1], ("image", self.run.samples[0].layout.total), found[-1])
 
 
 class RegionalPromptingFlux(Method):

@@ -29,17 +29,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from strata.hierarchy.plan import ScenePlan
-from strata.injection.facts import ModelFacts
-from strata.injection.methods.base import OBSERVERS, SEVERAL, Drawing, Forward, Method, MethodRun
-from strata.injection.methods.passes import check_step, compiled, told, velocity, with_velocity
-from strata.injection.methods.undivided import (
-    area_tokens,
-    check_family,
-    check_whole_passes,
-    undivided_plan,
-    visible_streams,
-)
+from strata.injection.families.base import with_sample
+from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, Drawing, Forward, MethodRun
+from strata.injection.methods.passes import check_step, compiled, told, velocity
+from strata.injection.methods.undivided import UndividedMethod, area_tokens, check_whole_passes, visible_streams
 from strata.injection.program import Program
 from strata.layers.routing import Blend, Routing, Rule
 
@@ -55,7 +48,7 @@ class RpgRun(MethodRun):
         """See `MethodRun`."""
         canvas = self.family.canvas(inputs)
         if self.program is None:
-            self.program = compiled(self.drawing, canvas)
+            (self.program,) = compiled(self.drawing, canvas)
         program = self.program
         check_step(program, step)
         shares, needs_base = self._shares(program, step)
@@ -74,7 +67,7 @@ class RpgRun(MethodRun):
             part = share * (own if base is None else own - base)
             composed = part if composed is None else composed + part
         assert composed is not None
-        return with_velocity(output, torch.cat([composed, velocity(output)[:, tokens:]], dim=1))
+        return with_sample(output, torch.cat([composed, velocity(output)[:, tokens:]], dim=1))
 
     def _shares(self, program: Program, step: int) -> tuple[dict[int, Tensor], bool]:
         """What each visible stream's output weighs at each canvas token, and whether they leave any to the base's."""
@@ -91,16 +84,17 @@ class RpgRun(MethodRun):
         return shares, ratio > 0 or bool((sums < 1).any())
 
 
-class Rpg(Method):
+class Rpg(UndividedMethod):
     """See the module."""
 
     name: ClassVar[str] = "rpg"
     about: ClassVar[str] = "RPG: a whole pass for each region's text, composed by area, blended with the base prompt's"
     source: ClassVar[str | None] = "arXiv 2401.11708"
-    rewrites: ClassVar[bool] = True
     refuses: ClassVar[Mapping[str, str]] = {
         SEVERAL: "each plan has as many passes as regions; draw one plan a call",
         OBSERVERS: "a step has several passes, which cannot be told apart; probe another method, such as regional",
+        CACHED: "a step has several passes, which the cache is not filled for; leave the picture out, or draw by"
+        " another method, such as regional",
     }
     routing: ClassVar[Routing | None] = Routing(
         name="rpg",
@@ -111,14 +105,6 @@ class Rpg(Method):
         rules=[Rule(level="full")],
     )
     tried: ClassVar[Sequence[str]] = ("flux", "chroma", "flux2", "flux3")
-
-    def check_model(self, facts: ModelFacts) -> None:
-        """See `Method`."""
-        check_family(self.name, facts, self.tried)
-
-    def drawn(self, plan: ScenePlan, facts: ModelFacts) -> tuple[ScenePlan, Sequence[str]]:
-        """See `Method`: undivided texts."""
-        return undivided_plan(plan), ()
 
     def check(self, program: Program) -> None:
         """See `Method`."""

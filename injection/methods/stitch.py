@@ -45,23 +45,22 @@ from torch import Tensor
 
 from strata.hierarchy.errors import InputError, quote
 from strata.hierarchy.grid import TokenGrid
-from strata.hierarchy.plan import ScenePlan
 from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.facts import ModelFacts
-from strata.injection.families.base import BaseText
+from strata.injection.families import FLUX_DEV
+from strata.injection.families.base import BaseText, with_sample
 from strata.injection.layout import Spans, TokenLayout, merge, shift, take
-from strata.injection.methods.base import OBSERVERS, SEVERAL, UNCONDITIONAL, Drawing, Forward, Method, MethodRun
+from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, UNCONDITIONAL, Drawing, Forward, MethodRun
 from strata.injection.methods.groups import Sample
-from strata.injection.methods.passes import check_step, compiled, told, velocity, with_velocity
+from strata.injection.methods.passes import check_step, compiled, told, velocity
 from strata.injection.methods.plain import without_areas
 from strata.injection.methods.regional import RegionalRun, RoutedCall
-from strata.injection.methods.undivided import area_tokens, check_family, check_whole_passes, undivided_plan
+from strata.injection.methods.undivided import UndividedMethod, area_tokens, check_whole_passes
 from strata.injection.program import Program, Visibility, compile_program
 from strata.layers.routing import Blend, Routing, Rule
 
 FLUX1_HEAD = (14, 20)
-"""Block and head that cut objects out of FLUX.1-dev, which has 19 double and 38 single blocks."""
-FLUX1_BLOCKS = (19, 38)
+"""Block and head that cut objects out of FLUX.1-dev."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,14 +211,15 @@ class StitchRun(MethodRun):
                 composed = torch.where(object_BN1, (self.latents[i] - noise) / change, composed)
             self.latents.clear()
         rest = predicted[:, tokens:]
-        return with_velocity(output, torch.cat([composed.to(predicted), rest], dim=1))
+        return with_sample(output, torch.cat([composed.to(predicted), rest], dim=1))
 
     def _begun(self, inputs: Mapping[str, Any]) -> Program:
         """What is settled at the first call; returns the program."""
         if self.program is not None:
             return self.program
         canvas = self.family.canvas(inputs)
-        program = self.program = compiled(self.drawing, canvas)
+        (program,) = compiled(self.drawing, canvas)
+        self.program = program
         self.levels, self.bound = self.drawing.levels(), sum(program.routed(step) for step in range(program.steps))
         size = (canvas.rows, canvas.cols)
         alone = compile_program(without_areas(program.plan), program.routing, program.facts, program.steps, size=size)
@@ -266,7 +266,7 @@ def foreground(weights_N: NDArray[np.float64], share: float, kernel: int, size: 
 
 
 @dataclass(frozen=True)
-class Stitch(Method):
+class Stitch(UndividedMethod):
     """See the module.
 
     Attributes:
@@ -283,12 +283,13 @@ class Stitch(Method):
     name: ClassVar[str] = "stitch"
     about: ClassVar[str] = "Stitch: regions drawn apart at first, objects cut out and composed, then drawn on together"
     source: ClassVar[str | None] = "arXiv 2509.26644"
-    rewrites: ClassVar[bool] = True
     refuses: ClassVar[Mapping[str, str]] = {
         SEVERAL: "each plan has as many passes as regions; draw one plan a call",
         UNCONDITIONAL: "each region has latents of its own, which unconditional calls would not follow; leave the"
         " negative prompt and true guidance out",
         OBSERVERS: "a step has several passes, which cannot be told apart; probe another method, such as regional",
+        CACHED: "a step has several passes, which the cache is not filled for; leave the picture out, or draw by"
+        " another method, such as regional",
     }
     routing: ClassVar[Routing | None] = Routing(
         name="stitch",
@@ -315,18 +316,14 @@ class Stitch(Method):
         """Block and head that cut objects out of a model; None: none does."""
         if isinstance(self.cutout, tuple):
             return self.cutout
-        published = self.cutout == "published" and facts.family == "flux" and facts.block_counts == FLUX1_BLOCKS
-        return FLUX1_HEAD if published else None
+        flux1 = facts.family == "flux" and facts.block_counts == FLUX_DEV.block_counts
+        return FLUX1_HEAD if flux1 and self.cutout == "published" else None
 
     def check_model(self, facts: ModelFacts) -> None:
         """See `Method`."""
-        check_family(self.name, facts, self.tried)
+        super().check_model(facts)
         if (head := self.head(facts)) is not None and head[0] >= sum(facts.block_counts):
             raise InputError(f"method '{self.name}': cutout: block {head[0]}: the model has {sum(facts.block_counts)}")
-
-    def drawn(self, plan: ScenePlan, facts: ModelFacts) -> tuple[ScenePlan, Sequence[str]]:
-        """See `Method`: undivided texts."""
-        return undivided_plan(plan), ()
 
     def check(self, program: Program) -> None:
         """See `Method`: all regions are there in all of the first steps, and wholly."""

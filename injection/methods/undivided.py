@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from strata.hierarchy.errors import InputError, quote
 from strata.hierarchy.plan import Description, Level, ScenePlan, Texts
 from strata.injection.facts import ModelFacts
+from strata.injection.methods.base import Method
 from strata.injection.program import Program
 from strata.injection.streams import undivided
+
+
+class UndividedMethod(Method):
+    """A method without levels: it draws undivided texts, with models of families that it was tried with.
+
+    Attributes:
+        tried: the families.
+    """
+
+    rewrites: ClassVar[bool] = True
+    tried: ClassVar[Sequence[str]]
+
+    def check_model(self, facts: ModelFacts) -> None:
+        """See `Method`."""
+        if facts.family not in self.tried:
+            valid = ", ".join(self.tried)
+            raise InputError(
+                f"method '{self.name}': has not been tried with models of the family {quote(facts.family)}, only with"
+                f" {valid}; draw with another method, such as regional"
+            )
+
+    def drawn(self, plan: ScenePlan, facts: ModelFacts) -> tuple[ScenePlan, Sequence[str]]:
+        """See `Method`: undivided texts."""
+        return undivided_plan(plan), ()
 
 
 def undivided_plan(plan: ScenePlan) -> ScenePlan:
@@ -31,16 +57,6 @@ def undivided_plan(plan: ScenePlan) -> ScenePlan:
         background = Texts(full=undivided(by_area["background"]).text)
     changed = {"prompt": prompt, "high": None, "low": None, "regions": tuple(regions), "background": background}
     return plan.model_copy(update=changed)
-
-
-def check_family(name: str, facts: ModelFacts, tried: Sequence[str]) -> None:
-    """Raise `InputError` for models of a family that a method has not been tried with."""
-    if facts.family not in tried:
-        valid = ", ".join(tried)
-        raise InputError(
-            f"method '{name}': has not been tried with models of the family {quote(facts.family)}, only with {valid};"
-            " draw with another method, such as regional"
-        )
 
 
 def check_whole_passes(name: str, program: Program) -> None:

@@ -12,7 +12,8 @@ from strata.console import duration, note, quiet
 from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.layers.routing import DEFAULT_ROUTING, presets
 from strata.record import now, versions
-from strata.settings import WHERE_TO, Count, Name, Scale, Seed, Settings
+from strata.run_folder import check_no_run_file
+from strata.settings import WHERE_TO, Count, FileName, Name, Scale, Seed, Settings
 
 SEARCH = Parameter(group=Group("how it searches", sort_key=3))
 
@@ -33,10 +34,10 @@ class CalibrateSettings(Settings):
     price: Annotated[Scale | None, SEARCH] = None
     """computation of a picture, at most, as a multiple of plain (default: any)"""
     scenes: Annotated[Count | None, SEARCH] = None
-    """a layout of the report, of eight (default: 12; of the smoke budget 1, of one layout)"""
+    """of each of the eight layouts that the report compares (default: 12; with the smoke budget 1, of one layout)"""
     seed: Annotated[Seed, SEARCH] = 0
     """of the candidates (default: 0)"""
-    out: Annotated[Name, Parameter(name=("--out", "-o"), metavar="FILE.yaml"), WHERE_TO]
+    out: Annotated[FileName, Parameter(name=("--out", "-o"), metavar="FILE.yaml"), WHERE_TO]
     """the routing file"""
     force: Annotated[bool, WHERE_TO] = False
     """replace the file"""
@@ -54,6 +55,7 @@ def calibrate(*, model: StudySettings = StudySettings(), settings: CalibrateSett
     if out.suffix not in (".yaml", ".yml"):
         raise SettingError(f"<out> {quote(settings.out)}: must be a .yaml file")
     check_no_folders([out])
+    check_no_run_file(out)
     with claimed(out.parent, f"<out> {settings.out}", out.name):
         if out.exists() and not settings.force:
             raise SettingError(f"<out> {settings.out}: is there already; <force> replaces it")

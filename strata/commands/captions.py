@@ -7,16 +7,19 @@ from cyclopts import Parameter
 
 from strata.hierarchy.errors import SettingError, reason_of
 from strata.native import FORMS
+from strata.run_folder import check_no_run_file
 
 FormName = Annotated[str, Parameter(name="FORM", help=", ".join(FORMS))]
 
 
 def check_free(out: str | None, force: bool) -> None:
-    """Raises `SettingError` where a file is in the way."""
+    """Raises `InputError` where a file is in the way."""
     if out is None and force:
         raise SettingError("<force>: goes with <out>")
     if out is not None and Path(out).is_dir():
         raise SettingError(f"<out> {out}: is a folder; name a file in it")
+    if out is not None:
+        check_no_run_file(Path(out))
     if out is not None and not force and Path(out).exists():
         raise SettingError(f"<out> {out}: is there already; <force> replaces it")
 

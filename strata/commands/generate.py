@@ -179,6 +179,8 @@ def _checked(sources: Sequence[str], asked: _Asked, output: GenerateOutput) -> l
         try:
             if many and not is_file(source) and not re.search(r"\s", source.strip()):
                 raise InputError(f"{quote(source)}: no such file; put a prompt of several words in quotes")
+            if output.resume:
+                _refuse_run(Path(source))
             task = asked.task(source)
             check_seeds(task.job, output.count)
             tasks.append(task)
@@ -195,6 +197,13 @@ def _checked(sources: Sequence[str], asked: _Asked, output: GenerateOutput) -> l
         with task.claim(output):
             pass  # it can be written; nothing is by now
     return tasks
+
+
+def _refuse_run(source: Path) -> None:
+    """Raises `InputError` for the folder of the run that is to go on: it is where that goes, not what is drawn."""
+    if (source / "run.json").is_file():
+        goes_on = f"`strata generate {source / 'plan.yaml'} -o {source} --resume` goes on with it"
+        raise InputError(f"{source}: is the folder of a run; {goes_on}")
 
 
 def _check_one_model(tasks: Sequence[_Task]) -> None:

@@ -11,7 +11,7 @@ from strata.hierarchy.errors import SettingError, printable
 from strata.hierarchy.files import read_text, syntax_of
 from strata.hierarchy.plan import LARGEST_SIDE
 from strata.native import LARGEST_CAPTION, read_caption
-from strata.settings import Name, Settings
+from strata.settings import FileName, Settings
 
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE), Parameter(metavar="N")]
 
@@ -23,7 +23,7 @@ class ImportSettings(Settings):
     """pixels of the canvas, which captions do not tell"""
     height: Side
     """likewise"""
-    out: Annotated[Name | None, Parameter(name=("--out", "-o"), metavar="PLAN.yaml")] = None
+    out: Annotated[FileName | None, Parameter(name=("--out", "-o"), metavar="PLAN.yaml")] = None
     """plan file, .yaml or .json (default: printed)"""
     force: bool = False
     """replace the file"""

@@ -32,7 +32,7 @@ class LayoutSettings(Settings):
     program: bool = False
     """print instead what attends to what in which blocks, at which steps"""
     routing: RoutingName | None = None
-    """of the program (default: the picture's, or the default preset)"""
+    """of the program (default: the picture's, or isolate-first)"""
     model: ModelName | None = None
     """of the program (default: the picture's, or miniature)"""
     steps: Steps | None = None

@@ -33,6 +33,7 @@ from strata.llm.planner import Planner, Request
 from strata.loading import CANVAS, MINIATURE, locate
 from strata.plan_table import Remark, announce, planner_remarks, print_plan
 from strata.planning import PlannerSettings, canvas, check_prompt, is_file, slug
+from strata.run_folder import check_no_run_file
 from strata.settings import PLANNING, WHERE_TO, Count, OutFolder
 
 CONCURRENCY = 16
@@ -78,7 +79,7 @@ def plan(
                   (of the plan's file), "width", "height", "regions", "style"
 
     examples:
-      strata plan "a lighthouse on a cliff, a small boat below" --llm http://localhost:8000/v1
+      strata plan "a lighthouse, a boat below it" --llm http://localhost:8000/v1
       strata plan prompts.txt -o plans --llm vllm:Qwen/Qwen3-8B
       strata plan prompts.txt -o plans --resume      go on after an interruption
       strata generate plans/0001-a-lighthouse.yaml   draw one of the plans
@@ -98,6 +99,8 @@ def plan(
         else:
             tasks = [stack.enter_context(_claimed_prompt(source, settings, draft))]
             report = _Report(tasks, tasks[0].path.parent, None)
+        for task in tasks:
+            check_no_run_file(task.path)
         kept = {task.path: key for task in tasks if (key := _kept_key(task.path, settings)) is not None}
         with closing(settings.open(settings.concurrency or CONCURRENCY)) as backend:
             planner = settings.planner(backend, instructions)
@@ -153,7 +156,7 @@ def _claimed_prompt(prompt: str, settings: PlanSettings, draft: Draft | None) ->
     check_prompt(prompt)
     request = _request(settings, draft, PromptRow.model_construct(prompt=prompt))
     out = OUT if settings.out is None else Path(settings.out)
-    path = out if _names_a_plan(out) else out / f"{slug(prompt)}.yaml"
+    path = out if settings.out is not None and _names_a_plan(settings.out) else out / f"{slug(prompt)}.yaml"
     if settings.out is None and not settings.resume and not settings.force:
         path, claim = _new_file(str(path.with_suffix("")), path.suffix)
         try:
@@ -180,8 +183,9 @@ def _label(folder: Path, settings: PlanSettings) -> str:
     return str(folder) if settings.out is None else f"-o {settings.out}"
 
 
-def _names_a_plan(out: Path) -> bool:
-    return out.suffix.lower() in (".yaml", ".yml", ".json") and not out.is_dir()
+def _names_a_plan(out: str) -> bool:
+    suffix = os.path.splitext(os.path.basename(out))[1]  # none of a name that ends with a slash
+    return suffix.lower() in (".yaml", ".yml", ".json") and not os.path.isdir(out)
 
 
 def _read_list(path: str, settings: PlanSettings, draft: Draft | None) -> tuple[list[_Task], Path]:
@@ -191,7 +195,7 @@ def _read_list(path: str, settings: PlanSettings, draft: Draft | None) -> tuple[
         kind = "is a folder" if source.is_dir() else f"suffix {quote(source.suffix)}"
         raise InputError(f"{source}: {kind}; must be a prompt of several words, or a .txt or .jsonl file of prompts")
     folder = OUT / source.stem if settings.out is None else Path(settings.out)
-    if _names_a_plan(folder):
+    if settings.out is not None and _names_a_plan(settings.out):
         raise InputError(f"-o {folder}: must be a folder, as {source} is a file of prompts")
     rows = list(_rows(source))
     if not rows:

@@ -13,10 +13,9 @@ from PIL import Image
 from pydantic import AfterValidator
 
 from strata.commands.options import Argv, PicturesOutput
-from strata.commands.runs import Pace, announce_run, draw_run
+from strata.commands.runs import Pace, announce_run, draw_run, write_comparison
 from strata.console import note, quiet
 from strata.engine import Engine
-from strata.hierarchy.compare import side_by_side
 from strata.hierarchy.errors import InputError, SettingError, did_you_mean, quote
 from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import ScenePlan
@@ -30,13 +29,12 @@ from strata.hierarchy.restyle import (
     words,
 )
 from strata.job import Job, check_drawn_as_planned, check_seeds, prepare, read_files
-from strata.layers.ranges import Mask, Percent, compact
-from strata.record import TextSwap, png_bytes
-from strata.run_folder import RunFolder, picture_name, run_files
+from strata.layers.ranges import Percent, compact
+from strata.record import TextSwap
+from strata.run_folder import COMPARE, RunFolder, picture_name, run_files
 from strata.settings import DrawSettings, Name, SamplingSettings, Settings
 from strata.source import open_source
 
-COMPARE = "compare.png"
 PARTS = ("original", "restyled")
 
 
@@ -88,7 +86,7 @@ def restyle(
 
     examples:
       strata restyle plan.yaml --low left="blue, dotted" --from-step 10%
-      strata restyle out/plan/image.png --low background="gold leaf" --low global="oil painting"
+      strata restyle out/plan/image.png --low left=blue --low global="oil painting"
       strata restyle plan.yaml --style-from other.yaml --seed 7 --count 4
     """
     command = shlex.join(["strata", *argv])
@@ -135,8 +133,7 @@ def _write(
         titles = [", ".join(f"{area}: {low.get(area, '-')}" for area in texts) for low in (before, texts)]
         names = [picture_name(index, output.count) for index in range(output.count)]
         pairs = [[Image.open(folder.find(f"{part}/{name}")) for part in PARTS] for name in names]
-        folder.write(COMPARE, png_bytes(side_by_side(pairs, titles)))
-        print(folder.path / COMPARE)
+        write_comparison(folder, pairs, titles)
         if changed.swaps and all(_alike(one, two) for one, two in pairs):
             note("the restyled pictures hardly differ from the original ones; is the style decided before --from-step?")
 
@@ -183,15 +180,8 @@ def _check_effect(original: Job, changed: Job, changes: Mapping[str, str]) -> No
     token = facts.token_size
     if "background" in changes and not token_grid(plan, plan.height // token, plan.width // token).background.any():
         raise InputError("low text of background: the regions cover the whole canvas, so nothing would attend to it")
-    schedule = original.routing.balanced_for(plan).resolve(*facts.block_counts, original.steps)
-    name = original.routing.name
-    if "low" not in schedule.levels:
-        used = ", ".join(schedule.levels)
-        raise SettingError(f"routing {quote(name)}: hears no low texts ({used} only); choose another with <routing>")
     for area in changes:
-        active: Mask = schedule.strength("low", area).max(axis=1) > 0
-        if not active.any():
-            raise InputError(f"low text of {quote(area)}: the routing {quote(name)} makes it visible nowhere")
+        active = changed.heard("low", area)
         if changed.swaps and not (active & ~changed.swaps[0].steps.select(original.steps)).any():
             steps = f"steps {compact(active)} of {original.steps}"
             raise SettingError(

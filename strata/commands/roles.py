@@ -28,7 +28,7 @@ class RolesSettings(Settings):
     seed: Annotated[Seed, TRIED] = 0
     """of the scenes (default: 0)"""
     routing: Annotated[RoutingName, TRIED] = DEFAULT_ROUTING
-    """of the unchanged pictures (default: the default preset)"""
+    """of the unchanged pictures (default: isolate-first)"""
     kinds: Annotated[tuple[Literal["swap", "alone"], ...], Parameter(consume_multiple=True), TRIED] = ("swap", "alone")
     """of intervention (default: both)"""
     block_window: Annotated[Count | None, TRIED] = None

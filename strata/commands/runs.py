@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tqdm import tqdm
 from strata.console import count as counted
 from strata.console import duration, note
 from strata.engine import Engine, Picture, Started, Step
-from strata.hierarchy.compare import contact_cell, contact_sheet
+from strata.hierarchy.compare import contact_cell, contact_sheet, side_by_side
 from strata.hierarchy.interrupts import uninterrupted
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_layout
@@ -21,7 +22,7 @@ from strata.job import Job
 from strata.layers.drawing import draw_schedule
 from strata.layers.schedule import Schedule
 from strata.record import RunSettings, picture_bytes, png_bytes
-from strata.run_folder import CONTACT, FILES, SCHEDULE, RunFolder, picture_name, preview_name
+from strata.run_folder import COMPARE, CONTACT, FILES, SCHEDULE, RunFolder, picture_name, preview_name
 
 PREVIEW = 768
 """Pixels of the longer side of a small picture's enlarged copy, about."""
@@ -124,7 +125,7 @@ class _Files:
         self._cells: dict[int, Image.Image] = {}
         self.missing = [index for index in range(count) if index not in self._images]
 
-    def start(self, settings: RunSettings, schedule: Schedule | None) -> None:
+    def start(self, settings: RunSettings, schedule: Schedule | None, lost: tuple[str, ...]) -> None:
         """Writes what explains the run: its files, plan and routing, and the pictures of both."""
         job = self._job
         if self._first is not None and all(self._folder.find(name).is_file() for name in self._beside()):
@@ -137,7 +138,7 @@ class _Files:
         if schedule is not None:
             self._write(SCHEDULE, png_bytes(draw_schedule(schedule)))
         if self._first is None:
-            self._rules, self._first = [] if schedule is None else schedule.summary(), job.record(settings)
+            self._rules, self._first = [] if schedule is None else schedule.summary(), job.record(settings, lost)
 
     def add(self, picture: Picture) -> Path:
         """Writes a picture, what goes with it and the record of all so far; returns where the picture is."""
@@ -210,16 +211,27 @@ def draw_run(engine: Engine, job: Job, folder: RunFolder, count: int, pace: Pace
     try:
         for event in engine.draw(job, count, indices=files.missing):
             match event:
-                case Started(settings, schedule):
-                    files.start(settings, schedule)
+                case Started(settings, schedule, lost):
+                    files.start(settings, schedule, lost)
                     if pace.of(job) is None:
                         bar.begin()
                 case Step():
                     bar.show(event)
                 case Picture():
                     bar.clear()
+                    if event.apart:
+                        note(
+                            f"drawn again here, the old picture differs by up to {event.apart} of 255 grey levels; its"
+                            " pixels stay, but whoever draws the new one again gets those drawn here"
+                        )
                     pace.took(job, event.seconds)
                     print(f"{files.add(event)}  seed {event.seed}  {event.seconds:.1f} s", flush=True)
     finally:
         bar.close()
     print(f"beside it: {', '.join(files.besides())}")
+
+
+def write_comparison(folder: RunFolder, pairs: Sequence[Sequence[Image.Image]], titles: Sequence[str]) -> None:
+    """Writes pictures beside those that they were made from, under the titles of the two columns."""
+    folder.write(COMPARE, png_bytes(side_by_side(pairs, titles)))
+    print(folder.path / COMPARE)

@@ -14,7 +14,7 @@ from strata.hierarchy.plan import ScenePlan
 from strata.injection.lora_hub import lora_path
 from strata.layers.routing import Routing
 from strata.llm.draft import Draft
-from strata.source import kind_of, open_source, portable
+from strata.source import kind_of, open_source, portable, refuse_folder
 
 TOKEN = 16
 """Pixels a side of an image token, in every FLUX that there is."""
@@ -41,6 +41,7 @@ def validate(
 
 def _describe(path: str) -> str:
     """What a file holds, in a few words. Raises `InputError` for a wrong file, and for one of no kind that is known."""
+    refuse_folder(path)
     if Path(path).suffix.lower() == ".png":
         with open_source(path) as source:
             return _plan_in_words("picture with its run, plan", source.plan)
@@ -58,7 +59,7 @@ def _describe(path: str) -> str:
 
 
 def _plan_in_words(kind: str, plan: ScenePlan) -> str:
-    portable(plan)  # reads the mask files
+    portable([plan])  # reads the mask files
     for placed in plan.placed_loras():
         if placed.lora.file.endswith(".safetensors"):  # else it may be of the hub, which is not asked
             lora_path(plan, placed)

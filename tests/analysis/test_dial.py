@@ -15,7 +15,7 @@ from strata.miniature.world.phrases import style_text
 from tests.injection.conftest import make_text_to_image
 
 ROUTING = Routing.load("isolate-first")
-FACTS = ModelFacts("flux", (Stack("double", 2), Stack("single", 3, joint=True)), 16, 64)
+FACTS = ModelFacts("flux", (Stack("double", 2), Stack("single", 3)), 16, 64)
 
 
 def test_content_says_all_but_the_style() -> None:

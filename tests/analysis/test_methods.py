@@ -77,7 +77,7 @@ def test_the_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--methods", "plain,natve"], "error: method 'natve': did you mean 'native'? must be one of native, "),
+        (["--methods", "plain,natve"], "error: method 'natve': did you mean 'native'? must be one of densediffusion, "),
         (["--methods", "plain,plain"], "error: --methods plain,plain: names one twice"),
         (["--regions", "2,5"], "error: --regions 2,5: must be some of 2, 4, 6, 8, separated by commas"),
         (["--regions", ""], "error: --regions : must be some of 2, 4, 6, 8"),

@@ -15,8 +15,8 @@ from strata.injection.families.base import Block
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
 from tests.analysis import test_probe_recorder
-from tests.analysis.test_probe_recorder import COLS, LEVELS, PROMPT, ROWS, Naive, drawn, drawn_plan, plan
-from tests.injection.flux2 import LENGTH, make_flux2, make_klein, make_klein_base
+from tests.analysis.test_probe_recorder import COLS, LEVELS, PROMPT, ROWS, TEXT, Naive, drawn, drawn_plan, plan
+from tests.injection.flux2 import LENGTH, make_flux2, make_klein, make_klein_base, make_klein_kv
 from tests.shows import shows
 
 BLOCKS = 5
@@ -55,8 +55,36 @@ def test_a_plain_run_agrees_with_a_dense_softmax(make: Any) -> None:
         np.testing.assert_allclose(probe.maps[n, 0], expected, atol=1e-5)
 
 
-def test_a_regional_run_agrees_with_a_dense_softmax() -> None:
-    pipe, options = make_klein()
+def test_a_plain_run_with_a_cached_reference_agrees_with_a_dense_softmax() -> None:
+    """The reference stands between text and image in the first step, and is keys alone later."""
+    pipe, options = make_klein_kv()
+    before = drawn(pipe, **options)
+    with probing(pipe, words=("red", "blue square"), concepts=("circle", "square"), phases=1) as recorder:
+        assert np.array_equal(drawn(pipe, **options), before)
+    probe = recorder.result()
+    with pytest.MonkeyPatch.context() as patch:
+        naive = Naive(patch)
+        drawn(pipe, **options)
+    tokens = TEXT + ROWS * COLS
+    maps = [m.mean(0) for m in naive.maps if m.shape[1] == tokens]  # the others are the reference's own
+    assert len(maps) == 3 * BLOCKS == len(naive.maps) - BLOCKS
+    steps = torch.stack(maps).unflatten(0, (3, BLOCKS)).numpy()
+    assert steps.shape[-1] == TEXT + 256 + ROWS * COLS
+    dense, image = steps.mean(0), steps[:, :, TEXT:, TEXT:].sum(-1).mean(-1)
+    np.testing.assert_allclose(probe.shares[:, :, 0, 3:], np.stack([1 - image, image], -1), atol=1e-5)
+    np.testing.assert_allclose(probe.concepts.sum(0), 1, atol=1e-5)
+    for n, words in enumerate(([4], [8, 9])):
+        expected = dense[:, TEXT:, words].sum(-1).reshape(BLOCKS, ROWS, COLS)
+        np.testing.assert_allclose(probe.maps[2 + n, 0], expected, atol=1e-5)
+        looked = dense[:, words, -ROWS * COLS :].mean(1).reshape(BLOCKS, ROWS, COLS)
+        np.testing.assert_allclose(probe.words_to_image[n, 0], looked, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [make_klein, make_klein_kv])
+def test_a_regional_run_agrees_with_a_dense_softmax(make: Any) -> None:
+    """A cached reference counts as image."""
+    pipe, options = make()
+    options |= {"max_sequence_length": TEXT}
     regional, scene = RegionalPipeline(pipe, Routing.from_yaml(LEVELS)), plan()
     before = drawn_plan(regional, scene, **options)
     with probing(regional, words=("red",), concepts=("circle", "square"), phases=1) as recorder:
@@ -67,9 +95,10 @@ def test_a_regional_run_agrees_with_a_dense_softmax() -> None:
         drawn_plan(regional, scene, **options)
     grid, tokenizer = token_grid(scene, ROWS, COLS), family_of(pipe.transformer).tokenizer(pipe)
     texts = [label for label in probe.facts.labels if label.kind == "text"]
-    starts = np.cumsum([0, *(len(tokenizer(label.quote).input_ids) for label in texts[1:]), 24])
+    starts = np.cumsum([0, *(len(tokenizer(label.quote).input_ids) for label in texts[1:]), TEXT])
     order = np.argsort(np.concatenate([atom.tokens for atom in grid.atoms()]))
-    dense = naive.maps[0].numpy().mean(0)
+    pairs = zip(naive.maps, naive.regional, strict=True)
+    dense = next(found for found, spec in pairs if spec is not None).numpy().mean(0)
     assert len(dense) - ROWS * COLS == starts[-1], "texts but the base prompt have no padding"
     shares = np.add.reduceat(dense[starts[-1] :][order], starts, axis=1)
     for area, mask in (("left", grid.masks[0]), ("right", grid.masks[1]), ("background", grid.background)):

@@ -55,20 +55,20 @@ class Naive:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.maps: list[Tensor] = []
-        """[H, L, L] of each call."""
+        """[H, L, K] of each call."""
         self.regional: list[Any] = []
         dispatch, regions = transformer_flux.dispatch_attention_fn, attention.regional_attention
 
         def plain(q: Tensor, k: Tensor, v: Tensor, **kwargs: Any) -> Tensor:
             logits = torch.einsum("bqhd,bkhd->bhqk", q.double(), k.double()) * q.shape[-1] ** -0.5
-            logits = logits if kwargs["attn_mask"] is None else logits + kwargs["attn_mask"]
+            logits = logits if kwargs.get("attn_mask") is None else logits + kwargs["attn_mask"]
             self.maps.append(logits.softmax(-1)[0])
             self.regional.append(None)
             out: Tensor = dispatch(q, k, v, **kwargs)
             return out
 
         def routed(q: Tensor, k: Tensor, v: Tensor, regional: Any, backend: Any = None) -> Tensor:
-            length, width = q.shape[1], q.shape[-1]
+            length, width = k.shape[1], q.shape[-1]
             eye = torch.eye(length).expand(1, q.shape[2], -1, -1).transpose(1, 2).contiguous()
             q_wide, k_wide = (torch.nn.functional.pad(x[:1], (0, length - width)) for x in (q, k))
             dense = regions(q_wide * (length / width) ** 0.5, k_wide, eye, regional, None)

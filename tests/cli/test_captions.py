@@ -51,6 +51,7 @@ IMPORT = ("import", "flux3", "bad.txt")
         (("import", "flux3", "gone.txt", *SIZE), "gone.txt: cannot be read"),
         ((*IMPORT, *SIZE), "bad.txt:2: table[0].bbox: [9, 0, 2, 9]: y_max must be greater than y_min"),
         ((*IMPORT, "--width", 32), "the following arguments are required: --height"),
+        (IMPORT, "the following arguments are required: --width, --height"),
         ((*IMPORT, "--width", 0, "--height", 1), "argument --width: '0': must be a whole number from 1 to 8192"),
         ((*IMPORT, *SIZE, "-o", "plan.txt"), "--out plan.txt: suffix '.txt': must be one of .yaml"),
         ((*IMPORT, *SIZE, "-o", "plan.yaml"), "--out plan.yaml: is there already; --force replaces it"),

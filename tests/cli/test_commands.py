@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import strata as package
-from strata.layers.routing import presets
+from strata.layers.routing import DEFAULT_ROUTING, presets
 from tests.cli.conftest import Run
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -213,8 +213,8 @@ except SystemExit:
 
 
 COMMANDS = (
-    *("generate", "plan", "restyle", "serve-llm", "layout", "export", "import", "routing", "probe", "roles"),
-    *("calibrate", "validate"),
+    *("generate", "plan", "restyle", "repaint", "serve-llm", "layout", "export", "import", "routing", "probe"),
+    *("roles", "calibrate", "validate", "compare", "sweep"),
 )
 
 
@@ -232,6 +232,9 @@ def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str], mon
     assert "strata generate plan.yaml --model" not in out, "the examples of the whole program"
     assert max(map(len, out.splitlines())) <= 80
     assert "╭─ " in out
+    examples = out.partition("examples:\n")[2].partition("\n\n")[0]
+    assert all(line.startswith("  ") for line in examples.splitlines()), "an example that is cut to fit"
+    assert ("--routing -r" in out) == (DEFAULT_ROUTING in out), "what is the default is said"
 
 
 def test_commands_import_nothing_heavy() -> None:

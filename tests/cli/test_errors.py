@@ -56,6 +56,9 @@ OPTIONS: list[tuple[list[str], tuple[str, ...]]] = [
     (["routing", "show", "uniform", "--model-blocks", "0+0"], ("0 double and 0 single",)),
     (["routing", "show", "unifrom"], ("'unifrom'", "did you mean 'uniform'", "vital-blocks")),
     (["routing", "show", "uniform", "-o", "x.jpg"], ("x.jpg", "must be .png")),
+    (["routing", "check", "plan.yaml"], ("plan.yaml: is a plan, not a routing (name, rules, …)",)),
+    (["generate", "plan.yaml", "--routing", "plan.yaml"], ("plan.yaml: is a plan, not a routing",)),
+    (["plan", "a", "red", "boat"], ("unrecognized arguments: red boat; a text of several words goes in quotes",)),
     (["routing", "check", "missing.yaml"], ("missing.yaml", "No such file")),
     (["layout", "missing.yaml"], ("missing.yaml", "No such file")),
     (["layout", "plan.yaml", "-o", "plan.yaml/x.png"], ("plan.yaml/x.png", "cannot be written")),
@@ -85,7 +88,33 @@ OPTIONS: list[tuple[list[str], tuple[str, ...]]] = [
     (["serve-llm", "m", "--port", "99999"], ("--port", "'99999'", "65535")),
     (["serve-llm", "m", "--quantization", "fp8"], ("--quantization",)),
     (["generate", "nul\0.yaml"], ("null",)),
-    (["generate", "."], (".: cannot be read: Is a directory",)),
+    (["generate", "."], (".: is the folder of a run; name its plan, plan.yaml",)),
+    (["generate", "run"], ("run: is the folder of a run; name its plan, run/plan.yaml, or a picture, run/image.png",)),
+    (["generate", "run", "--resume"], ("run: is the folder of a run", "run/plan.yaml -o run --resume` goes on with")),
+    (["restyle", "run/"], ("run/: is the folder of a run",)),
+    (["layout", "plans"], ("plans: is a folder; name a file in it, such as plans/one.yaml",)),
+    (["validate", "plan.yam"], ("plan.yam: there is no such file; did you mean 'plan.yaml'?",)),
+    (["validate", "x" * 5000 + ".q"], ("suffix '.q': must be one of",)),
+    (["validate", "far.off"], ("far.off: suffix '.off': must be one of .yaml",)),
+    (["validate", "masks"], ("masks: is a folder; name a file in it",)),
+    (["export", "flux3", "plan.yaml", "-o", "new/"], ("--out: 'new/': is a folder; name a file in it",)),
+    (["import", "flux3", "x", "--width=3", "--height=3", "-o", "new.yaml/"], ("'new.yaml/': is a folder",)),
+    (["layout", "plan.yaml", "-o", "new.png/"], ("'new.png/': is a folder",)),
+    (["layout", "plan.yaml", "-o", "new.png/."], ("'new.png/.': is a folder",)),
+    (["routing", "show", "uniform", "-o", "new.png/"], ("'new.png/': is a folder",)),
+    (["calibrate", "--budget", "10", "-o", "new.yaml/"], ("'new.yaml/': is a folder",)),
+    (["export", "flux3", "plan.yaml", "-o", "run/plan.yaml", "--force"], ("run/plan.yaml: belongs to the run in run",)),
+    (["layout", "plan.yaml", "-o", "run/image.png"], ("run/image.png: belongs to the run in run",)),
+    (["routing", "show", "uniform", "-o", "run/schedule.png"], ("run/schedule.png: belongs to the run in run",)),
+    (
+        ["calibrate", "--budget", "10", "-o", "run/routing.yaml", "--force"],
+        ("run/routing.yaml: belongs to the run in run",),
+    ),
+    (["plan", "a cup", "-o", "run/plan.yaml", "--force"], ("run/plan.yaml: belongs to the run in run",)),
+    (["plan", "rows.jsonl", "-o", "run", "--resume"], ("run/plan.yaml: belongs to the run in run",)),
+    (["import"], ("required: FORM, FILE, --width, --height (see strata import --help)",)),
+    (["import", "flux3", "x.txt", "--height=3"], ("required: --width (see",)),
+    (["import", "flux3"], ("required: FILE, --width, --height (see",)),
     (["generate", "plan.txt"], ("plan.txt", "'.txt'", ".yaml, .yml, .json")),
     (["generate", "fake.png"], ("fake.png", "not a PNG file")),
     (["generate", "plain.png"], ("plain.png", "no record of a run", "give a plan")),
@@ -121,6 +150,19 @@ def files(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write("plan.txt", PLAIN_PLAN)
     write("routing.yaml", "name: x\nrules:\n  - {level: high}\n")
     write("run.json", '{"format": 1, "name": "x", "settings": {}, "command": "strata", "images": [], "rules": []}')
+    Path("run").mkdir()
+    Path("plans").mkdir()
+    for name in (
+        "run/plan.yaml",
+        "run/run.json",
+        "run/image.png",
+        "run/preview.png",
+        "run/routing.yaml",
+        "run/schedule.png",
+        "plans/one.yaml",
+    ):
+        write(name, "")
+    write("rows.jsonl", '{"prompt": "a cup", "name": "plan"}')
     write("promptless.yaml", PLAIN_PLAN.replace("prompt: a ring\n", "").replace("full", "hihg"))
     write("style.yaml", "style: ink\nregions: [{box: [5, 5, 2, 9]}]\n")
     write("draft.yaml", "regions: [{box: [0, 0, 9, 9]}]\nbackground: {high: sea}\n")

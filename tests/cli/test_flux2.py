@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from diffusers import Flux2KleinPipeline
+from diffusers import Flux2KleinKVPipeline, Flux2KleinPipeline
 from PIL import Image
 
 from strata.engine import Engine, Step
@@ -47,6 +47,21 @@ def test_draws_with_and_without_pictures(strata: Run, here: Path, klein: Path) -
     repeated = strata("generate", "inpainting/image.png", "-m", klein, "-o", "again")
     assert repeated.code == 0, repeated.err
     assert (np.asarray(Image.open(here / "again" / "image.png")) == pictures[2]).all()
+
+
+@pytest.mark.slow
+def test_a_cache_of_references_draws_and_repeats(strata: Run, here: Path, tmp_path: Path) -> None:
+    Flux2KleinKVPipeline(**flux2_parts()).save_pretrained(tmp_path / "kv")
+    reference().save(here / "picture.png")
+    call = ("generate", "plan.yaml", "-m", tmp_path / "kv", "--steps", 2, "--seed", 1)
+    for name, options in (("text", ()), ("reference", ("--image", "picture.png"))):
+        done = strata(*call, *options, "-o", name)
+        assert done.code == 0, done.err
+    repeated = strata("generate", "reference/image.png", "-m", tmp_path / "kv", "-o", "again")
+    assert repeated.code == 0, repeated.err
+    text, first, again = (np.asarray(Image.open(here / n / "image.png")) for n in ("text", "reference", "again"))
+    assert (first == again).all()
+    assert (first != text).any()
 
 
 def test_what_it_does_not_take_is_refused(strata: Run, here: Path, klein: Path) -> None:

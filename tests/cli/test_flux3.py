@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from strata.layers.routing import Routing, presets
+from tests.analysis.probes import make_clip
 from tests.cli.conftest import Run
-from tests.injection.flux3 import flux3_pipeline
+from tests.injection.flux3 import JOINT, flux3_pipeline
 from tests.shows import shows
 
 
@@ -41,3 +43,31 @@ def test_each_method_draws_and_is_in_the_record(model: Path, strata: Run, here: 
         assert done.code == 0, done.err
         assert json.loads((here / method / "run.json").read_text())["settings"]["method"] == method
     assert len({pixels(here / name).tobytes() for name in ("regional", "native", "native+regional")}) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [True], indirect=True)
+def test_roles_of_the_joint_blocks_and_a_calibration_by_them(model: Path, strata: Run, here: Path) -> None:
+    """From a folder to a routing of one's own that draws."""
+    (here / "clip").mkdir()
+    make_clip(here / "clip")
+    quick = ("--model", model, "--images", 1, "--steps", 2, "--size", 128)
+    windows = ("--scenes", 2, "--block-window", JOINT - 1, "--step-window", 1)
+    refused = strata("roles", *quick, "--block-window", JOINT + 1)
+    assert (refused.code, f"{JOINT + 1} blocks: there are only {JOINT}" in refused.err) == (2, True)
+    swapped = strata("roles", *quick, *windows, "--kinds", "swap", "-o", "swapped")
+    assert swapped.code == 0, swapped.err
+    assert "single 0-3" in swapped.out
+    assert "double" not in swapped.out
+    judged = strata("roles", *quick, *windows, "--kinds", "alone", "--clip", here / "clip", "-o", "judged")
+    assert judged.code == 0, judged.err
+    for name in ("swapped", "judged"):
+        assert json.loads((here / name / "roles.json").read_text())["blocks"] == [0, JOINT]
+    budget = ("--clip", here / "clip", "--budget", "smoke", "--roles", "judged")
+    found = strata("calibrate", *quick, *budget, "-o", "mine.yaml")
+    assert found.code == 0, found.err
+    evidence = Routing.load(here / "mine.yaml").evidence
+    assert evidence is not None
+    assert {row["routing"] for row in evidence["report"]} == {"mine", *presets()}
+    drawn = strata("generate", "plan.yaml", "-m", model, "--steps", 2, "--routing", "mine.yaml", "-o", "drawn")
+    assert drawn.code == 0, drawn.err

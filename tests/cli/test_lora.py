@@ -42,7 +42,7 @@ def test_drawn_and_recorded(strata: Run, here: Path, loras: Path, tiny_folder: P
     assert done.code == 0, done.err
     style, other = (str(loras / f"{name}.safetensors") for name in ("style", "other"))
     assert run_of(here / "out")["settings"]["lora"] == [f"{style}:0.5"]
-    assert set(run_of(here / "out")["loras"]) == {style, other}
+    assert set(run_of(here / "out")["lora_hashes"]) == {style, other}
     done = strata("generate", here / "out" / "image.png", "--model", tiny_folder, "-o", "again")
     assert done.code == 0, done.err
     assert same(here / "out" / "image.png", here / "again" / "image.png")
@@ -59,12 +59,12 @@ def test_drawn_again_gone_on_with_and_refused(strata: Run, here: Path, loras: Pa
     style, other = (str(loras / f"{name}.safetensors") for name in ("style", "other"))
     assert run_of(here / "whole")["settings"]["lora"] == [f"{style}:0.5", f"{other}:1"]
     hashes = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in (style, other)}
-    assert run_of(here / "whole")["loras"] == hashes
+    assert run_of(here / "whole")["lora_hashes"] == hashes
 
     done = strata("generate", loras / "confined.yaml", *model, "-o", "confined")
     assert done.code == 0, done.err
     assert not same(here / "plain" / "image.png", here / "confined" / "image.png")
-    assert run_of(here / "confined")["loras"] == {other: hashes[other]}
+    assert run_of(here / "confined")["lora_hashes"] == {other: hashes[other]}
     assert ScenePlan.load(here / "confined" / "plan.yaml").regions[0].loras[0].file == other
 
     for name in ("whole", "confined"):
@@ -88,7 +88,7 @@ def test_drawn_again_gone_on_with_and_refused(strata: Run, here: Path, loras: Pa
 def test_a_record_of_before_has_no_loras() -> None:
     settings = {"model": "miniature", "seed": 1, "steps": 2, "device": "cpu", "dtype": "float32", "threads": 1}
     record = Record.model_validate({"name": "a", "settings": settings, "command": "", "created": "", "versions": {}})
-    assert (record.settings.lora, record.loras) == ((), {})
+    assert (record.settings.lora, record.lora_hashes) == ((), {})
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ def test_native_draws_the_caption_that_export_writes(strata: Run, here: Path, tr
     assert done.code == 0, done.err
     assert "32x48 pixels, method native, 2 steps" in done.out
     assert "warning: caption: 'right': its mask becomes the box around it, [16, 0, 32, 48]" in done.err
+    record = json.loads((here / "n" / "run.json").read_text())
+    assert record["lost"] == ["caption: 'right': its mask becomes the box around it, [16, 0, 32, 48]"]
     assert not (here / "n" / "schedule.png").exists()
     assert "schedule.png" not in done.out
     assert settings(here / "n")["method"] == "native"
@@ -89,7 +91,7 @@ def test_both_draw_the_plan_with_its_caption_as_the_base(strata: Run, here: Path
     [
         ("native", "--method 'native': the model (flux) is not known to be trained on structured captions"),
         ("native+regional", "--method 'native+regional': the model (flux) is not known to be trained on"),
-        ("nativ", "--method 'nativ': did you mean 'native'? must be one of native, native+regional, "),
+        ("nativ", "--method 'nativ': did you mean 'native'? must be one of densediffusion, "),
         ("native+plain", "--method 'native+plain': plain leaves regions out"),
         ("", "--method: '': must not be empty"),
     ],

@@ -85,6 +85,7 @@ def test_one_prompt_is_shown_and_written(strata: Run, llm: ScriptedBackend) -> N
 
 def test_where_one_plan_goes(strata: Run, llm: ScriptedBackend) -> None:
     assert strata("plan", PROMPT, "-o", "new/folder").out.endswith("new/folder/a-boat-and-a-white-cloud.yaml\n")
+    assert strata("plan", PROMPT, "-o", "new/x.yaml/").out.endswith("new/x.yaml/a-boat-and-a-white-cloud.yaml\n")
     assert strata("plan", PROMPT, "-o", "new/own.json").out.endswith("new/own.json\n")
     assert ScenePlan.load("new/own.json") == ScenePlan.load("new/folder/a-boat-and-a-white-cloud.yaml")
     refused(strata("plan", PROMPT, "-o", "new/own.json"), "new/own.json", "--resume", "--force")

@@ -81,7 +81,7 @@ def test_hours_pay_for_so_many_scenes() -> None:
         (("calibrate", "-o", "mine.yaml", "--budget", 10), "--budget 10: too few pictures"),
         (("calibrate", "-o", "mine.yaml", "--budget", "little"), "'little': must be a whole number of at least 1, or"),
         (("calibrate", "-o", "mine.yaml", "--price", -1), "argument --price: '-1': must be a number from 0"),
-        (("calibrate", "-o", "mine.yaml", "--roles", "nowhere"), "--roles nowhere: no report of `strata roles`"),
+        (("calibrate", "-o", "mine.yaml", "--roles", "nowhere"), "nowhere/roles.json: cannot be read: No such file"),
     ],
 )
 def test_bad_input_is_told_before_anything_is_loaded(

@@ -1,6 +1,7 @@
 """Tiny FLUX pipelines of the stock classes, with random weights."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from inspect import signature
 from typing import Any
 
@@ -241,3 +242,13 @@ def plan() -> ScenePlan:
 @pytest.fixture
 def empty_plan() -> ScenePlan:
     return ScenePlan(width=48, height=32, prompt="a red circle and a blue square")
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """All that is logged, by diffusers too, whose loggers keep to themselves."""
+    log = logging.getLogger("diffusers")
+    log.addHandler(caplog.handler)
+    caplog.set_level(logging.INFO, logger="strata")
+    yield caplog
+    log.removeHandler(caplog.handler)

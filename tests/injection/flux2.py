@@ -174,4 +174,5 @@ def make_klein_inpaint() -> tuple[Any, dict[str, Any]]:
 
 
 def make_klein_kv() -> tuple[Any, dict[str, Any]]:
-    return _quiet(Flux2KleinKVPipeline(**flux2_parts())), {}
+    """With a reference, whose keys and values are kept from the first step."""
+    return _quiet(Flux2KleinKVPipeline(**flux2_parts())), {"image": reference(1)}

@@ -12,6 +12,15 @@ from tests.injection.modular import of_blocks
 
 OWN, JOINT, WINDOW = 2, 5, 80
 """Blocks of each mode's own, joint blocks, and the tokens that a text's window is a multiple of."""
+PLAN = """
+width: 48
+height: 32
+prompt: a red circle and a blue square
+regions:
+  - {name: left, box: [0, 0, 28, 32], high: a circle, low: "red, striped"}
+  - {name: right, box: [24, 4, 48, 28], high: a square}
+"""
+"""Of few texts."""
 
 
 def flux3_transformer(flow_map: bool = False) -> Flux3Transformer2DModel:

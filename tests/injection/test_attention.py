@@ -1,15 +1,18 @@
-"""What one block's attention costs, and that its two ways of blending come to the same."""
+"""One block's attention is what its spec says, token by token, in either way of blending; what it costs."""
 
 from typing import Any
 
 import pytest
 import torch
+from diffusers.models.attention_dispatch import AttentionBackendName
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from strata.injection import parts
 from strata.injection.attach import masked_spec
 from strata.injection.attention import AttentionGroup, AttentionSpec, regional_attention
 from strata.injection.families.base import BaseText
+from tests.injection.oracle import NEVER, softmax_attention
 
 TEXT, CANVAS = 6, 8
 KERNEL = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -57,16 +60,117 @@ def test_image_keys_are_attended_to_once_where_base_and_regions_are_blended(
     assert pairs[1] - pairs[0] == CANVAS * (CANVAS + reference)
 
 
-@pytest.mark.parametrize("base", [BaseText(4), BaseText(3), BaseText(4, 1, -1.0), BaseText(3, 2, -0.5)])
+def by_tokens(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec) -> Tensor:
+    """What a spec says: a dense matrix of log weights for each group; the groups' word counts before `direct`."""
+
+    def attended(group: AttentionGroup) -> Tensor:
+        weights = torch.full((q.shape[1], q.shape[1]), NEVER)
+        for rows in group.queries:
+            for keys in group.keys:
+                strengths = spec.bias if group.weighted else None
+                weights[slice(*rows), slice(*keys)] = 0 if strengths is None else strengths[slice(*keys)]
+        return softmax_attention(q, k, v, weights)
+
+    base, out = attended(spec.base), torch.zeros_like(q)
+    for rows in spec.direct:
+        out[:, slice(*rows)] = base[:, slice(*rows)]
+    for group in spec.groups:
+        for rows in group.queries:
+            out[:, slice(*rows)] = attended(group)[:, slice(*rows)]
+    if spec.blended is not None:
+        start, stop = spec.blended
+        received = base[:, spec.base_queries : spec.base_queries + stop - start]
+        ratio = 1.0 if spec.ratio is None else float(spec.ratio)
+        out[:, start:stop] = (1 - ratio) * out[:, start:stop] + ratio * received
+    return out
+
+
+# 2 tokens of padding, 2 of a stream, 2 of the base prompt; then 8 of the image, or 4 of its copy and 4 of the image.
+STREAM, IMAGE, COPIED = (2, 4), (6, 14), (10, 14)
+RATIO, FAINT = torch.tensor(0.3), torch.tensor([0.0] * 5 + [-1.0] + [0.0] * 8)
+OPEN = AttentionGroup((STREAM, IMAGE), (STREAM, IMAGE))
+COPY = AttentionSpec(
+    text_length=10,
+    groups=(
+        AttentionGroup((STREAM,), (STREAM, COPIED)),
+        AttentionGroup(((10, 12),), (STREAM, COPIED)),
+        AttentionGroup(((12, 14),), (COPIED,)),
+    ),
+    base=AttentionGroup(((4, 10),), ((4, 10),)),
+    direct=((4, 10),),
+    blended=COPIED,
+    base_queries=6,
+    bias=None,
+    ratio=RATIO,
+    padding=2,
+)
+SPECS = {
+    "an area of two parts": AttentionSpec(
+        text_length=6,
+        groups=(
+            AttentionGroup((STREAM,), (STREAM, (6, 8), (12, 14))),
+            AttentionGroup(((6, 8), (12, 14)), (STREAM, IMAGE)),
+            AttentionGroup(((8, 12),), (IMAGE,)),
+        ),
+        base=AttentionGroup(((4, 6),), ((4, 14),)),
+        direct=((4, 6),),
+        blended=None,
+        base_queries=6,
+        bias=None,
+        ratio=None,
+        padding=2,
+    ),
+    "all see all, and the base prompt faintly": AttentionSpec(
+        text_length=6,
+        groups=(OPEN, AttentionGroup(((5, 6),), ((4, 14),))),
+        base=AttentionGroup(((4, 14),), ((4, 14),), weighted=True),
+        direct=((4, 6),),
+        blended=IMAGE,
+        base_queries=6,
+        bias=FAINT,
+        ratio=RATIO,
+        padding=2,
+    ),
+    "a copy of the image": COPY,
+    "all from the copy": COPY._replace(groups=COPY.groups[:1], ratio=None),
+}
+
+
+@pytest.mark.parametrize("smallest", [0, 15])
+@pytest.mark.parametrize("name", SPECS)
+def test_every_token_gets_what_the_spec_says(name: str, smallest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With keys in common attended to once, where they can be, and without; padding gets nothing."""
+    monkeypatch.setattr(parts, "SMALLEST", smallest)
+    q, k, v = torch.randn(3, 1, 14, 2, 4, generator=torch.Generator().manual_seed(0))
+    found = regional_attention(q, k, v, SPECS[name])
+    torch.testing.assert_close(found, by_tokens(q, k, v, SPECS[name]))
+
+
+def test_parts_are_had_where_the_kernel_tells_its_sums() -> None:
+    """On the CPU, by the native backend, without gradients, of many tokens."""
+    q = torch.zeros(1, parts.SMALLEST, 1, 1)
+    native = AttentionBackendName.NATIVE
+    assert parts.can_part(q, native)
+    assert parts.can_part(q, None), "the backend of those that choose none"
+    assert not parts.can_part(q, AttentionBackendName._NATIVE_MATH)
+    assert not parts.can_part(q.to("meta"), native)
+    assert not parts.can_part(q[:, 1:], native)
+    assert not parts.can_part(q.clone().requires_grad_(), native)
+
+
+@pytest.mark.parametrize(
+    "base",
+    [BaseText(4), BaseText(3), BaseText(4, 1, -1.0), BaseText(3, 2, -0.5), BaseText(3, tail=1), BaseText(2, tail=2)],
+)
 def test_what_a_mask_of_the_base_prompt_makes_of_a_plain_call(base: BaseText) -> None:
-    """Tokens behind the prompt's are keys to none, faint ones weigh less, but not to each other."""
+    """Tokens behind the prompt's are keys to none, or before its end; faint ones weigh less, but not to each other."""
     text, image = 4, 5
     q, k, v = torch.randn(3, 1, text + image, 2, 4, generator=torch.Generator().manual_seed(0))
     faint = slice(base.length - base.faint, base.length)
     mask = torch.zeros(text + image, text + image)
     mask[:, faint] = base.weight
     mask[faint, faint] = 0
-    mask[:, base.length : text] = -torch.inf
+    mask[:, base.length - base.tail : text - base.tail] = -torch.inf
     heads = (x.transpose(1, 2) for x in (q, k, v))
     expected = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask).transpose(1, 2)
     spec = masked_spec(base, text, text + image, torch.device("cpu"))

@@ -4,9 +4,17 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import FirstBlockCacheConfig, Flux2KleinBaseAutoBlocks, Flux3AutoBlocks, FluxAutoBlocks
+from diffusers import (
+    FirstBlockCacheConfig,
+    Flux2KleinBaseAutoBlocks,
+    Flux3AutoBlocks,
+    FluxAutoBlocks,
+    SkipLayerGuidance,
+)
+from diffusers.modular_pipelines import InputParam, PipelineState
 from diffusers.modular_pipelines.flux.denoise import FluxDenoiseStep
 from diffusers.modular_pipelines.flux.encoders import FluxTextEncoderStep
+from diffusers.modular_pipelines.flux.inputs import FluxTextInputStep
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
@@ -45,9 +53,49 @@ def test_unconditional_calls_stay_plain(plan: ScenePlan) -> None:
     expected = RegionalPipeline(modular_klein_base())(said, seed=0, num_images_per_prompt=2, **CALL).images
     pipe = modular_klein_base(regional_blocks(Flux2KleinBaseAutoBlocks()))
     assert torch.equal(draw(pipe, plan=said, num_images_per_prompt=2), expected)
+    assert "prompt_2" not in pipe.blocks.input_names, "of one text encoder"
     pipe.guider.disable()
     with pytest.raises(InputError, match=r"negative_prompt: .* makes no unconditional calls"):
         draw(pipe, plan=said)
+    pipe.update_components(guider=SkipLayerGuidance(skip_layer_guidance_layers=[1]))
+    with pytest.raises(UnsupportedError, match="SkipLayerGuidance calls the transformer with the prompt a second"):
+        draw(pipe, plan=plan)
+
+
+class Short(FluxTextEncoderStep):  # type: ignore[misc]
+    """A text step that reads less by default than the text encoder could."""
+
+    @property
+    def inputs(self) -> list[InputParam]:
+        own = [param for param in super().inputs if param.name != "max_sequence_length"]
+        return [*own, InputParam("max_sequence_length", default=7)]
+
+
+def encoded(pipe: Any, plan: ScenePlan, step: Any = None, **given: Any) -> PipelineState:
+    """What a text step leaves for those behind it, called by hand."""
+    state = PipelineState()
+    for name, value in {"plan": plan, **given}.items():
+        state.set(name, value)
+    RegionalTextEncoderStep(step or FluxTextEncoderStep())(pipe, state)
+    return state
+
+
+def test_how_long_texts_are(pipe: Any, plan: ScenePlan, caplog: pytest.LogCaptureFixture) -> None:
+    """As the call asks, else as the step would by itself, and no longer than the text encoder reads."""
+    for step, given, length in ((None, {}, 24), (Short(), {}, 7), (Short(), {"max_sequence_length": 5}, 5)):
+        caplog.clear()
+        assert encoded(pipe, plan, step, **given).get("prompt_embeds").shape[1] == length
+        assert any(f"is cut to {length}; not heard" in message for message in caplog.messages) == (length < 24)
+
+
+def test_texts_are_encoded_for_the_calls_steps(pipe: Any, plan: ScenePlan) -> None:
+    routing = Routing.from_yaml("{name: a, about: a, rules: [{level: high}, {level: low, steps: 49-49}]}")
+    texts = encoded(pipe, plan, routing=routing).get("regional_texts").texts
+    assert set(texts) == {description.text for description in plan.descriptions()}, "fifty, where nobody says"
+    for last, given in (("49", {"num_inference_steps": 4}), ("50", {})):
+        late = Routing.from_yaml(f"{{name: a, about: a, rules: [{{level: high, steps: {last}-{last}}}]}}")
+        with pytest.raises(InputError, match=last):
+            encoded(pipe, plan, routing=late, **given)
 
 
 def test_of_flux3_the_step_that_rewrites_prompts_is_left_out(plan: ScenePlan) -> None:
@@ -57,6 +105,9 @@ def test_of_flux3_the_step_that_rewrites_prompts_is_left_out(plan: ScenePlan) ->
     images = pipe(plan=plan, routing="uniform", generator=generator, output="images", **call)
     stock = of_blocks(Flux3AutoBlocks(), flux3_parts())
     assert torch.equal(images, RegionalPipeline(stock, "uniform")(plan, seed=0, **call).images)
+    said = plan.model_copy(update={"negative_prompt": "checkered"})
+    with pytest.raises(InputError, match="negative_prompt: comes from the plan here; leave it out in one of them"):
+        pipe(plan=said, negative_prompt="dotted", **call)
 
 
 def test_blocks_that_cannot_become_regional_say_why(pipe: Any) -> None:
@@ -76,7 +127,13 @@ def test_blocks_say_what_they_take(pipe: Any) -> None:
     assert set(text.intermediate_output_names) >= {"prompt_embeds", "height", "width", "regional_texts"}
     assert [spec.name for spec in denoise.expected_components] == ["transformer", "scheduler"]
     assert denoise.intermediate_output_names == FluxDenoiseStep().intermediate_output_names
+    assert "regional_texts" in denoise.required_inputs
     assert "regional attention" in denoise.doc
+    assert "by `FluxTextEncoderStep`" in text.doc
+    for step in (text, denoise):
+        step.set_progress_bar_config(disable=True)
+    with denoise.step.progress_bar(total=2) as bar:
+        assert bar.disable
     names = pipe.blocks.input_names
     assert names.count("plan") == 1
     assert "regional_texts" not in names
@@ -152,9 +209,23 @@ class TestRefusals:
         with pytest.raises(InputError, match="no transformer is loaded"):
             alone(plan=plan)
 
+    def test_texts_of_another_plan(self, pipe: Any, plan: ScenePlan) -> None:
+        state = encoded(pipe, plan)
+        state.set("timesteps", torch.ones(2))
+        state.set("plan", plan.model_copy(update={"prompt": "a star"}))
+        with pytest.raises(InputError, match=r"encoded: is of prompt 'a red .*', what is drawn has 'a star'"):
+            RegionalDenoiseStep(FluxDenoiseStep())(pipe, state)
+        state.set("regional_texts", {"a star": torch.zeros(1, 2, 3)})
+        with pytest.raises(
+            InputError, match=r"regional_texts: \{.*: must be an EncodedPlan, as RegionalTextEncoderStep"
+        ):
+            RegionalDenoiseStep(FluxDenoiseStep())(pipe, state)
+
     def test_steps_that_are_something_else(self) -> None:
         with pytest.raises(InputError, match="FluxDenoiseStep: makes no 'prompt_embeds' of 'prompt'"):
             RegionalTextEncoderStep(FluxDenoiseStep())
+        with pytest.raises(InputError, match="FluxTextInputStep: makes no 'prompt_embeds' of 'prompt'"):
+            RegionalTextEncoderStep(FluxTextInputStep())
         with pytest.raises(InputError, match="FluxTextEncoderStep: is no denoising loop"):
             RegionalDenoiseStep(FluxTextEncoderStep())
         with pytest.raises(InputError, match="magic"):

@@ -1,7 +1,6 @@
 """What CLIP cuts off a prompt: told once for a model, and by diffusers only in calls that are not Strata's."""
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,16 +12,6 @@ from tests.injection.conftest import make_chroma, make_img2img, make_text_to_ima
 
 LONG = "red " * 90 + "star"
 OPTIONS = {"num_inference_steps": 1, "output_type": "latent", "max_sequence_length": 24}
-
-
-@pytest.fixture
-def said(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """All that is logged, by diffusers too, whose loggers keep to themselves."""
-    log = logging.getLogger("diffusers")
-    log.addHandler(caplog.handler)
-    caplog.set_level(logging.INFO, logger="strata")
-    yield caplog
-    log.removeHandler(caplog.handler)
 
 
 def of_clip(said: pytest.LogCaptureFixture) -> list[tuple[str, str]]:

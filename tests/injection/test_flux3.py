@@ -64,7 +64,8 @@ def drawn(
     texts = {s.text: torch.randn(1, 3 + n % 3, WIDTH, generator=g) for n, s in enumerate(program.streams)}
     run = start(model, [program], texts)
     assert isinstance(run, RegionalRun)
-    run.text_states = TextStates(keep)
+    if not keep:
+        run.text_states = TextStates(keep=False)
     outputs = []
     with attached(model, Attachment(family_of(model), run)):
         for step in range(STEPS):

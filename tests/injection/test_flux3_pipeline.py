@@ -19,19 +19,11 @@ from strata.injection.weights import load_folder
 from strata.loading import locate
 from tests.injection.drawings import seen_calls
 from tests.injection.flux2 import reference
-from tests.injection.flux3 import JOINT, OWN, WINDOW, flux3_pipeline
+from tests.injection.flux3 import JOINT, OWN, PLAN, WINDOW, flux3_pipeline
 from tests.shows import shows
 
 STEPS: dict[str, Any] = {"num_inference_steps": 2, "output_type": "pt"}
 TEXT = "a red circle and a blue square"
-PLAN = """
-width: 48
-height: 32
-prompt: a red circle and a blue square
-regions:
-  - {name: left, box: [0, 0, 28, 32], high: a circle, low: "red, striped"}
-  - {name: right, box: [24, 4, 48, 28], high: a square}
-"""
 PICTURES = [reference(1, (32, 32)), reference(2, (48, 32))]
 
 

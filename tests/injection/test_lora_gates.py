@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from strata.hierarchy.grid import TokenGrid
-from strata.hierarchy.loras import parse_scale
+from strata.hierarchy.loras import Lora
 from strata.injection.attach import Attachment, attached
 from strata.injection.families import family_of
 from strata.injection.lora_adapters import Adapter, loaded
@@ -126,7 +126,7 @@ def _agrees(family: str, data: Any, drawn: tuple[Scene, TokenGrid], seed: int, f
     placed = data.draw(st.lists(st.tuples(st.sampled_from(areas), st.integers(0, 1), scales), min_size=1, max_size=3))
     transformer, kind = TRANSFORMERS[family], PIPELINES[family]
     adapters = [
-        Adapter(area, ("one", "two")[n], parse_scale(scale), read_lora(files[family, n][0], kind))
+        Adapter(area, Lora(file=("one", "two")[n], scale=scale), read_lora(files[family, n][0], kind))
         for area, n, scale in placed
     ]
     generator = torch.Generator().manual_seed(seed)
@@ -146,7 +146,7 @@ def _agrees(family: str, data: Any, drawn: tuple[Scene, TokenGrid], seed: int, f
     program, pipe = program_of(grid, schedule, scene.streams), Pipe(transformer=transformer)
     gates = LoraGates(adapters, schedule)
     attachment = Attachment(
-        family_of(transformer), start(transformer, [program], texts), gates=lambda at, *_: gates.follow(at, program)
+        family_of(transformer), start(transformer, [program], texts), gates=lambda at: gates.follow(at, program)
     )
     with (
         loaded(pipe, attachment.family, adapters) as layers,
@@ -204,5 +204,5 @@ class Nothing:
     ],
 )
 def test_when_an_adapter_acts(loras: str, scale: Any, expected: list[list[float]]) -> None:
-    adapter = Adapter("left", "style", parse_scale(scale), Nothing())  # type: ignore[arg-type]
+    adapter = Adapter("left", Lora(file="style", scale=scale), Nothing())  # type: ignore[arg-type]
     assert weights_of(adapter, schedule_of(loras)) == pytest.approx(np.array(expected, dtype=np.float32))

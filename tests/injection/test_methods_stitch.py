@@ -12,6 +12,7 @@ from torch import Tensor
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.checks import UnsupportedError
+from strata.injection.drawing import noise_levels
 from strata.injection.families import FLUX_DEV
 from strata.injection.methods import method_named
 from strata.injection.methods.stitch import METHOD, Stitch, foreground
@@ -243,6 +244,13 @@ def test_what_is_refused(plan: ScenePlan) -> None:
     for wrong in settings:
         with pytest.raises(InputError, match=f"method 'stitch': {next(iter(wrong))}: "):
             Stitch(**wrong)
+
+
+def test_noise_levels_are_of_the_steps_that_are_left() -> None:
+    scheduler = FlowMatchEulerDiscreteScheduler()
+    scheduler.set_timesteps(4)
+    for steps in (4, 2):
+        assert noise_levels(scheduler, steps) == scheduler.sigmas[4 - steps :].tolist()
 
 
 def test_another_scheduler_is_refused_before_anything_is_drawn(plan: ScenePlan) -> None:

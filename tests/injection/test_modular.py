@@ -1,6 +1,7 @@
 """Modular pipelines draw what classic ones draw, and what is particular to them."""
 
 import logging
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 import torch
 from diffusers import ClassifierFreeGuidance, Flux2KleinAutoBlocks, FluxAutoBlocks, SkipLayerGuidance
-from diffusers.modular_pipelines import InputParam, ModularPipelineBlocks, OutputParam
+from diffusers.modular_pipelines import InputParam, ModularPipelineBlocks, OutputParam, SequentialPipelineBlocks
+from diffusers.modular_pipelines.flux.denoise import FluxDenoiseStep
+from diffusers.modular_pipelines.flux.encoders import FluxTextEncoderStep
 
 from strata.analysis.recorder import probing
 from strata.hierarchy.errors import InputError
@@ -21,10 +24,11 @@ from strata.injection.families import facts_of, facts_of_folder, family_of
 from strata.injection.observer import Observer
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.weights import load_folder
-from tests.injection.conftest import picture
+from tests.injection.conftest import picture, tiny_parts
 from tests.injection.drawings import seen_calls
 from tests.injection.flux2 import LENGTH, flux2_parts, make_flux2, make_klein
 from tests.injection.modular import PAIRS, modular_dev, modular_flux, modular_klein, modular_klein_base, of_blocks
+from tests.injection.test_weights import poison
 
 STEPS: dict[str, Any] = {"num_inference_steps": 2, "output_type": "pt"}
 EVERYDAY = ("flux", "flux2 klein base with guidance")
@@ -126,7 +130,7 @@ def test_what_is_returned_is_what_is_asked_for(flux: Any, plan: ScenePlan) -> No
     regional, options = regional_of(flux), STEPS
     state = regional(plan, seed=0, **options)
     assert torch.equal(regional(plan, seed=0, output="images", **options), state.images)
-    several = regional(plan, seed=0, output=["images", "latents"], **options)
+    several = regional(plan, seed=0, output=["images", "latents"], num_images_per_prompt=None, **options)
     assert torch.equal(several["images"], state.images)
     assert torch.equal(several["latents"], state.latents)
 
@@ -148,19 +152,29 @@ class TestCallbacks:
         assert not torch.equal(cleared, drawn)
 
     def test_one_that_draws_with_the_pipeline_is_an_error(
-        self, flux: Any, plan: ScenePlan, caplog: pytest.LogCaptureFixture
+        self, flux: Any, plan: ScenePlan, said: pytest.LogCaptureFixture
     ) -> None:
         pipe = flux
         drawn = draw(pipe, plan)
 
         def plain(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            logging.getLogger(type(pipe).__mro__[1].__module__).warning("something else")
             pipe(prompt="a ball", height=32, width=48, **STEPS)
             return {}
 
-        with pytest.raises(UnsupportedError, match="by a call that is still running"):
-            draw(pipe, plan, callback_on_step_end=plain)
-        assert "Error in block" not in caplog.text, "the error is raised, and not logged as well"
+        def anew(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            pipe.scheduler.set_timesteps(2)
+            return {}
+
+        for callback in (plain, anew):
+            with pytest.raises(UnsupportedError, match="by a call that is still running"):
+                draw(pipe, plan, callback_on_step_end=callback)
+        assert "Error in block" not in said.text, "the error is raised, and not logged as well"
+        assert "something else" in said.text
         assert torch.equal(draw(pipe, plan), drawn)
+        with pytest.raises(ValueError, match="prompt"):
+            pipe(prompt=3)
+        assert "Error in block" in said.text, "afterwards diffusers speaks as ever"
 
 
 def test_a_hook_that_draws_with_the_pipeline_is_an_error(flux: Any, plan: ScenePlan) -> None:
@@ -172,7 +186,7 @@ def test_a_hook_that_draws_with_the_pipeline_is_an_error(flux: Any, plan: SceneP
     assert torch.equal(draw(flux, plan), drawn)
 
 
-def test_observers_are_told_every_step(flux: Any, plan: ScenePlan) -> None:
+def test_observers_are_told_every_step(flux: Any, base: Any, plan: ScenePlan) -> None:
     steps: list[int] = []
 
     class Notes(Observer):
@@ -184,6 +198,11 @@ def test_observers_are_told_every_step(flux: Any, plan: ScenePlan) -> None:
     options = {"image": picture(), "strength": 0.75, "num_inference_steps": 4, "output_type": "pt"}
     regional(plan, seed=0, **options)
     assert steps == [0, 1, 2]
+    steps.clear()
+    regional = RegionalPipeline(base, "uniform")
+    regional.observers.append(Notes())
+    regional(plan, seed=0, num_inference_steps=2, output_type="latent", **SHORT)
+    assert steps == [0, 1], "of the loop that runs, beside one that does not"
 
 
 def test_probes(flux: Any, plan: ScenePlan) -> None:
@@ -226,8 +245,18 @@ class TestGuiders:
         guider.disable()
         with pytest.raises(InputError, match=r"ignored by its guider \(ClassifierFreeGuidance\)"):
             draw(pipe, said, **SHORT)
-        with pytest.raises(InputError, match="Flux2KleinModularPipeline takes no negative prompt"):
-            RegionalPipeline(modular_klein()).check(said, **SHORT)
+        pipe.update_components(guider=None)
+        for unguided in (pipe, modular_klein()):
+            with pytest.raises(InputError, match="Flux2KleinModularPipeline takes no negative prompt"):
+                RegionalPipeline(unguided).check(said, **SHORT)
+
+    def test_one_that_guides_at_none_of_the_calls_steps(self, base: Any, plan: ScenePlan) -> None:
+        base.update_components(guider=ClassifierFreeGuidance(guidance_scale=3.0, start=0.6, stop=0.9))
+        said = plan.model_copy(update={"negative_prompt": "checkered"})
+        regional = RegionalPipeline(base)
+        regional.check(said, num_inference_steps=10)
+        with pytest.raises(InputError, match="ignored by its guider"):
+            regional.check(said, num_inference_steps=2)
 
     def test_its_scale_can_be_asked_for(self, base: Any, plan: ScenePlan) -> None:
         pipe = base
@@ -272,6 +301,32 @@ class TestGuiders:
         assert not conditional(negative.repeat_interleave(2, dim=0))
         assert conditional(negative.repeat(2, 1, 1))
         assert conditional(negative[:1])
+
+
+def test_encoders_adapters_have_the_calls_scale() -> None:
+    from peft import LoraConfig
+
+    pipe = modular_flux()
+    torch.manual_seed(0)
+    pipe.text_encoder_2.add_adapter(LoraConfig(r=2, target_modules=["q"], init_lora_weights=False))
+    call = call_of(pipe)
+    whole, same, half = (call.encode("a star", None, 24, scale)["prompt_embeds"] for scale in (None, 1.0, 0.5))
+    assert torch.equal(whole, same)
+    assert not torch.equal(whole, half)
+
+
+def test_a_prompts_embeddings_are_options_and_nothing_else_that_is_made_of_it(flux: Any, plan: ScenePlan) -> None:
+    class Counting(FluxTextEncoderStep):  # type: ignore[misc]
+        @property
+        def intermediate_outputs(self) -> list[OutputParam]:
+            return [*super().intermediate_outputs, OutputParam("words")]
+
+    embeds = {"prompt_embeds": torch.zeros(1, 24, 128), "pooled_prompt_embeds": torch.zeros(1, 64)}
+    RegionalPipeline(flux).check(plan, **embeds)
+    blocks = FluxAutoBlocks()
+    blocks.sub_blocks["text_encoder"] = Counting()
+    with pytest.raises(InputError, match="words: FluxModularPipeline takes no such option"):
+        RegionalPipeline(modular_flux(blocks)).check(plan, words=3)
 
 
 class _Rewriter(ModularPipelineBlocks):
@@ -346,6 +401,7 @@ class TestRefusals:
         pipe = modular_flux()
         regional = RegionalPipeline(pipe, "uniform")
         encoded, drawn = regional.encode(plan, **STEPS), draw(pipe, plan)
+        assert encoded.said["negative_prompt"] is None, "of a pipeline that reads none"
         pipe.text_encoder_2 = None
         assert torch.equal(regional(plan, seed=0, encoded=encoded, **STEPS).images, drawn)
         with pytest.raises(InputError, match="text encoders are not loaded"):
@@ -363,6 +419,31 @@ class TestRefusals:
             del pipe._blocks.sub_blocks[name]
             with pytest.raises(InputError, match=message):
                 RegionalPipeline(pipe)
+
+    def test_blocks_with_two_text_steps(self) -> None:
+        blocks = FluxAutoBlocks()
+        blocks.sub_blocks.insert("again", FluxTextEncoderStep(), 1)
+        with pytest.raises(InputError, match="several of its blocks make 'prompt_embeds' of 'prompt'"):
+            RegionalPipeline(modular_flux(blocks))
+
+    def test_a_text_step_that_makes_no_tensor(self, plan: ScenePlan) -> None:
+        class Listing(FluxTextEncoderStep):  # type: ignore[misc]
+            def __call__(self, components: Any, state: Any) -> Any:
+                components, state = super().__call__(components, state)
+                state.set("prompt_embeds", [*state.get("prompt_embeds")])
+                return components, state
+
+        blocks = FluxAutoBlocks()
+        blocks.sub_blocks["text_encoder"] = Listing()
+        with pytest.raises(UnsupportedError, match="Listing makes a list of a text, and not one tensor"):
+            RegionalPipeline(modular_flux(blocks)).encode(plan)
+
+    def test_blocks_that_take_no_size(self, plan: ScenePlan) -> None:
+        parts = {"text": FluxTextEncoderStep(), "denoise": FluxDenoiseStep()}
+        pipe = SequentialPipelineBlocks.from_blocks_dict(parts).init_pipeline()
+        pipe.update_components(**{name: part for name, part in tiny_parts().items() if name != "vae"})
+        with pytest.raises(InputError, match="takes no width and no height; plans have a size"):
+            RegionalPipeline(pipe).check(plan)
 
 
 def test_what_clip_cuts_off_is_told_once(plan: ScenePlan, caplog: pytest.LogCaptureFixture) -> None:
@@ -401,15 +482,20 @@ class TestFolders:
         facts = facts_of_folder(tmp_path)
         assert facts == facts_of(pipe)
         assert (facts.family, facts.guidance, facts.negative_scale) == ("flux2", None, None)
+        assert load_folder(tmp_path, torch.bfloat16).transformer.dtype == torch.bfloat16
         again = load_folder(tmp_path, torch.float32)
         assert torch.equal(draw(again, plan, max_sequence_length=24), draw(pipe, plan, max_sequence_length=24))
 
-    def test_what_is_missing_is_named(self, tmp_path: Path) -> None:
+    def test_what_is_missing_is_named(self, tmp_path: Path, said: pytest.LogCaptureFixture) -> None:
         pipe = of_blocks(Flux2KleinAutoBlocks(), flux2_parts())
         pipe.save_pretrained(str(tmp_path), overwrite_modular_index=True)
         (tmp_path / "scheduler").rename(tmp_path / "elsewhere")
         with pytest.raises(InputError, match="its scheduler is not there or cannot be read"):
             load_folder(tmp_path)
+        assert "scheduler" not in said.text, "it is ours to say"
         (tmp_path / "modular_config.json").write_text("{}")
         with pytest.raises(InputError, match="brings blocks of its own"):
+            load_folder(tmp_path)
+        poison("transformer", math.nan)(tmp_path)
+        with pytest.raises(InputError, match="transformer: weights with NaN"):
             load_folder(tmp_path)

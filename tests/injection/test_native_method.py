@@ -87,16 +87,26 @@ def test_both_are_the_plan_with_its_caption_as_the_base(routing: str, method: st
 def test_losses_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     pipe, _ = make_long()
     regional = RegionalPipeline(pipe, method="native", form=FORM)
-    with caplog.at_level(logging.WARNING):
+    own = "strata.injection.pipeline"
+    with caplog.at_level(logging.INFO, own):
         for seed in (1, 2):
             regional(PLANS["free"], seed=seed, true_cfg_scale=2.0, **STEPS)
-    told = [record.message for record in caplog.records if record.message.startswith("caption: ")]
-    assert told == [
+    (warned, *told) = [record for record in caplog.records if record.name == own]
+    assert warned.getMessage() == (
+        "4 things of the plan are left out of its caption or told otherwise; `strata export flux3 PLAN` tells each"
+    )
+    assert {record.levelno for record in told} == {logging.INFO}
+    assert tuple(record.message for record in told) == regional.lost(PLANS["free"])
+    assert regional.lost(PLANS["free"]) == (
         "caption: overlap 'priority' is left out",
         "caption: 'one star': its polygon becomes the box around it, [0, 0, 20, 29]",
         'caption: \'two\': strength {"high": 0.5, "low": 1.0, "full": 1.0} is left out',
         "caption: 'two': priority 1 is left out",
-    ]
+    )
+    caplog.clear()
+    one = PLANS["free"].model_copy(update={"regions": PLANS["free"].regions[:1], "overlap": "union"})
+    regional.compile(one, true_cfg_scale=2.0)
+    assert caplog.messages == ["caption: 'one star': its polygon becomes the box around it, [0, 0, 20, 29]"]
 
 
 def test_a_caption_that_is_too_long_is_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -131,7 +141,7 @@ def test_what_is_refused() -> None:
     with pytest.raises(InputError, match=r"method 'regional\+native': regional does not go with another method"):
         method_named("regional+native")
     for wrong in ("native+", "native+native+regional", "+", ""):
-        with pytest.raises(InputError, match="must be one of native, native"):
+        with pytest.raises(InputError, match="must be one of densediffusion, native, native"):
             method_named(wrong)
     published = RegionalPipeline(pipe, "regional-prompting-flux", "native+regional", FORM)
     with pytest.raises(InputError, match="blend mode split and unrouted open are for"):

@@ -346,6 +346,9 @@ def test_of_many_texts_those_used_last_are_kept(monkeypatch: pytest.MonkeyPatch)
     assert encoded("abacab") == "abcb"
     pipe.text_encoder_2.add_adapter(LoraConfig(r=2, target_modules=["q"]))
     assert encoded("aa") == "aa", "adapters may be scaled otherwise at any time"
+    pipe.text_encoder_2 = None
+    with pytest.raises(InputError, match="text encoders are not loaded"):
+        encoded("a")
 
 
 def test_streams_carry_real_tokens_unless_padding_is_asked_for(plan: ScenePlan) -> None:
@@ -420,13 +423,18 @@ class TestRefusals:
 
         pipe, _ = make_text_to_image()
         apply_first_block_cache(pipe.transformer, FirstBlockCacheConfig(threshold=0.1))
-        with pytest.raises(UnsupportedError, match="cache"):
+        with pytest.raises(UnsupportedError, match=r"^transformer_blocks\.0: the hook 'fbc_leader"):
             draw(pipe, plan)
 
-    def test_varlen_attention(self, plan: ScenePlan) -> None:
-        from diffusers.models.attention_dispatch import AttentionBackendName
+    def test_varlen_attention(self, plan: ScenePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whether it is chosen for the model, or for all that choose none."""
+        from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
 
         pipe, _ = make_text_to_image()
+        with monkeypatch.context() as patch:
+            patch.setattr(_AttentionBackendRegistry, "_active_backend", AttentionBackendName.FLASH_VARLEN)
+            with pytest.raises(UnsupportedError, match="flash_varlen packs sequences"):
+                RegionalPipeline(pipe).check(plan)
         for module in pipe.transformer.modules():
             if hasattr(module, "processor"):
                 module.processor._attention_backend = AttentionBackendName.FLASH_VARLEN
@@ -466,10 +474,16 @@ class TestRefusals:
         with pytest.raises(UnsupportedError, match="compile_repeated_blocks"):
             draw(pipe, plan)
 
-    def test_fractional_strengths_on_a_backend_without_logits(self, plan: ScenePlan) -> None:
-        from diffusers.models.attention_dispatch import AttentionBackendName
+    def test_fractional_strengths_on_a_backend_without_logits(
+        self, plan: ScenePlan, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from diffusers.models.attention_dispatch import AttentionBackendName, _AttentionBackendRegistry
 
         pipe, _ = make_text_to_image()
+        with monkeypatch.context() as patch:
+            patch.setattr(_AttentionBackendRegistry, "_active_backend", AttentionBackendName._NATIVE_FLASH)
+            with pytest.raises(UnsupportedError, match="strength"):
+                RegionalPipeline(pipe, ROUTING).check(plan)
         for module in pipe.transformer.modules():
             if hasattr(module, "processor"):
                 module.processor._attention_backend = AttentionBackendName._NATIVE_FLASH
@@ -487,7 +501,7 @@ class TestRefusals:
             ({"num_inference_steps": True}, "from 1 to 1000"),
             ({"num_inference_steps": 10**9}, "from 1 to 1000"),
             ({"seed": -1}, "seed: -1: must be"),
-            ({"seed": 2**64}, "must be a whole number"),
+            ({"seed": 2**63}, "must be a whole number"),
             ({"seed": "a"}, "must be a whole number"),
             ({"strength": 0.5}, "takes no such option"),
         ],

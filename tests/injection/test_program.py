@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from strata.hierarchy.errors import InputError
@@ -10,7 +11,7 @@ from strata.hierarchy.plan import ScenePlan, Texts
 from strata.injection.attach import Attachment, attached
 from strata.injection.description import Cost, cost_of, describe
 from strata.injection.families import FLUX_DEV
-from strata.injection.methods import method_for
+from strata.injection.methods import method_for, method_named
 from strata.injection.methods.plain import PlainRun
 from strata.injection.observer import AttentionEvent, Observer
 from strata.injection.pipeline import RegionalPipeline
@@ -62,9 +63,26 @@ def test_what_is_visible_in_every_block_at_every_step() -> None:
     assert all(program.routed(step) for step in range(4))
 
 
+def test_texts_ride_along_to_blocks_where_all_see_all() -> None:
+    """Where no rule matches, and that is open: whatever is visible in some block of the step."""
+    text = "{name: a, about: a, unrouted: open, blend: {mode: split}, rules: [{level: high, double: 0, steps: 0%-50%}]}"
+    program = compile_program(PLAN, Routing.from_yaml(text), FLUX_DEV, 4)
+    assert [stream.level for stream in program.streams] == ["high", "high"]
+    assert {visibility.alive for visibility in program.blocks(0)} == {(0, 1)}
+    assert {visibility.alive for visibility in program.blocks(3)} == {()}
+
+
 def test_overrides_are_compiled_in() -> None:
     program = compile_program(PLAN, ROUTING, FLUX_DEV, 4, overrides=[TextOverride("left", "low", "green")])
     assert [s.text for s in program.streams] == ["a circle", "green", "a square", "blue"]
+    turns = [TextOverride("left", "low", text, np.arange(57) == n) for n, text in enumerate(("green", "grey"))]
+    program = compile_program(PLAN, ROUTING, FLUX_DEV, 4, overrides=turns)
+    left = [
+        (name, s.text)
+        for name, s in zip(program.stream_names, program.streams, strict=True)
+        if s.area == "left" and s.level == "low"
+    ]
+    assert left == [("left/low", "red"), ("left/low 2", "grey"), ("left/low 3", "green")]
 
 
 def test_it_tells_itself_and_its_cost() -> None:
@@ -100,6 +118,7 @@ def test_it_tells_itself_and_its_cost() -> None:
     assert describe(silent, method, words, 10)[1] == "routing halves, method regional, 4 steps, 0 of them routed"
     assert cost_of(silent, method, words, 10) == (1.0, 1.0)
     assert cost_of(silent, method_for(Routing.load("regional-prompting-flux")), words, 10) == (1.0, 1.0)
+    assert cost_of(program, method_named("stitch"), words, 10) is None, "more than a program decides"
 
 
 def test_it_tells_how_many_image_tokens_see_a_text() -> None:
@@ -108,6 +127,9 @@ def test_it_tells_how_many_image_tokens_see_a_text() -> None:
     lines = describe(program, method_for(ROUTING), words, 2)
     for name, row in {"global": ["1", "32"], "left": ["2", "20"], "background": ["2", "12"]}.items():
         assert next(line for line in lines if line.startswith(f"{name}/high")).split()[1:3] == row
+    everywhere = PLAN.regions[0].model_copy(update={"box": (0, 0, 128, 64)})
+    covered = compile_program(PLAN.model_copy(update={**around, "regions": (everywhere,)}), ROUTING, FLUX_DEV, 4)
+    assert covered.stream_names == ("global/high", "left/high", "left/low"), "no background is left to see its text"
 
 
 def test_padding_that_a_routing_keeps_is_counted() -> None:
@@ -130,7 +152,8 @@ def test_an_isolated_plan_costs_less_attention_than_an_open_one() -> None:
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        (PLAN.model_copy(update={"width": 120}), "width: 120: must be a multiple of 16"),
+        (PLAN.model_copy(update={"width": 120}), "width: 120: must be a multiple of 16, .*; nearest: 112 or 128$"),
+        (PLAN.model_copy(update={"height": 9}), "height: 9: must be a multiple of 16, .*; nearest: 16$"),
         (PLAN.model_copy(update={"regions": (PLAN.regions[0].model_copy(update={"box": (0, 0, 1, 1)}),)}), "regions"),
     ],
 )
@@ -174,6 +197,7 @@ def test_regions_of_several_plans_on_one_grid() -> None:
     joint = joint_grid([compile_program(plan, ROUTING, FLUX_DEV, 4) for plan in plans])
     both = compile_program(PLAN, ROUTING, FLUX_DEV, 4).grid
     assert joint.names == ("0/left", "1/right")
+    assert (joint.rows, joint.cols) == (both.rows, both.cols)
     assert (joint.masks == both.masks).all()
     assert (joint.background == both.background).all()
 
@@ -196,6 +220,7 @@ def test_observers_are_told_what_each_asks_for_of_conditional_calls(plan: SceneP
 
         def attention(self, event: AttentionEvent) -> None:
             self.told.append(event.block.name)
+            self.segments = event.segments
 
     regional, watches = RegionalPipeline(pipe, ROUTING), [Watch(1), Watch(3)]
     regional.observers += watches
@@ -210,6 +235,7 @@ def test_observers_are_told_what_each_asks_for_of_conditional_calls(plan: SceneP
     assert len(watches[0].told) == 5
     regional(ScenePlan(width=48, height=32, prompt="a star"), seed=0, num_inference_steps=1, output_type="latent")
     assert watches[0].told[5:] == [{}, 0, "double 1"], "of a plan without regions too"
+    assert watches[0].segments == (("base", 24), ("image", 96))
 
 
 def test_computation_weighs_tokens_and_pairs_as_a_block_does() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan, Texts
-from strata.injection.streams import TextOverride, plan_streams
+from strata.injection.streams import TextOverride, plan_streams, undivided
 from strata.layers.routing import Routing
 from strata.layers.schedule import Schedule
 
@@ -48,6 +48,17 @@ def test_high_and_low_are_joined_for_a_routing_of_full_texts() -> None:
     assert stream.weight.max() == 0.5, "as strong as the stronger of them"
     assert stream.weight.any(1).tolist() == [True, True, False, False]
     assert stream.last_block(3) == -1
+
+
+def test_an_areas_text_without_levels() -> None:
+    cases: tuple[tuple[dict[str, Any], tuple[str, float]], ...] = (
+        ({"full": "a red circle", "strength": 0.5}, ("a red circle", 0.5)),
+        ({"high": "a circle", "low": "red", "strength": {"high": 0.25, "low": 0.5}}, ("a circle, red", 0.5)),
+        ({"low": "red", "strength": {"low": 0.25}}, ("red", 0.25)),
+    )
+    for fields, expected in cases:
+        whole = undivided({d.level: d for d in plan(**fields).descriptions()})
+        assert (whole.area, whole.level, whole.text, whole.strength) == ("r", "full", *expected)
 
 
 def test_what_is_never_heard_is_said(caplog: pytest.LogCaptureFixture) -> None:

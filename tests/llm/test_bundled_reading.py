@@ -301,6 +301,22 @@ def thing(told: str) -> Thing:
         ("a red and a blue house", ["red house", "blue house"], set()),
         ("a small red heart, and the same but in green", ["small red heart", "small green heart"], set()),
         ("under the cloud, beside the tree, sits a cup", ["cloud", "tree", "cup"], None),
+        # a place behind the thing that a relation begins with is that thing's
+        ("a boat at the top, and under the star on the right a cup", ["boat", "star", "cup"], {("below", (2, 1))}),
+        ("a star on the right, and under the star on the right a cup", ["star", "cup"], {("below", (1, 0))}),
+        ("a moon. under the star on the right, a cup", ["moon", "star", "cup"], {("below", (2, 1))}),
+        # and tells it from others of its kind
+        (
+            "a star at the top and a red star on the right. below the star on the right a cup",
+            ["star", "red star", "cup"],
+            {("below", (2, 1))},
+        ),
+        ("two stars. the star on the left is red and the right star is blue", ["red star", "blue star"], set()),
+        (
+            "two stars, the left star red, and a cup between the left star and the right star",
+            ["red star", "star", "cup"],
+            {("between", (2, 0, 1))},
+        ),
         ("a fish between two cups", ["fish", "cup", "cup"], {("between", (0, 1, 2))}),
         ("a ring around a heart", ["ring", "heart"], {("inside", (1, 0))}),
         ("a star in each corner and a moon in the center", [*["star"] * 4, "moon"], {("corners", (0, 1, 2, 3))}),
@@ -337,6 +353,8 @@ def test_references_are_resolved(
     [
         ("a boat, a striped boat", "whether the second boat is another one"),
         ("two trees and a house. the tree is red", "which tree is meant"),
+        ("two trees on the left, and under the tree on the right a cup", 'which is the "right" one'),
+        ("a star at the top, and under the star on the right a cup", "what is at the right"),
         ("a red house and the house is blue", "red and blue"),
         ("a house diagonal", '"diagonal"'),
         ("a guitar next to a heart", '"guitar"'),

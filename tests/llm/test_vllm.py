@@ -46,20 +46,23 @@ pytestmark = [
 
 
 class Server:
-    """`strata serve-llm miniature` as a process of its own."""
+    """`strata serve-llm MODEL -- FLAGS` as a process of its own."""
 
-    def __init__(self, folder: Path, port: int, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, port: int, model: str = "miniature", flags: Sequence[str] = (), **environment: str
+    ) -> None:
         self.address, self.log = f"http://127.0.0.1:{port}/v1", folder / f"serve-llm-{port}.log"
         command = [
             sys.executable,
             "-m",
             "strata",
             "serve-llm",
-            "miniature",
+            model,
             "--port",
             str(port),
             "--python",
             str(PYTHON),
+            *(["--", *flags] if flags else []),
         ]
         self._errors = (folder / "stderr.txt").open("w")
         self._run = subprocess.Popen(
@@ -96,8 +99,8 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, port: int, **environment: str) -> Iterator[Server]:
-    server = Server(folder, port, **environment)
+def serving(folder: Path, port: int, *model: Any, **environment: str) -> Iterator[Server]:
+    server = Server(folder, port, *model, **environment)
     try:
         yield server
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 from strata.llm.backends.bundled.grammar.reader import Reader
 from strata.llm.backends.bundled.grammar.references import Unclear
@@ -15,7 +16,23 @@ LINES = {"inrow": "row", "ltr": "row", "rowof": "row", "incolumn": "column", "tt
 class Lines(Reader):
     """Places, rows, columns and corners."""
 
+    def _fold_place(self, i: int) -> None:
+        """Makes one phrase of "the star" and "on the right" where there are several stars: the right star."""
+        one, other = self._ahead(i), self._ahead(i + 1)
+        if one is None or other is None or {one.sort, other.sort} != {"noun", "place"}:
+            return
+        place, noun = (one, other) if one.sort == "place" else (other, one)  # "atright star" is "the right star"
+        told = noun.plural or noun.count or noun.which or noun.anaphor or noun.looks
+        if told or noun.det != ("the" if one is noun else "") or noun.kind in ("sun", "moon", "object", None):
+            return
+        if len(self.cast.of_kind(noun)) > 1:
+            self.all[i : i + 2] = [replace(noun, det="the", which=place.word.replace(" ", ""))]
+
     def _place(self, i: int) -> int:
+        if self._opens(i):
+            self._fold_place(i)
+            if self.all[i].sort == "noun":
+                return i
         place, now = self.all[i].word, self.now
         while (after := self._ahead(i + 1)) and after.sort == "place":
             place, i = _both(place, after.word), i + 1

@@ -13,6 +13,7 @@ class Naming(Relating):
     """Nouns and pronouns."""
 
     def _noun(self, i: int) -> int:
+        self._fold_place(i)
         chunk = self.all[i]
         if self._is_header(i):
             self.header = chunk.count if (chunk.count or 1) > 1 else self.header

@@ -38,6 +38,8 @@ class Relating(Lines):
             self.waiting.append((word, now.last))
             return i + 1
         others, j = self._objects(i + 1, word)
+        if not before:
+            j = self._place_of_objects(others, j, i)
         if now.line and now.members and self._fresh:
             now.members += [n for n in others if n not in now.members]
         after = self._ahead(j, ("is",))
@@ -47,7 +49,7 @@ class Relating(Lines):
             while k < len(self.all) and self.all[k].sort in ("is", "mark") and self.all[k].word not in ("and", "."):
                 k += 1
             later = k < len(self.all) and self._names(k)
-            starts = i == 0 or self.all[i - 1].word == "." or self.all[i - 1].sort == "with" or bool(self.waiting)
+            starts = self._starts(i) or self.all[i - 1].sort == "with" or bool(self.waiting)
             if (starts and k < len(self.all)) and (
                 self.all[k].word in (*FACTS, "front", "behind") or self.all[k].sort == "place"
             ):
@@ -82,11 +84,32 @@ class Relating(Lines):
         chunk, after = self._ahead(i), self._ahead(i + 1)
         return chunk is not None and chunk.sort == "noun" and (after is None or after.sort != "noun")
 
+    def _place_of_objects(self, ids: list[int], j: int, i: int) -> int:
+        """Puts the objects of a relation that comes before its thing: "under the star on the right a house"."""
+        if not self._follows(j, "place"):
+            return j
+        k = j + 1
+        while k < len(self.all) and (self.all[k].sort == "is" or (self.all[k].word == "," and self._starts(i))):
+            k += 1
+        if k == len(self.all) or not self._names(k):
+            return j
+        place = self.all[j].word
+        known = [had for n in ids if not self._fresh and (had := self.cast.things[n].place)]
+        if any(not set(place.split()) <= set(had.split()) for had in known):
+            raise Unclear(f"does not say what is at the {place}")
+        if not known:
+            self.cast.put(ids, place)
+        return j + 1
+
+    def _starts(self, i: int) -> bool:
+        return i == 0 or self.all[i - 1].word == "."
+
     _fresh = False
     """Whether the objects of the last relation were named by it for the first time."""
 
     def _objects(self, i: int, word: str) -> tuple[list[int], int]:
         """The things after a relation, and where they end."""
+        self._fold_place(i)
         chunk = self._ahead(i)
         count = len(self.cast.things)
         self._fresh = False
@@ -133,6 +156,7 @@ class Relating(Lines):
         i = self._modifiers(ids, i + 1)
         if word in ("between", "flanked", "surrounded") and len(ids) == 1:
             follows = self._ahead(i)
+            self._fold_place(i + 1)
             other = self._ahead(i + 1)
             if follows and follows.word in ("and", ",") and other and other.sort in ("noun", "bare"):
                 more, _ = self.cast.resolve(other, self._refers(i + 1), ids, ids)

@@ -1,0 +1,186 @@
+"""One region of a plan told otherwise or put elsewhere: the region, the base prompt, and the area that changes."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from strata.hierarchy.areas import region_mask
+from strata.hierarchy.errors import SettingError, did_you_mean, quote
+from strata.hierarchy.grid import tokens_of_region
+from strata.hierarchy.plan import LEVELS, Box, Level, Region, ScenePlan, Texts
+from strata.hierarchy.restyle import prompt_without, with_articles, words
+from strata.hierarchy.validation import first_reason
+
+LINKING = frozenset(
+    ("and", "are", "for", "from", "has", "into", "its", "near", "off", "one", "over", "the", "their", "under", "with")
+)
+"""Words of texts that say nothing of an object."""
+
+
+def region_named(plan: ScenePlan, name: str) -> int:
+    """Which region has this name. Raises `SettingError`, which names those there are."""
+    names = [region.name for region in plan.regions]
+    if name in names:
+        return names.index(name)
+    if not names:
+        raise SettingError(f"<region> {quote(name)}: the plan has no regions")
+    raise SettingError(
+        f"<region> {quote(name)}: no such region; {did_you_mean(name, names)}regions: {', '.join(names)}"
+    )
+
+
+def changed_region(plan: ScenePlan, name: str, texts: Mapping[Level, str], box: Box | None = None) -> Region:
+    """A region with other texts, or in another place; otherwise as it is.
+
+    A text takes the place of that of its level. An undivided text divides where a high and a low one are given, and
+    texts by level become one where a full one is given.
+
+    Args:
+        plan: the region's.
+        name: of the region.
+        texts: the new ones, by level.
+        box: where it is now; None: where it was.
+
+    Raises:
+        SettingError: there is no such region, it is that already, or a text or the box is none that a region can have.
+    """
+    region = plan.regions[region_named(plan, name)]
+    before = dict(region.by_level())
+    for level, text in texts.items():
+        new = _checked(level, text)
+        if before.get(level) == new:
+            raise SettingError(f"<{level}> {quote(text)}: is that already")
+    changes: dict[str, object] = {}
+    if texts:
+        changes |= _texts(region, texts)
+    if box is not None:
+        if box == region.box:
+            raise SettingError(f"<box> {_shown(box)}: is that already")
+        changes |= {"box": box, "polygon": None, "mask": None, "mask_threshold": 0.5}
+    try:
+        changed = Region.model_validate({**dict(region), **changes})
+        with_region(plan, changed)
+    except ValidationError as error:
+        raise SettingError(f"<box> {_shown(box)}: {first_reason(error)}") from error
+    return changed
+
+
+def with_region(plan: ScenePlan, region: Region, prompt: str | None = None) -> ScenePlan:
+    """The plan with the region of this name as it is told here, and another base prompt where one is given.
+
+    Raises:
+        InputError: there is no region of this name.
+        ValidationError: it does not fit the canvas.
+    """
+    index = region_named(plan, region.name)
+    regions = (*plan.regions[:index], region, *plan.regions[index + 1 :])
+    changes = {"regions": regions, "prompt": plan.prompt if prompt is None else prompt}
+    ScenePlan.model_validate({**dict(plan), **changes})
+    return plan.model_copy(update=changes)
+
+
+def retold_prompt(plan: ScenePlan, region: Region) -> str:
+    """The plan's base prompt, as far as it speaks of a region alone, as the region's new texts say it.
+
+    Where an old text stands in it once, literally, the new one takes its place. Otherwise single words do, in their
+    order; where there are not as many, all new ones take the place of the first. Words that other texts of the plan
+    say too stay, as nobody knows whose they are.
+
+    Args:
+        plan: as it was.
+        region: as it is told now.
+    """
+    before = plan.regions[region_named(plan, region.name)]
+    old, new = dict(before.by_level()), dict(region.by_level())
+    others = [text.text for text in plan.descriptions() if text.area != region.name]
+    kept = {word for text in (*others, *new.values()) for word in words(text)}
+    pairs = [(old[level], new[level]) for level in LEVELS if level in old and level in new]
+    if old.keys() != new.keys():
+        pairs = [(", ".join(old.values()), ", ".join(new.values()))]
+    prompt = plan.prompt
+    for was, text in pairs:
+        if was != text:
+            prompt = _retold(prompt, was, text, kept)
+    return prompt
+
+
+def old_words(plan: ScenePlan, region: Region) -> list[str]:
+    """Words of a region's old texts, and not of its new ones, which a plan's base prompt still says."""
+    before = plan.regions[region_named(plan, region.name)]
+    new, prompt = _words(*(text for _, text in region.by_level())), words(plan.prompt)
+    return [word for word in _words(*(text for _, text in before.by_level())) if word in prompt and word not in new]
+
+
+def repainted_area(before: ScenePlan, after: ScenePlan, name: str) -> NDArray[np.bool_]:
+    """bool `[height, width]`: the pixels that a region covers in either of two plans, whatever overlaps it.
+
+    Raises:
+        InputError: a mask file cannot be used.
+    """
+    return np.logical_or(*(region_mask(plan, region_named(plan, name)) for plan in (before, after)))
+
+
+def repainted_tokens(before: ScenePlan, after: ScenePlan, name: str, rows: int, cols: int) -> NDArray[np.bool_]:
+    """bool `[rows, cols]`: the image tokens that it covers in either of them. Raises `InputError` likewise."""
+    found = (tokens_of_region(plan, region_named(plan, name), rows, cols) for plan in (before, after))
+    return np.logical_or(*found)
+
+
+def grown(inside: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """bool `[height, width]`: the pixels that lie at most so many rows and columns from one of a mask's."""
+    for axis in (0, 1):
+        size = inside.shape[axis]
+        sums = np.cumsum(np.insert(inside.astype(np.int64), 0, 0, axis), axis)
+        last, first = np.minimum(np.arange(size) + by + 1, size), np.maximum(np.arange(size) - by, 0)
+        inside = np.take(sums, last, axis) > np.take(sums, first, axis)
+    return inside
+
+
+def _texts(region: Region, texts: Mapping[Level, str]) -> dict[str, str | None]:
+    """A region's texts by level, the new ones among them; None for those that it loses."""
+    own = {level for level, _ in region.by_level()}
+    only: dict[str, str | None] = {level: texts.get(level) for level in LEVELS}
+    if own == {"full"} and "full" not in texts:
+        if texts.keys() != {"high", "low"}:
+            raise SettingError(
+                f"<{next(iter(texts))}>: region {quote(region.name)} has one undivided text,"
+                f" {quote(region.full or '')}; give another one as <full>, or both <high> and <low>"
+            )
+        return only
+    return only if "full" in texts and "full" not in own else dict(texts.items())
+
+
+def _checked(level: Level, text: str) -> str:
+    try:
+        return next(text for _, text in Texts.model_validate({level: text}).by_level())
+    except ValidationError as error:
+        raise SettingError(f"<{level}> {quote(text)}: {first_reason(error)}") from error
+
+
+def _shown(box: Box | None) -> str:
+    return ",".join(map(str, box or ()))
+
+
+def _words(*texts: str) -> list[str]:
+    return [word for word in dict.fromkeys(word for text in texts for word in words(text)) if word not in LINKING]
+
+
+def _retold(prompt: str, was: str, text: str, kept: set[str]) -> str:
+    """See `retold_prompt`; of one text."""
+    old, new = (re.sub(r"^(?:an?|the)\s+", "", each, flags=re.IGNORECASE) for each in (was, text))
+    literal = re.compile(rf"\b{re.escape(old)}\b", re.IGNORECASE)
+    alone = [word for word in _words(was) if word not in kept]
+    if len(literal.findall(prompt)) == 1 and alone:
+        return with_articles(literal.sub(lambda _: new, prompt))
+    gone = [word for word in _words(was) if word not in words(text)]
+    come = [word for word in _words(text) if word not in words(was)]
+    if len(gone) != len(come):
+        gone = [word for word in gone if word in alone and word in words(prompt)]
+        come = [" ".join(come)][: len(gone)] if come else []
+    pairs = {a: b for a, b in zip(gone, come, strict=False) if a in alone}
+    for word, other in pairs.items():
+        prompt = re.sub(rf"\b{re.escape(word)}\b", lambda _, other=other: other, prompt, flags=re.IGNORECASE)  # type: ignore[misc]
+    return prompt_without(with_articles(prompt), [word for word in gone if word in alone and word not in pairs])

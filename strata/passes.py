@@ -1,0 +1,142 @@
+"""A repainted picture in passes: it is drawn as it was, and then again with another plan where one region is.
+
+Behind every step of a later pass, the latents outside the region's tokens become those that the pass before had there;
+so does the noise that it begins with. Its pixels are taken where the region is, and one token around; all others stay.
+One way for all families and methods: latents are image tokens in raster order, and those of references and controls are
+not among them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from strata.hierarchy.errors import InputError
+from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.repaint import grown, repainted_area, repainted_tokens
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from strata.injection.families import Family
+    from strata.job import Job
+
+
+@dataclass(frozen=True, eq=False)
+class _Area:
+    """Where a pass draws anew."""
+
+    tokens: Tensor
+    """bool `[1, L, 1]`"""
+    pixels: Any
+    """bool `[H, W, 1]`: with the seam around."""
+    seed: int | None
+    """Of its new noise."""
+
+
+class Passes:
+    """The passes of one picture: the first draws it, each other one repaints a region.
+
+    Args:
+        job: the picture's.
+        family: of the model.
+        token: pixels that an image token covers, along each side.
+
+    Attributes:
+        plans: what each pass draws.
+        apart: grey levels that the picture to be repainted, as it was drawn again, differs from the one that is there
+            at most; None where none is.
+    """
+
+    def __init__(self, job: Job, family: Family, token: int) -> None:
+        self.plans: tuple[ScenePlan, ...] = job.plans
+        self.apart: int | None = None
+        self._job, self._family = job, family
+        self._rows, self._cols = job.plan.height // token, job.plan.width // token
+        self._areas = [self._area(number, token) for number in range(len(job.repaints))]
+        self._now: list[Tensor] = []
+        """The noise of the pass, and its latents behind every step so far."""
+        self._then: list[Tensor] = []
+        """All of the pass before."""
+        self._image: Image.Image | None = None
+        self._number = -1
+
+    @property
+    def watched(self) -> bool:
+        """Whether the noise and the latents of the pass that is drawn are kept."""
+        return bool(self._areas)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture, in pixels."""
+        return self._job.plan.height, self._job.plan.width
+
+    def place(self, number: int, steps: int) -> tuple[int, int]:
+        """Which step of the picture, from 1, of how many, is the one with this number, from 0, of a pass of so many."""
+        return max(self._number, 0) * steps + number + 1, len(self.plans) * steps
+
+    def begin(self) -> dict[str, Tensor]:
+        """The next pass begins; returns options of the pipeline's call: the noise, unless it is the picture's own."""
+        import torch
+
+        self._number += 1
+        self._then, self._now = self._now, []
+        if not self._number:
+            return {}
+        area, noise = self._areas[self._number - 1], self._then[0]
+        if area.seed is not None:
+            fresh = torch.randn(noise.shape, generator=torch.Generator("cpu").manual_seed(area.seed))
+            noise = torch.where(area.tokens.to(noise.device), fresh.to(noise), noise)
+        self._now.append(noise)
+        if not self._family.packed_latents:
+            noise = noise.transpose(1, 2).unflatten(2, (self._rows, self._cols))
+        return {"latents": noise}
+
+    def noise(self, latents_BLC: Tensor) -> None:
+        """What the pass begins with."""
+        if not self._number:
+            self._now.append(latents_BLC)
+
+    def step(self, latents_BLC: Tensor) -> Tensor:
+        """The latents to go on with behind a step: outside the area, those of the pass before."""
+        import torch
+
+        if not self._areas:
+            return latents_BLC
+        if self._number:
+            tokens = self._areas[self._number - 1].tokens.to(latents_BLC.device)
+            latents_BLC = torch.where(tokens, latents_BLC, self._then[len(self._now)].to(latents_BLC))
+        self._now.append(latents_BLC)
+        return latents_BLC
+
+    def end(self, image: Image.Image) -> Image.Image:
+        """The picture behind a pass, of what the pass drew.
+
+        Raises:
+            InputError: it is not of the canvas's size.
+        """
+        from PIL import Image as Images
+
+        job = self._job
+        if self._areas and image.size != (job.plan.width, job.plan.height):
+            drawn = f"{image.width}x{image.height}"
+            raise InputError(f"job {job.name}: the pipeline draws {drawn} pixels and not the plan's; no repainting")
+        if self._number:
+            before, after = np.asarray(self._image), np.asarray(image)
+            if job.picture is not None and self._number == len(self._areas):
+                drawn_again, before = before.astype(np.int16), np.asarray(job.picture)
+                self.apart = int(np.abs(drawn_again - before).max())
+            image = Images.fromarray(np.where(self._areas[self._number - 1].pixels, after, before))
+        self._image = image
+        return image
+
+    def _area(self, number: int, token: int) -> _Area:
+        import torch
+
+        repaint, before, after = self._job.repaints[number], self.plans[number], self.plans[number + 1]
+        tokens = repainted_tokens(before, after, repaint.region, self._rows, self._cols)
+        pixels = grown(repainted_area(before, after, repaint.region), token)
+        return _Area(torch.from_numpy(tokens).reshape(1, -1, 1), pixels[..., None], repaint.seed)
