@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from strata.hierarchy.loras import ScaleRamp
 from strata.injection.attach import Attachment
 from strata.injection.errors import UnsupportedError
 from strata.injection.families.base import Block
@@ -25,6 +24,7 @@ from strata.injection.intercept import Call, intercepted
 from strata.injection.lora_adapters import Adapter
 from strata.injection.lora_files import LayerPlace, layer_places
 from strata.injection.program import Program
+from strata.layers.ramp import over_steps
 from strata.layers.schedule import Schedule
 
 Segments = tuple[tuple[str, int], ...]
@@ -40,16 +40,8 @@ def weights_of(adapter: Adapter, schedule: Schedule) -> NDArray[np.float32]:
 
     A ramp runs from the first step at which it acts to the last; of a single one it is the mean of both ends.
     """
-    strength, own = schedule.lora_strength(adapter.area, adapter.lora.name), adapter.lora.scale
-    if not isinstance(own, ScaleRamp):
-        return strength * np.float32(own)
-    acting = np.flatnonzero(strength.any(axis=1))
-    scale = np.zeros(len(strength), dtype=np.float32)
-    if len(acting):
-        length = acting[-1] - acting[0]
-        progress = (acting - acting[0]) / length if length else np.full(1, 0.5)
-        scale[acting] = own.start + progress * (own.end - own.start)
-    return strength * scale[:, None]
+    strength = schedule.lora_strength(adapter.area, adapter.lora.name)
+    return strength * over_steps(adapter.lora.scale, strength.any(axis=1))[:, None]
 
 
 class LoraGates:

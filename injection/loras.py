@@ -54,8 +54,7 @@ class PlanLoras:
 
     def _adapters(self, plan: ScenePlan) -> list[Adapter]:
         return [
-            Adapter(placed.area, placed.lora, self._file(lora_path(plan, placed)))
-            for placed in plan.placed_loras()
+            Adapter(placed.area, placed.lora, self._file(lora_path(plan, placed))) for placed in plan.placed_loras()
         ]
 
     def _file(self, path: Path) -> LoraFile:

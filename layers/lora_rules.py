@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator
 
+from strata.hierarchy.ramp import Ramp
 from strata.layers.fields import IndicesField, PercentField, StepsField, StrengthField
-from strata.layers.ramp import Ramp
 from strata.layers.ranges import Indices, Percent
 from strata.layers.selecting import Selecting
 

@@ -24,11 +24,11 @@ from strata.hierarchy.errors import InputError, did_you_mean, quote
 from strata.hierarchy.file_model import LONGEST_TEXT, FileModel, StrictModel
 from strata.hierarchy.files import Document, KeyPath, dump_yaml, read_document
 from strata.hierarchy.plan import LONGEST_NAME, Level, ScenePlan
+from strata.hierarchy.ramp import Ramp
 from strata.layers.arrays import Key, rules_of_arrays
 from strata.layers.balance import Balance, mean_area
 from strata.layers.fields import IndicesField, PercentField, RatioField, StepsField, StrengthField
 from strata.layers.lora_rules import LoraRule
-from strata.layers.ramp import Ramp
 from strata.layers.ranges import Indices, Percent
 from strata.layers.schedule import Schedule, resolve, rule_places, select_blocks
 from strata.layers.selecting import Selecting

@@ -7,7 +7,7 @@ from pydantic import field_validator, model_validator
 from strata.hierarchy.file_model import StrictModel
 
 if TYPE_CHECKING:
-    from strata.layers.ramp import Ramp
+    from strata.hierarchy.ramp import Ramp
     from strata.layers.ranges import Indices, Percent
 
 

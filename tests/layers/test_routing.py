@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.ramp import Ramp
 from strata.layers.balance import Balance
-from strata.layers.ramp import Ramp
 from strata.layers.routing import Blend, ModelSize, Routing, Rule
 
 FRACTION = st.floats(0, 1)
