@@ -33,7 +33,7 @@ class Lora(StrictModel):
     """One adapter."""
 
     file: Text
-    """A `.safetensors` file, relative to the plan's folder, or a hub id (OWNER/NAME)."""
+    """A `.safetensors` file, relative to the plan's folder, or of the hub: OWNER/NAME, OWNER/NAME/FILE."""
     scale: Annotated[float | ScaleRamp, PlainValidator(parse_scale), PlainSerializer(as_written)] = 1.0
     """Of its delta; where the routing has `loras`, times their strength."""
 

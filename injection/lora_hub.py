@@ -1,4 +1,4 @@
-"""Where a LoRA is: a file here, or the one `.safetensors` file of a hub repository."""
+"""Where a LoRA is: a file here, or one of a hub repository."""
 
 from __future__ import annotations
 
@@ -8,32 +8,46 @@ from pathlib import Path
 from strata.hierarchy.errors import InputError, first_line, quote
 from strata.hierarchy.plan import PlacedLora, ScenePlan
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:/([\w.-]+\.safetensors))?")
 _SUFFIX = ".safetensors"
 _DEFAULT = "pytorch_lora_weights.safetensors"
 
 
+def is_of_hub(name: str, root: Path) -> bool:
+    """Whether a name that is no file below `root` may be of the hub: OWNER/NAME, or OWNER/NAME/FILE.safetensors."""
+    found = _HUB_ID.fullmatch(name)
+    return found is not None and not found[1].endswith(_SUFFIX) and not (root / name.partition("/")[0]).exists()
+
+
 def find_lora(name: str, root: Path, only_here: bool = False) -> Path:
-    """The file of this name below `root`, or that of a hub id (OWNER/NAME), downloaded unless it is `only_here`.
+    """The file of this name below `root`, or that of a hub id: of the cache here, else downloaded.
+
+    Args:
+        name: a path, OWNER/NAME, or OWNER/NAME/FILE.safetensors.
+        root: the folder of relative paths.
+        only_here: the hub is not asked, and no other machine: the name is a stranger's.
 
     Raises:
         InputError: there is none.
     """
     path = Path(name).expanduser()
     path = path if path.is_absolute() else root / path
+    if only_here and re.match(r"[\\/]{2}", name):
+        raise InputError("is on another machine, which a picture cannot have asked")
     if path.is_file():
         if path.suffix.lower() != _SUFFIX:
             raise InputError(f"must be a {_SUFFIX} file")
         return path.absolute()
     if path.is_dir():
         return _only(path)
-    if not _HUB_ID.fullmatch(name) or name.endswith(_SUFFIX):
+    found = _HUB_ID.fullmatch(name)
+    if found is None or not is_of_hub(name, root):
         raise InputError("no such file")
-    return _downloaded(name, only_here)
+    return _from_hub(found[1], found[2], only_here)
 
 
 def lora_path(plan: ScenePlan, placed: PlacedLora, only_here: bool = False) -> Path:
-    """Where the file of a plan's LoRA is on this machine; one of the hub is downloaded, unless it is `only_here`.
+    """Where the file of a plan's LoRA is on this machine, as `find_lora` finds it.
 
     Raises:
         InputError: there is none; names the plan's file, line and field.
@@ -50,16 +64,22 @@ def _only(folder: Path) -> Path:
         return (folder / _DEFAULT).absolute()
     if len(found) != 1:
         names = f" ({', '.join(path.name for path in found[:3])}, …)" if found else ""
-        raise InputError(f"is a folder with {len(found)} {_SUFFIX} files{names}; name one of them")
+        raise InputError(f"holds {len(found)} {_SUFFIX} files{names}; name one, behind a slash")
     return found[0].absolute()
 
 
-def _downloaded(name: str, only_here: bool) -> Path:
+def _from_hub(repo: str, file: str | None, only_here: bool) -> Path:
     from huggingface_hub import snapshot_download
 
-    try:
-        return _only(Path(snapshot_download(name, allow_patterns=[f"*{_SUFFIX}"], local_files_only=only_here)))
-    except InputError:
-        raise
-    except Exception as error:  # of many kinds: gated, offline, not there
-        raise InputError(f"no such file, and not to be had from the hub: {first_line(error)}") from error
+    pattern = file or f"*{_SUFFIX}"
+    why = "it is not in the hub's cache here, and a picture cannot have it downloaded"
+    for cached in (True,) if only_here else (True, False):
+        try:
+            folder = Path(snapshot_download(repo, allow_patterns=[pattern], local_files_only=cached))
+        except Exception as error:  # of many kinds: gated, offline, not there
+            why = why if cached else first_line(error)
+            continue
+        if any(folder.glob(pattern)):
+            return _only(folder) if file is None else (folder / file).absolute()
+        why = why if cached else f"{repo} holds no {pattern}"
+    raise InputError(f"no such file, and not to be had from the hub: {why}")

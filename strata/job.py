@@ -171,7 +171,6 @@ def prepare(
     _check_negative_prompt(plan, settings, given, model)
     steps = settings.steps or model.default_steps
     method = _method(given, settings, source, model)
-    settings = settings.model_copy(update={"lora": settings.lora and tuple(map(in_full, settings.lora))})
     routing = routing_for(given, source, method)
     drawn, *_ = plans = [p if method is None or not planned else _drawn(method, p, model) for p in (plan, *before)]
     if planned:
@@ -185,9 +184,10 @@ def prepare(
                     method.check(program)
         else:
             used.resolve(*model.facts.block_counts, steps)
-    hashes = checked_loras(plan, settings.lora, model, method, routing, steps, record)
+    hashes = checked_loras((plan, *before), settings.lora, model, method, routing, steps, record)
     if hashes and plain:
         raise InputError(f"{next(iter(hashes))}: the prompt alone is drawn without LoRAs")
+    settings = settings.model_copy(update={"lora": settings.lora and tuple(map(in_full, settings.lora))})
     device, notes = _device(given, recorded)
     check_offload(given.offload, device)
     if record is not None:

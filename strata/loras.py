@@ -1,6 +1,6 @@
 """LoRAs of a drawing, the settings' and the plan's: found, read and checked before the model is loaded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ def given_lora(text: str) -> Lora:
     try:
         return Lora(file=file, scale=parse_scale(number))
     except ValueError as error:
-        raise SettingError(f"<lora> {text}: scale {error}") from error
+        raise SettingError(f"<lora> {text}: scale: {error}") from error
 
 
 def in_full(text: str) -> str:
@@ -46,7 +46,7 @@ def with_given(plan: ScenePlan, given: Sequence[str] | None) -> ScenePlan:
 
 
 def checked_loras(
-    plan: ScenePlan,
+    plans: Sequence[ScenePlan],
     given: Sequence[str] | None,
     model: ModelSource,
     method: "Method | None",
@@ -57,7 +57,7 @@ def checked_loras(
     """The SHA-256 of every LoRA file, by its name, checked against the model where that is at hand.
 
     Args:
-        plan: with LoRAs of its own.
+        plans: with LoRAs of their own.
         given: those of the settings.
         model: that draws.
         method: that draws; None: as the routing asks for.
@@ -67,37 +67,49 @@ def checked_loras(
 
     Raises:
         SettingError: of a LoRA of the settings.
-        InputError: of one of the plan.
+        InputError: of one of a plan.
     """
-    extra = [given_lora(text) for text in given or ()]
-    placed = [*plan.placed_loras(), *(PlacedLora("global", lora, ()) for lora in extra)]
-    if not placed:
+    extra = [PlacedLora("global", given_lora(text), ()) for text in given or ()]
+    if not extra and not any(plan.placed_loras() for plan in plans):
         return {}
     with uncollected():
         from strata.injection.lora_adapters import Adapter
         from strata.injection.lora_files import LoraFile, empty_transformer, read_lora
         from strata.injection.loras import check_adapters
         from strata.injection.methods import method_for
-    here = record is not None
-    paths = [lora_path(plan, each, only_here=here) for each in plan.placed_loras()]
-    paths += [_given_path(lora, only_here=here) for lora in extra]
-    files = [LoraFile(path, {}) for path in paths]
+    here, known = record is not None, record.settings.lora if record is not None else ()
     folder = model.folder() if model.facts is not None else None
-    if folder is not None and model.facts is not None:  # else the loaded model is asked
-        transformer, family, pipeline = empty_transformer(folder)
-        files = [read_lora(path, pipeline) for path in paths]
-        schedule = routing.balanced_for(plan).resolve(*model.facts.block_counts, steps)
-        adapters = [Adapter(each.area, each.lora, file) for each, file in zip(placed, files, strict=True)]
-        check_adapters(adapters, schedule, method or method_for(routing), transformer, family)
-    hashes = {local_lora(e.lora.file, plan.root): file.sha256 for e, file in zip(placed, files, strict=True)}
-    for name, digest in hashes.items():
-        if record is not None and record.lora_hashes.get(name, digest) != digest:
-            raise SettingError(f"{name}: is not the LoRA file that the picture was drawn with")
+    stock = None if folder is None else empty_transformer(folder)  # else the loaded model is asked
+    named = [_given_path(text, only_here=text in known) for text in given or ()]
+    files: dict[Path, LoraFile] = {}
+    hashes: dict[str, str] = {}
+    for plan in plans:
+        placed = [*plan.placed_loras(), *extra]
+        paths = [*(lora_path(plan, own, here) for own in plan.placed_loras()), *named]
+        for each, path in zip(placed, paths, strict=True):
+            if path not in files:
+                files[path] = LoraFile(path, {}) if stock is None else read_lora(path, stock[2])
+            hashes[local_lora(each.lora.file, plan.root if each.path else Path())] = files[path].sha256
+        if stock is not None and model.facts is not None:
+            adapters = [Adapter(e.area, e.lora, files[path]) for e, path in zip(placed, paths, strict=True)]
+            schedule = routing.balanced_for(plan).resolve(*model.facts.block_counts, steps)
+            check_adapters(adapters, schedule, method or method_for(routing), *stock[:2])
+    if record is not None:
+        own = [local_lora(placed.lora.file, plan.root) for plan in plans for placed in plan.placed_loras()]
+        _check_as_drawn(hashes, record, own)
     return hashes
 
 
-def _given_path(lora: Lora, only_here: bool) -> Path:
+def _given_path(text: str, only_here: bool) -> Path:
+    lora = given_lora(text)
     try:
         return find_lora(lora.file, Path(), only_here)
     except InputError as error:
         raise SettingError(f"<lora> {lora.file}: {error}") from error
+
+
+def _check_as_drawn(hashes: Mapping[str, str], record: Record, own: Collection[str]) -> None:
+    """Raise `SettingError` for a file that is not what a picture was drawn with: one that it, or its plan, names."""
+    for name, digest in hashes.items():
+        if record.lora_hashes.get(name, "" if name in own else digest) != digest:
+            raise SettingError(f"{name}: is not the LoRA file that the picture was drawn with")

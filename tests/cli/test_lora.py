@@ -7,14 +7,20 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import constants
 
+from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.plan import ScenePlan
+from strata.injection.lora_hub import find_lora
+from strata.job import prepare
 from strata.loras import given_lora, in_full
-from strata.record import Record
+from strata.record import Record, RunSettings
+from strata.settings import DrawSettings
+from strata.source import Source
 from tests.cli.conftest import Run
 from tests.cli.test_generate import same
 from tests.injection.conftest import tiny_transformer
-from tests.injection.loras import make_weights, save_weights
+from tests.injection.loras import Weights, make_weights, save_weights
 
 QUICK = ("--steps", 2, "--seed", 3)
 
@@ -43,9 +49,6 @@ def test_drawn_and_recorded(strata: Run, here: Path, loras: Path, tiny_folder: P
     style, other = (str(loras / f"{name}.safetensors") for name in ("style", "other"))
     assert run_of(here / "out")["settings"]["lora"] == [f"{style}:0.5"]
     assert set(run_of(here / "out")["lora_hashes"]) == {style, other}
-    done = strata("generate", here / "out" / "image.png", "--model", tiny_folder, "-o", "again")
-    assert done.code == 0, done.err
-    assert same(here / "out" / "image.png", here / "again" / "image.png")
 
 
 @pytest.mark.slow
@@ -63,11 +66,13 @@ def test_drawn_again_gone_on_with_and_refused(strata: Run, here: Path, loras: Pa
 
     done = strata("generate", loras / "confined.yaml", *model, "-o", "confined")
     assert done.code == 0, done.err
+    done = strata("generate", loras / "confined.yaml", *model, *asked, "-o", "both")
+    assert done.code == 0, done.err
     assert not same(here / "plain" / "image.png", here / "confined" / "image.png")
     assert run_of(here / "confined")["lora_hashes"] == {other: hashes[other]}
     assert ScenePlan.load(here / "confined" / "plan.yaml").regions[0].loras[0].file == other
 
-    for name in ("whole", "confined"):
+    for name in ("whole", "confined", "both"):
         done = strata("generate", here / name / "image.png", "--model", tiny_folder, "-o", f"{name}-again")
         assert done.code == 0, done.err
         assert same(here / name / "image.png", here / f"{name}-again" / "image.png")
@@ -91,29 +96,123 @@ def test_a_record_of_before_has_no_loras() -> None:
     assert (record.settings.lora, record.lora_hashes) == ((), {})
 
 
+def adapting(*names: str) -> Weights:
+    return make_weights(tiny_transformer(), layers=lambda name: name in names)
+
+
+CLIP = {f"text_encoder.encoder.layers.0.self_attn.q_proj.lora_{part}.weight": torch.ones(2, 64) for part in "AB"}
+Q = "transformer_blocks.0.attn.to_q"
+FILES: dict[str, tuple[Weights, dict[str, torch.Tensor]]] = {
+    "wide": ({Q: (torch.ones(2, 33), torch.ones(32, 2))}, {}),
+    "dora": (adapting(Q), {f"transformer.{Q}.lora_magnitude_vector": torch.ones(32)}),
+    "none": ({}, {"transformer.x_embedder.weight": torch.ones(2, 2)}),
+    "texts": (adapting(Q), CLIP),
+    "norm": (adapting("transformer_blocks.0.norm1.linear"), {}),
+}
+
+
 @pytest.mark.parametrize(
     ("lora", "message"),
     [
-        ("none.safetensors", "--lora none.safetensors: no such file"),
-        ("none.safetensors:0.5", "--lora none.safetensors: no such file"),
-        ("plan.yaml", "plan.yaml: must be a .safetensors file"),
-        ("loras/style.safetensors:11", "--lora loras/style.safetensors:11: scale must be from -10 to 10"),
-        ("loras/style.safetensors:nan", "scale must be from -10 to 10"),
+        ("missing.safetensors", "--lora missing.safetensors: no such file"),
+        ("plan.yaml", "--lora plan.yaml: must be a .safetensors file"),
+        ("loras/style.safetensors:11", "--lora loras/style.safetensors:11: scale: must be from -10 to 10"),
+        ("loras", "--lora loras: holds 7 .safetensors files (dora.safetensors,"),
+        ("loras/wide.safetensors", f"wide.safetensors: transformer.{Q}.lora_A.weight: is 2×33"),
         (
-            "loras/wide.safetensors",
-            "wide.safetensors: transformer.transformer_blocks.0.attn.to_q.lora_A.weight: is 2×33",
+            "loras/dora.safetensors",
+            "dora.safetensors: transformer.transformer_blocks.0.attn.to_q.lora_magnitude_vector:",
         ),
+        ("loras/none.safetensors", "none.safetensors: holds no LoRA: none of its 1 weights is named so"),
     ],
 )
 def test_bad_files_are_errors_before_the_model_is_loaded(
     lora: str, message: str, strata: Run, loras: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = "transformer_blocks.0.attn.to_q"
-    save_weights(loras / "wide.safetensors", {name: (torch.ones(2, 33), torch.ones(32, 2))})
+    for name, (weights, more) in FILES.items():
+        save_weights(loras / f"{name}.safetensors", weights, more=more)
     monkeypatch.setattr("strata.engine.load_pipeline", None)
     done = strata("generate", "plan.yaml", "--model", tiny_folder, *QUICK, "--lora", lora, "-o", "out")
     assert done.code == 2
     assert message in done.err
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("lora", "more", "message"),
+    [
+        (
+            "norm",
+            (),
+            "norm.safetensors: adapts transformer_blocks.0.norm1.linear, which is no layer within a block that",
+        ),
+        ("texts", (), "texts.safetensors: adapts the text encoder too"),
+        ("style", ("--method", "rpg"), "method 'rpg': LoRA 'style.safetensors' of left: only the method regional"),
+        ("style", ("--method", "plain"), "method 'plain': LoRA 'style.safetensors' of left: only the method regional"),
+    ],
+)
+def test_what_cannot_be_confined_is_an_error_before_the_model_is_loaded(
+    lora: str, more: Any, message: str, strata: Run, loras: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if lora in FILES:
+        save_weights(loras / f"{lora}.safetensors", *FILES[lora][:1], more=FILES[lora][1])
+    plan = loras / "confined.yaml"
+    plan.write_text(plan.read_text().replace("other", lora))
+    monkeypatch.setattr("strata.engine.load_pipeline", None)
+    done = strata("generate", plan, "--model", tiny_folder, *QUICK, *more, "-o", "out")
+    assert done.code == 2
+    assert message in done.err
+
+
+class TestOfTheHub:
+    """A cache as huggingface_hub keeps it, and no network."""
+
+    @pytest.fixture(autouse=True)
+    def hub(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        monkeypatch.chdir(tmp_path)
+        kept = tmp_path / "hub" / "models--someone--styles"
+        (kept / "snapshots" / "abc").mkdir(parents=True)
+        (kept / "refs").mkdir()
+        (kept / "refs" / "main").write_text("abc")
+        return kept / "snapshots" / "abc"
+
+    def test_one_file_or_the_one_that_is_named(self, hub: Path, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"no such file, and not to be had from the hub: someone/styles holds no"):
+            find_lora("someone/styles", tmp_path)
+        (hub / "ink.safetensors").touch()
+        assert find_lora("someone/styles", tmp_path, only_here=True) == hub / "ink.safetensors"
+        (hub / "oil.safetensors").touch()
+        with pytest.raises(InputError, match=r"holds 2 .safetensors files \(ink.safetensors, oil.safetensors, …\)"):
+            find_lora("someone/styles", tmp_path)
+        assert find_lora("someone/styles/oil.safetensors", tmp_path) == hub / "oil.safetensors"
+        with pytest.raises(InputError, match="a picture cannot have it downloaded"):
+            find_lora("someone/other", tmp_path, only_here=True)
+        for name in ("styles/oil.safetensors", "/someone/styles", "a/b/c/d.safetensors", "hub/x/oil.safetensors"):
+            with pytest.raises(InputError, match=r"^no such file$"):
+                find_lora(name, tmp_path)
+        for name in ("//host/share/oil.safetensors", "\\\\host\\oil.safetensors"):
+            with pytest.raises(InputError, match="another machine"):
+                find_lora(name, tmp_path, only_here=True)
+
+    def test_validate_asks_nobody(self, strata: Run, tmp_path: Path) -> None:
+        text = "width: 48\nheight: 32\nprompt: x\nloras: [{{file: {}}}]\n"
+        (tmp_path / "plan.yaml").write_text(text.format("owner/name"))
+        assert strata("validate", "plan.yaml").code == 0
+        (tmp_path / "plan.yaml").write_text(text.format("masks/name.safetensors"))
+        assert (
+            "plan.yaml:4: loras[0].file: 'masks/name.safetensors': no such file" in strata("validate", "plan.yaml").err
+        )
+
+
+def test_a_picture_names_no_file_that_it_was_not_drawn_with(loras: Path) -> None:
+    """Which anybody may have made: what its plan names, it has the hash of."""
+    settings = RunSettings(model="miniature", seed=1, steps=2, device="cpu", dtype="float32", threads=1)
+    record = Record(name="a", settings=settings, command="", created="", versions={})
+    source = Source("a", ScenePlan.load(loras / "confined.yaml"), record=record)
+    with pytest.raises(SettingError, match=r"other.safetensors: is not the LoRA file that the picture was drawn with"):
+        prepare(DrawSettings(model="black-forest-labs/FLUX.1-dev"), source)
 
 
 def test_bad_files_of_plans_are_named_with_their_line(strata: Run, loras: Path, tiny_folder: Path) -> None:
@@ -137,4 +236,6 @@ def test_scale_and_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         found = given_lora(text)
         assert (found.file, found.scale) == (file, scale)
         assert in_full(in_full(text)) == in_full(text)
+    with pytest.raises(SettingError, match=r"<lora> a.safetensors:nan: scale: expected a number"):
+        given_lora("a.safetensors:nan")
     assert in_full("a:b.safetensors") == f"{tmp_path}/a:b.safetensors:1"

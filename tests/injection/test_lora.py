@@ -13,13 +13,14 @@ from strata.hierarchy.plan import ScenePlan
 from strata.injection.observer import AttentionEvent, Observer
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
-from tests.injection.conftest import make_chroma, make_text_to_image
-from tests.injection.flux2 import make_klein
+from tests.injection.conftest import make_chroma, make_img2img, make_text_to_image
+from tests.injection.flux2 import make_klein, make_klein_kv
 from tests.injection.loras import make_weights, save_weights, token_wise
 from tests.injection.qwen import make_longcat
 
 OPTIONS: dict[str, Any] = {"seed": 0, "num_inference_steps": 2, "output_type": "latent", "max_sequence_length": 24}
-MORE = make_chroma, make_klein
+MORE = make_img2img, make_chroma, make_klein
+METHODS = "plain", "rpg", "densediffusion", "stitch", "regional-prompting-flux"
 EVERYWHERE = "name: a\nblend: {base_ratio: 0}\nrules: [{level: full}]\n"
 
 
@@ -78,7 +79,7 @@ def state_of(pipe: Any) -> Any:
 
 
 class TestOfTheWholePlan:
-    @pytest.mark.parametrize("scale", [1, -0.6])
+    @pytest.mark.parametrize("scale", [-0.6, pytest.param(1, marks=pytest.mark.slow)])
     def test_is_the_ordinary_lora_bit_for_bit(self, pipe: Any, folder: Path, scale: float) -> None:
         plain, before = draw(pipe, plan_of(folder)), state_of(pipe)
         found = draw(pipe, plan_of(folder, f"{{file: style.safetensors, scale: {scale}}}, {OTHER}"))
@@ -93,6 +94,7 @@ class TestOfTheWholePlan:
             pipe.unload_lora_weights()
         assert (found - plain).abs().max() > 0.05
 
+    @pytest.mark.slow
     def test_acts_in_unconditional_calls_too(self, pipe: Any, folder: Path) -> None:
         options = {"negative_prompt": "a square", "true_cfg_scale": 3.0}
         found = draw(pipe, plan_of(folder, STYLE), **options)
@@ -102,6 +104,7 @@ class TestOfTheWholePlan:
         finally:
             pipe.unload_lora_weights()
 
+    @pytest.mark.slow
     def test_adapts_the_text_encoder(self, pipe: Any, folder: Path) -> None:
         layers = [f"encoder.layers.0.self_attn.{name}_proj" for name in "qv"]
         clip = {f"text_encoder.{n}.lora_A.weight": torch.full((2, 64), 0.5) for n in layers}
@@ -135,6 +138,7 @@ class TestOfTheWholePlan:
         finally:
             pipe.unload_lora_weights()
 
+    @pytest.mark.slow
     def test_a_failing_call_leaves_nothing(self, pipe: Any, folder: Path) -> None:
         def fail(*args: Any) -> Any:
             raise KeyboardInterrupt
@@ -149,13 +153,13 @@ class TestOfARegion:
     @pytest.mark.parametrize("make", [make_text_to_image, *(pytest.param(m, marks=pytest.mark.slow) for m in MORE)])
     def test_one_that_covers_all_is_the_ordinary_one_where_the_base_is_not_heard(self, make: Any, folder: Path) -> None:
         """All that is heard are the region's texts (base ratio 0): so image tokens have the LoRA, and these texts."""
-        own, _ = make()
+        own, options = make()
         save_weights(folder / "whole.safetensors", make_weights(own.transformer, 1))
         style = "{file: whole.safetensors, scale: 0.8}"
         text = "width: 48\nheight: 32\nprompt: x\nregions: [{{name: a, box: [0, 0, 48, 32], full: y{}}}]\n{}"
         loras = f"loras: [{style}]"
         plans = [ScenePlan.from_yaml(text.format(*at), root=folder) for at in (("", loras), (f", {loras}", ""))]
-        options = {} if make is make_text_to_image else {"guidance_scale": 1.0}
+        options |= {} if make in (make_text_to_image, make_img2img) else {"guidance_scale": 1.0}
         whole, region = (draw(own, plan, **options) for plan in plans)
         assert torch.equal(whole, region)
         assert not torch.equal(draw(own, plans[0].model_copy(update={"loras": ()}), **options), whole)
@@ -176,6 +180,70 @@ class TestOfARegion:
         assert torch.equal(changed["image"], ~inside.flatten())
         assert [area for area, tokens in changed.items() if tokens.any()] == ["background", "image"]
 
+    @pytest.mark.slow
+    def test_each_region_has_its_own_and_several_share_one(self, pipe: Any, folder: Path) -> None:
+        """What is before an attention in a region's tokens and texts is as if there were its LoRA alone."""
+        text = """
+width: 48
+height: 32
+prompt: a red circle
+regions:
+  - {{name: a, box: [0, 0, 20, 32], full: a circle, loras: [{}]}}
+  - {{name: b, box: [28, 0, 48, 32], full: a square, loras: [{}]}}
+"""
+        found = {
+            loras: first_block(pipe, ScenePlan.from_yaml(text.format(*loras), root=folder))
+            for loras in (("", ""), (STYLE, ""), ("", OTHER), ("", STYLE), (STYLE, OTHER), (STYLE, STYLE))
+        }
+        columns = torch.arange(12).expand(8, 12).flatten()
+        for one, two in ((STYLE, OTHER), (STYLE, STYLE)):
+            left, right, both, none = (found[key] for key in ((one, ""), ("", two), (one, two), ("", "")))
+            for tokens, alone in ((columns < 5, left), (columns >= 7, right), ((columns >= 5) & (columns < 7), none)):
+                assert torch.equal(both["image"][tokens], alone["image"][tokens])
+            for area, alone in (("a", left), ("b", right), ("base", none)):
+                assert torch.equal(both[area], alone[area])
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_references_whose_keys_are_kept_never_have_it(self, folder: Path, first: int) -> None:
+        """Whether the first step, in which they pass the blocks, is routed or not."""
+        own, options = make_klein_kv()
+        save_weights(folder / "kept.safetensors", make_weights(own.transformer, 1))
+        text = f"name: a\nrules: [{{level: full, steps: {first}-{first}}}]\n"
+        rest = {"guidance_scale": 1.0, **options}
+        drawn = [
+            draw(own, plan_of(folder, region=lora, box="[0, 0, 24, 16]"), text, **rest)
+            for lora in ("", "{file: kept.safetensors}", "{file: kept.safetensors, scale: 0}")
+        ]
+        assert torch.equal(drawn[0], drawn[2])
+        assert not torch.equal(drawn[0], drawn[1])
+        kept: list[Tensor] = []
+        block = own.transformer.transformer_blocks[0].attn.to_k
+        for lora in ("", "{file: kept.safetensors}"):
+            plan = plan_of(folder, region=lora, box="[0, 0, 24, 16]")
+            seen: list[Tensor] = []
+            handle = block.register_forward_hook(lambda module, args, out, seen=seen: seen.append(out))
+            draw(own, plan, text, **rest, num_inference_steps=1 + first)
+            handle.remove()
+            kept.append(seen[0][:, :16])
+        assert torch.equal(*kept)
+
+    @pytest.mark.slow
+    def test_steps_of_a_picture_drawn_over_another(self, folder: Path) -> None:
+        """Those that the pipeline runs are counted, and a ramp runs over them."""
+        own, options = make_img2img()
+        save_weights(folder / "whole.safetensors", make_weights(own.transformer, 1))
+        options |= {"num_inference_steps": 8}  # of which strength 0.75 runs 6
+        plan = plan_of(folder, region="{file: whole.safetensors}")
+        drawn = {
+            rule: draw(own, plan, EVERYWHERE + f"loras: [{rule}]\n", **options)
+            for rule in ("{steps: 5-5}", "{steps: 0-4}", "{steps: 0-5}", "{}")
+        }
+        assert torch.equal(drawn["{steps: 0-5}"], drawn["{}"])
+        assert not torch.equal(drawn["{steps: 5-5}"], draw(own, plan_of(folder), **options))
+        assert not torch.equal(drawn["{steps: 0-4}"], drawn["{}"])
+
+    @pytest.mark.slow
     def test_where_areas_overlap_their_adapters_add_up(self, pipe: Any, folder: Path) -> None:
         text = """
 width: 48
@@ -207,6 +275,7 @@ regions:
         assert torch.equal(unconditional, still)
         assert not torch.equal(with_none, adapted)
 
+    @pytest.mark.slow  # the everyday tests know its arrays, and the definition over drawn ones
     def test_by_depth_and_steps(self, pipe: Any, folder: Path) -> None:
         plan, plain = plan_of(folder, region=STYLE), plan_of(folder)
         drawn = {
@@ -267,7 +336,7 @@ class TestRefusals:
             ("{file: none.safetensors}", r"loras\[0\].file: 'none.safetensors': no such file"),
             ("{file: plan.yaml}", "'plan.yaml': must be a .safetensors file"),
             ("{file: text.safetensors}", "text.safetensors: no .safetensors file, or a damaged one"),
-            ("{file: .}", "is a folder with [0-9]+ .safetensors files"),
+            ("{file: .}", "holds [0-9]+ .safetensors files .*; name one"),
         ],
     )
     def test_files(self, pipe: Any, folder: Path, lora: str, message: str) -> None:
@@ -331,13 +400,21 @@ class TestRefusals:
         ramp = "{file: texts.safetensors, scale: {from: 1, to: 0}}"
         self.check(pipe, plan_of(tmp_path, ramp), "texts are encoded once: give it one scale")
 
-    @pytest.mark.parametrize("method", ["plain", "rpg", "densediffusion", "stitch", "regional-prompting-flux"])
+    @pytest.mark.parametrize("method", METHODS)
     def test_other_methods(self, pipe: Any, folder: Path, method: str) -> None:
         message = f"method '{method}': LoRA 'style.safetensors' of left: only the method regional"
         self.check(pipe, plan_of(folder, region=STYLE), message, method=method)
-        whole = RegionalPipeline(pipe, method=method)
-        drawn = [whole(plan_of(folder, loras), **OPTIONS).images for loras in ("", STYLE)]
-        assert not torch.equal(*drawn)
+        RegionalPipeline(pipe, method=method).check(plan_of(folder, STYLE), num_inference_steps=3)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("method", METHODS)
+    def test_other_methods_draw_those_of_the_whole_plan(self, pipe: Any, folder: Path, method: str) -> None:
+        found = RegionalPipeline(pipe, method=method)(plan_of(folder, STYLE), **OPTIONS).images
+        pipe.load_lora_weights(str(folder / "style.safetensors"), adapter_name="style")
+        try:
+            assert torch.equal(RegionalPipeline(pipe, method=method)(plan_of(folder), **OPTIONS).images, found)
+        finally:
+            pipe.unload_lora_weights()
 
     def test_other_families(self, folder: Path) -> None:
         own, _ = make_longcat()
@@ -352,6 +429,7 @@ class TestRefusals:
         ):
             self.check(pipe, plan, message, Routing.from_yaml(EVERYWHERE + f"loras: [{rule}]\n"))
 
+    @pytest.mark.slow
     def test_modes_of_the_pipeline(self, folder: Path) -> None:
         own, _ = make_text_to_image()
         plan = plan_of(folder, region=STYLE)

@@ -98,7 +98,7 @@ def by_definition(transformer: Any, scene: Scene, adapters: Any) -> Iterator[lis
 
 
 @pytest.mark.parametrize("family", PIPELINES)
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(data=st.data(), drawn=scenes(), seed=st.integers(0, 2**31))
 def test_agrees_with_the_definition(
     family: str, data: Any, drawn: tuple[Scene, TokenGrid], seed: int, files: dict[Any, Any]
