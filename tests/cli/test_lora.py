@@ -5,9 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
+from PIL import Image
 
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.plan import ScenePlan
@@ -22,6 +24,7 @@ from tests.cli.test_generate import same
 from tests.injection.conftest import tiny_transformer
 from tests.injection.loras import Weights, make_weights, save_weights
 
+LORA = "loras/style.safetensors:0.5"
 QUICK = ("--steps", 2, "--seed", 3)
 
 
@@ -88,6 +91,41 @@ def test_drawn_again_gone_on_with_and_refused(strata: Run, here: Path, loras: Pa
     assert "other.safetensors: is not the LoRA file that the picture was drawn with" in done.err
     done = strata("generate", loras / "confined.yaml", *model, "-o", "confined", "--resume")
     assert "other LoRA files" in done.err
+
+
+@pytest.mark.slow
+def test_other_commands(strata: Run, here: Path, loras: Path, tiny_folder: Path) -> None:
+    plan, model = loras / "confined.yaml", ("--model", tiny_folder, "--steps", 2)
+
+    def done(*arguments: object, code: int = 0) -> str:
+        result = strata(*arguments)
+        assert result.code == code, result.err
+        return result.out + result.err
+
+    assert "2 regions" in done("validate", plan)
+    assert "'left': loras are left out" in done("export", "flux3", plan, "-o", "caption.txt")
+    done("layout", plan, "-o", "layout.png")
+    done("sweep", plan, *model, "--seed", 3, "--vary", "regions.left.loras.scale=0,{from: 2, to: 1}", "-o", "swept")
+    first, second = sorted((here / "swept").glob("image*.png")) or sorted((here / "swept").glob("**/*scale*.png"))
+    assert not same(first, second)
+    refused = done("compare", plan, *model, "--methods", "regional,rpg", "-o", "compared", code=2)
+    assert "method 'rpg': LoRA 'other.safetensors' of left: only the method regional draws it" in refused
+    assert not (here / "compared").exists()
+    done("compare", "plan.yaml", *model, "--methods", "regional,rpg", "--seeds", 3, "-o", "both", "--lora", LORA)
+    done("restyle", plan, *model, "--seed", 3, "--low", "left=blue", "-o", "restyled")
+    plans = list((here / "restyled").rglob("plan.yaml"))
+    assert plans
+    assert all(ScenePlan.load(path).regions[0].loras for path in plans)
+
+    done("generate", plan, *model, "--seed", 3, "--lora", LORA, "-o", "out")
+    picture = here / "out" / "image.png"
+    done("repaint", picture, "--model", tiny_folder, "--region", "left", "--low", "blue", "-o", "painted")
+    before, after = (np.asarray(Image.open(path)) for path in (picture, here / "painted" / "image.png"))
+    changed = (before != after).any(axis=(0, 2))
+    assert changed[:16].any()
+    assert not changed[20:].any()
+    done("generate", here / "painted" / "image.png", "--model", tiny_folder, "-o", "again")
+    assert same(here / "painted" / "image.png", here / "again" / "image.png")
 
 
 def test_a_record_of_before_has_no_loras() -> None:

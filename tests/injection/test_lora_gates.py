@@ -27,6 +27,7 @@ from tests.injection.drawings import program_of, start
 from tests.injection.loras import Weights, make_weights, save_weights
 from tests.injection.oracle import Scene
 from tests.injection.test_oracle import DOUBLE, SINGLE, STEPS, TRANSFORMERS, _dense, run, scenes
+from tests.shows import shown
 
 PIPELINES = {"flux": FluxPipeline, "chroma": ChromaPipeline, "flux2": Flux2Pipeline}
 TEXT_LAYERS = ("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out", "ff_context")
@@ -97,7 +98,7 @@ def by_definition(transformer: Any, scene: Scene, adapters: Any) -> Iterator[lis
             handle.remove()
 
 
-@pytest.mark.parametrize("family", PIPELINES)
+@pytest.mark.parametrize("family", shown(PIPELINES, "LoRA by region"))
 @settings(max_examples=2)
 @given(data=st.data(), drawn=scenes(), seed=st.integers(0, 2**31))
 def test_agrees_with_the_definition(
