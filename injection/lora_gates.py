@@ -41,7 +41,8 @@ def weights_of(adapter: Adapter, schedule: Schedule) -> NDArray[np.float32]:
     A ramp runs from the first step at which it acts to the last; of a single one it is the mean of both ends.
     """
     strength = schedule.lora_strength(adapter.area, adapter.lora.name)
-    return strength * over_steps(adapter.lora.scale, strength.any(axis=1))[:, None]
+    scale = over_steps(adapter.lora.scale, np.asarray(strength.any(axis=1)))
+    return np.asarray(strength * scale[:, None])
 
 
 class LoraGates:
