@@ -210,9 +210,8 @@ regions:
         own, options = make_klein_kv()
         save_weights(folder / "kept.safetensors", make_weights(own.transformer, 1))
         text = f"name: a\nrules: [{{level: full, steps: {first}-{first}}}]\n"
-        rest = {"guidance_scale": 1.0, **options}
         drawn = [
-            draw(own, plan_of(folder, region=lora, box="[0, 0, 24, 16]"), text, **rest)
+            draw(own, plan_of(folder, region=lora, box="[0, 0, 24, 16]"), text, **options)
             for lora in ("", "{file: kept.safetensors}", "{file: kept.safetensors, scale: 0}")
         ]
         assert torch.equal(drawn[0], drawn[2])
@@ -223,7 +222,7 @@ regions:
             plan = plan_of(folder, region=lora, box="[0, 0, 24, 16]")
             seen: list[Tensor] = []
             handle = block.register_forward_hook(lambda module, args, out, seen=seen: seen.append(out))
-            draw(own, plan, text, **rest, num_inference_steps=1 + first)
+            draw(own, plan, text, **options)
             handle.remove()
             kept.append(seen[0][:, :16])
         assert torch.equal(*kept)
