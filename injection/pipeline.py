@@ -21,6 +21,8 @@ from strata.injection.drawing import Draughtsman
 from strata.injection.encoding import EncodedPlan, TextCache
 from strata.injection.facts import ModelFacts
 from strata.injection.families import facts_of
+from strata.injection.lora_gates import LoraGates
+from strata.injection.loras import PlanLoras
 from strata.injection.methods import Method, method_for, method_named
 from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, UNCONDITIONAL
 from strata.injection.observer import Observer
@@ -85,6 +87,7 @@ class RegionalPipeline:
         self.observers: list[Observer] = []
         self.call = call_of(pipe)
         self._texts = TextCache(self.call, self.family)
+        self._loras = PlanLoras(pipe, self.family)
 
     def __repr__(self) -> str:
         kind = type(self.pipe).__name__
@@ -124,11 +127,12 @@ class RegionalPipeline:
         """
         if not isinstance(plan, ScenePlan):
             raise InputError(f"plan: {plan!r}: must be a ScenePlan; ScenePlan.load(path) reads one from a file")
-        facts = self.facts
+        facts, asked = self.facts, plan
         plan, lost = self.method.drawn(plan, facts)
         self.call.check(plan, facts, options)
         self._check_call(plan, facts, options)
         program = self._draughtsman(overrides).compile(plan, facts, self.call.steps(options))
+        self._loras.check(asked, program.schedule, self.method)
         self.family.check_options(self.pipe, options, bool(program.streams))
         self._tell(tuple(lost), facts)
         return program
@@ -175,7 +179,9 @@ class RegionalPipeline:
         Raises:
             InputError, UnsupportedError: as `compile`; the text encoders are not loaded.
         """
-        return self._encode(self.compile(plan, overrides=overrides, **options), options)
+        program = self.compile(plan, overrides=overrides, **options)
+        with self._loras.attached([plan], program.schedule):
+            return self._encode(program, options)
 
     def _encode(self, program: Program, options: Mapping[str, Any]) -> EncodedPlan:
         plan = program.plan
@@ -261,10 +267,23 @@ class RegionalPipeline:
         _check_batch(programs, self.family.text_positions_alike, options)
         if len(programs) > 1:
             self.method.check_call(SEVERAL)
+        with self._loras.attached(plans, programs[0].schedule) as gates:
+            return self._draw_programs(owner, programs, overrides, encoded, options, generator, gates)
+
+    def _draw_programs(
+        self,
+        owner: Owner,
+        programs: Sequence[Program],
+        overrides: Sequence[TextOverride],
+        encoded: EncodedPlan | Sequence[EncodedPlan] | None,
+        options: Mapping[str, Any],
+        generator: Any,
+        gates: LoraGates | None,
+    ) -> Any:
         if encoded is None:
             found = [self._encode(program, options) for program in programs]
         else:
-            found = _one_each("encoded", encoded, plans)
+            found = _one_each("encoded", encoded, [program.plan for program in programs])
             for program, each in zip(programs, found, strict=True):
                 if not isinstance(each, EncodedPlan):
                     raise InputError(f"encoded: {each!r}: must be an EncodedPlan; EncodedPlan.load(path) reads one")
@@ -272,7 +291,7 @@ class RegionalPipeline:
                 each.check(self.family.name, said, (stream.text for stream in program.streams))
         prompts = self._prompts(programs, found, options)
         call = self.call.prepare(programs[0].plan, self.facts, prompts, options, generator, owner)
-        with self._draughtsman(overrides).drawing(programs, found, owner, call.negative, call.step):
+        with self._draughtsman(overrides).drawing(programs, found, owner, call.negative, call.step, gates):
             return call.run()
 
     def _draughtsman(self, overrides: Sequence[TextOverride]) -> Draughtsman:

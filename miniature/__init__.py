@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 """A `save_pretrained` folder of a FluxPipeline."""
+LORAS = WEIGHTS.parent / "loras"
+"""Style LoRAs of it, a file each."""
 
 
 def load(dtype: torch.dtype | None = None) -> Any:

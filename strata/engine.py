@@ -176,6 +176,7 @@ class Engine:
             true_cfg=true_cfg,
             image_strength=strength if "strength" in takes else None,
             method=settings.method,
+            lora=settings.lora or (),
             device=self._device,
             dtype=self._dtype,
             threads=threads if 1 <= threads <= (os.cpu_count() or 1) else torch.get_num_threads(),
@@ -262,7 +263,7 @@ class Engine:
         if job.plain:
             return settings, None, partial(call_plain, target, **options)
         overrides = [TextOverride(s.area, s.level, s.text, s.steps.select(job.steps)[:, None]) for s in job.swaps]
-        *_, program = [target.compile(plan, overrides=overrides, **options) for plan in (*job.before, job.plan)]
+        *_, program = [target.compile(plan, overrides=overrides, **options) for plan in job.plans]
         return settings, program, partial(target, overrides=overrides, **options)
 
     def _passes(

@@ -16,6 +16,7 @@ from strata.injection.program import compile_program
 from strata.layers.ranges import Mask
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for
+from strata.loras import checked_loras, in_full, with_given
 from strata.record import Record, Repaint, RunSettings, TextSwap, now, plans_before, versions
 from strata.settings import LARGEST_SEED, DrawSettings, read_settings
 from strata.source import Source, check_attachments, decode_picture, portable, safe_name
@@ -54,6 +55,8 @@ class Job:
     """What a run keeps beside the plan: mask files and input pictures, by name."""
     routing: Routing
     swaps: tuple[TextSwap, ...]
+    lora_hashes: Mapping[str, str]
+    """SHA-256 of every LoRA file, by the name that settings and plan have it by."""
     repaints: tuple[Repaint, ...]
     """Mask files named as the run keeps them."""
     before: tuple[ScenePlan, ...]
@@ -75,6 +78,11 @@ class Job:
     def unrouted(self) -> bool:
         """Whether the routing has no part in the picture."""
         return self.plain or (self.method is not None and self.method.unrouted)
+
+    @property
+    def plans(self) -> tuple[ScenePlan, ...]:
+        """What is drawn, pass by pass: the plans before, and the plan, with the LoRAs of the settings."""
+        return tuple(with_given(plan, self.settings.lora) for plan in (*self.before, self.plan))
 
     @property
     def drawn_as(self) -> tuple[Routing, str | None]:
@@ -115,6 +123,7 @@ class Job:
             image=self.image,
             mask_image=self.mask_image,
             swaps=self.swaps,
+            lora_hashes=dict(self.lora_hashes),
             repaints=self.repaints,
             lost=lost,
             command=self.command,
@@ -175,6 +184,10 @@ def prepare(
                     method.check(program)
         else:
             used.resolve(*model.facts.block_counts, steps)
+    hashes = checked_loras((plan, *before), settings.lora, model, method, routing, steps, record)
+    if hashes and plain:
+        raise InputError(f"{next(iter(hashes))}: the prompt alone is drawn without LoRAs")
+    settings = settings.model_copy(update={"lora": settings.lora and tuple(map(in_full, settings.lora))})
     device, notes = _device(given, recorded)
     check_offload(given.offload, device)
     if record is not None:
@@ -198,6 +211,7 @@ def prepare(
         image=image,
         mask_image=mask_image,
         swaps=source.swaps,
+        lora_hashes=hashes,
         repaints=tuple(map(_kept, source.repaints, kept_before)),
         before=before,
         picture=source.picture if record is not None and len(source.repaints) > len(record.repaints) else None,
@@ -232,7 +246,8 @@ def check_drawn_as_planned(job: Job, source: str) -> None:
 def read_files(job: Job, source: str) -> list[str | Path | None]:
     """The files that a job of a file is made from, as far as they are named."""
     masks = [job.plan.root / region.mask for region in job.plan.regions if region.mask is not None]
-    return [source, job.given.routing, job.given.image, job.given.mask_image, *masks]
+    loras = [path for name in job.lora_hashes if (path := job.plan.root / name).is_file()]
+    return [source, job.given.routing, job.given.image, job.given.mask_image, *masks, *loras]
 
 
 def named_method(name: str) -> "Method":

@@ -39,6 +39,8 @@ class RunSettings(StrictModel):
     image_strength: Annotated[Share, NUMBER] | None = None
     method: Name | None = None
     """None: as the routing asks for."""
+    lora: tuple[Name, ...] = ()
+    """LoRAs of the whole picture beside the plan's, as FILE:SCALE."""
     device: UsedDevice
     dtype: UsedDtype
     threads: Annotated[Count, NUMBER]
@@ -78,6 +80,8 @@ class Record(StrictModel):
     """The input picture, as an attachment's name."""
     mask_image: str | None = None
     swaps: tuple[TextSwap, ...] = ()
+    lora_hashes: dict[str, str] = Field(default={})
+    """SHA-256 of every LoRA file, those of the plan too, by the name that settings and plan have it by."""
     repaints: Annotated[tuple[Repaint, ...], Field(max_length=MOST_REPAINTS)] = ()
     """How the picture was repainted, the first time first; the plan is that of the last."""
     lost: tuple[str, ...] = ()

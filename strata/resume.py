@@ -129,7 +129,7 @@ def _differences(folder: Path, record: Record, job: Job) -> Iterator[str]:
 
 def _record_differences(record: Record, job: Job) -> Iterator[str]:
     words = {"image": "another image", "mask_image": "another mask image", "swaps": "other texts from a step on"}
-    for kind, said in (words | {"repaints": "repainted otherwise"}).items():
+    for kind, said in (words | {"repaints": "repainted otherwise", "lora_hashes": "other LoRA files"}).items():
         if getattr(record, kind) != getattr(job, kind):
             yield said
     there, asked = record.settings, _settings(record.settings, job)
@@ -163,6 +163,7 @@ def _settings(then: RunSettings, job: Job) -> RunSettings:
         true_cfg=asked.true_cfg if job.plan.negative_prompt is not None else None,
         image_strength=strength,
         method=asked.method,
+        lora=asked.lora or (),
         device=job.device,
         dtype=job.dtype,
         threads=then.threads,

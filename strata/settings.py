@@ -63,6 +63,7 @@ File = Annotated[Name, Parameter(metavar="FILE")]
 ModelName = Annotated[Name, Parameter(name=("--model", "-m"), metavar="MODEL")]
 RoutingName = Annotated[Name, Parameter(name=("--routing", "-r"), metavar="NAME|FILE")]
 MethodName = Annotated[Name, Parameter(metavar="NAME")]
+LoraName = Annotated[Name, Parameter(metavar="FILE[:SCALE]")]
 ClipName = Annotated[Name, Parameter(metavar="MODEL")]
 FileName = Annotated[Name, AfterValidator(_a_file)]
 """What names a file that is written: never a folder, as a name that ends with a slash does."""
@@ -145,6 +146,9 @@ class DrawSettings(CanvasSettings):
     """regional; native, the plan as the structured caption that the model was trained on; native+regional, both;
     plain, the prompt alone; the published regional-prompting-flux, rpg, densediffusion, stitch, by their own routing
     where none is given (default: as the routing asks for)"""
+    lora: Annotated[tuple[LoraName, ...] | None, MODEL] = None
+    """a LoRA that acts on the whole picture: a .safetensors file or a hub id, and a scale behind a colon
+    (style.safetensors:0.8); several: name it several times. LoRAs of regions are the plan's"""
     image: Annotated[File | None, PICTURES] = None
     """picture to start from, or to be guided by"""
     mask_image: Annotated[File | None, PICTURES] = None

@@ -10,6 +10,7 @@ from strata.injection.families.flux import Flux
 class Templated(Flux):
     """A family with one text encoder, whose tokenizer `templated` makes."""
 
+    confines_loras = False
     with_picture = ("", "", "")
     optional_picture: ClassVar[tuple[str, ...]] = ()
 

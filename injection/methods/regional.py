@@ -333,6 +333,7 @@ class Regional(Method):
     """Our way; see the module."""
 
     name: ClassVar[str] = "regional"
+    confines_loras: ClassVar[bool] = True
     about: ClassVar[str] = "texts ride along, each visible in its region, blocks and steps; blended once with the base"
 
     def check(self, program: Program) -> None:

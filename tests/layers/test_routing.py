@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.ramp import Ramp
 from strata.layers.balance import Balance
-from strata.layers.ramp import Ramp
 from strata.layers.routing import Blend, ModelSize, Routing, Rule
 
 FRACTION = st.floats(0, 1)
@@ -198,7 +198,7 @@ def test_a_wrong_rule_is_refused_with_file_line_field_and_choices(rule: str, fie
         ("name: a\nmodel: {double: 0, single: 0}\nrules: [{level: high}]", "at least one block"),
         (
             "name: a\ndepth: 0%-50%\nrules: [{level: high}]",
-            "depth: unknown key: belongs in an entry of rules, not",
+            "depth: unknown key: belongs in an entry of rules or in an entry of loras, not",
         ),
         (
             "name: a\nblend: {pad: full}\nrules: [{level: high}]",

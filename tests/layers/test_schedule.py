@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import LEVELS
-from strata.layers.ramp import Ramp, over_steps
+from strata.hierarchy.ramp import Ramp
+from strata.layers.ramp import over_steps
 from strata.layers.ranges import Indices, Percent, compact, runs
 from strata.layers.routing import Blend, Routing, Rule
 
