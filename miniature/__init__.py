@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 """A `save_pretrained` folder of a FluxPipeline."""
+CONTROL = WEIGHTS.parent / "weights_control"
+"""A `save_pretrained` folder of a FluxControlNetModel for it, whose control pictures are outlines."""
 
 
 def load(dtype: torch.dtype | None = None) -> Any:
