@@ -19,7 +19,7 @@ from strata.hierarchy.plan import Level, Region, ScenePlan
 from strata.hierarchy.repaint import with_region
 from strata.layers.fields import PercentField
 from strata.layers.routing import Routing
-from strata.settings import Count, Name, Scale, Seed, Share, Steps, UsedDevice, UsedDtype
+from strata.settings import Count, Mode, Name, Scale, Seed, Share, Steps, UsedDevice, UsedDtype
 
 MOST_REPAINTS = 50
 """How often one picture is repainted at most: each time, it takes as long as a picture more to draw it again."""
@@ -38,6 +38,13 @@ class RunSettings(StrictModel):
     image_strength: Annotated[Share, NUMBER] | None = None
     method: Name | None = None
     """None: as the routing asks for."""
+    control_model: tuple[Name, ...] = ()
+    """Of ControlNets, one for each control picture, as the other settings of controls."""
+    control_scale: tuple[Annotated[Scale, NUMBER], ...] = ()
+    control_mode: tuple[Annotated[Mode, NUMBER], ...] = ()
+    """-1: none."""
+    control_steps: tuple[PercentField, ...] = ()
+    control_region: tuple[Name, ...] = ()
     device: UsedDevice
     dtype: UsedDtype
     threads: Annotated[Count, NUMBER]
@@ -76,6 +83,8 @@ class Record(StrictModel):
     image: str | None = None
     """The input picture, as an attachment's name."""
     mask_image: str | None = None
+    control: tuple[str, ...] = ()
+    """Control pictures, as attachments' names."""
     swaps: tuple[TextSwap, ...] = ()
     repaints: Annotated[tuple[Repaint, ...], Field(max_length=MOST_REPAINTS)] = ()
     """How the picture was repainted, the first time first; the plan is that of the last."""
