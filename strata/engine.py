@@ -336,13 +336,11 @@ class Engine:
         by_text, by_image, inpainting = self._family.with_picture
         parts = self._controlnets.components(job.controls, self._loaded, self.pipe.transformer)
         if self._loaded == by_text:
-            wanted = by_text
+            wanted = self._family.with_control[0] if job.controls else by_text
             if job.image is not None:
                 wanted = by_image if job.mask_image is None else inpainting
-            wanted = self._family.with_control[0] if job.controls else wanted
-            if type(self.pipe).__name__ != wanted or parts.get("controlnet") is not getattr(
-                self.pipe, "controlnet", None
-            ):
+            held = getattr(self.pipe, "controlnet", None)
+            if type(self.pipe).__name__ != wanted or held is not parts.get("controlnet"):
                 if self._offload:
                     self.pipe.remove_all_hooks()
                 self.pipe = of_the_same_parts(self.pipe, wanted, parts)

@@ -29,10 +29,17 @@ from strata.miniature.train import keep_memory
 from strata.miniature.training.data import Data, Pool
 from strata.miniature.training.flow import ExplicitAttention, add_noise, grid_of, object_weights, velocity
 from strata.miniature.training.loop import LearningRate, Trainer, adamw, train, write_whole_folder
-from strata.miniature.world.facts import Backdrop, Thing
-from strata.miniature.world.outlines import drawn_silhouette, outlines, overlap, silhouette, varied_outlines
+from strata.miniature.world.facts import Thing
+from strata.miniature.world.outlines import (
+    drawn_silhouette,
+    outlined_scene,
+    outlines,
+    overlap,
+    silhouette,
+    varied_outlines,
+)
 from strata.miniature.world.phrases import full_text
-from strata.miniature.world.scenes import Placed, Scene, random_scene
+from strata.miniature.world.scenes import Scene
 from strata.miniature.world.truth import ending
 
 logger = logging.getLogger(__name__)
@@ -44,7 +51,6 @@ POOLS = (
     Pool(192, 128, (1, 2, 3, 4), 48, (0.02, 0.05, 0.09), 16, 64, 512),
     Pool(128, 192, (1, 2, 3, 4), 48, (0.02, 0.05, 0.09), 16, 64, 512),
 )
-GREY = Backdrop("plain", "grey")
 SCORED = 12
 """Pictures that a score is of."""
 
@@ -104,24 +110,10 @@ def residuals(model: Any, batch: dict[str, Tensor], noisy: Tensor, control: Tens
     return {"controlnet_block_samples": double, "controlnet_single_block_samples": single}
 
 
-def outlined_scene(rng: random.Random, objects: int) -> Scene:
-    """A flat scene on plain grey, of objects smaller and elsewhere than texts have them: one, or two in halves."""
-    scene = random_scene(rng, 128, 128, objects, style="flat")
-    while any(p.thing.style != "flat" for p in scene.things) or scene.layout not in ("single", "halves"):
-        scene = random_scene(rng, 128, 128, objects, style="flat")
-    things = []
-    for p in scene.things:
-        radius = max(14, int(p.radius * rng.uniform(0.6, 0.95)))
-        slack = p.radius - radius
-        cx, cy = (c + rng.randint(-slack, slack) for c in (p.cx, p.cy))
-        things.append(Placed(p.thing, cx, cy, radius, p.place, p.mirrored, p.variant))
-    return Scene(128, 128, tuple(things), GREY, "flat", scene.layout)
-
-
 def scene_words(scene: Scene) -> str:
     """What the objects are, not where or how large."""
     things = [Thing(p.thing.kind, p.thing.colour, p.thing.surface) for p in scene.things]
-    return " and ".join(full_text(thing) for thing in things) + ending(scene.backdrop, None)
+    return " and ".join(full_text(thing) for thing in things) + ending(scene.backdrop, scene.style)
 
 
 def followed(pipe: Any, controlnet: FluxControlNetModel, pictures: int, scale: float = 1.0) -> float:

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from strata.hierarchy.plan import Box
+from strata.miniature.world.facts import Backdrop
 from strata.miniature.world.render import Pixels
-from strata.miniature.world.scenes import Placed, Scene
+from strata.miniature.world.scenes import Placed, Scene, random_scene
 from strata.miniature.world.shapes import MARGIN, Field, Mask, parts
 
+GREY = Backdrop("plain", "grey")
 LINE = 2.0
 """Width of outlines in pixels."""
 LINES = (1.5, 2.0, 2.0, 3.0)
@@ -59,6 +61,20 @@ def varied_outlines(scene: Scene) -> Pixels:
     """Outlines as training shows them: of one of several widths, some objects left out. Same scene, same picture."""
     rng = random.Random(repr(scene))
     return outlines(scene, rng.choice(LINES), [rng.random() >= LEFT_OUT for _ in scene.things])
+
+
+def outlined_scene(rng: random.Random, objects: int) -> Scene:
+    """A flat scene on plain grey, of objects smaller and elsewhere than texts have them: one, or two in halves."""
+    scene = random_scene(rng, 128, 128, objects, style="flat")
+    while any(p.thing.style != "flat" for p in scene.things) or scene.layout not in ("single", "halves"):
+        scene = random_scene(rng, 128, 128, objects, style="flat")
+    things = []
+    for p in scene.things:
+        radius = max(14, int(p.radius * rng.uniform(0.6, 0.95)))
+        slack = p.radius - radius
+        cx, cy = (c + rng.randint(-slack, slack) for c in (p.cx, p.cy))
+        things.append(Placed(p.thing, cx, cy, radius, p.place, p.mirrored, p.variant))
+    return Scene(128, 128, tuple(things), GREY, "flat", scene.layout)
 
 
 def silhouette(scene: Scene) -> Mask:

@@ -121,7 +121,7 @@ def drawn_with(engine: Engine, drawing: Job) -> NDArray[np.uint8]:
 
 
 def test_one_engine_draws_with_and_without(place: Path, tiny_folder: Path, nets: dict[str, Path]) -> None:
-    """Several ControlNets, one that serves two pictures, unions, and none: what is drawn does not depend on the last."""
+    """Several ControlNets, one that serves two pictures, unions, none: what is drawn does not depend on the last."""
     edges, union = str(nets["edges"]), str(nets["union"])
     pictures = ("edges.png", "wide.jpg")
     asked: list[dict[str, Any]] = [
@@ -194,7 +194,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"control": ("edges.png", "wide.jpg"), "control_model": ("edges", "deeper")},
         "cannot be summed with .*edges: its num_layers is another",
     ),
-    ({"control": ("edges.png",), "control_model": ("edges",), "control_mode": (1,)}, "control_mode 1: .* no union model"),
+    ({"control": ("edges.png",), "control_model": ("edges",), "control_mode": (1,)}, "control_mode 1: .* no union"),
     ({"control": ("edges.png",), "control_model": ("union",)}, "control_mode: .*a union model; must be from 0 to 3"),
     (
         {"control": ("edges.png",), "control_model": ("union",), "control_mode": (4,)},

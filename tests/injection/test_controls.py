@@ -44,7 +44,7 @@ def draw(pipe: Any, plan: ScenePlan, routing: Routing | None = None, **options: 
 
 
 def added(pipe: Any, plan: ScenePlan | Sequence[ScenePlan], **options: Any) -> list[Tensor]:
-    """What ControlNets add at the first step, in the pipeline's order: behind double blocks, then behind single ones."""
+    """What ControlNets add at the first step, in the pipeline's order: behind double, then single blocks."""
     seed = [1] * len(plan) if isinstance(plan, list) else 1
     with seen_calls(pipe) as seen:
         RegionalPipeline(pipe, method="plain")(plan, seed=seed, output_type="latent", **ONCE, **options)
@@ -184,11 +184,11 @@ def test_what_is_no_area_is_refused(areas: Any, message: str, plan: ScenePlan) -
 
 
 def test_what_cannot_be_confined_is_refused(plan: ScenePlan) -> None:
-    with pytest.raises(InputError, match="^control_regions: FluxPipeline has no ControlNet$"):
+    with pytest.raises(InputError, match=r"^control_regions: FluxPipeline has no ControlNet$"):
         RegionalPipeline(make_text_to_image()[0]).check(plan, control_regions="left")
     pipe, options = make_controlnet()
-    with pytest.raises(InputError, match="^control_regions: 'background': the regions leave nothing of it$"):
+    with pytest.raises(InputError, match=r"^control_regions: 'background': the regions leave nothing of it$"):
         RegionalPipeline(pipe).check(whole(plan), control_regions="background", **options)
     pipe, options = make_two()
-    with pytest.raises(InputError, match="^control_regions: 1 areas for 2 control pictures"):
+    with pytest.raises(InputError, match=r"^control_regions: 1 areas for 2 control pictures"):
         RegionalPipeline(pipe).check(plan, control_regions="left", **options)

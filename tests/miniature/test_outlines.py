@@ -10,13 +10,24 @@ import pytest
 import torch
 from diffusers import FluxControlNetModel
 
+from strata.miniature import control_report
 from strata.miniature.checkpoint import load_pipeline
 from strata.miniature.model.transformer import new_transformer
 from strata.miniature.training import control, data
-from strata.miniature.training.control import GREY, copied_blocks, followed, outlined_scene, save_control, train_control
+from strata.miniature.training.control import copied_blocks, followed, save_control, train_control
 from strata.miniature.training.data import Pool
-from strata.miniature.world.outlines import drawn_silhouette, outlines, overlap, silhouette, varied_outlines
+from strata.miniature.world.outlines import (
+    GREY,
+    drawn_silhouette,
+    outlined_scene,
+    outlines,
+    overlap,
+    silhouette,
+    varied_outlines,
+)
 from strata.miniature.world.scenes import Scene, random_scene
+
+ASKED = (control_report.WITHOUT, control_report.WITH, control_report.CONFINED, control_report.BESIDE)
 
 
 def scenes(count: int, objects: tuple[int, ...] = (1, 2, 4)) -> list[Scene]:
@@ -72,7 +83,7 @@ def test_it_begins_as_the_transformer_at_guidance_one() -> None:
 
 
 @pytest.mark.slow
-def test_trained_resumed_saved_and_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trained_resumed_saved_and_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(control, "POOLS", (Pool(128, 128, (1,), 24, (1.0, 1.0, 1.0), 2, 4, 8),))
     monkeypatch.setattr(data, "CHUNK", 2)
     monkeypatch.setattr(control, "SCORED", 1)
@@ -91,3 +102,6 @@ def test_trained_resumed_saved_and_scored(tmp_path: Path, monkeypatch: pytest.Mo
     save_control(whole, tmp_path / "control")
     loaded = FluxControlNetModel.from_pretrained(tmp_path / "control")
     assert loaded.config.guidance_embeds is False
+    control_report.main(["--control", str(tmp_path / "control"), "--plans", "1", "--steps", "2"])
+    rows = capsys.readouterr().out.splitlines()
+    assert [row[:18].strip() for row in rows[1:]] == [*ASKED]
