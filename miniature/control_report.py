@@ -51,7 +51,8 @@ def marks(
     regional: RegionalPipeline, scorer: Scorer, scene: Scene, plan: ScenePlan, seed: int, steps: int
 ) -> Iterator[Mark]:
     """What is drawn of one plan, region by region."""
-    fixed = {"control_image": Image.fromarray(outlines(scene)), "guidance_scale": 3.5, "num_inference_steps": steps}
+    fixed: dict[str, Any] = {"guidance_scale": 3.5, "num_inference_steps": steps}
+    fixed["control_image"] = Image.fromarray(outlines(scene))
 
     def drawn(**options: Any) -> Pixels:
         return np.asarray(regional(plan, seed=seed, **fixed, **options).images[0])

@@ -148,6 +148,14 @@ class CanvasSettings(SamplingSettings):
     """likewise"""
 
 
+class RecordedControls(Settings):
+    """What of a picture's ControlNets has to be named to draw it again, where its record alone is not trusted."""
+
+    control_model: Annotated[tuple[ControlName, ...] | None, SEVERAL, MODEL] = None
+    """the ControlNets of a picture that was drawn with some: folders or hub ids, one for all or one each (default: as
+    recorded, where they are bundled or in the hub's cache)"""
+
+
 class DrawSettings(CanvasSettings):
     """Everything about a drawing but the plan, which is the source's."""
 

@@ -80,7 +80,7 @@ def outlined_scene(rng: random.Random, objects: int) -> Scene:
 def silhouette(scene: Scene) -> Mask:
     """Which pixels [height, width] objects fill."""
     fields = [distance(placed, scene.width, scene.height) for placed in scene.things]
-    return np.minimum.reduce([np.full((scene.height, scene.width), FAR, np.float32), *fields]) < 0
+    return np.asarray(np.minimum.reduce([np.full((scene.height, scene.width), FAR, np.float32), *fields]) < 0)
 
 
 def drawn_silhouette(pixels: Pixels) -> Mask:

@@ -120,6 +120,7 @@ def drawn_with(engine: Engine, drawing: Job) -> NDArray[np.uint8]:
     return found
 
 
+@pytest.mark.slow
 def test_one_engine_draws_with_and_without(place: Path, tiny_folder: Path, nets: dict[str, Path]) -> None:
     """Several ControlNets, one that serves two pictures, unions, none: what is drawn does not depend on the last."""
     edges, union = str(nets["edges"]), str(nets["union"])
@@ -162,6 +163,7 @@ def test_a_new_picture_brings_its_own_settings(
     assert [(c.area, c.picture) for c in new.controls] == [("global", "inputs/control.png")]
 
 
+@pytest.mark.slow
 def test_repainted_and_swept(strata: Run, place: Path, tiny_folder: Path, nets: dict[str, Path]) -> None:
     net = ("--control-model", nets["edges"])
     control = ("--control", "edges.png", *net)
@@ -171,18 +173,34 @@ def test_repainted_and_swept(strata: Run, place: Path, tiny_folder: Path, nets: 
         "sweep", "plan.yaml", "-m", tiny_folder, *SHORT, *control, "--vary", "control_scale=0,0.5", "-o", "sweep"
     )
     assert swept.code == 0, swept.err
-    rows = sorted((place / "sweep").rglob("*.png"))
-    assert len(rows) >= 2
-    repaint = ("repaint", "one/image.png", "--region", "left", "--low", "green", "-m", tiny_folder, "-o", "new")
-    refused = strata(*repaint)
-    assert refused.code == 2
+    csv = (place / "sweep" / "runs.csv").read_text()
+    assert csv.count("\n") == 3, csv
+    for command, place_of in (
+        (("repaint", "one/image.png", "--region", "left", "--low", "green"), "repaint"),
+        (("restyle", "one/image.png", "--low", "right=green"), "restyle/restyled"),
+    ):
+        refused = strata(*command, "-m", tiny_folder, "-o", f"{command[0]}-refused")
+        assert refused.code == 2
+        assert "name it with --control-model" in refused.err
+        done = strata(*command, "-m", tiny_folder, *net, "-o", command[0])
+        assert done.code == 0, done.err
+        record = json.loads((place / place_of / "run.json").read_text())
+        assert record["control"] == ["inputs/control.png"]
+        again = strata("generate", f"{place_of}/image.png", "-m", tiny_folder, *net, "-o", f"{command[0]}-again")
+        assert again.code == 0, again.err
+        one, other = (pixels(place / name / "image.png") for name in (place_of, f"{command[0]}-again"))
+        assert (one == other).all()
+    before, after = pixels(place / "one" / "image.png"), pixels(place / "repaint" / "image.png")
+    changed = (before != after).any(-1)
+    assert changed[:, :16].any()
+    assert not changed[:, 20:].any(), "pixels beyond the seam"
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"control_scale": (1.0,)}, "control_scale 1.0: needs control too"),
     ({"control": ("edges.png",)}, "control: needs control_model too, the folder or hub id"),
     ({"control": ("edges.png",), "control_model": ("nowhere",)}, "control_model nowhere: no such folder; must be"),
-    ({"control": ("none.png",), "control_model": ("edges",)}, "none.png: no such file"),
+    ({"control": ("none.png",), "control_model": ("edges",)}, "none.png: cannot be read"),
     ({"control": ("plan.yaml",), "control_model": ("edges",)}, "inputs/control.yaml: not a readable picture"),
     ({"control": ("edges.png",), "control_model": ("wider",)}, "is for another model: joint_attention_dim 64, not 128"),
     ({"control": ("edges.png",), "control_model": ("tiny",)}, "has no config.json that can be read"),
