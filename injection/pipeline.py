@@ -16,6 +16,7 @@ from strata.hierarchy.native import Form
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.calling import EMBEDS, call_of
 from strata.injection.checks import UnsupportedError, check_pipeline
+from strata.injection.controls import ControlRegions, check_confined, confined
 from strata.injection.cut_texts import warn_pooled, warn_truncated
 from strata.injection.drawing import Draughtsman
 from strata.injection.encoding import EncodedPlan, TextCache
@@ -117,7 +118,14 @@ class RegionalPipeline:
         routing = self.routing if plan is None else self.routing.balanced_for(plan)
         return routing.resolve(*self.facts.block_counts, steps)
 
-    def compile(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> Program:
+    def compile(
+        self,
+        plan: ScenePlan,
+        *,
+        overrides: Sequence[TextOverride] = (),
+        control_regions: ControlRegions = None,
+        **options: Any,
+    ) -> Program:
         """The program of a plan on this pipeline; finds everything that can be wrong, before anything expensive.
 
         Raises:
@@ -128,6 +136,7 @@ class RegionalPipeline:
         if not isinstance(plan, ScenePlan):
             raise InputError(f"plan: {plan!r}: must be a ScenePlan; ScenePlan.load(path) reads one from a file")
         facts, asked = self.facts, plan
+        check_confined(self.pipe, plan, control_regions, options, facts.token_size)
         plan, lost = self.method.drawn(plan, facts)
         self.call.check(plan, facts, options)
         self._check_call(plan, facts, options)
@@ -165,7 +174,7 @@ class RegionalPipeline:
         return tuple(self.method.drawn(plan, self.facts)[1])
 
     def check(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> None:
-        """Raise what `compile` raises."""
+        """Raise what `compile` raises, of the same options."""
         self.compile(plan, overrides=overrides, **options)
 
     def encode(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> EncodedPlan:
@@ -228,6 +237,7 @@ class RegionalPipeline:
         seed: int | Sequence[int | None] | None = None,
         overrides: Sequence[TextOverride] = (),
         encoded: EncodedPlan | Sequence[EncodedPlan] | None = None,
+        control_regions: ControlRegions = None,
         **options: Any,
     ) -> Any:
         """Draw a plan, or several plans of one size in one batch.
@@ -237,6 +247,8 @@ class RegionalPipeline:
             seed: of the noise; None draws one at random. One a plan where there are several.
             overrides: texts that are others in some blocks or at some steps.
             encoded: the texts, as `encode` gave them; one a plan.
+            control_regions: of a pipeline with a ControlNet, the area (a region, "background") that it is confined to;
+                one, or None, for each of several.
             options: what the pipeline's own call takes beside these (num_inference_steps, guidance_scale,
                 num_images_per_prompt, image, mask_image, control_image, callback_on_step_end, …; of a ModularPipeline
                 `output` and its guider's guidance_scale too). Where prompt_embeds and pooled_prompt_embeds are given,
@@ -250,7 +262,7 @@ class RegionalPipeline:
                 not encoded; the pipeline is in use by another regional call.
         """
         with owned(self.pipe) as owner:
-            return self._draw(owner, plan, seed, overrides, encoded, options)
+            return self._draw(owner, plan, seed, overrides, encoded, control_regions, options)
 
     def _draw(
         self,
@@ -259,15 +271,21 @@ class RegionalPipeline:
         seed: int | Sequence[int | None] | None,
         overrides: Sequence[TextOverride],
         encoded: EncodedPlan | Sequence[EncodedPlan] | None,
+        control_regions: ControlRegions,
         options: Mapping[str, Any],
     ) -> Any:
         plans: list[Any] = list(plan) if isinstance(plan, list | tuple) else [plan]
         generator = self.call.generator(_one_each("seed", seed, plans))
-        programs = [self.compile(each, overrides=overrides, **options) for each in plans]
+        programs = [
+            self.compile(each, overrides=overrides, control_regions=control_regions, **options) for each in plans
+        ]
         _check_batch(programs, self.family.text_positions_alike, options)
         if len(programs) > 1:
             self.method.check_call(SEVERAL)
-        with self._loras.attached(plans, programs[0].schedule) as gates:
+        with (
+            self._loras.attached(plans, programs[0].schedule) as gates,
+            confined(self.pipe, plans, control_regions, self.token_size),
+        ):
             return self._draw_programs(owner, programs, overrides, encoded, options, generator, gates)
 
     def _draw_programs(

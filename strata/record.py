@@ -20,7 +20,7 @@ from strata.hierarchy.repaint import with_region
 from strata.hierarchy.validation import first_reason
 from strata.layers.fields import PercentField
 from strata.layers.routing import Routing
-from strata.settings import Count, Name, Scale, Seed, Share, Steps, UsedDevice, UsedDtype
+from strata.settings import Count, Mode, Name, Scale, Seed, Share, Steps, UsedDevice, UsedDtype
 
 MOST_REPAINTS = 50
 """How often one picture is repainted at most: each time, it takes as long as a picture more to draw it again."""
@@ -41,6 +41,13 @@ class RunSettings(StrictModel):
     """None: as the routing asks for."""
     lora: tuple[Name, ...] = ()
     """LoRAs of the whole picture beside the plan's, as FILE:SCALE."""
+    control_model: tuple[Name, ...] = ()
+    """Of ControlNets, one for each control picture, as the other settings of controls."""
+    control_scale: tuple[Annotated[Scale, NUMBER], ...] = ()
+    control_mode: tuple[Annotated[Mode, NUMBER], ...] = ()
+    """-1: none."""
+    control_steps: tuple[PercentField, ...] = ()
+    control_region: tuple[Name, ...] = ()
     device: UsedDevice
     dtype: UsedDtype
     threads: Annotated[Count, NUMBER]
@@ -79,6 +86,8 @@ class Record(StrictModel):
     image: str | None = None
     """The input picture, as an attachment's name."""
     mask_image: str | None = None
+    control: tuple[str, ...] = ()
+    """Control pictures, as attachments' names."""
     swaps: tuple[TextSwap, ...] = ()
     lora_hashes: dict[str, str] = Field(default={})
     """SHA-256 of every LoRA file, those of the plan too, by the name that settings and plan have it by."""

@@ -176,7 +176,7 @@ def _open_picture(path: str, content: bytes, scratch: Path, instead: str) -> Sou
         raise InputError(f"{path} (record): {error}") from error
     needed = [("plan", region.mask) for region in plan.regions]
     needed += [("record", region.mask) for earlier in before for region in earlier.regions]
-    needed += [("record", record.image), ("record", record.mask_image)]
+    needed += [("record", name) for name in (record.image, record.mask_image, *record.control)]
     for part, name in needed:
         if name is not None and name not in files:
             raise InputError(f"{path} ({part}): file {quote(name)}: is not inside the picture")

@@ -92,6 +92,9 @@ class Family(ABC):
     with_picture: ClassVar[tuple[str, str, str]] = ("", "", "")
     """The pipeline that draws from text alone, and those of the same parts for image to image and for inpainting; empty
     where there are none for pictures."""
+    with_control: ClassVar[tuple[str, str, str]] = ("", "", "")
+    """The pipeline of the same parts and a ControlNet, the class of that, and the class that holds several; empty where
+    there is none."""
     refused: ClassVar[Mapping[str, str]] = {}
     """Pipelines of the family that regions cannot be drawn with, and why."""
     of_blocks: ClassVar[bool] = True

@@ -45,6 +45,7 @@ class Flux(Family):
     prefix = "Flux"
     pipelines: ClassVar[tuple[str, ...]] = ("FluxPipeline", "FluxImg2ImgPipeline", "FluxControlNetPipeline")
     with_picture = ("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline")
+    with_control = ("FluxControlNetPipeline", "FluxControlNetModel", "FluxMultiControlNetModel")
     optional_picture: ClassVar[tuple[str, ...]] = ("FluxKontextPipeline",)
     processors: ClassVar[tuple[str, ...]] = ("FluxAttnProcessor",)
 

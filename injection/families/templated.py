@@ -11,7 +11,7 @@ class Templated(Flux):
     """A family with one text encoder, whose tokenizer `templated` makes."""
 
     confines_loras = False
-    with_picture = ("", "", "")
+    with_picture = with_control = ("", "", "")
     optional_picture: ClassVar[tuple[str, ...]] = ()
 
     def tokenizer(self, pipe: Any) -> Any:

@@ -90,3 +90,14 @@ def test_the_masks_are_what_their_script_draws(tmp_path: Path) -> None:
         with Image.open(tmp_path / name) as made, Image.open(EXAMPLES / name) as kept:
             assert made.tobytes() == kept.tobytes(), "python docs/example_masks.py"
             assert 0.05 < np.asarray(kept).mean() < 0.5
+
+
+def test_the_control_pictures_are_what_their_script_draws(tmp_path: Path) -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "example_controls.py"))
+    script["main"](tmp_path)
+    commands = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    for name in script["CONTROLS"]:
+        with Image.open(tmp_path / name) as made, Image.open(EXAMPLES / name) as kept:
+            assert made.tobytes() == kept.tobytes(), "python docs/example_controls.py"
+            assert np.asarray(kept).std() > 10
+        assert f"--control configs/examples/{name}" in commands
