@@ -31,7 +31,6 @@ class Krea2(QwenParts):
     prefix = "Krea2"
     pipelines: ClassVar[tuple[str, ...]] = ("Krea2Pipeline",)
     processors: ClassVar[tuple[str, ...]] = ("Krea2AttnProcessor",)
-    cuts_entered_text = True
     padded_within = True
 
     def facts(

@@ -28,7 +28,7 @@ from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
 from strata.miniature import WEIGHTS
 from strata.pipelines import sized_for
-from tests.injection.conftest import PIPELINES, make_chroma, make_fill, make_text_to_image
+from tests.injection.conftest import PIPELINES, make_chroma, make_fill, make_klein, make_text_to_image
 
 FAMILIES = {family.name: family for family in families()}
 MAKERS = {"flux": make_text_to_image, "chroma": make_chroma, "fill": make_fill}
@@ -280,6 +280,19 @@ def test_nobody_else_names_a_models_classes_or_block_counts() -> None:
             text = path.read_text(encoding="utf-8")
             found = [name for name in (*names, "(19, 38)") if name in text]
             assert not found, f"{path.relative_to(root)} names {found}"
+
+
+@pytest.mark.parametrize("make", [make_chroma, make_klein])
+def test_texts_that_no_block_sees_behind_the_first(make: Any, plan: ScenePlan) -> None:
+    """Transformers cut text off what single blocks return, of which less is left by then."""
+    pipe, options = make()
+    routing = Routing.from_yaml("name: n\nrules: [{level: high, depth: 0%-20%}]")
+    options |= {"num_inference_steps": 1, "output_type": "latent"}
+    plain, found = (
+        RegionalPipeline(pipe, routing, method)(plan, seed=0, **options).images for method in ("plain", "regional")
+    )
+    assert found.shape == plain.shape
+    assert not torch.equal(found, plain)
 
 
 def test_a_routing_written_for_flux_rescales_to_a_family_with_other_counts() -> None:

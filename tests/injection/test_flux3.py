@@ -11,6 +11,7 @@ from strata.hierarchy.plan import ScenePlan
 from strata.injection.attach import Attachment, attached
 from strata.injection.facts import ModelFacts, Stack
 from strata.injection.families import family_of
+from strata.injection.families.flux3 import FAMILY
 from strata.injection.intercept import is_intercepted
 from strata.injection.methods.plain import PlainRun
 from strata.injection.methods.regional import RegionalRun
@@ -167,6 +168,16 @@ def test_a_copy_of_the_image_is_modulated_as_the_image(reference: bool, rules: l
     torch.testing.assert_close(found, plain(model, reference=reference), atol=1e-5, rtol=1e-5)
     routing = Routing.model_validate({**data, "rules": rules, "blend": {"mode": "split", "base_ratio": 0.5}})
     assert (drawn(model, routing, reference=reference) - found).abs().max() > 1e-3
+
+
+def test_the_canvas_is_a_grid_whose_positions_are_a_factor_apart() -> None:
+    """What a reference adds is behind it."""
+    for rows, cols, factor in ((8, 12, 0.5), (3, 2, 1.0)):
+        grid = (torch.zeros(1), torch.arange(rows) * factor, torch.arange(cols) * factor, torch.zeros(1))
+        inputs = {"img_ids": torch.cartesian_prod(*grid)}
+        assert FAMILY.canvas(inputs) == (rows, cols, rows * cols, 0)
+        inputs["image_cond_ids"] = torch.zeros(5, 4)
+        assert FAMILY.canvas(inputs) == (rows, cols, rows * cols + 5, 0)
 
 
 def test_every_preset_finds_its_blocks_among_the_joint_ones() -> None:
