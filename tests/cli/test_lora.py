@@ -274,6 +274,6 @@ def test_scale_and_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         found = given_lora(text)
         assert (found.file, found.scale) == (file, scale)
         assert in_full(in_full(text)) == in_full(text)
-    with pytest.raises(SettingError, match=r"<lora> a.safetensors:nan: scale: expected a number"):
+    with pytest.raises(SettingError, match=r"lora a.safetensors:nan: scale: expected a number"):
         given_lora("a.safetensors:nan")
     assert in_full("a:b.safetensors") == f"{tmp_path}/a:b.safetensors:1"
