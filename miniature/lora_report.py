@@ -28,6 +28,8 @@ from strata.miniature.world.shares import Share
 from strata.miniature.world.tints import TINTS, tint_of
 
 INSIDE, OUTSIDE, BOTH = "in the region's style", "beside it as without", "two regions, each in its own"
+SEAM = 8
+"""Pixels, half a token: a view leaves them out where its region meets another, as decoding mixes them."""
 Mark = tuple[str, str, bool]
 """Style, what was asked, whether it is right."""
 
@@ -42,9 +44,12 @@ def adapted(plan: ScenePlan, loras: Sequence[Path | None]) -> ScenePlan:
 
 
 def cut(pixels: Pixels, box: Box | None) -> Pixels:
-    """The part of a picture that a region's box holds."""
+    """The part of a picture that a region's box holds, without the seam at borders that are not the picture's."""
     assert box is not None
-    return pixels[box[1] : box[3], box[0] : box[2]]
+    height, width = pixels.shape[:2]
+    x1, y1 = (edge + SEAM * (edge > 0) for edge in box[:2])
+    x2, y2 = (edge - SEAM * (edge < side) for edge, side in zip(box[2:], (width, height), strict=True))
+    return pixels[y1:y2, x1:x2]
 
 
 def marks(regional: RegionalPipeline, scorer: Scorer, case: Case, files: dict[str, Path]) -> Iterator[Mark]:

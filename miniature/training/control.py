@@ -202,6 +202,15 @@ def train_control(
     return averaged
 
 
+def amplified(model: FluxControlNetModel, gain: float) -> FluxControlNetModel:
+    """The same ControlNet whose residuals are `gain` times as large, as `controlnet_conditioning_scale` makes them."""
+    with torch.no_grad():
+        for layer in (*model.controlnet_blocks, *model.controlnet_single_blocks):
+            layer.weight.mul_(gain)
+            layer.bias.mul_(gain)
+    return model
+
+
 def save_control(model: FluxControlNetModel, folder: Path) -> None:
     """A folder in half precision that diffusers loads, whole or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -219,6 +228,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--double", type=int, default=2, help="double-stream blocks copied")
     parser.add_argument("--single", type=int, default=2, help="single-stream blocks copied")
     parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--gain", type=float, default=1.5, help="of what is saved: guidance thins it")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args(argv)
@@ -233,7 +243,7 @@ def main(argv: list[str] | None = None) -> None:
     model = train_control(
         pipe, args.run, args.samples, **blocks, lr=args.lr, device=args.device, score_every=args.score_every
     )
-    save_control(model, args.out)
+    save_control(amplified(model, args.gain), args.out)
     size = sum(file.stat().st_size for file in args.out.iterdir())
     logger.info("done: %s (%.2f MB)", args.out, size / 1e6)
 

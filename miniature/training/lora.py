@@ -5,7 +5,8 @@
 
 The flow matching loss of ordinary LoRA training, through peft, with the model's own captions and pictures painted in
 the style: nothing tells the model of regions. Guidance is 1 meanwhile, where the distilled model is the plain flow. All
-layers are adapted that see token by token, so that the LoRA can be confined to a region.
+layers are adapted that see token by token, so that the LoRA can be confined to a region. In half of the batches the
+text tokens go without it, as those of the base prompt do where it is confined.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import logging
 import random
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,26 @@ def add_lora(model: Any, rank: int) -> dict[str, nn.Parameter]:
         for name, weight in model.named_parameters()
         if ".lora_" in name
     }
+
+
+@contextmanager
+def images_alone(model: Any, text: int) -> Iterator[None]:
+    """While the context lasts, a LoRA acts on image tokens alone, behind `text` tokens in single blocks."""
+
+    def gate(name: str) -> Any:
+        if ".single_" in f".{name}":
+            return lambda _, __, out: torch.cat([torch.zeros_like(out[:, :text]), out[:, text:]], dim=1)
+        if any(part in name for part in (".add_", ".to_add_out", ".ff_context")):
+            return lambda _, __, out: torch.zeros_like(out)
+        return None
+
+    layers = [(gate(name), module) for name, module in model.named_modules() if name.endswith(".lora_B.style")]
+    handles = [module.register_forward_hook(hook) for hook, module in layers if hook is not None]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager
@@ -138,7 +159,9 @@ def train_lora(
     def learn(progress: float) -> tuple[int, dict[str, Tensor]]:
         batch = data.batch(progress, trainer.samples, trainer.rng)
         times, noise, noisy = add_noise(batch["latents"])
-        found = velocity(model, batch, noisy, times, torch.ones_like(times))
+        text = batch["embeds"].shape[1]
+        with images_alone(model, text) if trainer.rng.random() < 0.5 else nullcontext():
+            found = velocity(model, batch, noisy, times, torch.ones_like(times))
         loss = (found - (noise - batch["latents"])).square().mean()
         loss.backward()
         return len(noisy), {"loss": loss.detach()}

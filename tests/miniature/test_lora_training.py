@@ -14,7 +14,33 @@ from strata.miniature import lora_report
 from strata.miniature.checkpoint import load_pipeline
 from strata.miniature.training import data, lora
 from strata.miniature.training.data import Pool
-from strata.miniature.training.lora import save_lora, share_in_style, train_lora
+from strata.miniature.training.lora import add_lora, images_alone, save_lora, share_in_style, train_lora
+
+
+def test_texts_go_without_it() -> None:
+    model = load_pipeline().transformer
+    torch.manual_seed(0)
+    for name, weight in add_lora(model, 2).items():
+        torch.nn.init.normal_(weight) if ".lora_B." in name else None
+    double, single = model.transformer_blocks[0], model.single_transformer_blocks[0]
+    x = torch.randn(1, 7, double.attn.to_q.in_features)
+
+    def deltas() -> list[torch.Tensor]:
+        layers = (double.attn.to_q, double.attn.add_k_proj, double.ff_context.net[2], single.attn.to_v, single.proj_mlp)
+        inputs = (x, x, torch.randn(1, 7, double.ff_context.net[2].in_features), x, x)
+        return [
+            (layer(each) - layer.base_layer(each)).abs().amax(-1)[0] for layer, each in zip(layers, inputs, strict=True)
+        ]
+
+    with images_alone(model, 3):
+        image, key, feed, value, mlp = deltas()
+    assert image.min() > 0
+    assert not key.any()
+    assert not feed.any()
+    for joined in (value, mlp):
+        assert not joined[:3].any()
+        assert joined[3:].min() > 0
+    assert all(delta.min() > 0 for delta in deltas())
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from strata.miniature import control_report
 from strata.miniature.checkpoint import load_pipeline
 from strata.miniature.model.transformer import new_transformer
 from strata.miniature.training import control, data
-from strata.miniature.training.control import copied_blocks, followed, save_control, train_control
+from strata.miniature.training.control import amplified, copied_blocks, followed, save_control, train_control
 from strata.miniature.training.data import Pool
 from strata.miniature.world.outlines import (
     GREY,
@@ -99,7 +99,11 @@ def test_trained_resumed_saved_and_scored(tmp_path: Path, monkeypatch: pytest.Mo
     pipe, scene = load_pipeline(), outlined_scene(random.Random(1), 2)
     assert len(scene.things) == 2
     assert 0 <= followed(pipe, whole, 1) <= 1
-    save_control(whole, tmp_path / "control")
+    residuals = [net.weight.detach().clone() for net in whole.controlnet_blocks]
+    save_control(amplified(whole, 1.5), tmp_path / "control")
+    assert all(
+        torch.equal(net.weight, (1.5 * old).half()) for net, old in zip(whole.controlnet_blocks, residuals, strict=True)
+    )
     loaded = FluxControlNetModel.from_pretrained(tmp_path / "control")
     assert loaded.config.guidance_embeds is False
     control_report.main(["--control", str(tmp_path / "control"), "--plans", "1", "--steps", "2"])
