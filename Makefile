@@ -28,7 +28,7 @@ demo: $(VENV)/.installed  ## draw the three example plans, and one of them in si
 	@set -e; for n in $(DEMO_PLANS); do \
 		$(BIN)/strata generate configs/plans/$${n}_regions.yaml --seed 3 --out out/demo/$${n}_regions --force; \
 	done
-	@$(BIN)/python docs/overview.py out/demo
+	@$(BIN)/python docs/overview.py $(DEMO_PLANS:%=out/demo/%_regions) -o out/demo/overview.png
 	@$(BIN)/python docs/styles.py -o out/demo/styles.png
 
 miniature-report: $(VENV)/.installed  ## print how well the bundled model draws, from fixed seeds (an hour)

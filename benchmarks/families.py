@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -22,6 +22,9 @@ from diffusers import (
     Flux2Transformer2DModel,
     Flux3Transformer2DModel,
     FluxTransformer2DModel,
+    Krea2Transformer2DModel,
+    LongCatImageTransformer2DModel,
+    QwenImageTransformer2DModel,
 )
 from speed import grid_plan, median_seconds, show
 from torch import Tensor
@@ -44,15 +47,15 @@ class Model(NamedTuple):
 
     Attributes:
         make: of the number of attention heads.
-        axes: position ids a token.
-        own: of its call, beside what all take.
+        inputs: of its call, beside what all take: of the image's rows and of the base prompt's tokens.
         tokens: of a text, padding included where the model sees it.
+        layers: of the language model that a text embedding holds side by side; 0: it is one.
     """
 
     make: Callable[[int], Any]
-    axes: int
-    own: Mapping[str, Tensor]
+    inputs: Callable[[int, int], dict[str, Any]]
     tokens: int = 64
+    layers: int = 0
 
 
 def _size(double: int, single: int, heads: int) -> dict[str, Any]:
@@ -60,16 +63,61 @@ def _size(double: int, single: int, heads: int) -> dict[str, Any]:
     return {**size, "attention_head_dim": HEAD, "joint_attention_dim": TEXT_WIDTH, "in_channels": 64}
 
 
-_GUIDANCE = {"guidance": torch.full((1,), 3.5)}
+def _ids(axes: int, counted: int | None = None, **own: Tensor) -> Callable[[int, int], dict[str, Any]]:
+    """Positions of FLUX's kind with so many axes, of which `counted` counts text tokens."""
+
+    def inputs(rows: int, base: int) -> dict[str, Any]:
+        image, text = torch.zeros(rows, rows, axes), torch.zeros(base, axes)
+        image[..., 1] += torch.arange(rows)[:, None]
+        image[..., 2] += torch.arange(rows)[None]
+        if counted is not None:
+            text[:, counted] = torch.arange(base)
+        return {"img_ids": image.flatten(0, 1), "txt_ids": text, **own}
+
+    return inputs
+
+
+def _krea2(heads: int) -> Krea2Transformer2DModel:
+    """One key for four queries, and widths within as of the model."""
+    return Krea2Transformer2DModel(
+        num_attention_heads=heads,
+        num_key_value_heads=heads // 4,
+        intermediate_size=heads * HEAD * 8 // 3,
+        text_hidden_dim=TEXT_WIDTH,
+        text_num_attention_heads=TEXT_WIDTH // HEAD,
+        text_num_key_value_heads=TEXT_WIDTH // HEAD,
+        text_intermediate_size=TEXT_WIDTH * 27 // 10,
+    )
+
+
+def _krea2_inputs(rows: int, base: int) -> dict[str, Any]:
+    ids = _ids(3)(rows, base)
+    mask = torch.ones(1, base, dtype=torch.bool)
+    return {"position_ids": torch.cat([ids["txt_ids"], ids["img_ids"]]), "encoder_attention_mask": mask}
+
+
+_GUIDANCE = torch.full((1,), 3.5)
 MODELS: dict[str, Model] = {
     "flux": Model(
         lambda heads: FluxTransformer2DModel(guidance_embeds=True, pooled_projection_dim=64, **_size(19, 38, heads)),
-        3,
-        {"pooled_projections": torch.zeros(1, 64), **_GUIDANCE},
+        _ids(3, pooled_projections=torch.zeros(1, 64), guidance=_GUIDANCE),
     ),
-    "chroma": Model(lambda heads: ChromaTransformer2DModel(approximator_layers=1, **_size(19, 38, heads)), 3, {}),
-    "flux2": Model(lambda heads: Flux2Transformer2DModel(**_size(8, 48, heads)), 4, _GUIDANCE),
-    "flux3": Model(lambda heads: Flux3Transformer2DModel(**_size(5, 28, heads)), 4, {}, tokens=80),
+    "chroma": Model(lambda heads: ChromaTransformer2DModel(approximator_layers=1, **_size(19, 38, heads)), _ids(3)),
+    "flux2": Model(lambda heads: Flux2Transformer2DModel(**_size(8, 48, heads)), _ids(4, -1, guidance=_GUIDANCE)),
+    "flux3": Model(lambda heads: Flux3Transformer2DModel(**_size(5, 28, heads)), _ids(4, -1), tokens=80),
+    "longcat": Model(
+        lambda heads: LongCatImageTransformer2DModel(pooled_projection_dim=64, **_size(19, 38, heads)), _ids(3, -1)
+    ),
+    "qwen": Model(
+        lambda heads: QwenImageTransformer2DModel(
+            num_layers=60, num_attention_heads=heads, attention_head_dim=HEAD, joint_attention_dim=TEXT_WIDTH
+        ),
+        lambda rows, base: {
+            "img_shapes": [[(1, rows, rows)]],
+            "encoder_hidden_states_mask": torch.ones(1, base, dtype=torch.bool),
+        },
+    ),
+    "krea2": Model(_krea2, _krea2_inputs, layers=12),
 }
 
 
@@ -79,15 +127,12 @@ def measure(name: str, args: argparse.Namespace) -> None:
     model = known.make(args.width // HEAD).eval()
     family, rows = family_of(model), args.pixels // 16
     facts = family.facts(model.config, VAE, 512, {"_class_name": family.pipelines[0]})
-    ids = torch.zeros(rows, rows, known.axes)
-    ids[..., 1] += torch.arange(rows)[:, None]
-    ids[..., 2] += torch.arange(rows)[None]
-    base = torch.randn(1, args.base_tokens, TEXT_WIDTH)
-    text_ids = torch.zeros(args.base_tokens, known.axes)
-    if not family.text_positions_alike:
-        text_ids[:, -1] = torch.arange(args.base_tokens)
-    inputs = {"hidden_states": torch.randn(1, rows * rows, 64), "encoder_hidden_states": base, **known.own}
-    inputs |= {"timestep": torch.full((1,), 0.5), "img_ids": ids.flatten(0, 1), "txt_ids": text_ids}
+
+    def text(tokens: int) -> Tensor:
+        return torch.randn(1, tokens, *([known.layers] if known.layers else []), TEXT_WIDTH)
+
+    inputs = {"hidden_states": torch.randn(1, rows * rows, 64), "encoder_hidden_states": text(args.base_tokens)}
+    inputs |= {"timestep": torch.full((1,), 0.5), **known.inputs(rows, args.base_tokens)}
 
     @torch.no_grad()
     def forward(context: Any) -> Any:
@@ -96,7 +141,7 @@ def measure(name: str, args: argparse.Namespace) -> None:
 
     def routed(regions: int, keep: bool) -> Callable[[], Any]:
         program = compile_program(grid_plan(regions, args.pixels), Routing.load("uniform"), facts, STEPS)
-        texts = {stream.text: torch.randn(1, known.tokens, TEXT_WIDTH) for stream in program.streams}
+        texts = {stream.text: text(known.tokens) for stream in program.streams}
         run = RegionalRun(Drawing(family, [program], texts, lambda: STEPS, lambda rows, cols, steps: [program]))
         run.text_states = TextStates(keep)
         attachment = Attachment(family, run)

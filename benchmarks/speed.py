@@ -1,6 +1,7 @@
 """Seconds a denoising step: regional against plain FLUX, as ratios in one run.
 
     python benchmarks/speed.py                    the bundled miniature, four regions with two levels
+    python benchmarks/speed.py --methods regional rpg    the same by several methods, each by its own routing
     python benchmarks/speed.py --size wide        random weights of width 768 at 1024×1024 pixels, 64 tokens a text
     python benchmarks/speed.py --size wide --compile    the same with compiled blocks beside eager ones
     python benchmarks/speed.py --size flux        random weights at FLUX.1-dev's full size (a GPU with 40 GB or more)
@@ -149,6 +150,8 @@ def miniature(args: argparse.Namespace) -> None:
 
     pipe = load()
     pipe.set_progress_bar_config(disable=True)
+    if args.methods:
+        return by_method(pipe, args, {"num_inference_steps": 20, "max_sequence_length": MAX_LENGTH})
     plan = ScenePlan.load("configs/plans/four_regions.yaml")
     options = {"num_inference_steps": 20, "max_sequence_length": MAX_LENGTH}
 
@@ -162,6 +165,20 @@ def miniature(args: argparse.Namespace) -> None:
         calls[f"{name}, {routed} of 20 steps"] = lambda r=regional: r(plan, seed=0, **options)
     print(f"miniature, {plan.width}×{plan.height} pixels, 20 steps; four regions with two levels")
     show("routing", "seconds an image", median_seconds(calls, args.repeats, lambda: None))
+
+
+def by_method(pipe: Any, args: argparse.Namespace, options: Mapping[str, Any]) -> None:
+    """Whole images of the bundled model by several methods, each by its own routing."""
+    from strata.injection.pipeline import RegionalPipeline
+
+    print("miniature, 128×128 pixels, 20 steps; regions that cover the canvas, with two texts each")
+    for regions in args.regions:
+        plan = grid_plan(regions, 128)
+        calls: dict[str, Callable[[], Any]] = {}
+        for name in ("plain", *args.methods):
+            regional = RegionalPipeline(pipe, method=name)
+            calls[f"{regions}  {name}"] = lambda r=regional, p=plan: r(p, seed=0, **options)
+        show("regions, method", "seconds an image", median_seconds(calls, args.repeats, lambda: None))
 
 
 def show(what: str, unit: str, seconds: Mapping[str, float]) -> None:
@@ -180,6 +197,7 @@ def main() -> None:
         "--routing", nargs="+", default=["isolate-first", "coarse-to-fine", "uniform", "regional-prompting-flux"]
     )
     parser.add_argument("--regions", nargs="+", type=int, default=[2, 4, 8])
+    parser.add_argument("--methods", nargs="+", default=[], help="of the miniature: instead of routings")
     parser.add_argument("--pixels", type=int, default=1024)
     parser.add_argument("--tokens", type=int, default=64, help="tokens of each region's text")
     parser.add_argument("--base-tokens", type=int, default=512)

@@ -167,6 +167,8 @@ def boxed(plan: ScenePlan) -> tuple[ScenePlan, list[str]]:
         value = getattr(plan, key)
         if value != default:
             notes.append(f"{key} {quote(value)} is left out")
+    if plan.loras or (plan.background is not None and plan.background.loras):
+        notes.append("loras are left out")
     regions = []
     for index, region in enumerate(plan.regions):
         box = region.box
@@ -178,6 +180,8 @@ def boxed(plan: ScenePlan) -> tuple[ScenePlan, list[str]]:
             notes.append(f"{quote(region.name)}: its {kind} becomes the box around it, {list(box)}")
         if (strength := region.model_dump()["strength"]) != 1:
             notes.append(f"{quote(region.name)}: strength {quote(strength)} is left out")
+        if region.loras:
+            notes.append(f"{quote(region.name)}: loras are left out")
         if region.priority:
             notes.append(f"{quote(region.name)}: priority {region.priority} is left out")
         regions.append(Region(name=region.name, box=box, high=region.high, low=region.low, full=region.full))
@@ -268,5 +272,4 @@ def read_front(text: str, markers: Mapping[str, str]) -> dict[str, str]:
 
 def plan_of(data: dict[str, Any], name: str) -> ScenePlan:
     """The plan of what was read. Raises `InputError`, which names the field and its value."""
-    data = {key: value for key, value in data.items() if value is not None}
     return validate(ScenePlan, Document(data, name, Path(), {}))

@@ -299,7 +299,7 @@ def _parts_of(caption: str, ids: Sequence[str]) -> dict[str, Any] | None:
 
 def _split(text: str, name: str) -> tuple[str, tuple[_Row, ...], Document]:
     """The caption on one line, the rows of the table, and the table as a document with its lines."""
-    failed: tuple[int, int] | None = None
+    failed: list[tuple[int, int]] = []  # how far each start was read
     behind = ""
     text = unfenced(text)
     for match in islice(re.finditer(r"\[\s*[{\]]", text), _MOST_STARTS):
@@ -309,17 +309,15 @@ def _split(text: str, name: str) -> tuple[str, tuple[_Row, ...], Document]:
                 continue
             start = match.start()
             break
-        except json.JSONDecodeError as error:
-            failed = max(failed or (-1, 0), (error.pos, match.start()))
-        except (RecursionError, ValueError):
-            failed = failed or (0, match.start())
+        except (RecursionError, ValueError) as error:
+            failed.append((getattr(error, "pos", 0), match.start()))
     else:
         if behind:
             line = text.count("\n", 0, text.rindex(behind)) + 1
             raise InputError(f"{name}:{line}: {quote(behind)}: stands behind the table, which must end the caption")
-        if failed is None:
+        if not failed:
             raise InputError(f"{name}: ends with no table of its elements, such as {_EXAMPLE}")
-        start = failed[1]
+        start = max(failed)[1]
     lines = "\n" * text.count("\n", 0, start)
     document = parse_document(f'{lines}{{"table": {text[start:].rstrip()}}}', name, syntax="json")
     caption = text[:start].strip()

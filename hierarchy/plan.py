@@ -1,7 +1,7 @@
 """The plan: which texts apply where, as data that a person can write, read, diff and rerun."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self
@@ -20,6 +20,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.file_model import NUMBER, AnyText, FileModel, Fraction, Int, StrictModel, Text
 from strata.hierarchy.files import KeyPath
+from strata.hierarchy.loras import Lora, Loras
 
 Level = Literal["high", "low", "full"]
 LEVELS: tuple[Level, ...] = ("high", "low", "full")
@@ -46,6 +47,17 @@ class Description:
     strength: float
 
 
+@dataclass(frozen=True)
+class PlacedLora:
+    """One adapter of a plan, and where it acts."""
+
+    area: str
+    """A region's name, `"background"`, or `"global"`: everywhere."""
+    lora: Lora
+    path: KeyPath
+    """Of its file in the plan."""
+
+
 class Texts(StrictModel):
     """Descriptions by level."""
 
@@ -55,6 +67,8 @@ class Texts(StrictModel):
     """Detail: colour, material, texture, lighting, style."""
     full: Text | None = None
     """Both, as one undivided prompt."""
+    loras: Loras = ()
+    """Adapters that act on the area's image tokens and its own texts alone."""
 
     @model_validator(mode="after")
     def _has_a_text(self) -> Self:
@@ -170,6 +184,7 @@ class Region(Texts, Area):
             full: str | None = None,
             strength: Strength | Mapping[str, float] = ...,
             priority: int = 0,
+            loras: Sequence[Lora | Mapping[str, Any]] = (),
         ) -> None: ...
 
 
@@ -190,6 +205,8 @@ class ScenePlan(FileModel):
     regions: Annotated[tuple[Region, ...], Field(max_length=MOST_REGIONS)] = ()
     background: Texts | None = None
     """Texts of the part of the canvas outside all regions; where they are missing, the routing decides."""
+    loras: Loras = ()
+    """Adapters that act on the whole model, as they do without a plan."""
     overlap: Literal["union", "priority"] = "union"
     """Where regions overlap, the texts of all of them are visible (`union`) or of one (`priority`)."""
     grid: Literal["nearest", "coverage"] = "nearest"
@@ -209,7 +226,8 @@ class ScenePlan(FileModel):
             high: str | None = None,
             low: str | None = None,
             regions: Sequence[Region | Mapping[str, Any]] = (),
-            background: Texts | Mapping[str, str] | None = None,
+            background: Texts | Mapping[str, Any] | None = None,
+            loras: Sequence[Lora | Mapping[str, Any]] = (),
             overlap: Literal["union", "priority"] = "union",
             grid: Literal["nearest", "coverage"] = "nearest",
             provenance: Mapping[str, Any] | None = None,
@@ -239,26 +257,52 @@ class ScenePlan(FileModel):
                 region["polygon"] = [[_short(x), _short(y)] for x, y in region["polygon"]]
         return contents
 
+    def placed_loras(self) -> tuple[PlacedLora, ...]:
+        """Every adapter: the plan's own, each region's, then the background's."""
+        found = [PlacedLora("global", lora, ("loras", n, "file")) for n, lora in enumerate(self.loras)]
+        for index, region in enumerate(self.regions):
+            path = ("regions", index, "loras")
+            found += [PlacedLora(region.name, lora, (*path, n, "file")) for n, lora in enumerate(region.loras)]
+        if self.background is not None:
+            own = self.background.loras
+            found += [PlacedLora("background", a, ("background", "loras", n, "file")) for n, a in enumerate(own)]
+        return tuple(found)
+
+    def with_loras(self, move: Callable[[str], str]) -> Self:
+        """The same plan with other paths for its LoRA files."""
+
+        def moved(loras: Loras) -> Loras:
+            return tuple(lora.moved(move(lora.file)) for lora in loras)
+
+        changes: dict[str, Any] = {"loras": moved(self.loras)}
+        changes["regions"] = tuple(r.model_copy(update={"loras": moved(r.loras)}) for r in self.regions)
+        if self.background is not None:
+            changes["background"] = self.background.model_copy(update={"loras": moved(self.background.loras)})
+        return self.model_copy(update=changes) if self.placed_loras() else self
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """As of `FileModel`. Mask files stay where they are: the saved plan names them relative to its own folder."""
+        """As of `FileModel`. Files stay where they are: the saved plan names them relative to its own folder."""
         FileModel.save(self._moved(Path(path).parent), path)
 
     def _moved(self, folder: Path) -> Self:
-        """The same plan with its mask files named relative to `folder`."""
+        """The same plan with its mask and LoRA files named relative to `folder`."""
         if folder.resolve() == self.root.resolve():
             return self
         regions = tuple(
-            region if region.mask is None else region.model_copy(update={"mask": self._mask_from(folder, region.mask)})
+            region if region.mask is None else region.model_copy(update={"mask": self._file_from(folder, region.mask)})
             for region in self.regions
         )
-        moved = self.model_copy(update={"regions": regions})
+        moved = self.model_copy(update={"regions": regions}).with_loras(lambda file: self._lora_from(folder, file))
         moved._root = folder
         return moved
 
-    def _mask_from(self, folder: Path, mask: str) -> str:
-        if PurePath(mask).is_absolute():
-            return mask
-        target = (self.root / mask).resolve()
+    def _lora_from(self, folder: Path, file: str) -> str:
+        return self._file_from(folder, file) if (self.root / file).exists() else file  # else of the hub
+
+    def _file_from(self, folder: Path, file: str) -> str:
+        if PurePath(file).is_absolute():
+            return file
+        target = (self.root / file).resolve()
         try:
             return Path(os.path.relpath(target, folder.resolve())).as_posix()
         except ValueError:  # another drive
@@ -318,7 +362,7 @@ def pixel_span(first: float, last: float, size: int) -> tuple[int, int]:
 
 def _short(value: float) -> float | int:
     """A whole number without its `.0`, as a person would write it."""
-    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+    return int(value) if value.is_integer() else value
 
 
 def _refuse(path: KeyPath, value: object, message: str) -> NoReturn:

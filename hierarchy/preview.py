@@ -47,7 +47,7 @@ def draw_layout(plan: ScenePlan, image: Image.Image | None = None) -> Image.Imag
         if legend.height > 1.4 * canvas.height:
             legend = draw_legend(plan, 2 * _LEGEND_WIDTH + _MARGIN, 2)
         corner = (canvas.width + 2 * _MARGIN, _MARGIN)
-    sheet = Sheet(max(canvas.width + _MARGIN, corner[0] + legend.width) + _MARGIN)
+    sheet = Sheet(corner[0] + legend.width + _MARGIN)
     sheet.paste(canvas, _MARGIN, _MARGIN)
     sheet.paste(legend, *corner)
     return sheet.picture(max(canvas.height + _MARGIN, corner[1] + legend.height) + _MARGIN)
@@ -133,8 +133,8 @@ def _draw_names(sheet: Sheet, height: int, regions: Sequence[Region], shapes: Se
         lines = wrap(region.name, size, min(room, sheet.width - 2 * size), most=3)
         wide = max(measure(line, size) for line in lines) + 1.2 * size
         tall = line_height(size) * len(lines) + 0.3 * size
-        x = min(max(spot[0] / _FINER - wide / 2, columns[0] + 4), columns[-1] - wide - 4)  # inside the region, and
-        x = max(min(x, sheet.width - wide), 0)  # in any case on the canvas
+        x = min(max(spot[0] / _FINER - wide / 2, columns[0] + 4), columns[-1] - wide - 4)  # inside the region
+        x = max(x, 0)  # and in any case on the canvas
         y = max(min(spot[1] / _FINER - tall / 2, height - tall), 0)
         rows = [y + sign * n * tall / 2 for n in range(2 * len(shapes)) for sign in (1, -1)]
         places = [(x, row, wide, tall) for row in rows if 0 <= row <= height - tall]

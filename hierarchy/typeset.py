@@ -164,7 +164,10 @@ class Sheet:
         self._reach(y + height)
         left, top, right, bottom = (round(edge * self.finer) for edge in (x, y, x + width, y + height))
         corners = (left, top, max(right - 1, left), max(bottom - 1, top))
-        self._draw.rounded_rectangle(corners, radius * self.finer, fill, line, self.finer)
+        rounding, shorter = radius * self.finer, min(corners[2] - left, corners[3] - top)
+        if 2 * rounding >= shorter - 1:  # half circles: of radii between these Pillow raises where it is nearly square
+            rounding = shorter
+        self._draw.rounded_rectangle(corners, rounding, fill, line, self.finer)
 
     def label(self, area: Rect, text: Sequence[str], size: float, fill: Colour, line: Colour | None = None) -> None:
         """A filled box with lines of text in its middle, in the colour that can be read on it."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.checks import check_transformer
 from strata.injection.families import Family
-from strata.injection.families.base import BaseText, Block
+from strata.injection.families.base import BaseText, Block, Canvas
 from strata.injection.intercept import Call, intercepted
 from strata.injection.layout import Spans, merge
 from strata.injection.methods.base import BlockHooks, MethodRun
@@ -37,6 +37,7 @@ class Attachment:
         conditional: tells by its text embedding whether a call is conditional; others stay the stock model's.
         owner: the call that draws; transformer calls of anyone else are errors. None: they are taken for its own.
         step: tells the denoising step that is running; None: every conditional call is one.
+        gates: lets LoRAs follow it; called once, in the first conditional call, when `canvas` is known.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class Attachment:
         conditional: Callable[[Tensor], bool] = lambda text: True,
         owner: Owner | None = None,
         step: Callable[[], int] | None = None,
+        gates: Callable[[Attachment], None] | None = None,
     ) -> None:
+        self.gates = gates
         self.owner, self._running = owner, step
         self.family, self.run, self.observers, self.conditional = family, run, tuple(observers), conditional
         self.step = 0
@@ -56,9 +59,19 @@ class Attachment:
         self._by_attn: dict[int, Block] = {}
         self._inputs: dict[str, Any] = {}
         self._conditional = False
-        self._image_length = 0
+        self.canvas = Canvas(0, 0, 0)
         self._base_text = BaseText(0)
         self._plain_specs: dict[tuple[BaseText, int, int], AttentionSpec | None] = {}
+
+    @property
+    def conditional_call(self) -> bool:
+        """Whether a conditional call of the transformer lasts."""
+        return self._conditional
+
+    @property
+    def running(self) -> int:
+        """The denoising step of the last conditional call."""
+        return max(self.step - 1, 0)
 
     def begin(self, transformer: Any) -> tuple[Block, ...]:
         """Get to know the transformer; returns its blocks."""
@@ -87,9 +100,12 @@ class Attachment:
         for observer in self.observers:
             observer.begin_step(step, inputs)
         self._conditional = True
+        if self.observers or self.gates is not None:
+            self.canvas = self.family.canvas(inputs)
+        if self.gates is not None:
+            self.gates(self)
+            self.gates = None
         if self.observers:
-            canvas = self.family.canvas(inputs)
-            self._image_length = canvas.total + canvas.kept
             self._base_text = self.family.base_texts(inputs)[0]
         try:
             output = self.run.forward(step, inputs, forward)
@@ -126,7 +142,7 @@ class Attachment:
         """Tell observers of an attention."""
         block, hooks = self._by_attn[id(attn)], self.hooks
         if hooks is None:
-            image, length = self._image_length, k.shape[1]
+            image, length = self.canvas.total + self.canvas.kept, k.shape[1]
             segments: tuple[tuple[str, int], ...] = (("base", length - image), ("image", image))
             key = (self._base_text, length - image, length)
             if key not in self._plain_specs:

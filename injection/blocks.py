@@ -99,6 +99,8 @@ def _read(state: PipelineState) -> tuple[ScenePlan, Routing]:
     plan, routing = state.get("plan"), state.get("routing")
     if not isinstance(plan, ScenePlan):
         raise InputError(f"plan: {plan!r}: must be a ScenePlan; ScenePlan.load(path) reads one from a file")
+    if placed := plan.placed_loras():
+        raise plan.error(placed[0].path, "regional blocks draw no LoRAs of plans; give the plan to a RegionalPipeline")
     if routing is None:
         routing = DEFAULT_ROUTING
     return plan, routing if isinstance(routing, Routing) else Routing.load(routing)

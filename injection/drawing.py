@@ -16,6 +16,7 @@ from strata.injection.encoding import EncodedPlan
 from strata.injection.errors import UnsupportedError
 from strata.injection.facts import ModelFacts
 from strata.injection.families import Family
+from strata.injection.lora_gates import LoraGates
 from strata.injection.methods import Method
 from strata.injection.methods.base import Drawing
 from strata.injection.methods.plain import PlainRun
@@ -65,6 +66,7 @@ class Draughtsman:
         owner: Owner,
         negative: Tensor | None,
         step: Callable[[], int] | None,
+        gates: LoraGates | None = None,
     ) -> Iterator[None]:
         """While the context lasts, calls of the transformer draw these programs.
 
@@ -74,6 +76,7 @@ class Draughtsman:
             owner: whose call it is.
             negative: the embedding of the unconditional calls; None: there are none.
             step: tells the denoising step that is running; None: every conditional call is one.
+            gates: of the plan's LoRAs.
         """
         texts = {text: value for each in encoded for text, value in each.texts.items()}
         starts = {text: start for each in encoded for text, start in each.starts.items()}
@@ -83,25 +86,34 @@ class Draughtsman:
                 observer.begin(programs, {text: value.shape[1] for text, value in texts.items()})
             return programs
 
-        def anew(rows: int, cols: int, steps: int) -> Sequence[Program]:
+        def compiled(rows: int, cols: int, steps: int) -> Sequence[Program]:
             size = (rows, cols)
-            return told(
-                [
-                    compile_program(p.plan, self.routing, p.facts, steps, overrides=self.overrides, size=size)
-                    for p in programs
-                ]
-            )
+            return [
+                compile_program(p.plan, self.routing, p.facts, steps, overrides=self.overrides, size=size)
+                for p in programs
+            ]
+
+        def anew(rows: int, cols: int, steps: int) -> Sequence[Program]:
+            return told(compiled(rows, cols, steps))
+
+        def follow(at: Attachment) -> None:
+            assert gates is not None
+            size = at.canvas.rows, at.canvas.cols, steps()
+            gates.follow(at, programs[0] if programs[0].fits(*size) else compiled(*size)[0])
 
         told(programs)
         silent = not any(program.streams for program in programs)
-        if silent and not self.observers:
+        following = gates is not None and gates.follows
+        if silent and not self.observers and not following:
             yield
             return
         steps = lambda: int(self.pipe.num_timesteps)  # noqa: E731
         levels = lambda: noise_levels(self.pipe.scheduler, steps())  # noqa: E731
         drawing = Drawing(self.family, programs, texts, steps, anew, starts, levels)
         run = PlainRun() if silent else self.method.start(drawing)
-        attachment = Attachment(self.family, run, self.observers, PromptCalls(negative), owner, step)
+        attachment = Attachment(
+            self.family, run, self.observers, PromptCalls(negative), owner, step, follow if following else None
+        )
         with attached(self.pipe.transformer, attachment):
             yield
 

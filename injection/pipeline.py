@@ -16,11 +16,14 @@ from strata.hierarchy.native import Form
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.calling import EMBEDS, call_of
 from strata.injection.checks import UnsupportedError, check_pipeline
+from strata.injection.controls import ControlRegions, check_confined, confined
 from strata.injection.cut_texts import warn_pooled, warn_truncated
 from strata.injection.drawing import Draughtsman
 from strata.injection.encoding import EncodedPlan, TextCache
 from strata.injection.facts import ModelFacts
 from strata.injection.families import facts_of
+from strata.injection.lora_gates import LoraGates
+from strata.injection.loras import PlanLoras
 from strata.injection.methods import Method, method_for, method_named
 from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, UNCONDITIONAL
 from strata.injection.observer import Observer
@@ -85,6 +88,7 @@ class RegionalPipeline:
         self.observers: list[Observer] = []
         self.call = call_of(pipe)
         self._texts = TextCache(self.call, self.family)
+        self._loras = PlanLoras(pipe, self.family)
 
     def __repr__(self) -> str:
         kind = type(self.pipe).__name__
@@ -114,7 +118,14 @@ class RegionalPipeline:
         routing = self.routing if plan is None else self.routing.balanced_for(plan)
         return routing.resolve(*self.facts.block_counts, steps)
 
-    def compile(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> Program:
+    def compile(
+        self,
+        plan: ScenePlan,
+        *,
+        overrides: Sequence[TextOverride] = (),
+        control_regions: ControlRegions = None,
+        **options: Any,
+    ) -> Program:
         """The program of a plan on this pipeline; finds everything that can be wrong, before anything expensive.
 
         Raises:
@@ -124,11 +135,13 @@ class RegionalPipeline:
         """
         if not isinstance(plan, ScenePlan):
             raise InputError(f"plan: {plan!r}: must be a ScenePlan; ScenePlan.load(path) reads one from a file")
-        facts = self.facts
+        facts, asked = self.facts, plan
+        check_confined(self.pipe, plan, control_regions, options, facts.token_size)
         plan, lost = self.method.drawn(plan, facts)
         self.call.check(plan, facts, options)
         self._check_call(plan, facts, options)
         program = self._draughtsman(overrides).compile(plan, facts, self.call.steps(options))
+        self._loras.check(asked, program.schedule, self.method)
         self.family.check_options(self.pipe, options, bool(program.streams))
         self._tell(tuple(lost), facts)
         return program
@@ -161,7 +174,7 @@ class RegionalPipeline:
         return tuple(self.method.drawn(plan, self.facts)[1])
 
     def check(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> None:
-        """Raise what `compile` raises."""
+        """Raise what `compile` raises, of the same options."""
         self.compile(plan, overrides=overrides, **options)
 
     def encode(self, plan: ScenePlan, *, overrides: Sequence[TextOverride] = (), **options: Any) -> EncodedPlan:
@@ -175,7 +188,9 @@ class RegionalPipeline:
         Raises:
             InputError, UnsupportedError: as `compile`; the text encoders are not loaded.
         """
-        return self._encode(self.compile(plan, overrides=overrides, **options), options)
+        program = self.compile(plan, overrides=overrides, **options)
+        with self._loras.attached([plan], program.schedule):
+            return self._encode(program, options)
 
     def _encode(self, program: Program, options: Mapping[str, Any]) -> EncodedPlan:
         plan = program.plan
@@ -222,6 +237,7 @@ class RegionalPipeline:
         seed: int | Sequence[int | None] | None = None,
         overrides: Sequence[TextOverride] = (),
         encoded: EncodedPlan | Sequence[EncodedPlan] | None = None,
+        control_regions: ControlRegions = None,
         **options: Any,
     ) -> Any:
         """Draw a plan, or several plans of one size in one batch.
@@ -231,6 +247,8 @@ class RegionalPipeline:
             seed: of the noise; None draws one at random. One a plan where there are several.
             overrides: texts that are others in some blocks or at some steps.
             encoded: the texts, as `encode` gave them; one a plan.
+            control_regions: of a pipeline with a ControlNet, the area (a region, "background") that it is confined to;
+                one, or None, for each of several.
             options: what the pipeline's own call takes beside these (num_inference_steps, guidance_scale,
                 num_images_per_prompt, image, mask_image, control_image, callback_on_step_end, …; of a ModularPipeline
                 `output` and its guider's guidance_scale too). Where prompt_embeds and pooled_prompt_embeds are given,
@@ -244,7 +262,7 @@ class RegionalPipeline:
                 not encoded; the pipeline is in use by another regional call.
         """
         with owned(self.pipe) as owner:
-            return self._draw(owner, plan, seed, overrides, encoded, options)
+            return self._draw(owner, plan, seed, overrides, encoded, control_regions, options)
 
     def _draw(
         self,
@@ -253,18 +271,37 @@ class RegionalPipeline:
         seed: int | Sequence[int | None] | None,
         overrides: Sequence[TextOverride],
         encoded: EncodedPlan | Sequence[EncodedPlan] | None,
+        control_regions: ControlRegions,
         options: Mapping[str, Any],
     ) -> Any:
         plans: list[Any] = list(plan) if isinstance(plan, list | tuple) else [plan]
         generator = self.call.generator(_one_each("seed", seed, plans))
-        programs = [self.compile(each, overrides=overrides, **options) for each in plans]
+        programs = [
+            self.compile(each, overrides=overrides, control_regions=control_regions, **options) for each in plans
+        ]
         _check_batch(programs, self.family.text_positions_alike, options)
         if len(programs) > 1:
             self.method.check_call(SEVERAL)
+        with (
+            self._loras.attached(plans, programs[0].schedule) as gates,
+            confined(self.pipe, plans, control_regions, self.token_size),
+        ):
+            return self._draw_programs(owner, programs, overrides, encoded, options, generator, gates)
+
+    def _draw_programs(
+        self,
+        owner: Owner,
+        programs: Sequence[Program],
+        overrides: Sequence[TextOverride],
+        encoded: EncodedPlan | Sequence[EncodedPlan] | None,
+        options: Mapping[str, Any],
+        generator: Any,
+        gates: LoraGates | None,
+    ) -> Any:
         if encoded is None:
             found = [self._encode(program, options) for program in programs]
         else:
-            found = _one_each("encoded", encoded, plans)
+            found = _one_each("encoded", encoded, [program.plan for program in programs])
             for program, each in zip(programs, found, strict=True):
                 if not isinstance(each, EncodedPlan):
                     raise InputError(f"encoded: {each!r}: must be an EncodedPlan; EncodedPlan.load(path) reads one")
@@ -272,7 +309,7 @@ class RegionalPipeline:
                 each.check(self.family.name, said, (stream.text for stream in program.streams))
         prompts = self._prompts(programs, found, options)
         call = self.call.prepare(programs[0].plan, self.facts, prompts, options, generator, owner)
-        with self._draughtsman(overrides).drawing(programs, found, owner, call.negative, call.step):
+        with self._draughtsman(overrides).drawing(programs, found, owner, call.negative, call.step, gates):
             return call.run()
 
     def _draughtsman(self, overrides: Sequence[TextOverride]) -> Draughtsman:

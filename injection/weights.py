@@ -38,7 +38,7 @@ def load_folder(folder: Path, dtype: torch.dtype | None = None) -> Any:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # `torch_dtype` is deprecated, but `dtype` is too new
-        models = {name: _load_model(folder / name, kind, dtype) for name, kind in _models(folder)}
+        models = {name: load_model(folder / name, kind, dtype) for name, kind in _models(folder)}
         load = _load_modular if is_modular(folder) else _load_classic
         pipe = load(folder, dtype, models)
     for name, part in pipe.components.items():
@@ -83,7 +83,8 @@ def _models(folder: Path) -> Iterator[tuple[str, Any]]:
             yield name, found
 
 
-def _load_model(folder: Path, kind: Any, dtype: torch.dtype | None) -> nn.Module:
+def load_model(folder: Path, kind: Any, dtype: torch.dtype | None) -> nn.Module:
+    """One model of a class, with exactly its weights. Raises as `load_folder` does."""
     model: nn.Module
     # Of what shapes do not fit the libraries' own error names no folder: they tell them here, and the error is ours.
     asked = {"output_loading_info": True, "ignore_mismatched_sizes": True}

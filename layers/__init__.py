@@ -1,8 +1,8 @@
 """The depth-aware scheduler: routing files, presets, and resolving a routing to plain arrays for one model."""
 
+from strata.hierarchy.ramp import Ramp
 from strata.layers.balance import Balance
 from strata.layers.drawing import draw_schedule
-from strata.layers.ramp import Ramp
 from strata.layers.routing import DEFAULT_ROUTING, Blend, ModelSize, Routing, Rule, presets
 from strata.layers.schedule import Schedule
 from strata.layers.table import schedule_table

@@ -39,10 +39,9 @@ def rules_of_arrays(
         for value, flag in product(sorted({*array[array > 0].tolist()}, reverse=True), (True, False)):
             for when, where in _like_rows((array == np.float32(value)) & (apart == flag)):
                 rule: dict[str, Any] = {"level": level, **_blocks(where, double_blocks)}
+                rule["strength"] = float(str(np.float32(value)))  # 0.3, not 0.30000001192092896
                 if not when.all():
                     rule["steps"] = write_steps(_indices(when))
-                if value != 1:
-                    rule["strength"] = float(str(np.float32(value)))  # 0.3, not 0.30000001192092896
                 if flag:
                     rule["isolate"] = True
                 if area is not None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
 
-from strata.layers.ramp import Ramp
+from strata.hierarchy.ramp import Ramp, as_written
 from strata.layers.ranges import Indices, Percent
 
 
@@ -56,12 +56,8 @@ def write_steps(value: Percent | Indices | int) -> str | int:
     return value if isinstance(value, int) else text
 
 
-def _write_number(value: float | Ramp) -> float | dict[str, float]:
-    return value.as_data() if isinstance(value, Ramp) else value
-
-
 PercentField = Annotated[Percent, reader(Percent.parse, Percent), PlainSerializer(str)]
 IndicesField = Annotated[Indices, reader(Indices.parse, Indices), PlainSerializer(write_indices)]
 StepsField = Annotated[Percent | Indices | int, reader(_parse_steps, Percent, Indices), PlainSerializer(write_steps)]
-StrengthField = Annotated[float | Ramp, reader(_parse_strength), PlainSerializer(_write_number)]
-RatioField = Annotated[float | Ramp, reader(_parse_ratio), PlainSerializer(_write_number)]
+StrengthField = Annotated[float | Ramp, reader(_parse_strength), PlainSerializer(as_written)]
+RatioField = Annotated[float | Ramp, reader(_parse_ratio), PlainSerializer(as_written)]

@@ -119,7 +119,7 @@ class Indices:
             return selected
         for start, stop in runs(named):
             wanted = -(-start // every) * every < stop  # a run without a multiple of `every` selects nothing
-            if wanted and not ((under >= start) & (under < stop)).any():
+            if wanted:  # where midpoints lie above the run, the nearest to its centre is one of them
                 distance = np.abs((2 * positions + 1) * source - (start + stop) * count)
                 selected[positions[int(distance.argmin())]] = True
         return selected

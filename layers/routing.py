@@ -24,12 +24,14 @@ from strata.hierarchy.errors import InputError, did_you_mean, quote
 from strata.hierarchy.file_model import LONGEST_TEXT, FileModel, StrictModel
 from strata.hierarchy.files import Document, KeyPath, dump_yaml, read_document
 from strata.hierarchy.plan import LONGEST_NAME, Level, ScenePlan
+from strata.hierarchy.ramp import Ramp
 from strata.layers.arrays import Key, rules_of_arrays
 from strata.layers.balance import Balance, mean_area
 from strata.layers.fields import IndicesField, PercentField, RatioField, StepsField, StrengthField
-from strata.layers.ramp import Ramp
+from strata.layers.lora_rules import LoraRule
 from strata.layers.ranges import Indices, Percent
-from strata.layers.schedule import Schedule, resolve, select_blocks
+from strata.layers.schedule import Schedule, resolve, rule_places, select_blocks
+from strata.layers.selecting import Selecting
 
 DEFAULT_ROUTING = "isolate-first"
 """The preset that is used where none is named."""
@@ -68,7 +70,7 @@ class Blend(StrictModel):
         ) -> None: ...
 
 
-class Rule(StrictModel):
+class Rule(Selecting):
     """One level, visible in some blocks at some steps. A rule without a selector holds in every block at every step.
 
     Attributes:
@@ -110,25 +112,6 @@ class Rule(StrictModel):
             regions: Sequence[str] | None = None,
         ) -> None: ...
 
-    @field_validator("regions")
-    @classmethod
-    def _check_regions(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if names is None:
-            return None
-        if not names:
-            raise ValueError("an empty list is for no region; leave the key out for all")
-        if "" in names or "base" in names:
-            raise ValueError('must be names of regions, "background" or "global" (the base prompt is not routed)')
-        if len(set(names)) < len(names):
-            raise ValueError("names a region twice")
-        return names
-
-    @model_validator(mode="after")
-    def _one_kind_of_range(self) -> Self:
-        if self.depth is not None and (self.double is not None or self.single is not None):
-            raise ValueError("give either depth (percent of all blocks) or double and single (exact blocks), not both")
-        return self
-
 
 class Routing(FileModel):
     """A routing file.
@@ -152,6 +135,7 @@ class Routing(FileModel):
         rules: which level is visible where. Where rules of one level overlap, the strongest counts.
         balance: other base ratios and steps, by the number and size of a plan's regions; the first entry that fits
             holds, without one the routing as written. `balanced` applies it.
+        loras: where and when the plan's LoRAs act; without any, in every block at every step.
         evidence: what was measured for the routing, and on what; without effect on pictures.
     """
 
@@ -167,6 +151,7 @@ class Routing(FileModel):
     anchor: Annotated[bool, Field(strict=True)] = False
     rules: Annotated[tuple[Rule, ...], Field(max_length=MOST_RULES)]
     balance: Annotated[tuple[Balance, ...], Field(max_length=MOST_RULES)] = ()
+    loras: Annotated[tuple[LoraRule, ...], Field(max_length=MOST_RULES)] = ()
     evidence: dict[str, Any] | None = None
 
     if TYPE_CHECKING:  # what may be given, as routing files write it
@@ -186,6 +171,7 @@ class Routing(FileModel):
             anchor: bool = False,
             rules: Sequence[Rule | Mapping[str, Any]],
             balance: Sequence[Balance | Mapping[str, Any]] = (),
+            loras: Sequence[LoraRule | Mapping[str, Any]] = (),
             evidence: Mapping[str, Any] | None = None,
         ) -> None: ...
 
@@ -205,7 +191,7 @@ class Routing(FileModel):
         return plain
 
     def __hash__(self) -> int:  # evidence has none of its own
-        return hash((self.name, self.blend, self.rules, self.balance))
+        return hash((self.name, self.blend, self.rules, self.balance, self.loras))
 
     @classmethod
     def load(cls, source: str | os.PathLike[str]) -> Self:
@@ -266,8 +252,8 @@ class Routing(FileModel):
     def _from_document(cls, document: Document) -> Self:
         routing = super()._from_document(document)
         if routing.model is not None:  # else exact ranges can be judged only once the model is known
-            for index in range(len(routing.rules)):
-                select_blocks(routing, index, routing.model.double, routing.model.single)
+            for place in rule_places(routing):
+                select_blocks(routing, place, routing.model.double, routing.model.single)
         for later, entry in enumerate(routing.balance):
             for earlier, other in enumerate(routing.balance[:later]):
                 if other.covers(entry):

@@ -3,7 +3,7 @@
 Axes: T denoising steps, B blocks in execution order (the D double blocks, then the S single blocks).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -16,11 +16,15 @@ from strata.layers.ramp import over_steps
 from strata.layers.ranges import Indices, Mask, Percent, compact, named_blocks
 
 if TYPE_CHECKING:
+    from strata.layers.lora_rules import LoraRule
     from strata.layers.routing import Routing, Rule
+    from strata.layers.selecting import Selecting
 
 Family = Literal["double", "single"]
 Array = TypeVar("Array", Mask, npt.NDArray[np.float32])
 
+Place = tuple[Literal["rules", "loras"], int]
+"""A rule within its routing."""
 SPECIAL_AREAS = ("background", "global")
 
 
@@ -37,6 +41,15 @@ class ResolvedRule:
         """`bool[T, B]`: where the rule's level is visible."""
         visible: Mask = np.outer(self.strength > 0, self.blocks)
         return visible
+
+
+@dataclass(frozen=True, eq=False)
+class ResolvedLoraRule:
+    """The same of a rule for LoRAs."""
+
+    rule: "LoraRule"
+    blocks: Mask
+    strength: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +80,7 @@ class Schedule:
     routed_steps: Mask = field(repr=False)
     base_ratio: npt.NDArray[np.float32] = field(repr=False)
     rules: tuple[ResolvedRule, ...] = field(repr=False)
+    lora_rules: tuple[ResolvedLoraRule, ...] = field(repr=False, default=())
 
     @property
     def blocks(self) -> int:
@@ -94,6 +108,36 @@ class Schedule:
             if rule.level == level and (rule.regions is None or area in rule.regions):
                 np.maximum(strongest, np.outer(resolved.strength, resolved.blocks), out=strongest)
         return strongest
+
+    def lora_strength(self, area: str, name: str) -> npt.NDArray[np.float32]:
+        """`float32[T, B]`: how strongly an area's adapter of this name acts, before its own scale.
+
+        Where several of the routing's `loras` match, the strongest counts; without any at all it is 1.
+        """
+        if not self.lora_rules:
+            return np.ones((self.steps, self.blocks), dtype=np.float32)
+        strongest = np.zeros((self.steps, self.blocks), dtype=np.float32)
+        for resolved in self.lora_rules:
+            if resolved.rule.is_for(area, name):
+                np.maximum(strongest, np.outer(resolved.strength, resolved.blocks), out=strongest)
+        return strongest
+
+    def check_loras(self, adapters: Iterable[tuple[str, str]]) -> None:
+        """Raise `InputError` if a rule for LoRAs is for none of the plan's: an area and a name each."""
+        known = list(adapters)
+        for index, resolved in enumerate(self.lora_rules if known else ()):
+            names, areas = resolved.rule.names, resolved.rule.regions
+            for name in names or ():
+                if all(name != other for _, other in known):
+                    hint = did_you_mean(name, [other for _, other in known])
+                    valid = ", ".join(dict.fromkeys(other for _, other in known))
+                    message = f"{quote(name)}: the plan has no such LoRA; {hint}valid: {valid}"
+                    raise self.routing.error(("loras", index, "names"), message)
+            for area in areas or ():
+                if all(area != other for other, _ in known):
+                    valid = ", ".join(dict.fromkeys(other for other, _ in known))
+                    message = f"{quote(area)}: has no LoRA in the plan; those that have: {valid}"
+                    raise self.routing.error(("loras", index, "regions"), message)
 
     def check_areas(self, names: Iterable[str]) -> None:
         """Raise `InputError` if a rule names a region that is not among `names` (the plan's regions)."""
@@ -141,10 +185,18 @@ def resolve(routing: "Routing", double_blocks: int, single_blocks: int, steps: i
     rules = tuple(
         ResolvedRule(
             rule=rule,
-            blocks=_frozen(select_blocks(routing, index, double_blocks, single_blocks)),
-            strength=_frozen(over_steps(rule.strength, _select_steps(routing, index, steps))),
+            blocks=_frozen(select_blocks(routing, ("rules", index), double_blocks, single_blocks)),
+            strength=_frozen(over_steps(rule.strength, _select_steps(routing, ("rules", index), steps))),
         )
         for index, rule in enumerate(routing.rules)
+    )
+    lora_rules = tuple(
+        ResolvedLoraRule(
+            rule=rule,
+            blocks=_frozen(select_blocks(routing, ("loras", index), double_blocks, single_blocks)),
+            strength=_frozen(over_steps(rule.strength, _select_steps(routing, ("loras", index), steps))),
+        )
+        for index, rule in enumerate(routing.loras)
     )
     nowhere = np.zeros((steps, double_blocks + single_blocks), dtype=bool)
     routed = np.logical_or.reduce([nowhere, *(resolved.visible for resolved in rules)])
@@ -162,12 +214,24 @@ def resolve(routing: "Routing", double_blocks: int, single_blocks: int, steps: i
         routed_steps=_frozen(routed_steps),
         base_ratio=_frozen(over_steps(routing.blend.base_ratio, routed_steps)),
         rules=rules,
+        lora_rules=lora_rules,
     )
 
 
-def select_blocks(routing: "Routing", index: int, double_blocks: int, single_blocks: int) -> Mask:
-    """`bool[B]`: the blocks that rule `index` selects. Raises `InputError` if that is none, or one is out of range."""
-    rule = routing.rules[index]
+def rule_places(routing: "Routing") -> Iterator[Place]:
+    """Where its rules stand: those of levels, then those of LoRAs."""
+    yield from (("rules", index) for index in range(len(routing.rules)))
+    yield from (("loras", index) for index in range(len(routing.loras)))
+
+
+def _rule(routing: "Routing", place: Place) -> "Selecting":
+    found: Selecting = getattr(routing, place[0])[place[1]]
+    return found
+
+
+def select_blocks(routing: "Routing", place: Place, double_blocks: int, single_blocks: int) -> Mask:
+    """`bool[B]`: the blocks that a rule selects. Raises `InputError` if that is none, or one is out of range."""
+    rule = _rule(routing, place)
     model = f"{double_blocks} double and {single_blocks} single blocks"
     if rule.depth is not None or (rule.double is None and rule.single is None):
         blocks = np.concatenate([np.arange(count) % rule.every == 0 for count in (double_blocks, single_blocks)])
@@ -175,21 +239,21 @@ def select_blocks(routing: "Routing", index: int, double_blocks: int, single_blo
             blocks &= rule.depth.select(double_blocks + single_blocks)
     else:
         counts: dict[Family, int] = {"double": double_blocks, "single": single_blocks}
-        blocks = np.concatenate([_select_family(routing, index, name, n, model) for name, n in counts.items()])
+        blocks = np.concatenate([_select_family(routing, place, name, n, model) for name, n in counts.items()])
     if not blocks.any():
         selectors = {"depth": rule.depth, "double": rule.double, "single": rule.single}
         every = f" with every: {rule.every}" if rule.every > 1 else ""
         key, value = next((key, str(value)) for key, value in selectors.items() if value is not None)
-        absent = not {"double": double_blocks, "single": single_blocks}.get(key, 1)
+        absent = {"double": double_blocks, "single": single_blocks}.get(key) == 0
         hint = "name other blocks, or a depth" if absent else "choose a wider range"
         message = f"{quote(value)}{every}: matches no block of a model with {model}; {hint}"
-        raise routing.error(("rules", index, key), message)
+        raise routing.error((*place, key), message)
     return blocks
 
 
-def _select_family(routing: "Routing", index: int, family: Family, count: int, model: str) -> Mask:
+def _select_family(routing: "Routing", place: Place, family: Family, count: int, model: str) -> Mask:
     """`bool[count]`: the blocks of one family that a rule with exact ranges selects."""
-    rule = routing.rules[index]
+    rule = _rule(routing, place)
     indices: Indices | None = getattr(rule, family)
     if indices is None:
         return np.zeros(count, dtype=bool)
@@ -203,16 +267,16 @@ def _select_family(routing: "Routing", index: int, family: Family, count: int, m
     except ValueError as error:
         if routing.model is not None:
             own = routing.model
-            place = f"the model that the routing is for, with {own.double} double and {own.single} single blocks"
+            where = f"the model that the routing is for, with {own.double} double and {own.single} single blocks"
         else:
-            place = f"a model with {model}; `model: {{double: D, single: S}}` in the routing makes its ranges rescale"
-        message = f"{quote(str(indices))}: {error} in {place}"
-        raise routing.error(("rules", index, family), message) from None
+            where = f"a model with {model}; `model: {{double: D, single: S}}` in the routing makes its ranges rescale"
+        message = f"{quote(str(indices))}: {error} in {where}"
+        raise routing.error((*place, family), message) from None
 
 
-def _select_steps(routing: "Routing", index: int, steps: int) -> Mask:
-    """`bool[T]`: the steps that rule `index` selects, never none. Raises `InputError` if one is out of range."""
-    chosen = routing.rules[index].steps
+def _select_steps(routing: "Routing", place: Place, steps: int) -> Mask:
+    """`bool[T]`: the steps that a rule selects, never none. Raises `InputError` if one is out of range."""
+    chosen = _rule(routing, place).steps
     if chosen is None:
         return np.ones(steps, dtype=bool)
     if isinstance(chosen, int):
@@ -221,7 +285,7 @@ def _select_steps(routing: "Routing", index: int, steps: int) -> Mask:
     try:
         selected = chosen.select(steps)
     except ValueError as error:
-        raise routing.error(("rules", index, "steps"), f"{quote(str(chosen))}: {error} in {steps} steps") from None
+        raise routing.error((*place, "steps"), f"{quote(str(chosen))}: {error} in {steps} steps") from None
     if isinstance(chosen, Percent) and not selected.any():  # it is shorter than a step: so short a run has that step
         selected[int(chosen.centre / 100 * steps)] = True
     return selected
@@ -230,7 +294,7 @@ def _select_steps(routing: "Routing", index: int, steps: int) -> Mask:
 def _is_rescaled(routing: "Routing", double_blocks: int, single_blocks: int) -> bool:
     counts: dict[Family, int] = {"double": double_blocks, "single": single_blocks}
     changed = [family for family, count in counts.items() if getattr(routing.model, family, count) != count]
-    selectors = (getattr(rule, family) for rule in routing.rules for family in changed)
+    selectors = (getattr(rule, family) for rule in (*routing.rules, *routing.loras) for family in changed)
     return any(indices is not None and indices.spans is not None for indices in selectors)
 
 

@@ -69,12 +69,12 @@ class _Table:
         for name, blocks in self.families:
             count = blocks.stop - blocks.start
             columns = -(-count // self.merged)
+            width = columns * self.stretch
             stride = tick_stride((len(str(count - 1)) + 1) / self.stretch)
-            ruler = "".join(
-                str(column * self.merged).ljust(stride * self.stretch) for column in range(0, columns, stride)
-            )
-            names.append(name[: columns * self.stretch].ljust(columns * self.stretch))
-            rulers.append(ruler[: columns * self.stretch].ljust(columns * self.stretch))
+            numbers = ((column * self.stretch, str(column * self.merged)) for column in range(0, columns, stride))
+            whole = (number if at + len(number) <= width else "" for at, number in numbers)
+            names.append(name[:width].ljust(width))
+            rulers.append("".join(number.ljust(stride * self.stretch) for number in whole)[:width])
         return [" " * self.margin + "│".join(parts) for parts in (names, rulers)]
 
     def pattern(self, step: int) -> tuple[str, ...]:

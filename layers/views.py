@@ -19,7 +19,7 @@ class View:
     areas: str
     """Names of the areas, or "all areas", "all other areas"."""
     strength: npt.NDArray[np.float32]
-    anchored: bool = False
+    anchored: bool
     """Whether these texts stand behind their areas' high texts."""
 
     @property

@@ -206,7 +206,7 @@ class Planner:
             "overlap": draft.overlap,
             "grid": draft.grid,
         }
-        texts = ground.model_dump(exclude_none=True) if ground else {}
+        texts: dict[str, Any] = dict(ground.by_level()) if ground else {}
         if "full" not in texts:
             texts.setdefault("high", answer.background)
             texts.setdefault("low", ground_detail)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 """A `save_pretrained` folder of a FluxPipeline."""
+LORAS = WEIGHTS.parent / "loras"
+"""Style LoRAs of it, a file each."""
+CONTROL = WEIGHTS.parent / "weights_control"
+"""A `save_pretrained` folder of a FluxControlNetModel for it, whose control pictures are outlines."""
 
 
 def load(dtype: torch.dtype | None = None) -> Any:

@@ -160,7 +160,7 @@ def _app(argv: Sequence[str]) -> App:
 def _print_about(show: Callable[..., object], bound: BoundArguments, argv: Sequence[str]) -> NoReturn:
     """Prints help or version and ends the program; but help that nobody asked for stands for a missing command."""
     if not {"--help", "-h", "--version"} & set(argv):
-        raise _refused(f"the following arguments are required: {'ACTION' if argv else 'COMMAND'}", argv)
+        raise _refused("the following arguments are required: COMMAND", argv)
     try:
         show(*bound.args, **bound.kwargs)
     except SystemExit as closed:  # what rich makes of a closed pipe
@@ -178,10 +178,11 @@ def _usage_error(error: CycloptsError, command: App) -> str:
     match error:
         case UnknownCommandError():
             [unknown, *_] = error.unused_tokens or [""]
-            names = [name for name in command if not name.startswith("-")]
-            kind = "ACTION" if error.command_chain else "COMMAND"
+            names = [name for name in command if name.startswith("-") == unknown.startswith("-")]
+            if unknown.startswith("-"):
+                return f"unrecognized arguments: {unknown}; {did_you_mean(unknown, names)}".rstrip("; ")
             choices = f"{did_you_mean(unknown, names)}choose from {', '.join(map(repr, names))}"
-            return f"argument {kind}: invalid choice: {unknown!r} ({choices})"
+            return f"argument COMMAND: invalid choice: {unknown!r} ({choices})"
         case UnknownOptionError():
             hint = str(error).partition(" Did you mean ")[2]
             unknown = error.token.keyword or error.token.value  # the latter beside several sources

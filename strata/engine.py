@@ -21,6 +21,8 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from strata.control_nets import ControlNets
+from strata.controls import control_options, recorded_controls
 from strata.hierarchy.errors import InputError, SettingError
 from strata.injection.families import facts_of, family_of
 from strata.injection.program import Program
@@ -100,6 +102,7 @@ class Engine:
         self._loaded, self._family = type(pipe).__name__, family_of(pipe.transformer)
         self._model, self._device, self._dtype, self._offload = job.model, job.device, job.dtype, job.given.offload
         self._regional: tuple[tuple[Routing, str | None], RegionalPipeline] | None = None
+        self._controlnets = ControlNets(self._family, job.dtype, job.device)
         self._cancel = threading.Event()
         self._drawing = False
 
@@ -132,6 +135,7 @@ class Engine:
         """Ends what is being drawn after the current step, and lets go of the model."""
         self._cancel.set()
         self.pipe = self._regional = None
+        self._controlnets.release()
 
     def cancel(self) -> None:
         """Ends what is being drawn after the current step, from any thread; `draw` then ends without a picture."""
@@ -176,6 +180,8 @@ class Engine:
             true_cfg=true_cfg,
             image_strength=strength if "strength" in takes else None,
             method=settings.method,
+            lora=settings.lora or (),
+            **recorded_controls(job.controls),
             device=self._device,
             dtype=self._dtype,
             threads=threads if 1 <= threads <= (os.cpu_count() or 1) else torch.get_num_threads(),
@@ -262,7 +268,7 @@ class Engine:
         if job.plain:
             return settings, None, partial(call_plain, target, **options)
         overrides = [TextOverride(s.area, s.level, s.text, s.steps.select(job.steps)[:, None]) for s in job.swaps]
-        *_, program = [target.compile(plan, overrides=overrides, **options) for plan in (*job.before, job.plan)]
+        *_, program = [target.compile(plan, overrides=overrides, **options) for plan in job.plans]
         return settings, program, partial(target, overrides=overrides, **options)
 
     def _passes(
@@ -329,14 +335,16 @@ class Engine:
             SettingError: the pipeline takes no such picture, or needs one that is not given.
         """
         by_text, by_image, inpainting = self._family.with_picture
+        parts = self._controlnets.components(job.controls, self._loaded, self.pipe.transformer)
         if self._loaded == by_text:
-            wanted = by_text
+            wanted = self._family.with_control[0] if job.controls else by_text
             if job.image is not None:
                 wanted = by_image if job.mask_image is None else inpainting
-            if type(self.pipe).__name__ != wanted:
+            held = getattr(self.pipe, "controlnet", None)
+            if type(self.pipe).__name__ != wanted or held is not parts.get("controlnet"):
                 if self._offload:
                     self.pipe.remove_all_hooks()
-                self.pipe = of_the_same_parts(self.pipe, wanted)
+                self.pipe = of_the_same_parts(self.pipe, wanted, parts)
                 self.pipe.set_progress_bar_config(disable=True)
                 if self._offload:
                     self.pipe.enable_model_cpu_offload(device=self._device)
@@ -369,6 +377,7 @@ class Engine:
             options[name] = sized_for(self.pipe, self._family, picture, job.plan)
         if job.mask_image is not None:
             options["mask_image"] = decode_picture(job.files[job.mask_image], job.mask_image, "L")
+        options |= control_options(job.controls, job.files, job.steps, job.plain)
         if "max_area" in takes:  # else Kontext picks a size of its own
             options["max_area"] = job.plan.width * job.plan.height
         return options

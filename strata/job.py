@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from strata.controls import Control, check_areas, controls_of, resized_notes
 from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import Level, ScenePlan
@@ -16,6 +17,7 @@ from strata.injection.program import compile_program
 from strata.layers.ranges import Mask
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for
+from strata.loras import checked_loras, in_full, with_given
 from strata.record import Record, Repaint, RunSettings, TextSwap, now, plans_before, versions
 from strata.settings import LARGEST_SEED, DrawSettings, read_settings
 from strata.source import Source, check_attachments, decode_picture, portable, safe_name
@@ -54,6 +56,8 @@ class Job:
     """What a run keeps beside the plan: mask files and input pictures, by name."""
     routing: Routing
     swaps: tuple[TextSwap, ...]
+    lora_hashes: Mapping[str, str]
+    """SHA-256 of every LoRA file, by the name that settings and plan have it by."""
     repaints: tuple[Repaint, ...]
     """Mask files named as the run keeps them."""
     before: tuple[ScenePlan, ...]
@@ -63,6 +67,7 @@ class Job:
     image: str | None
     """The input picture, by its name among the files."""
     mask_image: str | None
+    controls: tuple[Control, ...]
     method: "Method | None"
     """None: as the routing asks for."""
     plain: bool
@@ -72,9 +77,19 @@ class Job:
     """What the user should know, such as that the source picture was drawn by other versions."""
 
     @property
+    def control(self) -> tuple[str, ...]:
+        """The control pictures, by their names among the files."""
+        return tuple(control.picture for control in self.controls)
+
+    @property
     def unrouted(self) -> bool:
         """Whether the routing has no part in the picture."""
         return self.plain or (self.method is not None and self.method.unrouted)
+
+    @property
+    def plans(self) -> tuple[ScenePlan, ...]:
+        """What is drawn, pass by pass: the plans before, and the plan, with the LoRAs of the settings."""
+        return tuple(with_given(plan, self.settings.lora) for plan in (*self.before, self.plan))
 
     @property
     def drawn_as(self) -> tuple[Routing, str | None]:
@@ -114,7 +129,9 @@ class Job:
             settings=settings,
             image=self.image,
             mask_image=self.mask_image,
+            control=self.control,
             swaps=self.swaps,
+            lora_hashes=dict(self.lora_hashes),
             repaints=self.repaints,
             lost=lost,
             command=self.command,
@@ -155,12 +172,15 @@ def prepare(
     model = locate_for(given.model, recorded.model if recorded is not None else None)
     for name in filter(None, (image, mask_image)):
         decode_picture(files[name], name, "RGB")
+    steps = settings.steps or model.default_steps
+    controls = controls_of(given, source, files, model, plan, steps)
+    if planned:
+        check_areas(controls, plan, plain)
     check_attachments(files)
     if source.swaps and image is not None:
         raise SettingError(f"{image}: texts that change at a step (<from_step>) do not go with an input picture")
     check_canvas(model, plan, [name for name in ("width", "height") if getattr(given, name) is not None])
     _check_negative_prompt(plan, settings, given, model)
-    steps = settings.steps or model.default_steps
     method = _method(given, settings, source, model)
     routing = routing_for(given, source, method)
     drawn, *_ = plans = [p if method is None or not planned else _drawn(method, p, model) for p in (plan, *before)]
@@ -175,8 +195,13 @@ def prepare(
                     method.check(program)
         else:
             used.resolve(*model.facts.block_counts, steps)
+    hashes = checked_loras((plan, *before), settings.lora, model, method, routing, steps, record)
+    if hashes and plain:
+        raise InputError(f"{next(iter(hashes))}: the prompt alone is drawn without LoRAs")
+    settings = settings.model_copy(update={"lora": settings.lora and tuple(map(in_full, settings.lora))})
     device, notes = _device(given, recorded)
     check_offload(given.offload, device)
+    notes += resized_notes(controls, files, plan)
     if record is not None:
         notes += _other_versions(record.versions)
     return Job(
@@ -197,7 +222,9 @@ def prepare(
         plain=plain,
         image=image,
         mask_image=mask_image,
+        controls=controls,
         swaps=source.swaps,
+        lora_hashes=hashes,
         repaints=tuple(map(_kept, source.repaints, kept_before)),
         before=before,
         picture=source.picture if record is not None and len(source.repaints) > len(record.repaints) else None,
@@ -232,7 +259,9 @@ def check_drawn_as_planned(job: Job, source: str) -> None:
 def read_files(job: Job, source: str) -> list[str | Path | None]:
     """The files that a job of a file is made from, as far as they are named."""
     masks = [job.plan.root / region.mask for region in job.plan.regions if region.mask is not None]
-    return [source, job.given.routing, job.given.image, job.given.mask_image, *masks]
+    loras = [path for name in job.lora_hashes if (path := job.plan.root / name).is_file()]
+    pictures = (job.given.image, job.given.mask_image, *(job.given.control or ()))
+    return [source, job.given.routing, *pictures, *masks, *loras]
 
 
 def named_method(name: str) -> "Method":
@@ -270,6 +299,7 @@ def check_canvas(model: ModelSource, plan: ScenePlan, sides: Sequence[str] = ("w
 def _completed(given: DrawSettings, recorded: RunSettings | None) -> DrawSettings:
     """The settings that were given, else those of the record, else None; checked, wherever they come from."""
     known = dict(recorded) if recorded is not None else {}
+    known = {name: value for name, value in known.items() if not name.startswith("control_")}  # see `controls_of`
     return read_settings(DrawSettings, {name: known.get(name) if value is None else value for name, value in given})
 
 
@@ -344,7 +374,7 @@ def _check_known(model: ModelSource, plan: ScenePlan, strict: bool) -> None:
 
 def _check_repainted(given: DrawSettings, source: Source) -> None:
     """Raises `SettingError` for settings that a picture cannot be repainted with."""
-    for name in ("image", "mask_image", "width", "height") if source.repaints else ():
+    for name in ("image", "mask_image", "control", "width", "height") if source.repaints else ():
         if (value := getattr(given, name)) is not None:
             raise SettingError(
                 f"<{name}> {value}: the picture was repainted from its own noise and in its own size; leave it out, or"

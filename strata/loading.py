@@ -224,7 +224,7 @@ def load_pipeline(source: ModelSource, dtype: str, device: str, offload: bool = 
         raise InputError(f"model {quote(source.name)}: {error}") from error
     except Exception as error:  # what libraries raise for damaged or missing files is of many types
         logger.debug("loading %s failed", source.name, exc_info=True)
-        reason = _hub_reason(error) if source.kind == "hub" else f"cannot be loaded: {first_line(error)}"
+        reason = hub_reason(error) if source.kind == "hub" else f"cannot be loaded: {first_line(error)}"
         raise SettingError(f"model {quote(source.name)}: {reason}") from error
     from strata.injection.calling import call_of
 
@@ -251,7 +251,8 @@ def _downloaded(name: str, only_here: bool) -> Path:
         raise
 
 
-def _hub_reason(error: BaseException) -> str:
+def hub_reason(error: BaseException) -> str:
+    """Why something could not be had from the hub, and what to do."""
     from huggingface_hub.errors import GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
 
     elsewhere = "or download it elsewhere (hf download OWNER/NAME --local-dir FOLDER) and give the folder as <model>"

@@ -52,7 +52,7 @@ class Passes:
     """
 
     def __init__(self, job: Job, family: Family, token: int) -> None:
-        self.plans: tuple[ScenePlan, ...] = (*job.before, job.plan)
+        self.plans: tuple[ScenePlan, ...] = job.plans
         self.apart: int | None = None
         self._job, self._family = job, family
         self._rows, self._cols = job.plan.height // token, job.plan.width // token

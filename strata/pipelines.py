@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from strata.record import RunSettings
 
 
-def of_the_same_parts(pipe: Any, name: str) -> Any:
-    """Diffusers' pipeline of this class name, of a pipeline's parts and configuration."""
+def of_the_same_parts(pipe: Any, name: str, more: Mapping[str, Any]) -> Any:
+    """Diffusers' pipeline of this class name, of a pipeline's parts and configuration, and `more` parts."""
     import diffusers
 
-    kind, parts = getattr(diffusers, name), pipe.components
+    kind = getattr(diffusers, name)
     takes = inspect.signature(kind).parameters
+    parts = {key: part for key, part in pipe.components.items() if key in takes} | dict(more)
     own = {key: value for key, value in pipe.config.items() if key in takes and key not in parts}
     return kind(**parts, **own)
 

@@ -17,9 +17,10 @@ from strata.hierarchy.errors import InputError, quote
 from strata.hierarchy.file_model import NUMBER, AnyText, StrictModel
 from strata.hierarchy.plan import Level, Region, ScenePlan
 from strata.hierarchy.repaint import with_region
+from strata.hierarchy.validation import first_reason
 from strata.layers.fields import PercentField
 from strata.layers.routing import Routing
-from strata.settings import Count, Name, Scale, Seed, Share, Steps, UsedDevice, UsedDtype
+from strata.settings import Count, Mode, Name, Scale, Seed, Share, Steps, UsedDevice, UsedDtype
 
 MOST_REPAINTS = 50
 """How often one picture is repainted at most: each time, it takes as long as a picture more to draw it again."""
@@ -38,6 +39,15 @@ class RunSettings(StrictModel):
     image_strength: Annotated[Share, NUMBER] | None = None
     method: Name | None = None
     """None: as the routing asks for."""
+    lora: tuple[Name, ...] = ()
+    """LoRAs of the whole picture beside the plan's, as FILE:SCALE."""
+    control_model: tuple[Name, ...] = ()
+    """Of ControlNets, one for each control picture, as the other settings of controls."""
+    control_scale: tuple[Annotated[Scale, NUMBER], ...] = ()
+    control_mode: tuple[Annotated[Mode, NUMBER], ...] = ()
+    """-1: none."""
+    control_steps: tuple[PercentField, ...] = ()
+    control_region: tuple[Name, ...] = ()
     device: UsedDevice
     dtype: UsedDtype
     threads: Annotated[Count, NUMBER]
@@ -76,7 +86,11 @@ class Record(StrictModel):
     image: str | None = None
     """The input picture, as an attachment's name."""
     mask_image: str | None = None
+    control: tuple[str, ...] = ()
+    """Control pictures, as attachments' names."""
     swaps: tuple[TextSwap, ...] = ()
+    lora_hashes: dict[str, str] = Field(default={})
+    """SHA-256 of every LoRA file, those of the plan too, by the name that settings and plan have it by."""
     repaints: Annotated[tuple[Repaint, ...], Field(max_length=MOST_REPAINTS)] = ()
     """How the picture was repainted, the first time first; the plan is that of the last."""
     lost: tuple[str, ...] = ()
@@ -100,7 +114,7 @@ def plans_before(plan: ScenePlan, repaints: Sequence[Repaint]) -> tuple[ScenePla
         try:
             plan = with_region(plan, region, repaint.prompt)
         except ValidationError as error:
-            raise InputError(f"repaints[{number}].before: {error.errors()[0]['msg']}") from error
+            raise InputError(f"repaints[{number}].before: {first_reason(error)}") from error
         found.append(plan)
     return tuple(reversed(found))
 

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from strata.console import count as counted
+from strata.controls import recorded_controls
 from strata.engine import IMAGE_STRENGTH
 from strata.hierarchy.errors import SettingError
 from strata.job import Job, check_seeds
@@ -129,7 +130,8 @@ def _differences(folder: Path, record: Record, job: Job) -> Iterator[str]:
 
 def _record_differences(record: Record, job: Job) -> Iterator[str]:
     words = {"image": "another image", "mask_image": "another mask image", "swaps": "other texts from a step on"}
-    for kind, said in (words | {"repaints": "repainted otherwise"}).items():
+    words |= {"control": "other control pictures", "repaints": "repainted otherwise", "lora_hashes": "other LoRA files"}
+    for kind, said in words.items():
         if getattr(record, kind) != getattr(job, kind):
             yield said
     there, asked = record.settings, _settings(record.settings, job)
@@ -163,6 +165,8 @@ def _settings(then: RunSettings, job: Job) -> RunSettings:
         true_cfg=asked.true_cfg if job.plan.negative_prompt is not None else None,
         image_strength=strength,
         method=asked.method,
+        lora=asked.lora or (),
+        **recorded_controls(job.controls),
         device=job.device,
         dtype=job.dtype,
         threads=then.threads,

@@ -214,6 +214,8 @@ class RunFolder:
         own = self.begun.files if self.begun is not None else frozenset[str]()
         self._moved = {Path(name) for name in own}
         there = [name for name in writes if name not in own and os.path.lexists(self._target / name)]
+        parts = {name.partition("/")[2] for name in writes}
+        there += [name for name in RECORDS if name in parts and (self._target / name).exists()]  # another command's run
         there += [name for name, content in attached.items() if not _holds(self._target / name, content)]
         if there and not force:
             raise _already_there(str(self.path), there[0])

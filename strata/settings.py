@@ -29,7 +29,7 @@ PLANNING = Parameter(group=Group("how a prompt is planned", sort_key=5))
 WHERE_TO = Parameter(group=Group("where to", sort_key=9))
 
 
-NO_STDOUT = "'-': only files are written, not standard output; name one, or leave it out for the default"
+NO_STDOUT = "'-': only files are written, not standard output; name one"
 
 
 def _named(value: str) -> str:
@@ -62,7 +62,9 @@ Share = Annotated[float, Field(gt=0, le=1), Parameter(metavar="X")]
 File = Annotated[Name, Parameter(metavar="FILE")]
 ModelName = Annotated[Name, Parameter(name=("--model", "-m"), metavar="MODEL")]
 RoutingName = Annotated[Name, Parameter(name=("--routing", "-r"), metavar="NAME|FILE")]
+ControlName = Annotated[Name, Parameter(metavar="MODEL")]
 MethodName = Annotated[Name, Parameter(metavar="NAME")]
+LoraName = Annotated[Name, Parameter(metavar="FILE[:SCALE]")]
 ClipName = Annotated[Name, Parameter(metavar="MODEL")]
 FileName = Annotated[Name, AfterValidator(_a_file)]
 """What names a file that is written: never a folder, as a name that ends with a slash does."""
@@ -82,6 +84,15 @@ def _split(value: Any) -> Any:
     return tuple(part.strip() for text in value for part in text.split(","))
 
 
+def _several(value: Any) -> Any:
+    """What stands alone stands for a list of it, as where a sweep names one value."""
+    return value if value is None or isinstance(value, list | tuple) else (value,)
+
+
+SEVERAL = BeforeValidator(_several)
+Mode = Annotated[int, Field(ge=-1, le=1000), Parameter(metavar="N")]
+PercentText = Annotated[Name, Parameter(metavar="A%-B%")]
+AreaName = Annotated[Name, Parameter(metavar="NAME")]
 Words = Annotated[tuple[Name, ...], BeforeValidator(_split), Parameter(metavar="A,B")]
 """Texts, separated by commas where they come in one piece."""
 
@@ -138,6 +149,14 @@ class CanvasSettings(SamplingSettings):
     """likewise"""
 
 
+class RecordedControls(Settings):
+    """What of a picture's ControlNets has to be named to draw it again, where its record alone is not trusted."""
+
+    control_model: Annotated[tuple[ControlName, ...] | None, SEVERAL, MODEL] = None
+    """the ControlNets of a picture that was drawn with some: folders or hub ids, one for all or one each (default: as
+    recorded, where they are bundled or in the hub's cache)"""
+
+
 class DrawSettings(CanvasSettings):
     """Everything about a drawing but the plan, which is the source's."""
 
@@ -145,12 +164,29 @@ class DrawSettings(CanvasSettings):
     """regional; native, the plan as the structured caption that the model was trained on; native+regional, both;
     plain, the prompt alone; the published regional-prompting-flux, rpg, densediffusion, stitch, by their own routing
     where none is given (default: as the routing asks for)"""
+    lora: Annotated[tuple[LoraName, ...] | None, MODEL] = None
+    """a LoRA that acts on the whole picture: a .safetensors file or a hub id, and a scale behind a colon
+    (style.safetensors:0.8); several: name it several times. LoRAs of regions are the plan's"""
     image: Annotated[File | None, PICTURES] = None
     """picture to start from, or to be guided by"""
     mask_image: Annotated[File | None, PICTURES] = None
     """white where the picture is to change"""
     image_strength: Annotated[Share | None, PICTURES] = None
     """how much image to image changes, up to 1 (default: 0.6)"""
+    control: Annotated[tuple[File, ...] | None, SEVERAL, PICTURES] = None
+    """picture that a ControlNet has the drawing follow, such as outlines or a depth map; name it several times for
+    several, and what belongs to them once for all or once each"""
+    control_model: Annotated[tuple[ControlName, ...] | None, SEVERAL, PICTURES] = None
+    """the ControlNet: a folder in the diffusers format or a hub id; miniature follows outlines (default: miniature, for
+    that model)"""
+    control_scale: Annotated[tuple[Scale, ...] | None, SEVERAL, PICTURES] = None
+    """how much what the ControlNet adds counts (default: 1)"""
+    control_mode: Annotated[tuple[Mode, ...] | None, SEVERAL, PICTURES] = None
+    """what the picture is, by a union model's own numbers; -1 for a ControlNet that is none"""
+    control_steps: Annotated[tuple[PercentText, ...] | None, SEVERAL, PICTURES] = None
+    """the steps in which it acts, such as 0%-60% (default: all)"""
+    control_region: Annotated[tuple[AreaName, ...] | None, SEVERAL, PICTURES] = None
+    """the region of the plan that it is confined to, or background (default: global, the whole picture)"""
 
     @classmethod
     def of(cls, settings: ModelSettings) -> Self:

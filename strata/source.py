@@ -95,7 +95,7 @@ def safe_name(name: str) -> str:
 
 
 def portable(plans: Sequence[ScenePlan]) -> tuple[list[ScenePlan], dict[str, bytes]]:
-    """The plans with their mask files named `masks/…`, and the files of all by their new names.
+    """The plans with their mask files named `masks/…`, and the files of all by their new names; LoRA files in full.
 
     Raises:
         InputError: a mask file cannot be read; names file, line and field of the plan.
@@ -118,7 +118,14 @@ def _portable(plan: ScenePlan, names: dict[Path, str], files: dict[str, bytes]) 
             files[names[key]] = content
             region = region.model_copy(update={"mask": names[key]})
         regions.append(region)
-    return plan.model_copy(update={"regions": tuple(regions)})
+    kept = plan.model_copy(update={"regions": tuple(regions)})
+    return kept.with_loras(lambda file: local_lora(file, plan.root))
+
+
+def local_lora(file: str, root: Path) -> str:
+    """The path of a LoRA file that is here, in full, so that the plan can be kept anywhere; a hub id as it is."""
+    path = root / Path(file).expanduser()
+    return path.absolute().as_posix() if path.exists() else file
 
 
 def _free_name(name: str, taken: Mapping[str, bytes]) -> str:
@@ -169,7 +176,7 @@ def _open_picture(path: str, content: bytes, scratch: Path, instead: str) -> Sou
         raise InputError(f"{path} (record): {error}") from error
     needed = [("plan", region.mask) for region in plan.regions]
     needed += [("record", region.mask) for earlier in before for region in earlier.regions]
-    needed += [("record", record.image), ("record", record.mask_image)]
+    needed += [("record", name) for name in (record.image, record.mask_image, *record.control)]
     for part, name in needed:
         if name is not None and name not in files:
             raise InputError(f"{path} ({part}): file {quote(name)}: is not inside the picture")

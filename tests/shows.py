@@ -34,6 +34,7 @@ THINGS = (
     "inpainting",
     "ControlNet",
     "LoRA",
+    "LoRA by region",
     "reference pictures",
     "probes",
     "negative prompt",

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from strata.injection.facts import ModelFacts
 
@@ -92,6 +92,9 @@ class Family(ABC):
     with_picture: ClassVar[tuple[str, str, str]] = ("", "", "")
     """The pipeline that draws from text alone, and those of the same parts for image to image and for inpainting; empty
     where there are none for pictures."""
+    with_control: ClassVar[tuple[str, str, str]] = ("", "", "")
+    """The pipeline of the same parts and a ControlNet, the class of that, and the class that holds several; empty where
+    there is none."""
     refused: ClassVar[Mapping[str, str]] = {}
     """Pipelines of the family that regions cannot be drawn with, and why."""
     of_blocks: ClassVar[bool] = True
@@ -114,6 +117,8 @@ class Family(ABC):
     """Whether a pipeline's call takes latents as `[B, tokens, channels]`, and not `[B, channels, rows, columns]`."""
     most_text: ClassVar[int] = 512
     """Tokens of a text at most, whatever the tokenizer says."""
+    confines_loras: ClassVar[bool] = False
+    """Whether LoRAs can be confined to an area (`tokens_of`)."""
     sized_by_picture: ClassVar[Mapping[str, int]] = {}
     """Pipelines that draw in the size of their input picture, whatever is asked for, and how many pixels at most."""
 
@@ -256,6 +261,13 @@ class Family(ABC):
         latents: Tensor = FluxPipeline._unpack_latents(latents_BLC, height, width, scale)
         scaled: Tensor = latents / vae.config.scaling_factor + vae.config.shift_factor
         return scaled
+
+    def tokens_of(self, block: Block, layer: str) -> Literal["text", "image", "both"] | None:
+        """Which tokens a layer of a block sees, `[B, L, C]`, by its name there; "both": text before image.
+
+        None: a layer that does not see token by token, such as a modulation.
+        """
+        return None
 
     # A block's call
 

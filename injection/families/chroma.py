@@ -29,6 +29,7 @@ class Chroma(Templated):
     title = "Chroma"
     transformers: ClassVar[tuple[str, ...]] = ("ChromaTransformer2DModel",)
     prefix = "Chroma"
+    confines_loras = True
     pipelines: ClassVar[tuple[str, ...]] = ("ChromaPipeline", "ChromaImg2ImgPipeline")
     with_picture = ("ChromaPipeline", "ChromaImg2ImgPipeline", "ChromaInpaintPipeline")
     joint_single = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from strata.injection.facts import ModelFacts, Stack
 from strata.injection.families.base import BaseText, Block, Canvas, Family, with_sample
@@ -45,8 +45,11 @@ class Flux(Family):
     prefix = "Flux"
     pipelines: ClassVar[tuple[str, ...]] = ("FluxPipeline", "FluxImg2ImgPipeline", "FluxControlNetPipeline")
     with_picture = ("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline")
+    with_control = ("FluxControlNetPipeline", "FluxControlNetModel", "FluxMultiControlNetModel")
     optional_picture: ClassVar[tuple[str, ...]] = ("FluxKontextPipeline",)
     processors: ClassVar[tuple[str, ...]] = ("FluxAttnProcessor",)
+
+    confines_loras = True
 
     joint_single = False
     """Whether single blocks take text and image as one tensor."""
@@ -156,6 +159,14 @@ class Flux(Family):
         """See `Family`."""
         found: Sequence[Tensor] | None = inputs.get("controlnet_single_block_samples")
         return found
+
+    def tokens_of(self, block: Block, layer: str) -> Literal["text", "image", "both"] | None:
+        """See `Family`; single blocks join text and image, whichever way they take them."""
+        if any(part.startswith("norm") for part in layer.split(".")):
+            return None
+        if block.name.startswith("single"):
+            return "both"
+        return "text" if "add_" in layer or layer.startswith("ff_context") else "image"
 
     def bind_block(self, block: Block, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Family`."""

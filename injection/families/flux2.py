@@ -100,6 +100,7 @@ class Flux2(Templated):
     title = "FLUX.2"
     transformers: ClassVar[tuple[str, ...]] = ("Flux2Transformer2DModel",)
     prefix = "Flux2"
+    confines_loras = True
     pipelines: ClassVar[tuple[str, ...]] = (_DEV, "Flux2KleinPipeline", "Flux2KleinInpaintPipeline")
     with_picture = ("Flux2KleinPipeline", "Flux2KleinPipeline", "Flux2KleinInpaintPipeline")
     optional_picture: ClassVar[tuple[str, ...]] = (_DEV, _KEPT)

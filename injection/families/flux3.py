@@ -44,6 +44,7 @@ class Flux3(Flux2):
     processors: ClassVar[tuple[str, ...]] = ("Flux3AttnProcessor",)
     most_text = 8192
     sized_by_picture: ClassVar[Mapping[str, int]] = {}
+    confines_loras = False
 
     def _stacks(self, transformer: Mapping[str, Any]) -> tuple[Stack, ...]:
         own, joint = int(transformer["num_layers"]), int(transformer["num_single_layers"])

@@ -34,6 +34,7 @@ class Qwen(QwenParts):
         "QwenImageControlNetPipeline",
     )
     with_picture = ("QwenImagePipeline", "QwenImageImg2ImgPipeline", "QwenImageInpaintPipeline")
+    with_control = ("QwenImageControlNetPipeline", "QwenImageControlNetModel", "QwenImageMultiControlNetModel")
     processors: ClassVar[tuple[str, ...]] = ("QwenDoubleStreamAttnProcessor2_0",)
     text_positions_alike = False
     refused: ClassVar[Mapping[str, str]] = {

@@ -10,7 +10,8 @@ from strata.injection.families.flux import Flux
 class Templated(Flux):
     """A family with one text encoder, whose tokenizer `templated` makes."""
 
-    with_picture = ("", "", "")
+    confines_loras = False
+    with_picture = with_control = ("", "", "")
     optional_picture: ClassVar[tuple[str, ...]] = ()
 
     def tokenizer(self, pipe: Any) -> Any:

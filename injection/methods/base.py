@@ -103,6 +103,7 @@ class Method(ABC):
         ignores: settings of a run, by their names, that change nothing; giving one is an error.
         rewrites: whether it draws another base prompt than the plan's, which is to be encoded in its place.
         refuses: `SEVERAL`, `UNCONDITIONAL`, `OBSERVERS`, `CACHED`: those that it cannot be drawn with, and why.
+        confines_loras: whether it draws LoRAs of regions, and such as the routing's `loras` or a ramp are for.
         routing: what it was published with, and is drawn by where none is asked for; None: the default preset.
     """
 
@@ -113,6 +114,7 @@ class Method(ABC):
     rewrites: ClassVar[bool] = False
     refuses: ClassVar[Mapping[str, str]] = {}
     routing: ClassVar[Routing | None] = None
+    confines_loras: ClassVar[bool] = False
 
     def check_model(self, facts: ModelFacts) -> None:  # noqa: B027
         """Raise `InputError` or `UnsupportedError` for models that the method cannot draw with."""

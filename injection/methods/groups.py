@@ -63,8 +63,8 @@ def plain_spec(
     sample: Sample,
     texts: TextSpans,
     device: torch.device,
-    groups: Sequence[AttentionGroup] = (),
-    padding: int = 0,
+    groups: Sequence[AttentionGroup],
+    padding: int,
 ) -> AttentionSpec:
     """Base attention for base text and image; the streams before it have `groups`."""
     text, layout = texts.base[1], sample.layout

@@ -85,7 +85,7 @@ def with_caption(plan: ScenePlan, facts: ModelFacts) -> tuple[ScenePlan, list[st
     Raises:
         InputError: the model was not trained for captions, or its form cannot hold the plan.
     """
-    told = plan.model_copy(update={"negative_prompt": None, "provenance": None})  # of which none is lost
+    told = plan.model_copy(update={"negative_prompt": None, "provenance": None, "loras": ()})  # of which none is lost
     caption = _form_of(facts, METHOD.name).caption(told)
     return plan.model_copy(update={"prompt": caption.text}), [f"caption: {note}" for note in caption.notes]
 

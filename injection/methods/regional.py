@@ -129,7 +129,7 @@ class RegionalRun(MethodRun):
             found: list[tuple[slice | None, AttentionSpec]] = []
             for sample, spec, pad in zip(self.samples, specs, padding, strict=True):
                 if spec is None:
-                    spec = plain_spec(sample, TextSpans(sample, (), pad), self.device, padding=pad)
+                    spec = plain_spec(sample, TextSpans(sample, (), pad), self.device, (), pad)
                 found.append((sample.rows, spec))
             plain = all(spec is None for spec in specs) and not any(padding)
             self._known[key] = None if plain else BlockAttention(tuple(found))
@@ -333,6 +333,7 @@ class Regional(Method):
     """Our way; see the module."""
 
     name: ClassVar[str] = "regional"
+    confines_loras: ClassVar[bool] = True
     about: ClassVar[str] = "texts ride along, each visible in its region, blocks and steps; blended once with the base"
 
     def check(self, program: Program) -> None:

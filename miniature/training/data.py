@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from strata.miniature.training.autoencoder import pack
 from strata.miniature.world.captions import caption, join
 from strata.miniature.world.labels import TOKEN, token_labels
 from strata.miniature.world.reading import words
+from strata.miniature.world.render import Pixels
 from strata.miniature.world.scenes import Scene, random_scene
 from strata.miniature.world.tensors import to_tensor
 
@@ -88,6 +89,7 @@ class Data:
         device: where batches are wanted.
         folder: of the latents' files.
         pools: the kinds of pictures.
+        paint: draws a scene.
         wander: place small canvases at random on the position grid of 8×8 tokens, as no FLUX does: a control.
     """
 
@@ -101,9 +103,10 @@ class Data:
         folder: Path,
         pools: Sequence[Pool] = POOLS,
         wander: bool = False,
+        paint: Callable[[Scene], Pixels] = Scene.paint,
     ) -> None:
         self.device, self.pools, self.vae = device, pools, vae.to(device)
-        self.wander = wander
+        self.wander, self.paint = wander, paint
         self.t5, self.clip = t5.to(device), clip.to(device)
         self.t5_tokenizer, self.clip_tokenizer = tokenizers
         self.scenes: list[list[Scene]] = [[] for _ in pools]
@@ -145,7 +148,7 @@ class Data:
             rng = random.Random(f"{pool.width}x{pool.height} {pool.things} {start}")
             made = [random_scene(rng, pool.width, pool.height, rng.choice(pool.things)) for _ in range(CHUNK)]
             if start >= self.drawn[which]:
-                images = to_tensor([scene.paint() for scene in made]).to(self.device)
+                images = to_tensor([self.paint(scene) for scene in made]).to(self.device)
                 with torch.no_grad():
                     mean = self.vae.encode(images).latent_dist.mean
                 mean = (mean - self.vae.config.shift_factor) * self.vae.config.scaling_factor

@@ -83,9 +83,9 @@ def compile_blocks(model: FluxTransformer2DModel) -> None:
 
 
 def velocity(
-    model: FluxTransformer2DModel, batch: dict[str, Tensor], noisy: Tensor, times: Tensor, guidance: Tensor
+    model: FluxTransformer2DModel, batch: dict[str, Tensor], noisy: Tensor, times: Tensor, guidance: Tensor, **more: Any
 ) -> Tensor:
-    """The model's velocity for a batch with its latents replaced by `noisy`, float32 [B, N, 64]."""
+    """The model's velocity for a batch with its latents replaced by `noisy`, float32 [B, N, 64]; `more` of its call."""
     dtype = model.dtype
     found: Tensor = model(
         hidden_states=noisy.to(dtype),
@@ -97,6 +97,7 @@ def velocity(
         guidance=guidance.to(dtype),
         joint_attention_kwargs={"attention_mask": batch["bias"]},
         return_dict=False,
+        **more,
     )[0]
     return found.float()
 

@@ -21,7 +21,19 @@ from strata.loading import locate_for
 from strata.planning import canvas, check_prompt, is_file, slug
 from strata.record import picture_bytes, png_bytes
 from strata.run_folder import BESIDE_PROBE, PROBE_FILES, RunFolder
-from strata.settings import HOW, WHERE_TO, CanvasSettings, ClipName, Count, DrawSettings, Name, Settings, Steps, Words
+from strata.settings import (
+    HOW,
+    WHERE_TO,
+    CanvasSettings,
+    ClipName,
+    Count,
+    DrawSettings,
+    Name,
+    RecordedControls,
+    Settings,
+    Steps,
+    Words,
+)
 from strata.source import Source, open_source
 
 if TYPE_CHECKING:
@@ -48,7 +60,7 @@ class RecordedSettings(Settings):
     """equal parts of the steps to average over (default: 4)"""
 
 
-class ProbeSettings(CanvasSettings):
+class ProbeSettings(CanvasSettings, RecordedControls):
     """The settings of the run; `--steps` are the probed ones here."""
 
     steps: Annotated[Steps | None, Parameter(name="--run-steps"), HOW] = None

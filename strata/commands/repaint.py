@@ -17,7 +17,7 @@ from strata.hierarchy.repaint import old_words, region_named
 from strata.job import Job, prepare, read_files
 from strata.repaint import check_repaintable, repainted
 from strata.run_folder import COMPARE, RunFolder, picture_name, run_files
-from strata.settings import HOW, DrawSettings, ModelSettings, Name, Seed, Settings
+from strata.settings import HOW, DrawSettings, ModelSettings, Name, RecordedControls, Seed, Settings
 from strata.source import Source, open_source
 
 CHANGES = Parameter(group=Group("what changes", sort_key=1))
@@ -45,7 +45,7 @@ class RegionChanges(Settings):
     """leave the base prompt as it is"""
 
 
-class RepaintSettings(ModelSettings):
+class RepaintSettings(ModelSettings, RecordedControls):
     """What draws."""
 
     strict: Annotated[bool, HOW] = False

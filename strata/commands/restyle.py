@@ -32,7 +32,7 @@ from strata.job import Job, check_drawn_as_planned, check_seeds, prepare, read_f
 from strata.layers.ranges import Percent, compact
 from strata.record import TextSwap
 from strata.run_folder import COMPARE, RunFolder, picture_name, run_files
-from strata.settings import DrawSettings, Name, SamplingSettings, Settings
+from strata.settings import DrawSettings, Name, RecordedControls, SamplingSettings, Settings
 from strata.source import open_source
 
 PARTS = ("original", "restyled")
@@ -61,12 +61,16 @@ class Changes(Settings):
     """leave the base prompt as it is; else it loses what it says of the old detail of the changed areas alone"""
 
 
+class RestyleSettings(SamplingSettings, RecordedControls):
+    """What draws, and how."""
+
+
 def restyle(
     source: Annotated[str, Parameter(name="PLAN|IMAGE.png", help="a plan file, or a picture that strata drew")],
     /,
     *,
     changes: Changes = Changes(),
-    settings: SamplingSettings = SamplingSettings(),
+    settings: RestyleSettings = RestyleSettings(),
     output: PicturesOutput = PicturesOutput(),
     argv: Argv,
 ) -> None:

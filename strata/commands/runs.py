@@ -45,7 +45,7 @@ class Pace:
     @staticmethod
     def _kind(job: Job) -> tuple[object, ...]:
         settings, plan = job.settings, job.plan
-        guided = plan.negative_prompt is not None, settings.image_strength, job.image is None
+        guided = plan.negative_prompt is not None, settings.image_strength, job.image is None, len(job.controls)
         return job.steps, plan.width, plan.height, *guided, settings.method
 
 

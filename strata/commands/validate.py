@@ -11,6 +11,7 @@ from strata.console import count
 from strata.hierarchy.errors import InputError, printable, quote
 from strata.hierarchy.files import read_document
 from strata.hierarchy.plan import ScenePlan
+from strata.injection.lora_hub import is_of_hub, lora_path
 from strata.layers.routing import Routing
 from strata.llm.draft import Draft
 from strata.source import kind_of, open_source, portable, refuse_folder
@@ -59,6 +60,9 @@ def _describe(path: str) -> str:
 
 def _plan_in_words(kind: str, plan: ScenePlan) -> str:
     portable([plan])  # reads the mask files
+    for placed in plan.placed_loras():
+        if not is_of_hub(placed.lora.file, plan.root):  # which is not asked
+            lora_path(plan, placed)
     uneven = " and ".join(str(side) for side in (plan.width, plan.height) if side % TOKEN)
     warning = f"; FLUX needs multiples of {TOKEN}, not {uneven}" if uneven else ""
     return f"{kind}, {plan.width}x{plan.height}, {count(len(plan.regions), 'region')}{warning}"

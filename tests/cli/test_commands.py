@@ -250,9 +250,11 @@ def test_options_are_not_abbreviated_and_the_last_one_counts(strata: Run, here: 
     assert (done.code, done.out) == (2, "")
     assert done.err == ("strata: error: unrecognized arguments: --ou; did you mean --out? (see strata layout --help)\n")
     assert strata("layout", "plan.yaml", "-o", "a.png", "--out=b.png").out == "b.png\n"
-    assert "required: ACTION (see strata routing --help)" in strata("routing").err
+    assert strata("--verison").err.endswith(" --verison; did you mean '--version'? (see strata --help)\n")
+    assert strata("--nothing").err.endswith(" unrecognized arguments: --nothing (see strata --help)\n")
+    assert "required: COMMAND (see strata routing --help)" in strata("routing").err
     assert (
-        "ACTION: invalid choice: 'lst' (did you mean 'list'? choose from 'list', 'show', 'check')"
+        "COMMAND: invalid choice: 'lst' (did you mean 'list'? choose from 'list', 'show', 'check')"
         in strata("routing", "lst").err
     )
     assert "argument --out/-o: expected one argument (see strata layout --help)" in strata("layout", "x", "-o").err

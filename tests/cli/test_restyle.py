@@ -47,6 +47,17 @@ def test_the_base_prompt_can_stay(strata: Run, here: Path, tiny_folder: Path, op
     assert after.prompt == before.prompt
 
 
+def test_it_does_not_stand_beside_a_run_of_another_command(strata: Run, here: Path, tiny_folder: Path) -> None:
+    assert strata("generate", "plan.yaml", "--model", tiny_folder, *QUICK, "--count", 2, "--out", "run").code == 0
+    (here / "run" / "mine.txt").write_text("mine", encoding="utf-8")
+    restyle = ("restyle", "plan.yaml", "--model", tiny_folder, *QUICK, "--low", "left=green", "--out", "run")
+    assert "run: holds run.json already; give another folder, or --force" in strata(*restyle).err
+    done = strata(*restyle, "--force")
+    assert done.code == 0, done.err
+    left = sorted(path.name for path in (here / "run").iterdir() if path.name != "masks")
+    assert left == ["compare.png", "mine.txt", "original", "restyled"]
+
+
 def test_a_later_step_is_kept_inside_the_picture(strata: Run, here: Path, tiny_folder: Path) -> None:
     Path("style.yaml").write_text(Path("plan.yaml").read_text().replace("low: blue", "low: gold"), encoding="utf-8")
     drawn = strata("generate", "plan.yaml", "--model", tiny_folder, *QUICK, "--out", "plain")

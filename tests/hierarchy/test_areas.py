@@ -108,6 +108,12 @@ def test_greys_of_16_bits(tmp_path: Path) -> None:
         assert found[0].tolist() == [False] * (4 - covered) + [True] * covered
 
 
+def test_greys_of_32_bits_beyond_white_are_white(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 2 * 65_535]], dtype=np.int32)).save(tmp_path / "m.tiff")
+    found = pixel_mask(region(mask="m.tiff"), 64, 1, tmp_path)[0]
+    assert np.flatnonzero(found).tolist() == list(range(32, 64)), "black and white are not blended"
+
+
 def test_a_threshold_of_one_keeps_white(tmp_path: Path) -> None:
     Image.fromarray(np.array([[128, 255, 255, 255]], dtype=np.uint8)).save(tmp_path / "m.png")
     assert pixel_mask(region(mask="m.png", mask_threshold=1), 37, 5, tmp_path)[:, -12:].all()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -17,9 +18,13 @@ from strata.hierarchy.errors import (
     one_line,
     printable,
     quote,
+    shortened,
 )
+from strata.hierarchy.extras import needs_extra
+from strata.hierarchy.file_model import LONGEST_TEXT
 from strata.hierarchy.files import DEEPEST, LARGEST_TEXT, parse_document, read_bytes, read_document
-from strata.hierarchy.plan import MOST_REGIONS, ScenePlan
+from strata.hierarchy.native import LARGEST_CAPTION
+from strata.hierarchy.plan import LONGEST_NAME, MOST_REGIONS, ScenePlan
 from strata.hierarchy.typeset import measure, wrap
 from strata.layers.routing import Routing
 
@@ -40,10 +45,17 @@ def test_what_a_terminal_would_obey_or_not_show_is_escaped(text: str, shown: str
 
 
 def test_a_long_message_keeps_its_start_and_its_end() -> None:
-    line = one_line("place: " + "x\n" * 10**6 + ": reason")
-    assert len(line) == LONGEST_MESSAGE
-    assert line.startswith("place: x")
-    assert line.endswith(": reason")
+    place, reason = "p" * (LONGEST_MESSAGE // 2 - 1), "r" * (LONGEST_MESSAGE // 2 - 1)
+    for middle in ("xxx", "x\n" * 10**6):
+        line = one_line(f"{place}{middle}{reason}")
+        assert len(line) == LONGEST_MESSAGE
+        assert line.startswith(place)
+        assert line.endswith(f"…{reason}")
+
+
+def test_what_just_fits_is_not_cut() -> None:
+    assert one_line("x" * LONGEST_MESSAGE) == "x" * LONGEST_MESSAGE
+    assert [shortened(text, 3) for text in ("", "abc", "abcd")] == ["", "abc", "ab…"]
 
 
 def test_a_key_of_two_megabytes_is_not_echoed() -> None:
@@ -73,16 +85,77 @@ def test_the_first_line_of_an_error_or_its_type() -> None:
     assert first_line(MemoryError()) == "MemoryError"
 
 
+@pytest.mark.parametrize(
+    ("error", "library"),
+    [
+        (ModuleNotFoundError("No module named 'scipy.ndimage'", name="scipy.ndimage"), "scipy"),
+        (ModuleNotFoundError("No module named 'scipy'", name="scipy"), "scipy"),
+        (ModuleNotFoundError("scipy"), "scipy"),  # raised by hand, as libraries do
+    ],
+)
+def test_a_missing_library_is_told_with_the_extra_that_has_it(error: ModuleNotFoundError, library: str) -> None:
+    with pytest.raises(InputError) as caught, needs_extra("llm"):
+        raise error
+    assert str(caught.value) == f"{library} is not installed; pip install 'strata-prompting[llm]'"
+
+
 def test_pipes_devices_and_sockets_are_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
-    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    (tmp_path / "device.yaml").symlink_to("/dev/zero")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket.yaml"))
-        for name in ("pipe", "zero", "socket"):
-            with pytest.raises(InputError, match=r"yaml: cannot be read: is a (pipe|device|socket); must be a file$"):
-                read_document(tmp_path / f"{name}.yaml")
+        for kind in ("pipe", "device", "socket"):
+            path = tmp_path / f"{kind}.yaml"
+            with pytest.raises(InputError) as caught:
+                read_document(path)
+            assert str(caught.value) == f"{path}: cannot be read: is a {kind}; must be a file"
     with pytest.raises(InputError, match=r"cannot be read: Is a directory"):
         read_bytes(tmp_path)
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    seen_before = os.stat(tmp_path / "file")
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("waits for somebody to write"))
+    signal.alarm(20)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "stat", lambda path: seen_before)
+            with pytest.raises(InputError, match=r"pipe: cannot be read: is a pipe"):
+                read_bytes(tmp_path / "pipe")
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_file_may_be_as_large_as_told_and_pictures_are_large(tmp_path: Path) -> None:
+    (tmp_path / "four").write_bytes(b"1234")
+    assert read_bytes(tmp_path / "four", 4) == b"1234"
+    with pytest.raises(InputError, match="is larger than"):
+        read_bytes(tmp_path / "four", 3)
+    with (tmp_path / "picture").open("wb") as large:
+        large.truncate(2 * LARGEST_TEXT)
+    assert len(read_bytes(tmp_path / "picture")) == 2 * LARGEST_TEXT
+    with (tmp_path / "caption").open("wb") as large:
+        large.truncate(LONGEST_TEXT * MOST_REGIONS)
+    assert len(read_bytes(tmp_path / "caption", LARGEST_CAPTION)) == LONGEST_TEXT * MOST_REGIONS
+
+
+def test_texts_and_names_may_be_as_long_as_told() -> None:
+    def plan(prompt: int, name: int) -> ScenePlan:
+        region = {"name": "n" * name, "box": [0, 0, 8, 8], "full": "x"}
+        return ScenePlan.from_json(
+            json.dumps({"width": 8, "height": 8, "prompt": "w" * prompt, "regions": [region]}), "p"
+        )
+
+    assert len(plan(LONGEST_TEXT, LONGEST_NAME).prompt) == LONGEST_TEXT
+    with pytest.raises(InputError, match=r"^p:1: prompt: '.*': must have at most 20000 characters, not 20001$"):
+        plan(LONGEST_TEXT + 1, 1)
+    with pytest.raises(InputError, match=r"^p:1: regions\[0\].name: '.*': must have at most 200 characters, not 201$"):
+        plan(1, LONGEST_NAME + 1)
 
 
 def test_too_large_a_text_is_refused_unread(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Documents: lines, refusals, messages and writing."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,17 @@ def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.yaml", "folder"]
 
 
+def test_a_file_is_on_the_disk_before_it_takes_the_others_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_text("old")
+    kept = []
+    monkeypatch.setattr(os, "fsync", lambda file: kept.append((os.stat(file).st_size, (tmp_path / "a").read_text())))
+    write_atomic(tmp_path / "a", "newer")
+    assert kept == [(len("newer"), "old")]
+    assert (tmp_path / "a").read_text() == "newer"
+
+
 def test_writing_keeps_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to("real")
@@ -213,7 +225,8 @@ def test_writing_keeps_a_link(tmp_path: Path) -> None:
 
 def test_only_lists_of_numbers_stand_on_one_line() -> None:
     assert dump_yaml({"name": "träume"}) == "name: träume\n"
-    assert dump_yaml({"box": [1, [2, 3.5]], "mixed": [1, "two"]}) == "box: [1, [2, 3.5]]\nmixed:\n  - 1\n  - two\n"
+    for box in ([1, [2, 3.5]], (1, (2, 3.5))):
+        assert dump_yaml({"box": box, "mixed": [1, "two"]}) == "box: [1, [2, 3.5]]\nmixed:\n  - 1\n  - two\n"
 
 
 def test_what_a_file_has_otherwise_is_told_as_json_has_it() -> None:

@@ -113,11 +113,19 @@ def test_coverage_counts_half_or_more(height: int, width: int, rows: int, cols: 
 
 
 @pytest.mark.parametrize(
-    ("second", "held"), [(5, [True, True]), (4, [True, True]), (3, [True, False]), (0, [True, False])]
+    ("first", "second", "held"),
+    [
+        (8, 5, [True, True]),
+        (8, 4, [True, True]),
+        (8, 3, [True, False]),
+        (8, 0, [True, False]),
+        (10, 9, [True, False]),  # the first holds half
+        (10, 10, [True, True]),
+    ],
 )
-def test_below_half_a_token_counts_from_half_of_the_best_covered_one(second: int, held: list[bool]) -> None:
+def test_below_half_a_token_counts_from_half_of_the_best_covered_one(first: int, second: int, held: list[bool]) -> None:
     pixels = np.zeros((1, 40), dtype=bool)
-    pixels[0, :8] = pixels[0, 20 : 20 + second] = True
+    pixels[0, :first] = pixels[0, 20 : 20 + second] = True
     assert covered_tokens(pixels, 1, 2)[0].tolist() == held
 
 

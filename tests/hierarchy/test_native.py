@@ -216,6 +216,7 @@ def test_captions_that_mention_an_element_by_its_citation_alone_are_read() -> No
         ("Scene: a cat", None),
         ("a cat.", "ink."),
         ("a cat!", "really?"),
+        ("a cat", "ink; Style: pen"),
         ('[] a list [{"x": 1}] of [things]', None),
         ("", "flat"),
         ("", None),
@@ -234,6 +235,10 @@ def test_texts_that_cannot_be_told_from_the_form_are_noted() -> None:
     noted = native_caption(plan, "flux3").notes
     assert noted == ("a text looks like a part of the form itself: import reads this caption otherwise",)
     assert back(plan, "flux3") != plan
+    tables = LIGHTHOUSE.model_copy(update={"prompt": "[{ " * 30})
+    assert native_caption(tables, "flux3").notes == noted
+    with pytest.raises(InputError, match="not valid JSON"):
+        back(tables, "flux3")
     cited = LIGHTHOUSE.model_copy(update={"prompt": "a <b>bold</b> <moon_1>\nat sea"})
     assert native_caption(cited, "flux3").notes == (
         "the caption is one line and cites by <…>: line breaks become spaces, and <word> ‹word›",
@@ -314,6 +319,18 @@ def test_boxes_of_two_steps_are_no_shares_of_the_sides() -> None:
     assert [region.box for region in plan.regions] == [(0, 0, 2, 2)]
 
 
+def test_the_longest_name_comes_back() -> None:
+    region = Region(name="b" * LONGEST_NAME, box=(0, 0, 9, 9), high="a boat")
+    plan = ScenePlan(width=64, height=64, prompt="a bay", regions=(region,))
+    assert native_caption(plan, "flux3").notes == ()
+    assert back(plan, "flux3") == plan
+
+
+def test_what_stands_in_front_of_a_marker_is_not_lost() -> None:
+    for text in ("! Style: ink", "... Style: ink; Scene: a cat", "a cat; Style: ink"):
+        assert read_caption(f"{text} []", "flux3", 64, 64).plan.prompt == text
+
+
 def test_ids_of_names_too_long_for_one() -> None:
     first, second = ids_of([f"{letter * LONGEST_NAME}?" for letter in "ab"])
     assert (first, second) == (f"{'a' * (LONGEST_NAME // 2)}_1", f"{'b' * (LONGEST_NAME // 2)}_1")
@@ -356,6 +373,8 @@ def test_prose_of_anyone_is_the_base_prompt_with_full_texts() -> None:
         ("A photo of a <boat_1> with a <old_house_2> behind.", "A photo of a boat with a old house behind."),
         ("A big red boat <boat_1>, and <old_house_2>", "A big red boat, and old house"),
         ("<boat_1> on the sea, <old_house_2> behind", "boat on the sea, old house behind"),
+        ("The <boat_1> and an <old_house_2>", "The boat and an old house"),
+        ("Ox <boat_1> and elk <old_house_2>", "Ox and elk"),
     ],
 )
 def test_prose_keeps_the_nouns_that_only_its_citations_have(caption: str, prompt: str) -> None:
@@ -410,6 +429,7 @@ def row(**changes: object) -> str:
         ("a\nb [{'id': 1}]", "c:2: not valid JSON"),
         ("a [{'id'\n[{'id': 1}", "c:2: not valid JSON"),
         ("\n" + row() + " and more", "c:2: 'and more': stands behind the table"),
+        ("\n" + row(id="boat 1"), "c:2: table[0].id: 'boat 1'"),
         ('a [{"id": 1, [{"id":\n"b",\nx', "c:3: not valid JSON"),
         (row(bbox=[0, 0, 1, 1]), "c:1: table[0].bbox: [0, 0, 1, 1]: must count in steps from 0 to 1000"),
         (row().replace('"desc": ', '"id": '), "c:1: key 'id': already given in line 1"),

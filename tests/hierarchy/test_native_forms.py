@@ -77,6 +77,15 @@ def test_writing_colours_and_elements_without_a_box() -> None:
     assert again == whole["elements"][0]
 
 
+def test_only_elements_without_a_box_join_the_prompt() -> None:
+    data = json.loads(JSON)
+    del data["high_level_description"]
+    del data["compositional_deconstruction"]["elements"][0]["bbox"]
+    plan = read_caption(json.dumps(data), "ideogram", 1280, 768).plan
+    assert plan.prompt == "a tall lighthouse, white and red stripes"
+    assert [region.full for region in plan.regions] == ["an old sailing ship", "a full moon"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -25,6 +25,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("configs/plans/two_regions.yaml", "configs/plans/two regions.yaml"),
         ("cofnigs/", "configs/"),
         ("cofnigs/gone.yaml", "configs/"),
+        ("cofnigs/nowhere/plan.yaml", "configs/"),
+        ("nowhere/plan.yaml", None),
         ("configs/plnas", "configs/plans/"),
         ("plan.yml", "plan.yaml"),
         ("./plan.yml", "plan.yaml"),

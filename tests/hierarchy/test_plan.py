@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.plan import FARTHEST, Description, Region, ScenePlan, Strength
+from strata.hierarchy.files import Document, parse_document
+from strata.hierarchy.plan import FARTHEST, LARGEST_SIDE, Description, Region, ScenePlan, Strength
 
 from .plans import plans
 
@@ -162,6 +163,18 @@ def test_several_mistakes_are_counted() -> None:
         ScenePlan.from_yaml(text)
 
 
+def test_of_several_mistakes_the_first_in_the_file_is_told() -> None:
+    text = "height: 0\nwidth: 0\nprompt: x\n"
+    with pytest.raises(InputError, match=r"^<text>:1: height: .* \(and 1 more\)$"):
+        ScenePlan.from_yaml(text)
+
+
+def test_what_is_wrong_with_the_whole_names_no_field() -> None:
+    document = parse_document("a: 1", "p")
+    assert str(document.error((), "wrong")) == "p:1: wrong"
+    assert str(Document({}, "", Path(), {}).error(("a", 0), "wrong")) == "a[0]: wrong"
+
+
 def test_the_json_schema_shows_the_bounds() -> None:
     schema = ScenePlan.model_json_schema()
     assert schema["properties"]["width"]["maximum"] == 8192
@@ -222,6 +235,17 @@ def test_a_corner_may_lie_as_far_off_as_can_be() -> None:
 def test_resizing_to_the_same_size_changes_no_box(plan: ScenePlan) -> None:
     same = plan.resized(plan.width, plan.height)
     assert [region.box for region in same.regions] == [region.box for region in plan.regions]
+
+
+def test_resizing_to_the_shortest_and_longest_side() -> None:
+    corner = Region(name="a", box=(96, 97, 98, 100), full="x")  # of which nothing is left when rounded
+    plan = ScenePlan(width=100, height=100, prompt="", regions=(corner,))
+    for width, height, box in ((1, LARGEST_SIDE, (0, 7946, 1, 8192)), (10, 10, (9, 9, 10, 10))):
+        resized = plan.resized(width, height)
+        assert ScenePlan.from_yaml(resized.to_yaml()) == resized, "is a plan again"
+        assert resized.regions[0].box == box
+    with pytest.raises(InputError, match="width: 8193: must be a whole number from 1 to 8192"):
+        plan.resized(LARGEST_SIDE + 1, 1)
 
 
 def test_resizing_refuses_impossible_sides() -> None:

@@ -65,7 +65,9 @@ def test_canvas_and_legend_stand_alone() -> None:
     assert two.height < one.height
 
 
-def test_labels_lie_apart_and_on_the_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def labels(monkeypatch: pytest.MonkeyPatch) -> list[Rect]:
+    """Where labels are drawn, as they are."""
     boxes: list[Rect] = []
     draw = Sheet.label
 
@@ -74,13 +76,40 @@ def test_labels_lie_apart_and_on_the_canvas(monkeypatch: pytest.MonkeyPatch) -> 
         draw(self, area, *rest)
 
     monkeypatch.setattr(Sheet, "label", kept)
-    regions = [{"name": f"a name of some length {n}", "box": (10, 10, 200, 200), "full": "x"} for n in range(8)]
-    draw_canvas(ScenePlan.model_validate({"width": 256, "height": 256, "prompt": "x", "regions": regions}), 640)
-    assert len(boxes) == 8
-    for n, (x, y, wide, tall) in enumerate(boxes):
+    return boxes
+
+
+def canvas_of(side: int, *regions: tuple[str, tuple[int, int, int, int]]) -> None:
+    named = [{"name": name, "box": box, "full": "x"} for name, box in regions]
+    draw_canvas(ScenePlan.model_validate({"width": 256, "height": 256, "prompt": "x", "regions": named}), side)
+
+
+def test_labels_lie_apart_and_on_the_canvas(labels: list[Rect]) -> None:
+    canvas_of(640, *((f"a name of some length {n}", (10, 10, 200, 200)) for n in range(8)))
+    assert len(labels) == 8
+    for n, (x, y, wide, tall) in enumerate(labels):
         assert 0 <= x <= 640 - wide
         assert 0 <= y <= 640 - tall
-        assert all(x + wide <= a or a + c <= x or y + tall <= b or b + d <= y for a, b, c, d in boxes[:n])
+        assert all(x + wide <= a or a + c <= x or y + tall <= b or b + d <= y for a, b, c, d in labels[:n])
+    moved = [(y - labels[0][1]) / tall for _, y, _, tall in labels]
+    assert np.sign(moved).tolist() == [0, 1, -1, 1, -1, 1, -1, 1], "below and above in turn"
+    assert np.diff(sorted(moved)).max() < 1.6, "no farther than earlier ones ask"
+
+
+def test_a_label_is_no_wider_than_its_region_and_at_the_edge_where_that_is(labels: list[Rect]) -> None:
+    canvas_of(640, ("a " * 80, (40, 60, 160, 200)), ("top", (100, 0, 256, 4)), ("bottom", (100, 252, 256, 256)))
+    (x, _, wide, _), (_, top, _, _), (_, bottom, _, tall) = labels
+    assert x >= 100
+    assert x + wide <= 400
+    assert (top, bottom) == (0, 640 - tall)
+
+
+@pytest.mark.parametrize(("count", "columns"), [(4, 1), (14, 2)])
+def test_a_legend_much_higher_than_the_canvas_has_two_columns(count: int, columns: int) -> None:
+    regions = [{"name": str(n), "box": (n, 0, n + 4, 64), "full": "x"} for n in range(count)]
+    drawn = draw_layout(ScenePlan.model_validate({"width": 64, "height": 64, "prompt": "x", "regions": regions}))
+    assert drawn.width == 640 + 2 * MARGIN + columns * (360 + MARGIN)
+    assert drawn.height <= 1.4 * 640 + 2 * MARGIN
 
 
 def test_a_missing_mask_is_named() -> None:

@@ -100,6 +100,11 @@ def test_styles_of_another_plan_by_name_or_in_order() -> None:
         "background": "snow",
         "global": "watercolour",
     }
+    without_ground = PLAN.model_copy(update={"background": None})
+    assert matching_styles(without_ground, other(("moon", "left"), extra)) == {
+        "left": "silver",
+        "global": "watercolour",
+    }
     assert matching_styles(PLAN, PLAN) == {}
     with pytest.raises(InputError, match="no low text for any of left, background, global; low texts there: none"):
         matching_styles(PLAN, ScenePlan.from_yaml(UNDIVIDED.replace("left", "bottom")))

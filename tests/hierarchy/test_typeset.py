@@ -1,5 +1,7 @@
 """Text fits where it is set, nothing of it is lost unnoticed, and sheets grow with what stands on them."""
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
@@ -15,6 +17,16 @@ from strata.hierarchy.style import INK, PAPER, WRONG
 from strata.hierarchy.typeset import SMALL, Sheet, enlarged, fit, hatching, line_height, measure, resized, wrap
 
 TEXTS = st.text(st.sampled_from("abc wide WIDE,äß中 "), max_size=120)
+
+
+@pytest.fixture
+def another_font(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The path of the font that sets what Pillow's own cannot, whatever this system has."""
+    there = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
+    monkeypatch.setattr(typeset, "_BEYOND_LATIN", ("no-such-font.ttf", there))
+    typeset._face.cache_clear()
+    yield there
+    typeset._face.cache_clear()
 
 
 @settings(deadline=None)
@@ -41,6 +53,22 @@ def test_one_line_is_shortened() -> None:
     assert measure(cut, 15) <= 100
 
 
+@pytest.mark.parametrize("text", ["a rather long name of a region", "длинное название области", "W", ""])
+def test_as_much_is_kept_as_has_room_beside_the_ellipsis(text: str, another_font: str) -> None:
+    beginnings = [text[:end].rstrip() + "…" for end in range(len(text), -1, -1)]
+    for width in range(20, 180, 7):
+        fitting = (beginning for beginning in beginnings if measure(beginning, 15) <= width)
+        assert fit(text, 15, width) == (text if measure(text, 15) <= width else next(fitting)), width
+    assert fit(text, 15, 3) == ("…" if text else "")
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"), [("W", ["W", "W", "W", "i"]), ("WW", ["WW", "Wi"]), ("", ["W", "W", "W", "i"])]
+)
+def test_a_line_has_a_letter_at_least_and_more_only_if_they_fit(width: str, lines: list[str]) -> None:
+    assert wrap("WWWi", 15, measure(width, 15)) == lines
+
+
 def test_no_letter_stands_where_only_the_ellipsis_has_room() -> None:
     assert fit("wide", 15, measure("…", 15)) == "…"
 
@@ -56,22 +84,31 @@ def test_lines_are_drawn_where_the_page_says_and_the_page_reaches_them(finer: in
 
 @pytest.mark.parametrize("finer", [1, 2])
 def test_what_begins_on_the_page_and_ends_below_it_is_whole(finer: int) -> None:
-    boxed, pasted = Sheet(40, finer=finer), Sheet(40, finer=finer)
+    boxed, pasted, down, across = (Sheet(40, finer=finer) for _ in range(4))
     boxed.box((10, 500, 20, 100), WRONG)
     pasted.paste(np.full((100 * finer, 20 * finer, 3), WRONG, dtype=np.uint8), 10, 500)
+    down.lines([(20, 400), (20, 600)], WRONG, 20)
+    across.lines([(0, 511), (40, 511)], WRONG, 20)
     assert (np.asarray(boxed.picture(640)) == np.asarray(pasted.picture(640))).all()
-    assert int(np.equal(np.asarray(boxed.picture(640)), WRONG).all(axis=2).sum()) == 2000 * finer**2
+    for sheet, area in ((boxed, 2000), (down, 4000), (across, 800)):
+        coloured = int(np.equal(np.asarray(sheet.picture(640)), WRONG).all(axis=2).sum()) / finer**2
+        assert abs(coloured - area) <= (0 if sheet is boxed else 60), "a line may be a pixel longer and wider"
 
 
-def test_letters_that_pillow_has_not_are_of_the_first_font_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
-    expected = ImageFont.truetype(there, 15).getlength("лодка")
-    monkeypatch.setattr(typeset, "_BEYOND_LATIN", ("no-such-font.ttf", there))
-    typeset._face.cache_clear()
-    try:
-        assert measure("лодка", 15) == expected
-    finally:
-        typeset._face.cache_clear()
+@pytest.mark.parametrize("radius", [0, 10.4, 13.6, 40])
+def test_a_box_of_any_size_can_be_round(radius: float) -> None:
+    for width, height in itertools.product(range(1, 60, 2), (1, 2, 20, 23, 28, 29, 30)):
+        for wide in (width, width + 1):
+            sheet = Sheet(60)
+            sheet.box((0, 0, wide, height), WRONG, INK, radius)
+            drawn = np.asarray(sheet.picture(height))[:, :wide]
+            assert (drawn != PAPER).any(axis=2).mean() > 0.7
+            assert (drawn[height // 2, 0] == INK).all()
+            assert (drawn[0, 0] == INK).all() == (radius == 0 or min(wide, height) < 3)
+
+
+def test_letters_that_pillow_has_not_are_of_the_first_font_that_is_there(another_font: str) -> None:
+    assert measure("лодка", 15) == ImageFont.truetype(another_font, 15).getlength("лодка")
 
 
 @pytest.mark.parametrize("finer", [1, 2])
@@ -81,6 +118,9 @@ def test_text_far_below_the_page_is_on_it_and_an_empty_page_is_as_high_as_asked(
     far.text(5, 1020, "word", 16)
     assert (np.asarray(far.picture(1040))[1000 * finer :] == np.asarray(near.picture(40))).all()
     assert np.asarray(near.picture(40)).min() < 100
+    heights, widths = np.nonzero(np.asarray(near.picture(40)).min(axis=2) < 128)
+    assert abs(np.ptp(widths) / finer - measure("word", 16)) < 4, "letters of the size that was asked for"
+    assert 8 < np.ptp(heights) / finer < 16
     assert Sheet(60, finer=finer).picture(1500).size == (60 * finer, 1500 * finer)
     assert (np.asarray(Sheet(60, finer=finer).picture(1500)) == PAPER).all()
 
@@ -92,6 +132,7 @@ def test_a_sheet_grows_downwards_and_is_cut_off(finer: int) -> None:
     bottom = sheet.paragraph(10, 2000, "word " * 20, 15, INK)
     lines = round((bottom - 2000) / line_height(15))
     assert lines == len(wrap("word " * 20, 15, 80))
+    assert sheet.paragraph(30, 0, "word " * 20, 15, PAPER) == line_height(15) * len(wrap("word " * 20, 15, 40))
     picture = sheet.picture(bottom)
     assert picture.size == (100 * finer, round(bottom) * finer)
     pixels = np.asarray(picture)
@@ -138,8 +179,15 @@ def test_pictures_side_by_side_are_whole_and_titled() -> None:
     sheet = side_by_side([pictures[:2], pictures[2:]], ["one", "a title that takes several lines " * 3])
     pixels = np.asarray(sheet)
     assert sheet.width == 2 * 256 + 3 * 12
+    above = 12 + line_height(13) * len(wrap("a title that takes several lines " * 3, 13, 256))
+    assert (pixels[:above] != (255, 0, 0)).any(axis=2).all(), "the pictures stand below the longest title"
     for colour in ((255, 0, 0), (0, 0, 255), (0, 255, 0), (0, 0, 0)):
         assert int(np.equal(pixels, colour).all(axis=2).sum()) == 256 * 128
+
+
+@pytest.mark.parametrize(("size", "factor"), [((100, 128), 2), ((256, 20), 1), ((257, 300), 1), ((90, 60), 3)])
+def test_pictures_side_by_side_are_enlarged_only_if_they_are_small(size: tuple[int, int], factor: int) -> None:
+    assert side_by_side([[Image.new("RGB", size)]], [""]).width == factor * size[0] + 2 * 12
 
 
 @pytest.mark.parametrize(

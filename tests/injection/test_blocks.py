@@ -1,5 +1,6 @@
 """Regional prompting as blocks: people who compose their own pipelines get the picture of `RegionalPipeline`."""
 
+import re
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.blocks import RegionalDenoiseStep, RegionalTextEncoderStep, regional_blocks
 from strata.injection.checks import UnsupportedError
+from strata.injection.methods import method_named
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
 from tests.injection.flux3 import flux3_parts
@@ -230,8 +232,12 @@ class TestRefusals:
             RegionalDenoiseStep(FluxTextEncoderStep())
         with pytest.raises(InputError, match="magic"):
             RegionalDenoiseStep(FluxDenoiseStep(), method="magic")
-        with pytest.raises(InputError, match="method 'native': writes a prompt of its own; draw with RegionalPipeline"):
-            RegionalDenoiseStep(FluxDenoiseStep(), method="native")
+        for method in ("native", "native+regional"):
+            message = f"method '{re.escape(method)}': writes a prompt of its own; draw with RegionalPipeline"
+            with pytest.raises(InputError, match=message):
+                RegionalDenoiseStep(FluxDenoiseStep(), method=method)
+        for method in ("regional", "plain"):
+            assert RegionalDenoiseStep(FluxDenoiseStep(), method=method).method is method_named(method)
 
     def test_blocks_that_cannot_be_regional(self) -> None:
         blocks = FluxAutoBlocks()

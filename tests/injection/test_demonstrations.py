@@ -15,6 +15,7 @@ from strata.injection.pipeline import RegionalPipeline
 from strata.injection.program import compile_program
 from strata.layers.routing import Routing
 from tests.injection.conftest import make_text_to_image
+from tests.injection.loras import make_weights, save_weights
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "configs" / "examples"
@@ -28,6 +29,12 @@ PUBLISHED: dict[str, tuple[tuple[int, int], int, bool, int, float]] = {
     "lora-2": ((1280, 1280), 1, True, 2, 0.2),
     "controlnet-0": ((1280, 960), 3, False, 2, 0.2),
     "controlnet-1": ((1280, 960), 2, False, 2, 0.2),
+}
+
+
+LORAS = {
+    "lora-0": ("Shakker-Labs/FLUX.1-dev-LoRA-Children-Simple-Sketch", 1.5),
+    "lora-2": ("Shakker-Labs/FLUX.1-dev-LoRA-Vector-Journey", 1.0),
 }
 
 
@@ -47,6 +54,8 @@ def test_a_demonstration_is_the_published_one(name: str) -> None:
     assert (plan.width, plan.height) == size
     assert len(program.grid.names) == regions
     assert program.grid.background.any() == background
+    loras = [(placed.area, placed.lora.file, placed.lora.scale) for placed in plan.placed_loras()]
+    assert loras == ([("global", *LORAS[name])] if name in LORAS else [])
     schedule = program.schedule
     assert schedule.routed_steps.tolist() == [True] * 10 + [False] * 14
     assert np.flatnonzero(schedule.routed[0]).tolist() == [*range(19), *range(19, 57, every)]
@@ -62,8 +71,11 @@ def pipe() -> Any:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_a_demonstration_draws(name: str, pipe: Any) -> None:
+def test_a_demonstration_draws(name: str, pipe: Any, tmp_path: Path) -> None:
+    """With a LoRA of the tiny model's shapes in place of the hub's."""
     plan, routing = files(name)
+    lora = save_weights(tmp_path / "tiny.safetensors", make_weights(pipe.transformer))
+    plan = plan.with_loras(lambda file: str(lora))
     regional = RegionalPipeline(pipe, routing)
     small = plan.resized(plan.width // 16, plan.height // 16)
     image = regional(small, seed=124, num_inference_steps=2, guidance_scale=3.5).images[0]
@@ -78,3 +90,14 @@ def test_the_masks_are_what_their_script_draws(tmp_path: Path) -> None:
         with Image.open(tmp_path / name) as made, Image.open(EXAMPLES / name) as kept:
             assert made.tobytes() == kept.tobytes(), "python docs/example_masks.py"
             assert 0.05 < np.asarray(kept).mean() < 0.5
+
+
+def test_the_control_pictures_are_what_their_script_draws(tmp_path: Path) -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "example_controls.py"))
+    script["main"](tmp_path)
+    commands = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    for name in script["CONTROLS"]:
+        with Image.open(tmp_path / name) as made, Image.open(EXAMPLES / name) as kept:
+            assert made.tobytes() == kept.tobytes(), "python docs/example_controls.py"
+            assert np.asarray(kept).std() > 10
+        assert f"--control configs/examples/{name}" in commands

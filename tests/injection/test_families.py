@@ -13,6 +13,7 @@ from diffusers import (
     Flux2KleinPipeline,
     Flux2Pipeline,
     FluxPipeline,
+    FluxTransformer2DModel,
     Krea2Pipeline,
     LongCatImagePipeline,
 )
@@ -21,7 +22,8 @@ from PIL import Image
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.encoding import seen
-from strata.injection.families import facts_of, facts_of_folder, families, family_of
+from strata.injection.families import FLUX_DEV, facts_of, facts_of_folder, families, family_of
+from strata.injection.families.flux import FAMILY
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
 from strata.miniature import WEIGHTS
@@ -44,6 +46,28 @@ def test_facts_of_a_folder_are_those_of_the_loaded_pipeline(name: str, tmp_path:
     assert facts.token_size == 4
     assert facts.guidance == {"flux": 3.5, "chroma": 5.0, "fill": 30.0}[name]
     assert facts.negative_scale == ("guidance_scale" if name == "chroma" else "true_cfg_scale")
+
+
+def test_what_stands_in_for_a_model_that_is_not_at_hand_is_dev() -> None:
+    """By the defaults of its transformer's class and the sides of its published autoencoder."""
+    parameters = inspect.signature(FluxTransformer2DModel.__init__).parameters
+    blocks = {name: parameters[name].default for name in ("num_layers", "num_single_layers")}
+    vae = {"block_out_channels": [128, 256, 512, 512]}
+    index = {"_class_name": "FluxPipeline"}
+    found = FAMILY.facts({**blocks, "guidance_embeds": True}, vae, 512, index)
+    assert found == FLUX_DEV
+    schnell = FAMILY.facts({**blocks, "guidance_embeds": False}, vae, 256, index)
+    assert (schnell.text_length, schnell.guidance) == (256, None)
+
+
+@pytest.mark.parametrize("reference", [0, 3])
+@pytest.mark.parametrize(("rows", "cols"), [(2, 3), (3, 1), (1, 1)])
+def test_the_canvas_is_told_by_its_position_ids(rows: int, cols: int, reference: int) -> None:
+    """Wherever they begin; with the batch dimension of older pipelines, or without."""
+    own = [(0, row + 5, col + 2) for row in range(rows) for col in range(cols)]
+    ids = torch.tensor([*own, *((1, 0, n) for n in range(reference))])
+    for given in (ids, ids[None]):
+        assert FAMILY.canvas({"img_ids": given}) == (rows, cols, rows * cols + reference, 0)
 
 
 def test_a_pipeline_whose_autoencoder_was_freed() -> None:

@@ -1,6 +1,7 @@
 """`native` is the stock pipeline on the plan's own caption, and `native+METHOD` that method beside it."""
 
 import logging
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -15,7 +16,9 @@ from strata.hierarchy.native_flux3 import FORM
 from strata.hierarchy.plan import ScenePlan
 from strata.injection import methods
 from strata.injection.families import facts_of
+from strata.injection.families.flux import FAMILY
 from strata.injection.methods import method_named, names
+from strata.injection.methods.base import Drawing
 from strata.injection.pipeline import RegionalPipeline
 from tests.injection.conftest import PLAN, make_img2img, make_klein, quiet, tiny_parts
 
@@ -143,9 +146,20 @@ def test_what_is_refused() -> None:
     for wrong in ("native+", "native+native+regional", "+", ""):
         with pytest.raises(InputError, match="must be one of densediffusion, native, native"):
             method_named(wrong)
+    qwen = replace(facts_of(pipe), family="qwen", form=FORM)
+    method_named("native+regional").check_model(qwen)
+    with pytest.raises(InputError, match="method 'rpg': has not been tried with models of the family 'qwen'"):
+        method_named("native+rpg").check_model(qwen)
     published = RegionalPipeline(pipe, "regional-prompting-flux", "native+regional", FORM)
     with pytest.raises(InputError, match="blend mode split and unrouted open are for"):
         published(PLANS["levels"], seed=0, **STEPS)
+
+
+@pytest.mark.parametrize("name", ["plain", "native"])
+def test_a_call_of_the_transformer_is_left_as_it_is(name: str) -> None:
+    run = method_named(name).start(Drawing(FAMILY, [], {}, lambda: 1, lambda *size: []))
+    inputs = {"hidden_states": torch.ones(1, 4, 8)}
+    assert run.forward(0, inputs, lambda given: given) is inputs
 
 
 def test_methods_are_found_by_their_files() -> None:

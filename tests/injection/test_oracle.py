@@ -20,6 +20,7 @@ from torch import Tensor
 
 from strata.hierarchy.errors import StrataError
 from strata.hierarchy.grid import TokenGrid
+from strata.hierarchy.plan import Level
 from strata.injection import parts
 from strata.injection.attention import regional_attention
 from strata.injection.methods.regional_prompting_flux import PublishedRun
@@ -134,13 +135,13 @@ def run(
     latents: Tensor,
     text: Tensor,
     ids: Tensor,
-    masked: int = 0,
+    masked: int | Sequence[int] = 0,
     dtype: torch.dtype = torch.bool,
     positions: Sequence[int] | None = None,
     step: int = 0,
     named: bool = False,
 ) -> Tensor:
-    """`masked`: so many of the last text tokens are padding in Chroma's mask, a boolean one or of numbers.
+    """`masked`: so many of the last text tokens, of all rows or of each, are padding in Chroma's mask, of either kind.
 
     `positions`: of FLUX.2's and FLUX.3's text tokens; None: they are one text. `named`: the output is asked for by its
     name.
@@ -163,8 +164,10 @@ def run(
         text_ids[:, 3] = torch.tensor(positions or range(len(text_ids)))
     if isinstance(transformer, ChromaTransformer2DModel):
         mask = torch.ones(len(latents), text.shape[1] + latents.shape[1], dtype=dtype)
-        mask[:, text.shape[1] - masked : text.shape[1]] = 0
-        own = {"attention_mask": mask if masked else None}
+        padding = [masked] * len(mask) if isinstance(masked, int) else masked
+        for row, count in zip(mask, padding, strict=True):
+            row[text.shape[1] - count : text.shape[1]] = 0
+        own = {"attention_mask": mask if any(padding) else None}
     with torch.no_grad():
         out = transformer(
             hidden_states=latents,
@@ -305,6 +308,30 @@ def test_split_attention_agrees_with_the_definition(
     images = (from_copy[:, layout.order], image[:, layout.order])
     expected = torch.cat([dense[:, 4:][:, alive], base[:, :4], *images], dim=1)
     assert (found - expected).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("family", ["flux", "chroma", "flux2", "flux3"])
+def test_what_no_later_block_sees_may_stay_or_go(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts that end at different blocks are dropped there, which changes nothing; nor do any at base ratio 1."""
+    grid = TokenGrid(3, 4, ("a",), np.tri(3, 4, dtype=bool)[None], ~np.tri(3, 4, dtype=bool))
+    rules = "[{level: high, depth: 0%-60%}, {level: low, depth: 0%-20%}]"
+    generator = torch.Generator().manual_seed(0)
+    texts = {text: torch.randn(1, n, 12, generator=generator) for text, n in (("long", 5), ("short", 2))}
+    ids = torch.cat([torch.zeros(12, 1), torch.cartesian_prod(torch.arange(3), torch.arange(4))], dim=1)
+    inputs = torch.randn(1, 12, 8, generator=generator), torch.randn(1, 3, 12, generator=generator), ids
+
+    def drawn(ratio: float) -> Tensor:
+        written = f"{{name: a, about: a, blend: {{base_ratio: {ratio}}}, rules: {rules}}}"
+        schedule = Routing.from_yaml(written).resolve(DOUBLE, SINGLE, STEPS)
+        told: tuple[tuple[Level, str], ...] = (("high", "long"), ("low", "short"))
+        streams = [Stream("a", level, text, schedule.strength(level, "a")) for level, text in told]
+        with drawing(TRANSFORMERS[family], program_of(grid, schedule, streams), texts, {"short": 4}):
+            return run(TRANSFORMERS[family], *inputs)
+
+    torch.testing.assert_close(drawn(1), run(TRANSFORMERS[family], *inputs), atol=1e-5, rtol=1e-5)
+    dropped = drawn(0.2)
+    monkeypatch.setattr(Stream, "last_block", lambda stream, step: DOUBLE + SINGLE - 1)
+    torch.testing.assert_close(dropped, drawn(0.2), atol=1e-5, rtol=1e-5)
 
 
 def test_a_program_has_so_many_calls_and_outputs_have_names() -> None:

@@ -78,6 +78,8 @@ def test_a_plans_own_balance() -> None:
     by_area = routing("area: 0%-37.5%, base_ratio: 0.1", "area: 37.5%-40%, base_ratio: 0.5")
     assert by_area.balanced_for(plan).blend.base_ratio == 0.5
     assert routing("regions: 2, base_ratio: 0.4").balanced_for(plan).blend.base_ratio == 0.4
+    either = routing("regions: 5+, base_ratio: 0.1", "area: 37.5%-40%, base_ratio: 0.5")
+    assert either.balanced_for(plan).blend.base_ratio == 0.5, "where some entries alone are about areas"
 
 
 def test_a_mask_that_cannot_be_read_is_told_as_the_plans_fault(tmp_path: Path) -> None:
@@ -114,6 +116,9 @@ def test_a_wrong_entry_is_refused_with_file_line_field_and_choices(entry: str, t
         ("base_ratio: 0", "regions: 3, area: 0%-10%, base_ratio: 1", True),
         ("regions: 1-3, area: 0%-20%, base_ratio: 0", "regions: 2-3, area: 5%-20%, steps: 0%-10%", True),
         ("area: 0%-100%, base_ratio: 0", "base_ratio: 1", True),
+        ("base_ratio: 0", "regions: 0, base_ratio: 1", True),
+        ("regions: 0+, base_ratio: 0", "base_ratio: 1", True),
+        ("regions: 1+, base_ratio: 0", "base_ratio: 1", False),
         ("area: 0%-99%, base_ratio: 0", "base_ratio: 1", False),
         ("regions: 1-3, base_ratio: 0", "regions: 3-4, base_ratio: 1", False),
         ("regions: 1-3, base_ratio: 0", "regions: 3+, base_ratio: 1", False),

@@ -1,17 +1,20 @@
 """The picture and the table of a schedule show what the arrays hold."""
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from strata.hierarchy.style import LEVELS
-from strata.hierarchy.typeset import Sheet, measure
+from strata.hierarchy.style import BASE, LEVELS
+from strata.hierarchy.typeset import Rect, Sheet, measure
 from strata.layers.drawing import draw_schedule
 from strata.layers.routing import Routing, presets
 from strata.layers.table import schedule_table
-from strata.layers.views import tick_stride, views
+from strata.layers.views import tick_stride, title, views
 
 MIXED = """
 name: mixed
@@ -23,6 +26,23 @@ rules:
   - {level: high, single: all, steps: 0%-75%, regions: [dog, cat], isolate: true}
   - {level: low, depth: 50%-100%, steps: 0%-75%, regions: [background]}
 """
+
+
+PLAIN = Routing.from_yaml("name: a\nrules: [{level: high}]")
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float, str]]:
+    """x, y and the words of every line that is set on a page."""
+    lines: list[tuple[float, float, str]] = []
+    draw = Sheet.text
+
+    def kept(self: Sheet, x: float, y: float, text: str, *rest: Any) -> None:
+        lines.append((x, y, text))
+        draw(self, x, y, text, *rest)
+
+    monkeypatch.setattr(Sheet, "text", kept)
+    return lines
 
 
 def test_the_picture_has_a_coloured_cell_for_every_strength_and_nothing_else() -> None:
@@ -45,6 +65,48 @@ def test_weak_is_paler_than_strong_and_never_white() -> None:
     ]
     assert means == sorted(means, reverse=True)
     assert len(set(means)) == 3
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"), [(1, ["0.5"]), (2, ["0.9", "0.1"]), (24, ["0.9", "0.1"]), (90, ["0.9", "0.1"])]
+)
+def test_the_base_ratio_is_told_beside_its_first_and_last_bar(
+    steps: int, told: list[str], written: list[tuple[float, float, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[Rect] = []
+    draw = Sheet.box
+
+    def kept(self: Sheet, area: Rect, fill: Any, *rest: Any) -> None:
+        if fill == BASE:
+            bars.append(area)
+        draw(self, area, fill, *rest)
+
+    monkeypatch.setattr(Sheet, "box", kept)
+    ramp = "name: a\nblend: {base_ratio: {from: 0.9, to: 0.1}}\nrules: [{level: high}]"
+    draw_schedule(Routing.from_yaml(ramp).resolve(1, 1, steps))
+    numbers = [(y, text) for _, y, text in written if text in ("0.9", "0.5", "0.1")]
+    assert [text for _, text in numbers] == told
+    top, bottom = bars[0][1], bars[-1][1] + bars[-1][3]
+    for (y, _), bar in zip(numbers, (bars[0], bars[-1]), strict=False):
+        assert abs(y - bar[1] - bar[3] / 2) < 8
+        assert top + 6 <= y <= bottom - 6, "its letters neither above nor below the bars"
+
+
+def test_the_names_of_many_areas_are_cut_at_the_margin(written: list[tuple[float, float, str]]) -> None:
+    names = ", ".join(f"region number {n}" for n in range(30))
+    page = draw_schedule(Routing.from_yaml(f"name: a\nrules: [{{level: high, regions: [{names}]}}]").resolve(1, 1, 1))
+    ((x, _, cut),) = [line for line in written if line[2].startswith("of region number 0, ")]
+    assert cut.endswith("…")
+    assert page.width - 36 - 20 < x + measure(cut, 13) <= page.width - 36
+
+
+@pytest.mark.parametrize(("low", "told"), [("depth: 0%-100%", False), ("depth: 0%-50%", True), ("double: all", True)])
+def test_the_legend_says_that_a_level_is_hidden_where_one_is(
+    low: str, told: bool, written: list[tuple[float, float, str]]
+) -> None:
+    routing = Routing.from_yaml(f"name: a\nrules: [{{level: high}}, {{level: low, {low}}}]")
+    draw_schedule(routing.resolve(2, 2, 3))
+    assert any(text.startswith("this level is hidden here") for _, _, text in written) == told
 
 
 @settings(max_examples=15, deadline=None)
@@ -150,6 +212,48 @@ def test_the_table_fits_any_width(name: str, double: int, single: int, steps: in
     assert max(map(len, lines)) <= width
     bars = {line.index("│") for line in lines if "│" in line}
     assert len(bars) == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "numbers"),
+    [
+        (9, "0 2 4 6 8"),
+        (10, "0 2 4 6 8"),
+        (11, "0    5"),
+        (12, "0    5    10"),
+        (21, "0    5    10   15"),
+        (22, "0    5    10   15   20"),
+    ],
+)
+def test_the_numbers_of_blocks_are_whole_and_as_many_as_have_room(count: int, numbers: str) -> None:
+    assert schedule_table(PLAIN.resolve(count, 0, 1), width=60).splitlines()[3].strip() == numbers
+
+
+@pytest.mark.parametrize("counts", [(8, 2), (2, 8), (3, 3), (19, 2), (0, 1), (1, 0)])
+def test_the_names_of_short_families_are_whole(counts: tuple[int, int]) -> None:
+    names = schedule_table(PLAIN.resolve(*counts, 1)).splitlines()[2].split("│")
+    families = zip(("double", "single"), counts, strict=True)
+    assert [name.strip() for name in names] == [name for name, count in families if count]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_the_table_tells_how_many_blocks_share_a_column(width: int) -> None:
+    lines = schedule_table(PLAIN.resolve(19, 38, 1), width).splitlines()
+    row = next(line for line in lines if line.startswith("  high"))
+    told = re.search(r"a column is (\d+) blocks", " ".join(lines))
+    shared = int(told[1]) if told else 1
+    assert [part.count("█") for part in row.split("│")] == [-(-19 // shared), -(-38 // shared)]
+
+
+def test_the_table_is_100_columns_wide_if_nothing_else_is_asked() -> None:
+    schedule = Routing.from_yaml(f"name: a\nabout: {'x ' * 90}\nrules: [{{level: high}}]").resolve(19, 38, 1)
+    assert schedule_table(schedule) == schedule_table(schedule, 100) != schedule_table(schedule, 101)
+
+
+def test_only_ranges_of_another_model_are_said_to_be_rescaled() -> None:
+    routing = Routing.from_yaml("name: a\nmodel: {double: 4, single: 8}\nrules: [{level: high, double: 0-1}]")
+    assert "rescaled" not in title(routing.resolve(4, 8, 3))
+    assert title(routing.resolve(8, 16, 3)).endswith("block ranges rescaled from 4 + 8")
 
 
 @pytest.mark.parametrize(("least", "stride"), [(0.3, 1), (1, 1), (1.5, 2), (2.1, 5), (6, 10), (11, 20), (199, 200)])

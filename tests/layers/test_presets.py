@@ -1,9 +1,12 @@
 """Every bundled routing: it loads, says where it comes from, and resolves on large, small and tiny models."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from strata.hierarchy.errors import InputError
+from strata.layers import routing as routing_module
 from strata.layers.routing import Routing, presets
 from strata.layers.schedule import Schedule
 
@@ -33,6 +36,14 @@ def test_the_list() -> None:
         "uniform",
         "vital-blocks",
     ]
+
+
+def test_a_preset_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing_module, "_preset_folder", lambda: tmp_path)
+    (tmp_path / "mine.yaml").write_text("name: mine\nrules: [{level: high}]\n")
+    (tmp_path / "old").mkdir()
+    assert presets() == ["mine"]
+    assert Routing.load("mine").name == "mine"
 
 
 @pytest.mark.parametrize("name", presets())

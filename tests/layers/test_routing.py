@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.ramp import Ramp
 from strata.layers.balance import Balance
-from strata.layers.ramp import Ramp
 from strata.layers.routing import Blend, ModelSize, Routing, Rule
 
 FRACTION = st.floats(0, 1)
@@ -141,6 +141,7 @@ def routing_with(rule: str, head: str = "") -> str:
     [
         ("depth: 0-33", "depth", 'a percent range such as "0%-33%"'),
         ("depth: 50%-120%", "depth", "ends at 100%"),
+        ("depth: 50%-100.5%", "depth", "ends at 100%"),
         ("depth: 50%-50%", "depth", "50% is not below 50%"),
         ("depth: 0%-50%, single: 3", "", "not both"),
         ("single: x", "single", '"0-18", "17", "0-3,7"'),
@@ -197,7 +198,7 @@ def test_a_wrong_rule_is_refused_with_file_line_field_and_choices(rule: str, fie
         ("name: a\nmodel: {double: 0, single: 0}\nrules: [{level: high}]", "at least one block"),
         (
             "name: a\ndepth: 0%-50%\nrules: [{level: high}]",
-            "depth: unknown key: belongs in an entry of rules, not",
+            "depth: unknown key: belongs in an entry of rules or in an entry of loras, not",
         ),
         (
             "name: a\nblend: {pad: full}\nrules: [{level: high}]",
@@ -210,6 +211,13 @@ def test_a_wrong_head_is_refused(text: str, complaint: str) -> None:
     with pytest.raises(InputError, match=r"^my\.yaml") as caught:
         Routing.from_yaml(text, name="my.yaml")
     assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize("counts", [(3, 3), (1, 0), (0, 1), (19, 38)])
+def test_models_that_a_routing_may_be_for(counts: tuple[int, int]) -> None:
+    double, single = counts
+    written = Routing.from_yaml(routing_with("depth: 0%-100%", f"model: {{double: {double}, single: {single}}}\n"))
+    assert written.model == ModelSize(double=double, single=single)
 
 
 def test_exact_ranges_are_checked_against_the_routings_own_model_when_read() -> None:

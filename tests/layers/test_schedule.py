@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import LEVELS
-from strata.layers.ramp import Ramp, over_steps
+from strata.hierarchy.ramp import Ramp
+from strata.layers.ramp import over_steps
 from strata.layers.ranges import Indices, Percent, compact, runs
 from strata.layers.routing import Blend, Routing, Rule
 
@@ -44,6 +45,17 @@ def test_a_percent_range_shorter_than_a_step_has_the_step_of_its_centre(
     steps: str, count: int, selected: list[int]
 ) -> None:
     assert np.flatnonzero(routing({"steps": steps}).resolve(1, 1, count).routed_steps).tolist() == selected
+
+
+@pytest.mark.parametrize("count", [2, 4, 10])
+def test_a_percent_range_of_whole_steps_has_as_many_wherever_it_begins(count: int) -> None:
+    """Also from midpoint to midpoint, with its centre on the edge of a step."""
+    for start in range(2 * count - 1):
+        for length in range(1, count - start // 2 - start % 2 + 1):
+            ends = (50 / count * start, 50 / count * (start + 2 * length))
+            resolved = routing({"steps": f"{ends[0]}%-{ends[1]}%"}).resolve(1, 1, count)
+            first = start // 2
+            assert np.flatnonzero(resolved.routed_steps).tolist() == [*range(first, first + length)]
 
 
 def test_percent_counts_double_then_single_blocks() -> None:
@@ -116,6 +128,8 @@ def test_rescaling_by_a_whole_factor_repeats_each_block(chosen: set[int], factor
 
 
 def test_all_means_all_on_any_model() -> None:
+    assert Indices(None).last == -1
+    assert Indices.parse("all").select(3).all()
     schedule = routing({"double": "all", "single": 3}, model={"double": 0, "single": 38}).resolve(3, 2, 1)
     assert schedule.routed.tolist() == [[True, True, True, True, False]]
 
@@ -271,6 +285,7 @@ def test_arrays_are_read_only() -> None:
         ("single: 1, every: 2", "single: '1' with every: 2: matches no block of a model with 4 double and 12 single"),
         ("depth: 0%-1%", "depth: '0%-1%': matches no block"),
         ("steps: 0-20", "steps: '0-20': index 20 is out of range (valid: 0-9) in 10 steps"),
+        ('steps: "5-20,0"', "steps: '5-20,0': index 20 is out of range (valid: 0-9) in 10 steps"),
     ],
 )
 def test_a_rule_without_a_match_names_file_line_rule_value_and_counts(rule: str, complaint: str) -> None:

@@ -227,7 +227,7 @@ def truth_matches(plan: ScenePlan, truth: Truth) -> list[str]:
     behind = {
         level: text for level, text in (("high", right["background"]), ("low", right["background_detail"])) if text
     }
-    found = plan.background.model_dump(exclude_none=True) if plan.background else {}
+    found = dict(plan.background.by_level()) if plan.background else {}
     if found != behind:
         wrong.append(f"background: {found}, not {behind}")
     if (plan.low or "") != right["style"] or plan.high:

@@ -1,0 +1,115 @@
+"""LoRAs of a drawing, the settings' and the plan's: found, read and checked before the model is loaded."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from strata.hierarchy.errors import InputError, SettingError
+from strata.hierarchy.loras import Lora, parse_scale
+from strata.hierarchy.plan import PlacedLora, ScenePlan
+from strata.imports import uncollected
+from strata.injection.lora_hub import find_lora, lora_path
+from strata.layers.routing import Routing
+from strata.loading import ModelSource
+from strata.record import Record
+from strata.source import local_lora
+
+if TYPE_CHECKING:
+    from strata.injection.methods import Method
+
+
+def given_lora(text: str) -> Lora:
+    """FILE, or FILE:SCALE. Raises `SettingError` for a scale that is none."""
+    file, colon, scale = text.rpartition(":")
+    try:
+        number = float(scale)
+    except ValueError:
+        return Lora(file=text)  # a colon in the name of a file
+    if not colon or not file:
+        return Lora(file=text)
+    try:
+        return Lora(file=file, scale=parse_scale(number))
+    except ValueError as error:
+        raise SettingError(f"<lora> {text}: scale: {error}") from error
+
+
+def in_full(text: str) -> str:
+    """FILE:SCALE with the full path of a file that is here, as a record keeps it."""
+    lora = given_lora(text)
+    return f"{local_lora(lora.file, Path())}:{lora.scale:g}"
+
+
+def with_given(plan: ScenePlan, given: Sequence[str] | None) -> ScenePlan:
+    """The plan with LoRAs of the settings behind its own."""
+    loras = tuple(given_lora(text) for text in given or ())
+    return plan.model_copy(update={"loras": (*plan.loras, *loras)}) if loras else plan
+
+
+def checked_loras(
+    plans: Sequence[ScenePlan],
+    given: Sequence[str] | None,
+    model: ModelSource,
+    method: "Method | None",
+    routing: Routing,
+    steps: int,
+    record: Record | None,
+) -> Mapping[str, str]:
+    """The SHA-256 of every LoRA file, by its name, checked against the model where that is at hand.
+
+    Args:
+        plans: with LoRAs of their own.
+        given: those of the settings.
+        model: that draws.
+        method: that draws; None: as the routing asks for.
+        routing: as written.
+        steps: of the run.
+        record: of the source picture, which names files that have to be what they were, and asks no hub.
+
+    Raises:
+        SettingError: of a LoRA of the settings.
+        InputError: of one of a plan.
+    """
+    extra = [PlacedLora("global", given_lora(text), ()) for text in given or ()]
+    if not extra and not any(plan.placed_loras() for plan in plans):
+        return {}
+    with uncollected():
+        from strata.injection.lora_adapters import Adapter
+        from strata.injection.lora_files import LoraFile, empty_transformer, read_lora
+        from strata.injection.loras import check_adapters
+        from strata.injection.methods import method_for
+    here, known = record is not None, record.settings.lora if record is not None else ()
+    folder = model.folder() if model.facts is not None else None
+    stock = None if folder is None else empty_transformer(folder)  # else the loaded model is asked
+    named = [_given_path(text, only_here=text in known) for text in given or ()]
+    files: dict[Path, LoraFile] = {}
+    hashes: dict[str, str] = {}
+    for plan in plans:
+        placed = [*plan.placed_loras(), *extra]
+        paths = [*(lora_path(plan, own, here) for own in plan.placed_loras()), *named]
+        for each, path in zip(placed, paths, strict=True):
+            if path not in files:
+                files[path] = LoraFile(path, {}) if stock is None else read_lora(path, stock[2])
+            hashes[local_lora(each.lora.file, plan.root if each.path else Path())] = files[path].sha256
+        if stock is not None and model.facts is not None:
+            adapters = [Adapter(e.area, e.lora, files[path]) for e, path in zip(placed, paths, strict=True)]
+            schedule = routing.balanced_for(plan).resolve(*model.facts.block_counts, steps)
+            check_adapters(adapters, schedule, method or method_for(routing), *stock[:2])
+    if record is not None:
+        own = [local_lora(placed.lora.file, plan.root) for plan in plans for placed in plan.placed_loras()]
+        _check_as_drawn(hashes, record, own)
+    return hashes
+
+
+def _given_path(text: str, only_here: bool) -> Path:
+    lora = given_lora(text)
+    try:
+        return find_lora(lora.file, Path(), only_here)
+    except InputError as error:
+        raise SettingError(f"<lora> {lora.file}: {error}") from error
+
+
+def _check_as_drawn(hashes: Mapping[str, str], record: Record, own: Collection[str]) -> None:
+    """Raise `SettingError` for a file that is not what a picture was drawn with: one that it, or its plan, names."""
+    for name, digest in hashes.items():
+        if record.lora_hashes.get(name, "" if name in own else digest) != digest:
+            raise SettingError(f"{name}: is not the LoRA file that the picture was drawn with")
