@@ -20,6 +20,8 @@ NEAR = 0.11
 """Of colours, 0 to 1 a channel: the farthest from a style's line that counts as on it, as decoded pictures blur."""
 LEAST = 0.85
 """Share of a view's pixels on the line from which it is in the style."""
+DIMMED = 0.45
+"""Brightness of a style's colours at least, where darker ones count too: what a dark backdrop leaves of them."""
 WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Of red, green and blue in brightness."""
 
@@ -40,8 +42,14 @@ class Tint:
         colours = np.array(self.line)
         return to_pixels(np.stack([np.interp(level, stops, colours[:, c]) for c in range(3)], axis=-1))
 
-    def shares(self, pixels: Pixels, mask: Mask | None = None) -> tuple[float, float]:
-        """Of a view's pixels, or those in a mask: the share whose colours lie on the line, and on its darker half."""
+    def shares(self, pixels: Pixels, mask: Mask | None = None, darkest: float = 1.0) -> tuple[float, float]:
+        """Of a view's pixels, or those in a mask: the share whose colours lie on the line, and on its darker half.
+
+        Args:
+            pixels: of the view.
+            mask: of it.
+            darkest: colours of the line count too at any brightness from this share of their own on.
+        """
         seen = pixels.astype(np.float32) / 255
         flat = seen.reshape(-1, 3) if mask is None else seen[mask]
         colours = np.array(self.line, dtype=np.float32)
@@ -49,14 +57,16 @@ class Tint:
         for n, (start, end) in enumerate(pairwise(colours)):
             along = end - start
             at = np.clip((flat - start) @ along / (along @ along), 0, 1)
-            far = np.linalg.norm(flat - start - at[:, None] * along, axis=1)
+            near = start + at[:, None] * along
+            bright = np.clip((flat * near).sum(axis=1) / (near * near).sum(axis=1), darkest, 1)
+            far = np.linalg.norm(flat - bright[:, None] * near, axis=1)
             where = np.where(far < best, (n + at) / (len(colours) - 1), where)
             best = np.minimum(best, far)
         return float((best <= NEAR).mean()), float(((best <= NEAR) & (where < 0.5)).mean())
 
-    def holds(self, pixels: Pixels, mask: Mask | None = None) -> bool:
-        """Whether a view, or what of it is in a mask, is in the style."""
-        share, dark = self.shares(pixels, mask)
+    def holds(self, pixels: Pixels, mask: Mask | None = None, darkest: float = 1.0) -> bool:
+        """Whether a view, or what of it is in a mask, is in the style; `darkest` as of `shares`."""
+        share, dark = self.shares(pixels, mask, darkest)
         return share >= LEAST and dark >= self.dark
 
 
@@ -79,6 +89,6 @@ TINTS: Mapping[str, Tint] = {
 """White lines on blue; a duotone of dark to pale rose."""
 
 
-def tint_of(pixels: Pixels, mask: Mask | None = None) -> str | None:
-    """The style that a picture, or what of it is in a mask, is in; None: none of these."""
-    return next((name for name, tint in TINTS.items() if tint.holds(pixels, mask)), None)
+def tint_of(pixels: Pixels, mask: Mask | None = None, darkest: float = 1.0) -> str | None:
+    """The style that a picture, or what of it is in a mask, is in; None: none of these. `darkest` as of `shares`."""
+    return next((name for name, tint in TINTS.items() if tint.holds(pixels, mask, darkest)), None)
