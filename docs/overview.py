@@ -1,4 +1,4 @@
-"""A picture of runs: every plan's layout and texts beside the image drawn from it.
+"""A picture of runs: every plan's layout and texts, and its control picture, beside the image drawn from it.
 
 python docs/overview.py out/demo/two_regions out/demo/four_regions -o overview.png
 """
@@ -15,7 +15,7 @@ from strata.hierarchy.preview import draw_canvas, draw_legend
 from strata.hierarchy.style import MUTED, RULE
 from strata.hierarchy.typeset import Sheet, resized
 
-SIDE, LEGEND, GAP = 300, 590, 24
+SIDE, LEGEND, CONTROL, GAP = 300, 590, 128, 24
 
 
 def main() -> None:
@@ -37,6 +37,9 @@ def main() -> None:
         with Image.open(run / "image.png") as image:
             sheet.paste(resized(image, SIDE, SIDE), 3 * GAP + SIDE + LEGEND, y)
         y += max(SIDE, legend.height) + GAP
+        if (control := run / "inputs" / "control.png").exists():
+            with Image.open(control) as image:
+                sheet.paste(resized(image, CONTROL, CONTROL), 2 * GAP + SIDE + LEGEND - CONTROL, y - GAP - CONTROL)
         if run != args.runs[-1]:
             sheet.lines([(GAP, y - GAP / 2), (sheet.width - GAP, y - GAP / 2)], RULE)
             y += GAP // 2

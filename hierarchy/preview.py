@@ -10,6 +10,7 @@ from PIL import Image
 
 from strata.hierarchy import style
 from strata.hierarchy.areas import region_mask
+from strata.hierarchy.loras import Lora
 from strata.hierarchy.plan import LEVELS, Level, Region, ScenePlan
 from strata.hierarchy.style import INK, MUTED, PAPER, RULE, WASH, Colour, region_colour
 from strata.hierarchy.typeset import Rect, Sheet, fit, hatching, line_height, measure, resized, wrap
@@ -208,10 +209,12 @@ def _divided(heights: Sequence[int], limit: int) -> list[int]:
 def _entries(plan: ScenePlan) -> list[_Entry]:
     note = f"{plan.width} x {plan.height} px" + (f", overlap: {plan.overlap}" if len(plan.regions) > 1 else "")
     levels: tuple[tuple[Level | None, str | None], ...] = ((None, plan.prompt), ("high", plan.high), ("low", plan.low))
+    note += _loras_note(plan.loras)
     whole = _Entry("whole image", note, PAPER, [(level, text) for level, text in levels if text])
     regions = [_Entry(r.name, _note(r), region_colour(n), tuple(r.by_level())) for n, r in enumerate(plan.regions)]
     texts = tuple(plan.background.by_level()) if plan.background else ((None, "as the routing decides"),)
-    return [whole, *regions, _Entry("background", "", None, texts)]
+    loras = _loras_note(plan.background.loras) if plan.background else ""
+    return [whole, *regions, _Entry("background", loras.removeprefix(", "), None, texts)]
 
 
 def _note(region: Region) -> str:
@@ -229,7 +232,15 @@ def _note(region: Region) -> str:
         note += f", strength {', '.join(f'{level} {region.strength.of(level):g}' for level, _ in region.by_level())}"
     if region.priority:
         note += f", priority {region.priority}"
-    return note
+    return note + _loras_note(region.loras)
+
+
+def _loras_note(loras: Sequence[Lora]) -> str:
+    return "".join(f", LoRA {lora.name}" + ("" if lora.scale == 1 else f" × {_scale(lora)}") for lora in loras)
+
+
+def _scale(lora: Lora) -> str:
+    return f"{lora.scale:g}" if isinstance(lora.scale, float) else str(lora.scale)
 
 
 def _draw_entry(entry: _Entry, width: int) -> Image.Image:

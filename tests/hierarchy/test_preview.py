@@ -65,6 +65,34 @@ def test_canvas_and_legend_stand_alone() -> None:
     assert two.height < one.height
 
 
+def test_the_legend_tells_loras(monkeypatch: pytest.MonkeyPatch) -> None:
+    notes: list[str] = []
+    draw = Sheet.paragraph
+
+    def kept(self: Sheet, x: float, y: float, text: str, *rest: Any) -> float:
+        notes.append(text)
+        return draw(self, x, y, text, *rest)
+
+    monkeypatch.setattr(Sheet, "paragraph", kept)
+    film = {"file": "a/film.safetensors"}
+    draw_legend(
+        ScenePlan(
+            width=64,
+            height=32,
+            prompt="x",
+            loras=[{**film, "scale": -0.5}],
+            regions=[
+                {"name": "r", "box": (0, 0, 32, 32), "full": "y", "loras": [film, {"file": "me/oil", "scale": 2}]}
+            ],
+            background={"full": "z", "loras": [{**film, "scale": {"from": 1, "to": 0.25}}]},
+        ),
+        300,
+    )
+    assert "64 x 32 px, LoRA film × -0.5" in notes
+    assert "box 32 x 32 at 0, 0, LoRA film, LoRA oil × 2" in notes
+    assert "LoRA film × 1 to 0.25" in notes
+
+
 @pytest.fixture
 def labels(monkeypatch: pytest.MonkeyPatch) -> list[Rect]:
     """Where labels are drawn, as they are."""
