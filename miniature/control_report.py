@@ -35,6 +35,8 @@ from strata.miniature.world.shares import Share
 from strata.miniature.world.truth import scene_plan
 
 WITHOUT, WITH, CONFINED, BESIDE = "without", "with outlines", "confined: inside", "confined: beside"
+RENDERED = "as rendered"
+"""Not drawn at all: the most that both judges give to objects of such sizes."""
 Mark = tuple[str, float, bool]
 """What was asked, the overlap with the outline, whether the region holds all that its texts name."""
 
@@ -67,6 +69,7 @@ def marks(
     for number in range(2):
         yield seen(WITHOUT, without, number)
         yield seen(WITH, outlined, number)
+        yield seen(RENDERED, scene.paint(), number)
     yield seen(CONFINED, confined, 0)
     yield seen(BESIDE, confined, 1)
 

@@ -27,7 +27,13 @@ from strata.miniature.world.outlines import (
 )
 from strata.miniature.world.scenes import Scene, random_scene
 
-ASKED = (control_report.WITHOUT, control_report.WITH, control_report.CONFINED, control_report.BESIDE)
+ASKED = (
+    control_report.WITHOUT,
+    control_report.WITH,
+    control_report.RENDERED,
+    control_report.CONFINED,
+    control_report.BESIDE,
+)
 
 
 def scenes(count: int, objects: tuple[int, ...] = (1, 2, 4)) -> list[Scene]:
