@@ -178,7 +178,8 @@ def by_method(pipe: Any, args: argparse.Namespace, options: Mapping[str, Any]) -
         for name in ("plain", *args.methods):
             regional = RegionalPipeline(pipe, method=name)
             calls[f"{regions}  {name}"] = lambda r=regional, p=plan: r(p, seed=0, **options)
-        show("regions, method", "seconds an image", median_seconds(calls, args.repeats, lambda: None))
+        seconds = median_seconds(calls, args.repeats, lambda: None, time.process_time)
+        show("regions, method", "processor seconds", seconds)
 
 
 def show(what: str, unit: str, seconds: Mapping[str, float]) -> None:
