@@ -163,6 +163,7 @@ def _resolved(name: str, values: Sequence[Any]) -> tuple[Kind, Names]:
         if parts[0] == kind and len(parts) > 1:
             return kind, _below(kind, model, name, parts[1:], fields)
     ends = [(kind, path, field) for kind, path, field in fields if path[-len(parts) :] == parts]
+    ends = [end for end in ends if "loras" not in end[1]] or ends  # which a path to theirs names
     fitting = [(kind, path) for kind, path, field in ends if all(_fits(field, value) for value in values)]
     if len(fitting) == 1 or len(ends) == 1:
         return fitting[0] if fitting else ends[0][:2]
