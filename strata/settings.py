@@ -164,7 +164,7 @@ class DrawSettings(CanvasSettings):
     """regional; native, the plan as the structured caption that the model was trained on; native+regional, both;
     plain, the prompt alone; the published regional-prompting-flux, rpg, densediffusion, stitch, by their own routing
     where none is given (default: as the routing asks for)"""
-    lora: Annotated[tuple[LoraName, ...] | None, MODEL] = None
+    lora: Annotated[tuple[LoraName, ...] | None, SEVERAL, MODEL] = None
     """a LoRA that acts on the whole picture: a .safetensors file or a hub id, and a scale behind a colon
     (style.safetensors:0.8); several: name it several times. LoRAs of regions are the plan's"""
     image: Annotated[File | None, PICTURES] = None

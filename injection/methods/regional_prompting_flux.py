@@ -22,6 +22,7 @@ from strata.injection.methods.base import Drawing, Method, MethodRun
 from strata.injection.methods.groups import Sample, TextSpans, atom_groups, faint_groups, stream_groups, strengths
 from strata.injection.methods.regional import RegionalRun, RoutedCall
 from strata.injection.program import Program, Visibility
+from strata.layers.routing import Routing
 
 
 def has_copy(program: Program, block: int) -> bool:
@@ -137,6 +138,7 @@ class RegionalPromptingFlux(Method):
     name: ClassVar[str] = "regional-prompting-flux"
     about: ClassVar[str] = "the published pipeline's way: the base prompt carries its own copy of the image"
     source: ClassVar[str | None] = "arXiv 2411.02395"
+    routing: ClassVar[Routing | None] = Routing.load("regional-prompting-flux")
 
     def start(self, drawing: Drawing) -> MethodRun:
         """See `Method`."""

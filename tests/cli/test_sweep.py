@@ -41,6 +41,7 @@ def engine(here: Path, tiny_folder: Path) -> Engine:
     [
         ("base_ratio=0,0.1", "routing.blend.base_ratio", (0, 0.1)),
         ("steps=0%-30%,0%-60%", "routing.rules.steps", ("0%-30%", "0%-60%")),
+        ("lora=a.safetensors:0.5,b.safetensors,null", "settings.lora", ("a.safetensors:0.5", "b.safetensors", None)),
         ("loras.steps=0%-30%,0%-60%", "routing.loras.steps", ("0%-30%", "0%-60%")),
         ("rules.low.depth=0%-50%", "routing.rules.low.depth", ("0%-50%",)),
         ("rules[0].double=[0, 2],all", "routing.rules.0.double", ([0, 2], "all")),

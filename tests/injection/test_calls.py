@@ -371,7 +371,7 @@ class TestWhatChangesTheBlocks:
 def test_methods_by_name(make: Callable[[], tuple[Any, dict[str, Any]]], plan: ScenePlan) -> None:
     pipe, options = make()
 
-    def draw(routing: str, method: str | None) -> torch.Tensor:
+    def draw(routing: str | None, method: str | None) -> torch.Tensor:
         found: torch.Tensor = RegionalPipeline(pipe, routing, method)(plan, seed=0, **STEPS | options).images
         return found
 
@@ -390,6 +390,7 @@ def test_methods_by_name(make: Callable[[], tuple[Any, dict[str, Any]]], plan: S
     assert torch.equal(draw("uniform", "regional"), draw("uniform", None))
     published = "regional-prompting-flux"
     assert torch.equal(draw(published, published), draw(published, None))
+    assert torch.equal(draw(None, published), draw(published, published))
     assert not torch.equal(draw("uniform", "regional"), draw(published, None))
     with pytest.raises(InputError, match="method 'regional': routing 'regional-prompting-flux': blend mode split and"):
         draw(published, "regional")
