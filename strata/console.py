@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -57,6 +58,8 @@ def quiet() -> Iterator[None]:
     diffusers_before = diffusers_logging.get_verbosity()
     diffusers_logging.set_verbosity_error()
     with ExitStack() as undo:
+        undo.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", FutureWarning)  # of diffusers' own classes about one another
         undo.callback(transformers_logging.set_verbosity, transformers_before)
         undo.callback(diffusers_logging.set_verbosity, diffusers_before)
         downloads = not are_progress_bars_disabled()  # which transformers disables and enables with its own

@@ -259,8 +259,8 @@ def _pictures(given: "DrawSettings", source: Source, files: dict[str, bytes]) ->
             suffix = safe_name(Path(path).suffix.lower()) if Path(path).suffix else "png"
             names.append(f"inputs/control{'' if number == 1 else f'-{number}'}.{suffix}")
             files[names[-1]] = read_bytes(path)
-    for name in names:
-        decode_picture(files[name], name, "RGB")
+    for name, told in zip(names, given.control or names, strict=True):
+        decode_picture(files[name], told, "RGB")
     return names
 
 
@@ -286,14 +286,23 @@ def recorded_controls(controls: Sequence[Control]) -> dict[str, tuple[Any, ...]]
     }
 
 
-def resized_notes(controls: Sequence[Control], files: Mapping[str, bytes], plan: ScenePlan) -> tuple[str, ...]:
-    """A note for each control picture that is not of the canvas's proportions: pipelines stretch it."""
+def resized_notes(
+    controls: Sequence[Control], files: Mapping[str, bytes], plan: ScenePlan, given: Sequence[str] | None
+) -> tuple[str, ...]:
+    """A note for each control picture that is not of the canvas's proportions: pipelines stretch it.
+
+    Args:
+        controls: all of them.
+        files: the pictures by their names in the run.
+        plan: for the canvas.
+        given: what the user calls the pictures; None: as the run does.
+    """
     notes = []
-    for control in controls:
+    for control, told in zip(controls, given or [control.picture for control in controls], strict=True):
         width, height = decode_picture(files[control.picture], control.picture, "RGB").size
         if width * plan.height != height * plan.width:
             size = f"{width}x{height} is not of the canvas's proportions"
-            notes.append(f"{control.picture}: {size}; it is stretched to {plan.width}x{plan.height}")
+            notes.append(f"{told}: {size}; it is stretched to {plan.width}x{plan.height}")
     return tuple(notes)
 
 

@@ -201,7 +201,7 @@ def prepare(
     settings = settings.model_copy(update={"lora": settings.lora and tuple(map(in_full, settings.lora))})
     device, notes = _device(given, recorded)
     check_offload(given.offload, device)
-    notes += resized_notes(controls, files, plan)
+    notes += resized_notes(controls, files, plan, given.control)
     if record is not None:
         notes += _other_versions(record.versions)
     return Job(

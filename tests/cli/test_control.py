@@ -201,7 +201,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"control": ("edges.png",)}, "control: needs control_model too, the folder or hub id"),
     ({"control": ("edges.png",), "control_model": ("nowhere",)}, "control_model nowhere: no such folder; must be"),
     ({"control": ("none.png",), "control_model": ("edges",)}, "none.png: cannot be read"),
-    ({"control": ("plan.yaml",), "control_model": ("edges",)}, "inputs/control.yaml: not a readable picture"),
+    ({"control": ("plan.yaml",), "control_model": ("edges",)}, "plan.yaml: not a readable picture"),
     ({"control": ("edges.png",), "control_model": ("wider",)}, "is for another model: joint_attention_dim 64, not 128"),
     ({"control": ("edges.png",), "control_model": ("tiny",)}, "has no config.json that can be read"),
     (
