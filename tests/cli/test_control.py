@@ -156,7 +156,7 @@ def test_a_new_picture_brings_its_own_settings(
     two = ("--control", "edges.png", "--control", "wide.jpg", *models, "--control-region", "left")
     done = strata("generate", "plan.yaml", "-m", tiny_folder, *SHORT, *two, "-o", "two")
     assert done.code == 0, done.err
-    assert "48x32 is not of the canvas's proportions; it is stretched to 32x48" in done.out + done.err
+    assert "wide.jpg: 48x32 is not of the canvas's proportions; it is stretched to 32x48" in done.out + done.err
     kept = job(tiny_folder, "two/image.png", control_model=(str(nets["edges"]), str(nets["depth"])))
     assert [c.area for c in kept.controls] == ["left", "left"]
     new = job(tiny_folder, "two/image.png", control=("edges.png",), control_model=(str(nets["edges"]),))
