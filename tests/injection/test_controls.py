@@ -58,6 +58,14 @@ def whole(plan: ScenePlan) -> ScenePlan:
     return plan.model_copy(update={"regions": (first, *plan.regions[1:])})
 
 
+def test_the_tokens_of_areas(plan: ScenePlan) -> None:
+    left, right = (torch.zeros(8, 12, dtype=torch.bool) for _ in range(2))
+    left[:, :7], right[1:7, 6:] = True, True
+    for area, tokens in {"left": left, "right": right, "background": ~(left | right)}.items():
+        assert torch.equal(area_tokens(plan, area, TOKEN), tokens.flatten())
+    assert area_tokens(plan, "global", TOKEN).all()
+
+
 @pytest.mark.parametrize("make", [make_controlnet, pytest.param(make_qwen_controlnet, marks=pytest.mark.slow)])
 def test_inside_an_area_all_is_added_and_outside_nothing(make: Any, plan: ScenePlan) -> None:
     pipe, options = make()
