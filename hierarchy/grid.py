@@ -43,6 +43,10 @@ class TokenGrid:
     background: NDArray[np.bool_]
     """`[rows, cols]`: the tokens of no region."""
 
+    def area(self, name: str) -> NDArray[np.bool_]:
+        """`[rows, cols]`: the tokens of the region of this name, or of `"background"`."""
+        return self.background if name == "background" else self.masks[self.names.index(name)]
+
     def region_tokens(self, index: int) -> NDArray[np.int64]:
         """`[n]` flat row-major indices of one region's tokens, ascending."""
         return np.flatnonzero(self.masks[index])

@@ -50,8 +50,7 @@ def area_tokens(plan: ScenePlan, area: str, token_size: int) -> Tensor:
     rows, cols = plan.height // token_size, plan.width // token_size
     if area == EVERYWHERE:
         return torch.ones(rows * cols, dtype=torch.bool)
-    grid = token_grid(plan, rows, cols)
-    mask = grid.background if area == BACKGROUND else grid.masks[grid.names.index(area)]
+    mask = token_grid(plan, rows, cols).area(area)
     if not mask.any():
         raise InputError(f"{quote(area)}: the regions leave nothing of it")
     return torch.from_numpy(mask.reshape(-1).copy())

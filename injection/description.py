@@ -143,6 +143,4 @@ def _area(program: Program, stream: Stream) -> int:
     grid = program.grid
     if stream.reach == "global":
         return grid.rows * grid.cols
-    if stream.reach == "background":
-        return int(grid.background.sum())
-    return int(grid.masks[grid.names.index(stream.area)].sum())
+    return int(grid.area(stream.area).sum())

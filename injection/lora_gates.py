@@ -168,8 +168,7 @@ class LoraGates:
         assert self._at is not None
         assert self._program is not None
         grid, hooks = self._program.grid, self._at.hooks
-        canvas = grid.background if area == "background" else grid.masks[grid.names.index(area)]
-        own = torch.from_numpy(canvas.astype(np.float32)).flatten()
+        own = torch.from_numpy(grid.area(area).astype(np.float32)).flatten()
         mask = torch.zeros(self._at.canvas.total)
         mask[torch.arange(len(own)) if hooks is None else hooks.inverse.cpu()] = own
         return mask

@@ -3,9 +3,9 @@
 Axes: T denoising steps, B blocks in execution order (the D double blocks, then the S single blocks).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +28,14 @@ Place = tuple[Literal["rules", "loras"], int]
 SPECIAL_AREAS = ("background", "global")
 
 
+R = TypeVar("R", bound="Selecting")
+
+
 @dataclass(frozen=True, eq=False)
-class ResolvedRule:
+class ResolvedRule(Generic[R]):
     """One rule's matches: `strength[t]` in every block of `blocks`, 0 at steps that the rule does not select."""
 
-    rule: "Rule"
+    rule: R
     blocks: Mask
     strength: npt.NDArray[np.float32]
 
@@ -41,15 +44,6 @@ class ResolvedRule:
         """`bool[T, B]`: where the rule's level is visible."""
         visible: Mask = np.outer(self.strength > 0, self.blocks)
         return visible
-
-
-@dataclass(frozen=True, eq=False)
-class ResolvedLoraRule:
-    """The same of a rule for LoRAs."""
-
-    rule: "LoraRule"
-    blocks: Mask
-    strength: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +73,8 @@ class Schedule:
     routed: Mask = field(repr=False)
     routed_steps: Mask = field(repr=False)
     base_ratio: npt.NDArray[np.float32] = field(repr=False)
-    rules: tuple[ResolvedRule, ...] = field(repr=False)
-    lora_rules: tuple[ResolvedLoraRule, ...] = field(repr=False, default=())
+    rules: "tuple[ResolvedRule[Rule], ...]" = field(repr=False)
+    lora_rules: "tuple[ResolvedRule[LoraRule], ...]" = field(repr=False, default=())
 
     @property
     def blocks(self) -> int:
@@ -102,12 +96,11 @@ class Schedule:
         Where several rules match, the strongest counts. Any region name is an area, and so are "background" and
         "global"; rules without `regions` hold for all of them.
         """
-        strongest = np.zeros((self.steps, self.blocks), dtype=np.float32)
-        for resolved in self.rules:
-            rule = resolved.rule
-            if rule.level == level and (rule.regions is None or area in rule.regions):
-                np.maximum(strongest, np.outer(resolved.strength, resolved.blocks), out=strongest)
-        return strongest
+        return self._strongest(
+            resolved
+            for resolved in self.rules
+            if resolved.rule.level == level and (resolved.rule.regions is None or area in resolved.rule.regions)
+        )
 
     def lora_strength(self, area: str, name: str) -> npt.NDArray[np.float32]:
         """`float32[T, B]`: how strongly an area's adapter of this name acts, before its own scale.
@@ -116,10 +109,12 @@ class Schedule:
         """
         if not self.lora_rules:
             return np.ones((self.steps, self.blocks), dtype=np.float32)
+        return self._strongest(resolved for resolved in self.lora_rules if resolved.rule.is_for(area, name))
+
+    def _strongest(self, matching: "Iterable[ResolvedRule[Any]]") -> npt.NDArray[np.float32]:
         strongest = np.zeros((self.steps, self.blocks), dtype=np.float32)
-        for resolved in self.lora_rules:
-            if resolved.rule.is_for(area, name):
-                np.maximum(strongest, np.outer(resolved.strength, resolved.blocks), out=strongest)
+        for resolved in matching:
+            np.maximum(strongest, np.outer(resolved.strength, resolved.blocks), out=strongest)
         return strongest
 
     def check_loras(self, adapters: Iterable[tuple[str, str]]) -> None:
@@ -153,7 +148,7 @@ class Schedule:
         """One line a rule, such as "low: blocks double 0-3, steps 0-9 of 20, strength 1"."""
         return [self._summarise(resolved) for resolved in self.rules]
 
-    def _summarise(self, resolved: ResolvedRule) -> str:
+    def _summarise(self, resolved: "ResolvedRule[Rule]") -> str:
         rule = resolved.rule
         strength = f"{rule.strength:g}" if isinstance(rule.strength, float) else str(rule.strength)
         parts = [
@@ -182,25 +177,21 @@ def resolve(routing: "Routing", double_blocks: int, single_blocks: int, steps: i
         raise InputError(f"model: {double_blocks} double and {single_blocks} single blocks: needs at least one block")
     if steps < 1:
         raise InputError(f"steps: {steps}: must be at least 1")
-    rules = tuple(
-        ResolvedRule(
-            rule=rule,
-            blocks=_frozen(select_blocks(routing, ("rules", index), double_blocks, single_blocks)),
-            strength=_frozen(over_steps(rule.strength, _select_steps(routing, ("rules", index), steps))),
+
+    def resolved(kind: Literal["rules", "loras"], rules: Sequence[R]) -> tuple[ResolvedRule[R], ...]:
+        return tuple(
+            ResolvedRule(
+                rule=rule,
+                blocks=_frozen(select_blocks(routing, (kind, index), double_blocks, single_blocks)),
+                strength=_frozen(over_steps(rule.strength, _select_steps(routing, (kind, index), steps))),
+            )
+            for index, rule in enumerate(rules)
         )
-        for index, rule in enumerate(routing.rules)
-    )
-    lora_rules = tuple(
-        ResolvedLoraRule(
-            rule=rule,
-            blocks=_frozen(select_blocks(routing, ("loras", index), double_blocks, single_blocks)),
-            strength=_frozen(over_steps(rule.strength, _select_steps(routing, ("loras", index), steps))),
-        )
-        for index, rule in enumerate(routing.loras)
-    )
+
+    rules = resolved("rules", routing.rules)
     nowhere = np.zeros((steps, double_blocks + single_blocks), dtype=bool)
-    routed = np.logical_or.reduce([nowhere, *(resolved.visible for resolved in rules)])
-    isolate = np.logical_or.reduce([nowhere, *(resolved.visible for resolved in rules if resolved.rule.isolate)])
+    routed = np.logical_or.reduce([nowhere, *(each.visible for each in rules)])
+    isolate = np.logical_or.reduce([nowhere, *(each.visible for each in rules if each.rule.isolate)])
     routed_steps = routed.any(axis=1)
     return Schedule(
         routing=routing,
@@ -214,7 +205,7 @@ def resolve(routing: "Routing", double_blocks: int, single_blocks: int, steps: i
         routed_steps=_frozen(routed_steps),
         base_ratio=_frozen(over_steps(routing.blend.base_ratio, routed_steps)),
         rules=rules,
-        lora_rules=lora_rules,
+        lora_rules=resolved("loras", routing.loras),
     )
 
 

@@ -1,19 +1,18 @@
 """ControlNets of a drawing, as the settings ask for them: pictures, models, scales, modes, steps and areas."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.families import Family, family_of_folder
 from strata.layers.ranges import Percent
-from strata.loading import MINIATURE, ModelSource
+from strata.loading import HUB_ID, MINIATURE, ModelSource, Origin
 from strata.miniature import CONTROL
 from strata.source import Source, decode_picture, safe_name
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 NO_MODE = -1
 """Of a ControlNet that is no union model, where several are used."""
 _FIELDS = ("control_model", "control_scale", "control_mode", "control_steps", "control_region")
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _ALIKE = ("in_channels", "joint_attention_dim", "pooled_projection_dim")
 """What a ControlNet has as its transformer has it."""
 _AMONG = ("num_layers", "num_single_layers", "guidance_embeds", "conditioning_embedding_channels")
@@ -31,20 +29,10 @@ _AMONG = ("num_layers", "num_single_layers", "guidance_embeds", "conditioning_em
 
 
 @dataclass(frozen=True)
-class ControlSource:
-    """Where a ControlNet comes from, found without loading anything."""
+class ControlSource(Origin):
+    """Where a ControlNet comes from."""
 
-    name: str
-    """What the user called it."""
-    kind: Literal["miniature", "folder", "hub"]
-    only_here: bool = False
-    """Whether the hub is not to be asked."""
-
-    def folder(self) -> Path | None:
-        """Its folder on this machine, where that is known before loading."""
-        if self.kind == "hub":
-            return None
-        return CONTROL if self.kind == "miniature" else Path(self.name).expanduser()
+    bundled = CONTROL
 
     @cached_property
     def config(self) -> Mapping[str, Any] | None:
@@ -101,7 +89,7 @@ def locate_control(name: str, recorded: bool = False) -> ControlSource:
     """
     if name in (MINIATURE, str(CONTROL)):
         return ControlSource(name, "miniature")
-    is_id = _HUB_ID.fullmatch(name) is not None
+    is_id = HUB_ID.fullmatch(name) is not None
     if recorded:
         from huggingface_hub import try_to_load_from_cache
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from strata.hierarchy.errors import InputError, SettingError, first_line, quote
 from strata.hierarchy.native import Form
@@ -28,13 +28,15 @@ MINIATURE_TEXT = 96
 """T5 tokens a text of the miniature and of models trained by its recipe, whose pictures the exact scorer can judge: no
 other FLUX has 96."""
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 @dataclass(frozen=True)
-class ModelSource:
-    """Where a model comes from, found without loading anything."""
+class Origin:
+    """Where weights come from, found without loading anything."""
 
+    bundled: ClassVar[Path]
+    """The folder of what is called miniature."""
     name: str
     """What the user called it."""
     kind: Literal["miniature", "folder", "hub"]
@@ -42,10 +44,17 @@ class ModelSource:
     """Whether the hub is not to be asked: what is not in its cache on this machine is not loaded."""
 
     def folder(self) -> Path | None:
-        """The model's folder on this machine, where that is known before loading."""
+        """Their folder on this machine, where that is known before loading."""
         if self.kind == "hub":
             return None
-        return WEIGHTS if self.kind == "miniature" else Path(self.name).expanduser()
+        return self.bundled if self.kind == "miniature" else Path(self.name).expanduser()
+
+
+@dataclass(frozen=True)
+class ModelSource(Origin):
+    """Where a model comes from."""
+
+    bundled = WEIGHTS
 
     @cached_property
     def facts(self) -> ModelFacts | None:
@@ -133,7 +142,7 @@ def locate(name: str) -> ModelSource:
             f"model {quote(name)}: is a file; give the folder of a pipeline in the diffusers format"
             " (FluxPipeline.from_single_file(…).save_pretrained(FOLDER) makes one)"
         )
-    if _HUB_ID.fullmatch(name):
+    if HUB_ID.fullmatch(name):
         return ModelSource(name, "hub")
     raise InputError(f"model {quote(name)}: no such folder; must be '{MINIATURE}', a folder, or a hub id (OWNER/NAME)")
 
@@ -157,7 +166,7 @@ def locate_recorded(name: str) -> ModelSource:
     """
     if name in (MINIATURE, str(WEIGHTS)):
         return locate(name)
-    if _HUB_ID.fullmatch(name):
+    if HUB_ID.fullmatch(name):
         from huggingface_hub import try_to_load_from_cache
 
         kept = any(isinstance(try_to_load_from_cache(name, index), str) for index in (CLASSIC, MODULAR))

@@ -78,6 +78,4 @@ def visible_streams(program: Program, step: int) -> list[tuple[int, float]]:
 
 def area_tokens(program: Program, area: str) -> np.ndarray:
     """bool `[rows * cols]`, the canvas tokens of a region or of the background, in the pipeline's order."""
-    grid = program.grid
-    mask = grid.background if area == "background" else grid.masks[grid.names.index(area)]
-    return mask.reshape(-1)
+    return program.grid.area(area).reshape(-1)

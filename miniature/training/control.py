@@ -79,6 +79,7 @@ def copied_blocks(transformer: FluxTransformer2DModel, double: int, single: int)
     It has no guidance embedding; what the transformer's says of guidance 1 is put into its time embedding.
     """
     config = dict(transformer.config) | {"num_layers": double, "num_single_layers": single, "guidance_embeds": False}
+    config["_name_or_path"] = ""  # else the model's folder would be named in the configuration
     model: FluxControlNetModel = FluxControlNetModel.from_config(config)
     for name in (
         "time_text_embed",

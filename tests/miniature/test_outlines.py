@@ -1,5 +1,6 @@
 """Outlines of scenes, what drawings fill, and the training of a ControlNet that follows outlines."""
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 from diffusers import FluxControlNetModel
 
-from strata.miniature import control_report
+from strata.miniature import CONTROL, control_report
 from strata.miniature.checkpoint import load_pipeline
 from strata.miniature.model.transformer import new_transformer
 from strata.miniature.training import control, data
@@ -112,6 +113,9 @@ def test_trained_resumed_saved_and_scored(tmp_path: Path, monkeypatch: pytest.Mo
     )
     loaded = FluxControlNetModel.from_pretrained(tmp_path / "control")
     assert loaded.config.guidance_embeds is False
+    for folder in (tmp_path / "control", CONTROL):
+        named = json.loads((folder / "config.json").read_text())["_name_or_path"]
+        assert named == "", "a folder of the machine that trained it"
     control_report.main(["--control", str(tmp_path / "control"), "--plans", "1", "--steps", "2"])
     rows = capsys.readouterr().out.splitlines()
     assert [row[:18].strip() for row in rows[1:]] == [*ASKED]
