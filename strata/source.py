@@ -15,6 +15,7 @@ from typing import Literal
 
 from PIL import Image, ImageOps, PngImagePlugin
 
+from strata.contents import is_picture
 from strata.hierarchy.areas import MASK_FORMATS, region_mask
 from strata.hierarchy.errors import InputError, quote
 from strata.hierarchy.files import Document, parse_document, read_bytes, read_document, syntax_of
@@ -23,7 +24,6 @@ from strata.hierarchy.validation import validate
 from strata.layers.routing import Routing
 from strata.llm.draft import Draft
 from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, Repaint, TextSwap, plans_before
-from strata.run_folder import is_picture
 
 FileKind = Literal["plan", "draft", "routing"]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
