@@ -17,6 +17,7 @@ from strata.injection.program import compile_program
 from strata.layers.ranges import Mask
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for
+from strata.lora_search import found_again
 from strata.loras import checked_loras, in_full, with_given
 from strata.record import Record, Repaint, RunSettings, TextSwap, now, plans_before, versions
 from strata.settings import LARGEST_SEED, DrawSettings, read_settings
@@ -156,6 +157,7 @@ def prepare(
         SettingError: a setting that cannot be used; names it.
         InputError: a file that cannot be used; names it, with line and field.
     """
+    source = found_again(source, given)
     record, plan = source.record, source.plan
     recorded = record.settings if record is not None else None
     _check_repainted(given, source)

@@ -49,6 +49,8 @@ class Source:
     """Those of the record, and one that is still to be drawn."""
     picture: Image.Image | None = None
     """The picture itself, RGB."""
+    folder: Path | None = None
+    """Where the picture is."""
 
 
 @contextmanager
@@ -125,7 +127,15 @@ def _portable(plan: ScenePlan, names: dict[Path, str], files: dict[str, bytes]) 
 def local_lora(file: str, root: Path) -> str:
     """The path of a LoRA file that is here, in full, so that the plan can be kept anywhere; a hub id as it is."""
     path = root / Path(file).expanduser()
-    return path.absolute().as_posix() if path.exists() else file
+    return full_path(path).as_posix() if path.exists() else file
+
+
+def full_path(path: Path) -> Path:
+    """The path of a file that is here, in full and without `..`; it stays the name of a link."""
+    full = Path(os.path.abspath(path))
+    if full.exists() and full.samefile(path):
+        return full
+    return Path(os.path.realpath(path.parent)) / path.name  # `..` behind a link leads elsewhere
 
 
 def _free_name(name: str, taken: Mapping[str, bytes]) -> str:
@@ -181,7 +191,8 @@ def _open_picture(path: str, content: bytes, scratch: Path, instead: str) -> Sou
         if name is not None and name not in files:
             raise InputError(f"{path} ({part}): file {quote(name)}: is not inside the picture")
     routing = Routing.from_yaml(texts[CHUNK_ROUTING], f"{path} (routing)")
-    return Source(safe_name(record.name), plan, routing, record, files, record.swaps, record.repaints, picture)
+    kept = record, files, record.swaps, record.repaints
+    return Source(safe_name(record.name), plan, routing, *kept, picture, Path(path).parent)
 
 
 def _read_picture(path: str, content: bytes) -> tuple[Image.Image, dict[str, str]]:
