@@ -16,6 +16,8 @@ from strata.hierarchy.file_model import StrictModel
 
 LARGEST_SEED = 2**63 - 1
 LARGEST_SCALE = 1000
+MOST_PICTURES = 10_000
+"""Of one run or sweep."""
 LARGEST_STEPS = 1000
 """FLUX schedulers know 1000 noise levels."""
 
@@ -54,6 +56,7 @@ def _a_file(value: str) -> str:
 Name = Annotated[str, AfterValidator(_named)]
 """What names something (a file, a folder, a model, words): never empty."""
 Count = Annotated[int, Field(ge=1), Parameter(metavar="N")]
+PictureCount = Annotated[int, Field(ge=1, le=MOST_PICTURES), Parameter(metavar="N")]
 Steps = Annotated[int, Field(ge=1, le=LARGEST_STEPS), Parameter(metavar="N")]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), Parameter(metavar="N")]
 Scale = Annotated[float, Field(ge=0, le=LARGEST_SCALE), Parameter(metavar="X")]

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -149,14 +150,20 @@ def _free_name(name: str, taken: Mapping[str, bytes]) -> str:
 def decode_picture(content: bytes, name: str, mode: Literal["RGB", "L"]) -> Image.Image:
     """An input picture, upright. Raises `InputError` for what is no picture or too large."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=MASK_FORMATS) as image:
-                return ImageOps.exif_transpose(image).convert(mode)
+        return _decoded(content, mode).copy()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{name}: too large a picture") from error
     except Exception as error:  # decoders of damaged files raise whatever they like
         raise InputError(f"{name}: not a readable picture; formats: {', '.join(MASK_FORMATS)}") from error
+
+
+@lru_cache(maxsize=4)
+def _decoded(content: bytes, mode: Literal["RGB", "L"]) -> Image.Image:
+    """The last ones are kept: a picture is checked, then measured, then drawn with."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(io.BytesIO(content), formats=MASK_FORMATS) as image:
+            return ImageOps.exif_transpose(image).convert(mode)
 
 
 def check_attachments(files: Mapping[str, bytes]) -> None:
