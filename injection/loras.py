@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from strata.hierarchy.errors import InputError, quote
@@ -23,6 +23,9 @@ class PlanLoras:
 
     def __init__(self, pipe: Any, family: Family) -> None:
         self.pipe, self.family = pipe, family
+        self._stack: ExitStack | None = None
+        self._keys: frozenset[str] = frozenset()
+        self._layers: Mapping[str, tuple[str, Any]] = {}
 
     def check(self, plan: ScenePlan, schedule: Schedule, method: Method) -> None:
         """Raise `InputError` and `UnsupportedError` for LoRAs that cannot be drawn with."""
@@ -49,8 +52,32 @@ class PlanLoras:
         if len(plans) > 1:
             raise UnsupportedError(f"{adapters[0].file.path}: plans with LoRAs are drawn one a call")
         gates = LoraGates(adapters, schedule)
-        with loaded(self.pipe, self.family, adapters) as layers, gates.attached(self.pipe, self.family, layers):
+        with self._loaded(adapters) as layers, gates.attached(self.pipe, self.family, layers):
             yield gates
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """While the context lasts, what a call has loaded stays in the pipeline, inactive, for a call with the same."""
+        self._stack, self._keys = ExitStack(), frozenset()
+        try:
+            yield
+        finally:
+            stack, self._stack = self._stack, None
+            stack.close()
+
+    @contextmanager
+    def _loaded(self, adapters: Sequence[Adapter]) -> Iterator[Mapping[str, tuple[str, Any]]]:
+        if self._stack is None:
+            with loaded(self.pipe, self.family, adapters) as layers:
+                yield layers
+            return
+        keys = frozenset(adapter.key for adapter in adapters)
+        if keys != self._keys:
+            self._keys = frozenset()
+            self._stack.close()
+            self._layers = self._stack.enter_context(loaded(self.pipe, self.family, adapters))
+            self._keys = keys
+        yield self._layers
 
     def _adapters(self, plan: ScenePlan) -> list[Adapter]:
         found = []

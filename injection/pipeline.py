@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,10 @@ class RegionalPipeline:
     def token_size(self) -> int:
         """Pixels that one image token covers, along each side."""
         return self.facts.token_size
+
+    def keeping_loras(self) -> AbstractContextManager[None]:
+        """While the context lasts, LoRAs of plans are loaded once for calls with the same ones, and not for each."""
+        return self._loras.kept()
 
     def clear_texts(self) -> None:
         """Forget encoded texts; needed only after the weights of a text encoder were changed in place."""
