@@ -49,7 +49,8 @@ def test_no_command_replaces_a_file_of_a_run_or_a_sweep(strata: Run, kept: Path)
 
 
 def test_any_other_file_is_replaced_where_that_is_asked_for(strata: Run, kept: Path) -> None:
-    commands = [("layout", "plan.yaml", "-o", f"mine/{name}") for name in ("sheet.png", "compare.png", "masks/m.png")]
+    commands = [("layout", "plan.yaml", "-o", "mine/sheet.png")]
+    commands += [("export", "flux3", "plan.yaml", "-o", f"mine/{name}") for name in ("compare.png", "masks/m.png")]
     for command in (*commands, ("routing", "show", "uniform", "-o", "mine/sheet.png")):
         done = strata(*command)
         assert (done.code, done.out) == (2, "")

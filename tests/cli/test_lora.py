@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import FluxPipeline
 from huggingface_hub import constants
 from PIL import Image
 
@@ -45,13 +46,24 @@ def loras(here: Path) -> Path:
     return here / "loras"
 
 
-def test_drawn_and_recorded(strata: Run, here: Path, loras: Path, tiny_folder: Path) -> None:
+def test_drawn_and_recorded(
+    strata: Run, here: Path, loras: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[str] = []
+    load = FluxPipeline.load_lora_weights
+
+    def noted(pipe: Any, path: str, **more: Any) -> None:
+        loads.append(path)
+        load(pipe, path, **more)
+
+    monkeypatch.setattr(FluxPipeline, "load_lora_weights", noted)
     asked = ("--model", tiny_folder, "--steps", 1, "--seed", 3, "--lora", "loras/style.safetensors:0.5", "-o", "out")
-    done = strata("generate", loras / "confined.yaml", *asked)
+    done = strata("generate", loras / "confined.yaml", *asked, "--count", 2)
     assert done.code == 0, done.err
     style, other = (str(loras / f"{name}.safetensors") for name in ("style", "other"))
     assert run_of(here / "out")["settings"]["lora"] == [f"{style}:0.5"]
     assert set(run_of(here / "out")["lora_hashes"]) == {style, other}
+    assert sorted(loads) == sorted([style, other]), "once for both pictures"
 
 
 @pytest.mark.slow

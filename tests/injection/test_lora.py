@@ -109,6 +109,7 @@ class TestOfTheWholePlan:
         loads.clear()
         with regional.keeping_loras():
             together = [regional(plan, **OPTIONS).images for plan in plans]
+            assert len(pipe.transformer.peft_config) == 1, "those of the last call"
         assert len(loads) == 2
         assert state_of(pipe) == before
         for one, other in zip(alone, together, strict=True):
