@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import torch
-from torch import Tensor
 
 from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.families.base import BaseText
@@ -60,19 +57,14 @@ class TextSpans:
 
 
 def plain_spec(
-    sample: Sample,
-    texts: TextSpans,
-    device: torch.device,
-    groups: Sequence[AttentionGroup],
-    padding: int,
+    sample: Sample, texts: TextSpans, groups: Sequence[AttentionGroup], padding: int
 ) -> AttentionSpec:
     """Base attention for base text and image; the streams before it have `groups`."""
     text, layout = texts.base[1], sample.layout
     asking, keys = ((texts.base[0], text + layout.total),), ((texts.base[0], text + layout.keys),)
     base = AttentionGroup(asking, keys, bool(sample.base.faint))
     groups = (*groups, *faint_groups(sample, texts, keys))
-    bias = strengths(sample, None, texts, groups, text + layout.keys, device)
-    return AttentionSpec(text, groups, base, asking, None, text, bias, None, padding)
+    return AttentionSpec(text, groups, base, asking, None, text, strengths(sample, None, texts, groups), None, padding)
 
 
 def faint_groups(sample: Sample, texts: TextSpans, keys: Spans) -> list[AttentionGroup]:
@@ -108,22 +100,16 @@ def atom_groups(sample: Sample, visible: Visibility, texts: TextSpans, text: int
 
 
 def strengths(
-    sample: Sample,
-    visible: Visibility | None,
-    texts: TextSpans,
-    groups: Sequence[AttentionGroup],
-    end: int,
-    device: torch.device,
-) -> Tensor | None:
-    """float `[end]`, the log strength of every key; None where all are 1."""
+    sample: Sample, visible: Visibility | None, texts: TextSpans, groups: Sequence[AttentionGroup]
+) -> tuple[tuple[Span, float], ...]:
+    """Keys whose strength is not 1, and its logarithm; none where no group has any."""
     if not sample.base.faint and not any(group.weighted for group in groups):
-        return None
-    bias = torch.zeros(end, device=device)
+        return ()
+    found = [(texts.faint, sample.base.weight)] if sample.base.faint else []
     if visible is not None:
-        for n in visible.visible:
-            bias[slice(*texts.own[n])] = float(np.log(visible.weights[n]))
-    bias[slice(*texts.faint)] = sample.base.weight
-    return bias
+        weights = ((n, visible.weights[n]) for n in visible.visible)
+        found += [(texts.own[n], math.log(weight)) for n, weight in weights if weight != 1]
+    return tuple(found)
 
 
 def alone_spec(sample: Sample, padding: int) -> AttentionSpec:
@@ -132,4 +118,4 @@ def alone_spec(sample: Sample, padding: int) -> AttentionSpec:
     groups = tuple(AttentionGroup((own,), (own,)) for own in texts.own)
     base = AttentionGroup((texts.base,), (texts.base,))
     end = texts.base[1]
-    return AttentionSpec(end, groups, base, (texts.base,), None, end, None, None, padding)
+    return AttentionSpec(end, groups, base, (texts.base,), None, end, (), None, padding)

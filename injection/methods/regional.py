@@ -129,7 +129,7 @@ class RegionalRun(MethodRun):
             found: list[tuple[slice | None, AttentionSpec]] = []
             for sample, spec, pad in zip(self.samples, specs, padding, strict=True):
                 if spec is None:
-                    spec = plain_spec(sample, TextSpans(sample, (), pad), self.device, (), pad)
+                    spec = plain_spec(sample, TextSpans(sample, (), pad), (), pad)
                 found.append((sample.rows, spec))
             plain = all(spec is None for spec in specs) and not any(padding)
             self._known[key] = None if plain else BlockAttention(tuple(found))
@@ -159,21 +159,20 @@ class RegionalRun(MethodRun):
         end = text + layout.keys
         groups = stream_groups(sample, visible, texts, text)
         if not visible.visible:  # a plain block: the base's output for all but the streams
-            return plain_spec(sample, texts, self.device, groups, padding)
+            return plain_spec(sample, texts, groups, padding)
         groups += atom_groups(sample, visible, texts, text)
         heard, spoken = ((texts.base[0], end),), (texts.base,)
         groups += faint_groups(sample, texts, heard)
-        bias = strengths(sample, visible, texts, groups, end, self.device)
-        ratio = torch.tensor(visible.base_ratio, device=self.device)
-        if visible.base_ratio == 0:
+        weak, ratio = strengths(sample, visible, texts, groups), visible.base_ratio
+        if ratio == 0:
             if layout.asking:
                 groups.append(AttentionGroup(shift(layout.asking, text), heard, bool(sample.base.faint)))
             base = AttentionGroup(spoken, heard, bool(sample.base.faint))
-            return AttentionSpec(text, tuple(groups), base, spoken, None, text, bias, None, padding)
+            return AttentionSpec(text, tuple(groups), base, spoken, None, text, weak, None, padding)
         asking = ((texts.base[0], text + layout.total),)
         base = AttentionGroup(asking, heard, bool(sample.base.faint))
         blended, direct = (text, text + layout.canvas), spoken + shift(layout.asking, text)
-        return AttentionSpec(text, tuple(groups), base, direct, blended, text, bias, ratio, padding)
+        return AttentionSpec(text, tuple(groups), base, direct, blended, text, weak, ratio, padding)
 
 
 class RoutedCall:

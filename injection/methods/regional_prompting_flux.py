@@ -77,8 +77,8 @@ class PublishedRun(RegionalRun):
             direct=direct,
             blended=blended,
             base_queries=base_stop if copied else text,
-            bias=strengths(sample, visible, texts, groups, end, self.device),
-            ratio=torch.tensor(ratio, device=self.device) if blended is not None and has_regional else None,
+            strengths=strengths(sample, visible, texts, groups),
+            ratio=ratio if blended is not None and has_regional else None,
             padding=padding,
         )
 

@@ -76,10 +76,11 @@ def test_every_block_attends_as_the_definition_says(options: tuple[Any, ...]) ->
             found = softmax_attention(*(x[:, places[padding:]] for x in (q, k, v)))
         else:
             found = regional_attention(*(x[:, places] for x in (q, k, v)), spec)[:, padding:]
+            length = len(places)
             weighted = [group for group in (*spec.groups, spec.base) if group.weighted]
-            assert (spec.bias is None) == (not weighted)
+            assert (not spec.strengths) == (not weighted)
             for group in weighted:
-                assert any(spec.bias[slice(*keys)].any() for keys in group.keys)
+                assert any(spec.bias(length)[slice(*keys)].any() for keys in group.keys)
         torch.testing.assert_close(found, expected[:, padding:], atol=1e-5, rtol=1e-5)
 
 
