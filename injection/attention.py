@@ -82,7 +82,7 @@ class AttentionSpec:
     ratio: float | None = None
     padding: int = 0
     own: tuple[OwnAttention, ...] = ()
-    _merging: dict[object, Merging] = field(default_factory=dict, repr=False)
+    _merging: dict[object, Merging] = field(default_factory=dict, init=False, repr=False)
 
     def bias(self, length: int) -> Tensor | None:
         """float32 `[length]`, log strength of every key; None where all strengths are 1."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -42,6 +43,17 @@ class Part(NamedTuple):
     lse_BRH: Tensor
 
 
+class Packing(NamedTuple):
+    """Small cells as one launch: which rows are asked, where each cell's queries and keys begin, how many keys."""
+
+    rows: Tensor
+    queries: Tensor
+    keys: Tensor
+    lengths: Tensor
+    longest_query: int
+    longest_key: int
+
+
 class Kernel(Protocol):
     """One way to compute parts.
 
@@ -55,21 +67,57 @@ class Kernel(Protocol):
         """Each layer's part: the rows are its cells' queries, in their order, which are disjoint."""
 
 
-class CpuKernel:
-    """PyTorch's own for the CPU; a call a cell."""
+Whole = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Attention of queries, keys and values `[B, H, L, D]`: output and log-sum-exp `[B, H, L]`."""
 
+
+@dataclass(frozen=True)
+class LoopKernel:
+    """A call a cell."""
+
+    whole: Whole
     contiguous: ClassVar[bool] = False
 
     def attend(self, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, layers: Sequence[Sequence[Cell]]) -> list[Part]:
         """See `Kernel`."""
-        return [_joined([self._attend(q_BLHD, k_BLHD, v_BLHD, cell) for cell in layer]) for layer in layers]
+        return [_joined([_of_cell(self.whole, q_BLHD, k_BLHD, v_BLHD, cell) for cell in layer]) for layer in layers]
 
-    def _attend(self, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, cell: Cell) -> Part:
-        q, k, v = take(q_BLHD, cell.queries), take(k_BLHD, cell.keys), take(v_BLHD, cell.keys)
-        out_BHRD, lse_BHR = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-        )
-        return Part(out_BHRD.transpose(1, 2), lse_BHR.transpose(1, 2))
+
+def cpu(q_BHLD: Tensor, k_BHLD: Tensor, v_BHLD: Tensor) -> tuple[Tensor, Tensor]:
+    """PyTorch's own for the CPU."""
+    found: tuple[Tensor, Tensor] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q_BHLD, k_BHLD, v_BHLD)
+    return found
+
+
+def flash(q_BHLD: Tensor, k_BHLD: Tensor, v_BHLD: Tensor) -> tuple[Tensor, Tensor]:
+    """Flash attention on a GPU, of float16 and bfloat16."""
+    out, lse, *_ = torch.ops.aten._scaled_dot_product_flash_attention(q_BHLD, k_BHLD, v_BHLD)
+    return out, lse
+
+
+def efficient(q_BHLD: Tensor, k_BHLD: Tensor, v_BHLD: Tensor) -> tuple[Tensor, Tensor]:
+    """Memory-efficient attention on a GPU, of all types."""
+    out, lse, *_ = torch.ops.aten._scaled_dot_product_efficient_attention(q_BHLD, k_BHLD, v_BHLD, None, True)
+    return out, lse
+
+
+def varlen(q_THD: Tensor, k_THD: Tensor, v_THD: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
+    """Flash attention of many cells of any lengths: output `[T, H, D]`, log-sum-exp `[T, H]`."""
+    from torch.nn.attention.varlen import AuxRequest, varlen_attn  # not in every PyTorch that we take
+
+    out, lse = varlen_attn(
+        *(q_THD, k_THD, v_THD, packing.queries, packing.keys, packing.longest_query, packing.longest_key),
+        return_aux=AuxRequest(lse=True),
+        seqused_k=packing.lengths,
+    )
+    rows, heads = out.shape[:2]
+    return out, lse if tuple(lse.shape) == (rows, heads) != (heads, rows) else lse.transpose(0, 1)
+
+
+def _of_cell(whole: Whole, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, cell: Cell) -> Part:
+    q, k, v = take(q_BLHD, cell.queries), take(k_BLHD, cell.keys), take(v_BLHD, cell.keys)
+    out_BHRD, lse_BHR = whole(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+    return Part(out_BHRD.transpose(1, 2), lse_BHR[..., : q.shape[1]].transpose(1, 2))  # some kernels pad the sums
 
 
 def _joined(parts: Sequence[Part]) -> Part:
@@ -79,47 +127,33 @@ def _joined(parts: Sequence[Part]) -> Part:
     return Part(torch.cat([p.out_BRHD for p in parts], dim=1), torch.cat([p.lse_BRH for p in parts], dim=1))
 
 
+@dataclass(frozen=True)
 class VarlenKernel:
-    """Flash attention on a GPU: a launch for every large cell, and one for all others, of whatever lengths.
+    """A launch for every large cell, and one for all others, of whatever lengths.
 
     Keys are read where they lie: a cell's begin anywhere, and several cells may have the same.
     """
 
+    whole: Whole = flash
+    many: Callable[[Tensor, Tensor, Tensor, Packing], tuple[Tensor, Tensor]] = varlen
     contiguous: ClassVar[bool] = True
 
     def attend(self, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, layers: Sequence[Sequence[Cell]]) -> list[Part]:
         """See `Kernel`."""
         small = tuple(tuple(layer) for layer in layers if not _is_large(layer))
         packed = iter(self._packed(q_BLHD, k_BLHD, v_BLHD, small) if small else ())
-        return [self._large(q_BLHD, k_BLHD, v_BLHD, layer[0]) if _is_large(layer) else next(packed) for layer in layers]
-
-    def _large(self, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, cell: Cell) -> Part:
-        q, k, v = take(q_BLHD, cell.queries), take(k_BLHD, cell.keys), take(v_BLHD, cell.keys)
-        out_BHRD, lse_BHR, *_ = torch.ops.aten._scaled_dot_product_flash_attention(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-        )
-        return Part(out_BHRD.transpose(1, 2), lse_BHR[..., : q.shape[1]].transpose(1, 2))
+        return [
+            _of_cell(self.whole, q_BLHD, k_BLHD, v_BLHD, layer[0]) if _is_large(layer) else next(packed)
+            for layer in layers
+        ]
 
     def _packed(
         self, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, layers: tuple[tuple[Cell, ...], ...]
     ) -> list[Part]:
-        from torch.nn.attention.varlen import AuxRequest, varlen_attn  # not in every PyTorch that we take
-
         batch, length = q_BLHD.shape[:2]
         order = _packing(layers, batch, length, k_BLHD.shape[1], q_BLHD.device)
-        out_THD, lse = varlen_attn(
-            q_BLHD.flatten(0, 1).index_select(0, order.rows),
-            k_BLHD.flatten(0, 1),
-            v_BLHD.flatten(0, 1),
-            order.queries,
-            order.keys,
-            order.longest_query,
-            order.longest_key,
-            return_aux=AuxRequest(lse=True),
-            seqused_k=order.lengths,
-        )
-        rows, heads = out_THD.shape[:2]
-        lse_TH = lse if tuple(lse.shape) == (rows, heads) != (heads, rows) else lse.transpose(0, 1)
+        queries_THD = q_BLHD.flatten(0, 1).index_select(0, order.rows)
+        out_THD, lse_TH = self.many(queries_THD, k_BLHD.flatten(0, 1), v_BLHD.flatten(0, 1), order)
         parts, at = [], 0
         for layer in layers:
             asked = sum(length_of(cell.queries) for cell in layer)
@@ -134,21 +168,8 @@ def _is_large(layer: Sequence[Cell]) -> bool:
     return len(layer) == 1 and len(layer[0].queries) == 1 and length_of(layer[0].queries) >= LARGE
 
 
-class _Packing(NamedTuple):
-    """Small cells as one launch: which rows are asked, where each cell's queries and keys begin, how many keys."""
-
-    rows: Tensor
-    queries: Tensor
-    keys: Tensor
-    lengths: Tensor
-    longest_query: int
-    longest_key: int
-
-
 @lru_cache(maxsize=256)
-def _packing(
-    layers: tuple[tuple[Cell, ...], ...], batch: int, length: int, keys: int, device: torch.device
-) -> _Packing:
+def _packing(layers: tuple[tuple[Cell, ...], ...], batch: int, length: int, keys: int, device: torch.device) -> Packing:
     rows, starts, lengths, counts = [], [], [], []
     for layer in layers:
         for row in range(batch):
@@ -159,24 +180,7 @@ def _packing(
                 counts.append(length_of(cell.queries))
     numbers = (list(itertools.accumulate(counts, initial=0)), [*starts, starts[-1] + lengths[-1]], lengths)
     queries, begins, used = (torch.tensor(each, dtype=torch.int32, device=device) for each in numbers)
-    return _Packing(torch.cat(rows).to(device), queries, begins, used, max(counts), max(lengths))
-
-
-class LoopKernel:
-    """PyTorch's memory-efficient attention on a GPU, a call a cell: for types that flash attention does not take."""
-
-    contiguous: ClassVar[bool] = False
-
-    def attend(self, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, layers: Sequence[Sequence[Cell]]) -> list[Part]:
-        """See `Kernel`."""
-        return [_joined([self._attend(q_BLHD, k_BLHD, v_BLHD, cell) for cell in layer]) for layer in layers]
-
-    def _attend(self, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, cell: Cell) -> Part:
-        q, k, v = take(q_BLHD, cell.queries), take(k_BLHD, cell.keys), take(v_BLHD, cell.keys)
-        out_BHRD, lse_BHR, *_ = torch.ops.aten._scaled_dot_product_efficient_attention(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), None, True
-        )
-        return Part(out_BHRD.transpose(1, 2), lse_BHR[..., : q.shape[1]].transpose(1, 2))  # padded to a multiple of 32
+    return Packing(torch.cat(rows).to(device), queries, begins, used, max(counts), max(lengths))
 
 
 _NATIVE = {AttentionBackendName.NATIVE}
@@ -194,7 +198,7 @@ def kernel_for(q_BLHD: Tensor, backend: Any) -> Kernel | None:
     chosen = AttentionBackendName(backend or _AttentionBackendRegistry.get_active_backend()[0])
     kind = q_BLHD.device.type
     if kind == "cpu":
-        return CpuKernel() if chosen in _NATIVE else None
+        return LoopKernel(cpu) if chosen in _NATIVE else None
     if kind == "meta":
         return VarlenKernel() if chosen in _FLASH else None
     if kind != "cuda" or chosen not in _FLASH:
@@ -206,16 +210,16 @@ def kernel_for(q_BLHD: Tensor, backend: Any) -> Kernel | None:
 def _of_gpu(device: torch.device, dtype: torch.dtype, width: int) -> Kernel | None:
     """The first kernel that agrees with the definition."""
     half = dtype in (torch.float16, torch.bfloat16)
-    kernels: list[Kernel] = [VarlenKernel(), LoopKernel()] if half else [LoopKernel()]
+    kernels: list[Kernel] = [VarlenKernel(), LoopKernel(efficient)] if half else [LoopKernel(efficient)]
     for kernel in kernels:
         try:
             found = agrees(kernel, device, dtype, width)
         except (RuntimeError, ValueError, TypeError, ImportError) as error:
-            logger.debug("%s cannot be used on %s: %s", type(kernel).__name__, device, error)
+            logger.debug("%s cannot be used on %s: %s", kernel, device, error)
             continue
         if found:
             return kernel
-        logger.warning("%s gives wrong results on %s and is not used", type(kernel).__name__, device)
+        logger.warning("%s gives wrong results on %s and is not used", kernel, device)
     return None
 
 
@@ -226,7 +230,11 @@ def agrees(kernel: Kernel, device: torch.device, dtype: torch.dtype, width: int)
     large: Span = (200, LARGE + 220)
     layers = [
         [Cell((large,), ((100, 700),))],
-        [Cell(((0, 7), (1100, 1200)), ((800, 1000),)), Cell(((7, 130),), ((30, 36),)), Cell(((1200, 1201),), ((0, 65),))],
+        [
+            Cell(((0, 7), (1100, 1200)), ((800, 1000),)),
+            Cell(((7, 130),), ((30, 36),)),
+            Cell(((1200, 1201),), ((0, 65),)),
+        ],
         [Cell(((50, 60),), ((0, LARGE + 300),))],
     ]
     near = 1e-4 if dtype == torch.float32 else 2e-2

@@ -13,6 +13,7 @@ Shapes: S sums (1, or 2 where tokens blend), B batch, L tokens, R rows of a laye
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ def cells_of(sees: Sequence[Sees]) -> list[Counted]:
     ends = {end for each in sees for span in (*each.keys, *(keys for keys, _ in each.strengths)) for end in span}
     cuts = sorted(ends)
     found: dict[tuple[Piece, ...], list[Span]] = {}
-    for keys in zip(cuts, cuts[1:], strict=False):
+    for keys in itertools.pairwise(cuts):
         pieces = tuple(
             Piece(each.queries, each.sum, _strength(each, keys)) for each in sees if within(each.keys, *keys)
         )
@@ -157,11 +158,7 @@ def layers_of(cells: Iterable[Counted], contiguous: bool, large: int) -> tuple[L
         large: cells of so many queries stay by themselves.
     """
     if contiguous:
-        cells = [
-            Counted(Cell(queries, (keys,)), pieces)
-            for (queries, spans), pieces in cells
-            for keys in spans
-        ]
+        cells = [Counted(Cell(queries, (keys,)), pieces) for (queries, spans), pieces in cells for keys in spans]
     layers: list[list[Counted]] = []
     for counted in sorted(cells, key=lambda c: (-length_of(c.cell.queries), c.cell.queries)):
         queries = counted.cell.queries
@@ -180,31 +177,31 @@ def _meet(one: Spans, other: Spans) -> bool:
 
 
 class _Rows:
-    """Some tokens of a sequence, as a slice where they are one, else by their numbers."""
+    """Some tokens of a sequence: a slice of it where they are one span, else by their numbers."""
 
     def __init__(self, spans: Spans, device: torch.device) -> None:
-        self.slice = slice(*spans[0]) if len(spans) == 1 else None
-        self.numbers = None if self.slice else torch.cat([torch.arange(*span) for span in spans]).to(device)
+        self.span = spans[0] if len(spans) == 1 else None
+        self.numbers = torch.cat([torch.arange(*span) for span in spans]).to(device)
 
-    def of(self, x_BLx: Tensor, dim: int) -> Tensor:
+    def of(self, x: Tensor, dim: int) -> Tensor:
         """These of a tensor's tokens."""
-        if self.slice is not None:
-            return x_BLx.narrow(dim, self.slice.start, self.slice.stop - self.slice.start)
-        return x_BLx.index_select(dim, self.numbers)
+        if self.span is None:
+            return x.index_select(dim, self.numbers)
+        return x.narrow(dim, self.span[0], self.span[1] - self.span[0])
 
-    def put(self, x_BLx: Tensor, dim: int, values: Tensor) -> None:
+    def put(self, x: Tensor, dim: int, values: Tensor) -> None:
         """Write them."""
-        if self.slice is not None:
-            self.of(x_BLx, dim).copy_(values)
+        if self.span is None:
+            x.index_copy_(dim, self.numbers, values)
         else:
-            x_BLx.index_copy_(dim, self.numbers, values)
+            self.of(x, dim).copy_(values)
 
     def add(self, x_BLHD: Tensor, values_BRHD: Tensor, share_BRH1: Tensor) -> None:
         """Add values times shares to them; no token is there twice, so the order of additions is settled."""
-        if self.slice is not None:
-            self.of(x_BLHD, 1).addcmul_(values_BRHD, share_BRH1)
-        else:
+        if self.span is None:
             x_BLHD.index_add_(1, self.numbers, values_BRHD * share_BRH1)
+        else:
+            self.of(x_BLHD, 1).addcmul_(values_BRHD, share_BRH1)
 
 
 @dataclass(frozen=True, eq=False)

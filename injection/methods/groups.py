@@ -56,9 +56,7 @@ class TextSpans:
         self.faint: Span = (at + sample.base.length - sample.base.faint, at + sample.base.length)
 
 
-def plain_spec(
-    sample: Sample, texts: TextSpans, groups: Sequence[AttentionGroup], padding: int
-) -> AttentionSpec:
+def plain_spec(sample: Sample, texts: TextSpans, groups: Sequence[AttentionGroup], padding: int) -> AttentionSpec:
     """Base attention for base text and image; the streams before it have `groups`."""
     text, layout = texts.base[1], sample.layout
     asking, keys = ((texts.base[0], text + layout.total),), ((texts.base[0], text + layout.keys),)

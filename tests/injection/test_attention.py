@@ -117,7 +117,7 @@ SPECS = {
         direct=((4, 6),),
         blended=None,
         base_queries=6,
-            padding=2,
+        padding=2,
     ),
     "all see all, and the base prompt faintly": AttentionSpec(
         text_length=6,
@@ -150,7 +150,7 @@ def test_parts_are_had_where_a_kernel_tells_its_sums() -> None:
     q = torch.zeros(1, kernels.SMALLEST, 1, 1)
     native = AttentionBackendName.NATIVE
     for backend in (native, None):
-        assert isinstance(kernels.kernel_for(q, backend), kernels.CpuKernel), "None: of those that choose none"
+        assert isinstance(kernels.kernel_for(q, backend), kernels.LoopKernel), "None: of those that choose none"
     assert kernels.kernel_for(q, AttentionBackendName._NATIVE_MATH) is None
     assert isinstance(kernels.kernel_for(q.to("meta"), native), kernels.VarlenKernel)
     assert kernels.kernel_for(q[:, 1:], native) is None
