@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -23,9 +24,10 @@ import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from torch import Tensor
 
+from strata.injection import kernels
 from strata.injection.errors import UnsupportedError
 from strata.injection.kernels import LARGE, kernel_for
-from strata.injection.layout import Span, Spans, merge, take, without
+from strata.injection.layout import Span, Spans, length_of, merge, take, without
 from strata.injection.merging import BASE, REGIONAL, Merging, Sees, all_cells, layers_of
 
 
@@ -126,6 +128,12 @@ class AttentionSpec:
                 found += [Sees(span, group.keys, REGIONAL, strengths) for span in (*outside, *inside)]
         return found
 
+    def pairs(self, length: int) -> int:
+        """Of queries and keys: what it costs, of so many queries."""
+        if self.own or length < kernels.SMALLEST:
+            return sum(length_of(group.queries) * length_of(group.keys) for group in (*self.groups, self.base))
+        return self.merging(length, contiguous=False).pairs
+
     def merging(self, length: int, contiguous: bool) -> Merging:
         """How it is computed from parts, of `length` queries; see `merging.py`."""
         key = length, contiguous
@@ -136,6 +144,8 @@ class AttentionSpec:
         return self._merging[key]
 
 
+Keys = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
+
 _numbers = itertools.count()
 _known: weakref.WeakValueDictionary[int, BlockAttention] = weakref.WeakValueDictionary()
 
@@ -145,12 +155,13 @@ class BlockAttention:
 
     Attributes:
         samples: the rows of the batch (None: all) and what they compute.
+        keys: given a sample's number and its keys and values, returns those that are attended to; None: these.
         calls: how often it was computed.
         key: int64 scalar on the CPU, by which `grouped_attention` finds it.
     """
 
-    def __init__(self, samples: tuple[tuple[slice | None, AttentionSpec], ...]) -> None:
-        self.samples = samples
+    def __init__(self, samples: tuple[tuple[slice | None, AttentionSpec], ...], keys: Keys | None = None) -> None:
+        self.samples, self.keys = samples, keys
         self.calls = 0
         self.key = torch.tensor(next(_numbers))
         _known[int(self.key)] = self
@@ -178,8 +189,10 @@ def _grouped_attention(q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, key: Tens
 
 def _attend(attention: BlockAttention, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, backend: Any) -> Tensor:
     parts = []
-    for rows, spec in attention.samples:
+    for number, (rows, spec) in enumerate(attention.samples):
         q, k, v = (x if rows is None else x[rows] for x in (q_BLHD, k_BLHD, v_BLHD))
+        if attention.keys is not None:
+            k, v = attention.keys(number, k, v)
         parts.append(regional_attention(q, k, v, spec, backend))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 

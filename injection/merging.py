@@ -219,6 +219,12 @@ class Merging:
     length: int
     _constants: dict[torch.device, _Constants] = field(default_factory=dict, repr=False)
 
+    @property
+    def pairs(self) -> int:
+        """Of queries and keys that are computed."""
+        cells = (cell for layer in self.layers for cell in layer.cells)
+        return sum(length_of(cell.queries) * length_of(cell.keys) for cell in cells)
+
     def attend(self, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, kernel: Kernel) -> Tensor:
         """The output `[B, L, H, D]`; zeros for queries that see nothing."""
         if q_BLHD.device not in self._constants:

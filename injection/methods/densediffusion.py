@@ -42,7 +42,8 @@ from strata.injection.families.base import BaseText, Canvas
 from strata.injection.layout import Span, Spans, shift, take
 from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, Drawing, Forward, MethodRun
 from strata.injection.methods.groups import Sample, TextSpans
-from strata.injection.methods.regional import RegionalRun, RoutedCall
+from strata.injection.methods.regional import RegionalRun
+from strata.injection.methods.routed_call import RoutedCall
 from strata.injection.methods.undivided import UndividedMethod
 from strata.injection.program import Program, Visibility
 from strata.layers.routing import Blend, Routing, Rule

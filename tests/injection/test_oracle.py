@@ -105,12 +105,15 @@ def scenes(draw: Any, mode: str = "shared") -> tuple[Scene, TokenGrid]:
         mask[y : draw(st.integers(y + 1, rows)), x : draw(st.integers(x + 1, cols))] = True
     names = tuple("abc"[: len(masks)])
     grid = TokenGrid(rows, cols, names, masks, ~masks.any(0))
+    unrouted = draw(st.sampled_from(["plain", "open"]))
+    exact = mode == "split" or unrouted == "open"
     routing = Routing.model_validate(
         {
             "name": "drawn",
             "about": "drawn by hypothesis",
             "blend": {"mode": mode, "base_ratio": draw(st.sampled_from([0.0, 0.3, 1.0, {"from": 0.6, "to": 0.0}]))},
-            "unrouted": draw(st.sampled_from(["plain", "open"])),
+            "unrouted": unrouted,
+            "refresh": 1 if exact else draw(st.sampled_from([1, 1, 2, 3])),
             "background": draw(st.sampled_from(["base", "none"])),
             "rules": draw(st.lists(rules(), min_size=1, max_size=3)),
         }
