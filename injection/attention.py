@@ -26,7 +26,7 @@ from torch import Tensor
 
 from strata.injection import kernels
 from strata.injection.errors import UnsupportedError
-from strata.injection.kernels import LARGE, kernel_for
+from strata.injection.kernels import LoopKernel, Traits, kernel_for
 from strata.injection.layout import Span, Spans, length_of, merge, take, without
 from strata.injection.merging import BASE, REGIONAL, Merging, Sees, all_cells, layers_of
 
@@ -132,15 +132,15 @@ class AttentionSpec:
         """Of queries and keys: what it costs, of so many queries."""
         if self.own or length < kernels.SMALLEST:
             return sum(length_of(group.queries) * length_of(group.keys) for group in (*self.groups, self.base))
-        return self.merging(length, contiguous=False).pairs
+        return self.merging(length, LoopKernel.traits).pairs
 
-    def merging(self, length: int, contiguous: bool) -> Merging:
+    def merging(self, length: int, traits: Traits) -> Merging:
         """How it is computed from parts, of `length` queries; see `merging.py`."""
-        key = length, contiguous
+        key = length, traits
         if key not in self._merging:
-            cells = all_cells(self.sees(), self.base.queries[0][0])
+            cells = all_cells(self.sees(), self.base.queries[0][0], traits)
             weights = () if self.weights is None or self.blended is None else ((self.blended, self.weights),)
-            self._merging[key] = Merging(layers_of(cells, contiguous, LARGE), weights, length)
+            self._merging[key] = Merging(layers_of(cells, length, traits), weights, length)
         return self._merging[key]
 
 
@@ -221,7 +221,7 @@ def regional_attention(
     kernel = None if spec.own else kernel_for(q_BLHD, backend)
     if kernel is None:
         return _Tokens(q_BLHD, k_BLHD, v_BLHD, spec, backend).by_groups()
-    out_BLHD = spec.merging(q_BLHD.shape[1], kernel.contiguous).attend(q_BLHD, k_BLHD, v_BLHD, kernel)
+    out_BLHD = spec.merging(q_BLHD.shape[1], kernel.traits).attend(q_BLHD, k_BLHD, v_BLHD, kernel)
     if spec.copied:
         _blend(out_BLHD, spec, out_BLHD, spec.base_queries)
     return out_BLHD

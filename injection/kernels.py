@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 SMALLEST = 512
 """Tokens from which merging parts pays; below, its additional kernel calls cost more than they save."""
-LARGE = 1024
-"""Queries from which an attention has a launch of its own, on keys and queries as they lie."""
 
 
 class Cell(NamedTuple):
@@ -54,14 +52,26 @@ class Packing(NamedTuple):
     longest_key: int
 
 
-class Kernel(Protocol):
-    """One way to compute parts.
+class Traits(NamedTuple):
+    """What of a kernel decides how attention is cut into cells.
 
     Attributes:
         contiguous: keys of a cell have to be one span.
+        row: what merging a row costs, in pairs of query and key.
+        copy: what a key costs that is not one span with its neighbours, in the same.
+        alone: cells of more than this share of the queries are by themselves.
     """
 
-    contiguous: ClassVar[bool]
+    contiguous: bool
+    row: int
+    copy: int
+    alone: float
+
+
+class Kernel(Protocol):
+    """One way to compute parts."""
+
+    traits: ClassVar[Traits]
 
     def attend(self, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, layers: Sequence[Sequence[Cell]]) -> list[Part]:
         """Each layer's part: the rows are its cells' queries, in their order, which are disjoint."""
@@ -76,7 +86,7 @@ class LoopKernel:
     """A call a cell."""
 
     whole: Whole
-    contiguous: ClassVar[bool] = False
+    traits: ClassVar[Traits] = Traits(contiguous=False, row=48, copy=16, alone=0.2)
 
     def attend(self, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, layers: Sequence[Sequence[Cell]]) -> list[Part]:
         """See `Kernel`."""
@@ -136,14 +146,15 @@ class VarlenKernel:
 
     whole: Whole = flash
     many: Callable[[Tensor, Tensor, Tensor, Packing], tuple[Tensor, Tensor]] = varlen
-    contiguous: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Traits(contiguous=True, row=300, copy=0, alone=0.5)
 
     def attend(self, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, layers: Sequence[Sequence[Cell]]) -> list[Part]:
         """See `Kernel`."""
-        small = tuple(tuple(layer) for layer in layers if not _is_large(layer))
+        least = self.traits.alone * q_BLHD.shape[1]
+        small = tuple(tuple(layer) for layer in layers if not _is_large(layer, least))
         packed = iter(self._packed(q_BLHD, k_BLHD, v_BLHD, small) if small else ())
         return [
-            _of_cell(self.whole, q_BLHD, k_BLHD, v_BLHD, layer[0]) if _is_large(layer) else next(packed)
+            _of_cell(self.whole, q_BLHD, k_BLHD, v_BLHD, layer[0]) if _is_large(layer, least) else next(packed)
             for layer in layers
         ]
 
@@ -164,8 +175,8 @@ class VarlenKernel:
         return parts
 
 
-def _is_large(layer: Sequence[Cell]) -> bool:
-    return len(layer) == 1 and len(layer[0].queries) == 1 and length_of(layer[0].queries) >= LARGE
+def _is_large(layer: Sequence[Cell], least: float) -> bool:
+    return len(layer) == 1 and len(layer[0].queries) == 1 and length_of(layer[0].queries) > least
 
 
 @lru_cache(maxsize=256)
@@ -226,8 +237,8 @@ def _of_gpu(device: torch.device, dtype: torch.dtype, width: int) -> Kernel | No
 def agrees(kernel: Kernel, device: torch.device, dtype: torch.dtype, width: int) -> bool:
     """Whether a kernel does what the definition says: cells large and small, sharing keys, out of order, in a batch."""
     generator = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(2, LARGE + 300, 2, width, generator=generator).to(device, dtype) for _ in range(3))
-    large: Span = (200, LARGE + 220)
+    q, k, v = (torch.randn(2, 1324, 2, width, generator=generator).to(device, dtype) for _ in range(3))
+    large: Span = (200, 1244)
     layers = [
         [Cell((large,), ((100, 700),))],
         [
@@ -235,7 +246,7 @@ def agrees(kernel: Kernel, device: torch.device, dtype: torch.dtype, width: int)
             Cell(((7, 130),), ((30, 36),)),
             Cell(((1200, 1201),), ((0, 65),)),
         ],
-        [Cell(((50, 60),), ((0, LARGE + 300),))],
+        [Cell(((50, 60),), ((0, 1324),))],
     ]
     near = 1e-4 if dtype == torch.float32 else 2e-2
     for layer, part in zip(layers, kernel.attend(q, k, v, layers), strict=True):

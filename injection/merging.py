@@ -22,11 +22,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from strata.injection.kernels import Cell, Kernel, Part
+from strata.injection.kernels import Cell, Kernel, Part, Traits
 from strata.injection.layout import Span, Spans, length_of, merge, within, without
 
-ROW, COPY = 48, 16
-"""What merging a row costs, and copying a key, in pairs of query and key."""
 NEVER = -1e30
 """In a sum's logarithm: takes no part. Finite, so that differences of two are numbers."""
 REGIONAL, BASE = 0, 1
@@ -59,11 +57,12 @@ class Counted(NamedTuple):
     cell: Cell
     pieces: tuple[Piece, ...]
 
-    @property
-    def cost(self) -> int:
-        """In pairs of query and key."""
+    def cost(self, traits: Traits) -> int:
+        """By a kernel with these traits, in pairs of query and key."""
         rows, keys = length_of(self.cell.queries), length_of(self.cell.keys)
-        return rows * keys + ROW * rows + (COPY * keys if len(self.cell.keys) > 1 else 0)
+        parts = len(self.cell.keys)
+        apart = traits.row * rows * (parts - 1) if traits.contiguous else traits.copy * keys * (parts > 1)
+        return rows * keys + traits.row * rows + apart
 
 
 def cells_of(sees: Sequence[Sees]) -> list[Counted]:
@@ -92,7 +91,7 @@ def _together(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
     return tuple(sorted(Piece(span, *alike) for alike, spans in found.items() for span in merge(spans)))
 
 
-def cheapest(sees: Sequence[Sees]) -> list[Counted]:
+def cheapest(sees: Sequence[Sees], traits: Traits) -> list[Counted]:
     """Cells for queries of the image: what both sums have in common once, or each sum by itself, whichever costs less.
 
     Where regions are isolated, what the two have in common falls into as many cells as there are regions.
@@ -103,22 +102,23 @@ def cheapest(sees: Sequence[Sees]) -> list[Counted]:
         key = (each.sum, each.keys if each.sum == REGIONAL else (), each.strengths)
         alike.setdefault(key, []).append(each)
     apart = [counted for group in alike.values() for counted in cells_of(group)]
-    return min(shared, apart, key=lambda cells: sum(counted.cost for counted in cells))
+    return min(shared, apart, key=lambda cells: sum(counted.cost(traits) for counted in cells))
 
 
-def all_cells(sees: Sequence[Sees], text: int) -> list[Counted]:
+def all_cells(sees: Sequence[Sees], text: int, traits: Traits) -> list[Counted]:
     """The cells of a block.
 
     Args:
         sees: of all queries.
         text: where the base prompt begins. Queries before it are streams'; those that see the same of the image share
             their cell for it.
+        traits: of the kernel.
     """
     streams: dict[Spans, list[Sees]] = {}
     for each in sees:
         if each.queries[0] < text:
             streams.setdefault(tuple(span for span in each.keys if span[1] > text), []).append(each)
-    image = cheapest([each for each in sees if each.queries[0] >= text])
+    image = cheapest([each for each in sees if each.queries[0] >= text], traits)
     return image + [counted for group in streams.values() for counted in cells_of(group)]
 
 
@@ -149,21 +149,21 @@ class Layer(NamedTuple):
         return tuple(joined)
 
 
-def layers_of(cells: Iterable[Counted], contiguous: bool, large: int) -> tuple[Layer, ...]:
+def layers_of(cells: Iterable[Counted], length: int, traits: Traits) -> tuple[Layer, ...]:
     """Cells put side by side; the one with most queries comes first.
 
     Args:
         cells: of a block.
-        contiguous: split those whose keys are not one span.
-        large: cells of so many queries stay by themselves.
+        length: of the sequence.
+        traits: of the kernel.
     """
-    if contiguous:
+    if traits.contiguous:
         cells = [Counted(Cell(queries, (keys,)), pieces) for (queries, spans), pieces in cells for keys in spans]
     layers: list[list[Counted]] = []
     for counted in sorted(cells, key=lambda c: (-length_of(c.cell.queries), c.cell.queries)):
         queries = counted.cell.queries
         for layer in layers:
-            alone = length_of(layer[0].cell.queries) >= large
+            alone = length_of(layer[0].cell.queries) > traits.alone * length
             if not alone and not any(_meet(queries, other.cell.queries) for other in layer):
                 layer.append(counted)
                 break

@@ -9,7 +9,7 @@ from diffusers.models.attention_dispatch import AttentionBackendName
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from strata.injection import kernels, merging
+from strata.injection import kernels
 from strata.injection.attach import masked_spec
 from strata.injection.attention import AttentionGroup, AttentionSpec, regional_attention
 from strata.injection.families.base import BaseText
@@ -48,8 +48,7 @@ def test_image_keys_are_attended_to_once_where_base_and_regions_are_blended(
 ) -> None:
     """With many tokens; few are attended to twice, with fewer calls of the kernel. The output is the same."""
     spec = blended(reference, faint)
-    monkeypatch.setattr(merging, "ROW", 0)
-    monkeypatch.setattr(merging, "COPY", 0)
+    monkeypatch.setattr(kernels.LoopKernel, "traits", kernels.LoopKernel.traits._replace(row=0, copy=0))
     q, k, v = torch.randn(3, 1, TEXT + CANVAS + reference, 2, 4, generator=torch.Generator().manual_seed(0))
     outputs, pairs = [], []
     for smallest in (q.shape[1], q.shape[1] + 1):

@@ -1,6 +1,5 @@
 """One block's attention of a program, without a transformer, against the dense definition."""
 
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -10,7 +9,6 @@ import torch
 
 from strata.hierarchy.grid import TokenGrid
 from strata.hierarchy.plan import Level
-from strata.injection import merging
 from strata.injection.attention import regional_attention
 from strata.injection.facts import ModelFacts, Stack
 from strata.injection.families.base import BaseText, Canvas
@@ -54,7 +52,7 @@ OPTIONS = list(product([0, 0.3, 1], ["plain", "open"], ["base", "none"], [0, 3],
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_every_block_attends_as_the_definition_says(options: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_block_attends_as_the_definition_says(options: tuple[Any, ...]) -> None:
     """By groups and in parts, by either kind of kernel; keys are weighed only where some weight is not 1."""
     drawn, grid = scene(options)
     program = program_of(grid, drawn.schedule, drawn.streams)
@@ -90,8 +88,7 @@ def test_every_block_attends_as_the_definition_says(options: tuple[Any, ...], mo
             continue
         for kernel in (LoopKernel(cpu), VarlenKernel(defined, many)):
             for row in (0, 10**6):  # what many see is computed once for all, or every sum by itself
-                monkeypatch.setattr(merging, "ROW", row)
-                merged = replace(spec).merging(len(places), kernel.contiguous)
+                merged = spec.merging(len(places), kernel.traits._replace(row=row))
                 found = merged.attend(*(x[:, places] for x in (q, k, v)), kernel)[:, padding:]
                 torch.testing.assert_close(found, expected[:, padding:], atol=1e-5, rtol=1e-5)
 

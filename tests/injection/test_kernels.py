@@ -73,15 +73,15 @@ def test_small_cells_of_all_layers_are_one_launch() -> None:
         calls.append(f"{len(packing.lengths)} cells")
         return many(q, k, v, packing)
 
-    q, k, v = torch.randn(3, 1, kernels.LARGE + 40, 1, 4, generator=torch.Generator().manual_seed(0))
+    q, k, v = torch.randn(3, 1, 40, 1, 4, generator=torch.Generator().manual_seed(0))
     layers = [
-        [Cell(((0, kernels.LARGE),), ((0, 30),))],
+        [Cell(((0, 30),), ((0, 30),))],
         [Cell(((0, 4),), ((2, 9),)), Cell(((6, 8), (9, 12)), ((0, 3),))],
         [Cell(((2, 3),), ((5, 9),))],
     ]
     parts = VarlenKernel(whole, packed).attend(q, k, v, layers)
     assert calls == ["3 cells", "whole"]
-    assert [part.lse_BRH.shape[1] for part in parts] == [kernels.LARGE, 9, 1]
+    assert [part.lse_BRH.shape[1] for part in parts] == [30, 9, 1]
 
 
 @pytest.mark.gpu
