@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, quote
 from strata.hierarchy.native import Form
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.calling import EMBEDS, call_of
@@ -155,6 +155,11 @@ class RegionalPipeline:
         """Raise `UnsupportedError` for calls that the method refuses."""
         if self.observers:
             self.method.check_call(OBSERVERS)
+            if self.routing.refresh > 1:
+                raise UnsupportedError(
+                    f"routing {quote(self.routing.name)}: refresh: {self.routing.refresh}: probes and other observers"
+                    " see the texts at every step; set refresh: 1"
+                )
         negative = plan.negative_prompt if plan.negative_prompt is not None else options.get("negative_prompt")
         if self.call.guided(facts, {**options, "negative_prompt": negative}):
             self.method.check_call(UNCONDITIONAL)

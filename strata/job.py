@@ -195,7 +195,7 @@ def prepare(
             for each in plans:
                 program = compile_program(each, used, model.facts, steps)
                 if method is not None:
-                    method.check(program)
+                    method.check_program(program)
         else:
             used.resolve(*model.facts.block_counts, steps)
     hashes = checked_loras((plan, *before), settings.lora, model, method, routing, steps, record)
