@@ -17,7 +17,7 @@ from strata.injection.program import compile_program
 from strata.layers.ranges import Mask
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for
-from strata.loras import checked_loras, in_full, with_given
+from strata.loras import checked_loras, in_full, lora_notes_of, with_given
 from strata.record import Record, Repaint, RunSettings, TextSwap, now, plans_before, versions
 from strata.settings import LARGEST_SEED, DrawSettings, read_settings
 from strata.source import Source, check_attachments, decode_picture, portable, safe_name
@@ -202,6 +202,8 @@ def prepare(
     device, notes = _device(given, recorded)
     check_offload(given.offload, device)
     notes += resized_notes(controls, files, plan, given.control)
+    if planned and not plain and not (method is not None and method.unrouted):
+        notes += lora_notes_of((plan, *before), settings.lora, routing)
     if record is not None:
         notes += _other_versions(record.versions)
     return Job(

@@ -9,6 +9,7 @@ from strata.hierarchy.loras import Lora, parse_scale
 from strata.hierarchy.plan import PlacedLora, ScenePlan
 from strata.imports import uncollected
 from strata.injection.lora_hub import find_lora, lora_path
+from strata.layers.lora_rules import lora_notes
 from strata.layers.routing import Routing
 from strata.loading import ModelSource
 from strata.record import Record
@@ -98,6 +99,12 @@ def checked_loras(
         own = [local_lora(placed.lora.file, plan.root) for plan in plans for placed in plan.placed_loras()]
         _check_as_drawn(hashes, record, own)
     return hashes
+
+
+def lora_notes_of(plans: Sequence[ScenePlan], given: Sequence[str] | None, routing: Routing) -> tuple[str, ...]:
+    """What the routing's `loras` do that one may not have meant, with plans' LoRAs and those of the settings."""
+    loras = [placed.lora for plan in plans for placed in with_given(plan, given).placed_loras()]
+    return tuple(lora_notes(routing.loras, loras))
 
 
 def _given_path(text: str, only_here: bool) -> Path:
