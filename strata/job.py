@@ -174,8 +174,6 @@ def prepare(
         decode_picture(files[name], name, "RGB")
     steps = settings.steps or model.default_steps
     controls = controls_of(given, source, files, model, plan, steps)
-    if planned:
-        check_areas(controls, plan, plain)
     check_attachments(files)
     if source.swaps and image is not None:
         raise SettingError(f"{image}: texts that change at a step (<from_step>) do not go with an input picture")
@@ -195,6 +193,8 @@ def prepare(
                     method.check(program)
         else:
             used.resolve(*model.facts.block_counts, steps)
+    if planned:
+        check_areas(controls, plan, model, plain)
     hashes = checked_loras((plan, *before), settings.lora, model, method, routing, steps, record)
     if hashes and plain:
         raise InputError(f"{next(iter(hashes))}: the prompt alone is drawn without LoRAs")

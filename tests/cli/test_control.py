@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from strata.engine import Engine, Picture
+from strata.hierarchy.errors import SettingError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.weights import load_folder
@@ -220,7 +221,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"control": ("edges.png",), "control_model": ("edges",), "control_region": ("middle",)},
-        "control_region 'middle': the plan has no such region; valid: left, right, background, global",
+        "control_region 'middle': the plan has no such region; valid: left, right, global",
     ),
     (
         {"control": ("edges.png",), "control_model": ("edges",), "control_steps": ("half",)},
@@ -246,6 +247,17 @@ def test_what_does_not_fit_is_refused_before_weights_are_read(
     settings = settings | ({"control_model": models} if models else {})
     with pytest.raises(Exception, match=message.replace("'", "['\"]")):
         job(tiny_folder, **settings)
+
+
+@pytest.mark.parametrize("model", [None, "owner/of-the-hub"])
+def test_a_background_that_the_regions_leave_nothing_of_is_no_choice(
+    model: str | None, place: Path, tiny_folder: Path, nets: dict[str, Path]
+) -> None:
+    asked: dict[str, Any] = {"control": ("edges.png",), "control_model": (str(nets["edges"]),)}
+    for area, why in (("background", "the regions leave nothing of it"), ("middle", "the plan has no such region")):
+        message = f"control_region '{area}': {why}; valid: left, right, global$"
+        with open_source("plan.yaml") as source, pytest.raises(SettingError, match=message):
+            prepare(DrawSettings(model=model or str(tiny_folder), control_region=(area,), **asked), source)
 
 
 def test_weights_that_are_not_the_models_are_errors(place: Path, tiny_folder: Path, nets: dict[str, Path]) -> None:
