@@ -18,15 +18,15 @@ from strata.console import note, quiet
 from strata.engine import Engine
 from strata.hierarchy.errors import InputError, SettingError, did_you_mean, quote
 from strata.hierarchy.grid import token_grid
+from strata.hierarchy.phrases import words
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.restyle import (
     area_names,
     left_behind,
     low_texts,
     matching_styles,
-    prompt_without,
     restyled,
-    words,
+    without_detail,
 )
 from strata.job import Job, check_drawn_as_planned, check_seeds, prepare, read_files
 from strata.layers.ranges import Percent, compact
@@ -199,7 +199,7 @@ def _restyled(plan: ScenePlan, texts: Mapping[str, str], changes: Changes) -> Sc
     changed = restyled(plan, texts)
     if changes.keep_prompt or changes.from_step is not None:
         return changed
-    return changed.model_copy(update={"prompt": prompt_without(plan.prompt, left_behind(plan, texts))})
+    return changed.model_copy(update={"prompt": without_detail(plan, texts)})
 
 
 def _note_prompt(plan: ScenePlan, changed: ScenePlan, changes: Mapping[str, str]) -> None:
