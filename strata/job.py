@@ -252,6 +252,8 @@ def check_drawn_as_planned(job: Job, source: str) -> None:
             f"{source}: was repainted, and so drawn by several plans; give the last one (plan.yaml of its folder)"
         )
     if job.method is not None and job.drawn != job.plan:
+        if job.given.method is not None:
+            raise SettingError(f"<method> {job.method.name}: does not draw the plan's texts as they are; leave it out")
         raise InputError(
             f"{source}: was drawn by the method {job.method.name}, which tells the model its plan otherwise; give the"
             " plan itself (plan.yaml of its folder)"

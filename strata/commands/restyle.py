@@ -32,7 +32,7 @@ from strata.job import Job, check_drawn_as_planned, check_seeds, prepare, read_f
 from strata.layers.ranges import Percent, compact
 from strata.record import TextSwap
 from strata.run_folder import COMPARE, RunFolder, picture_name, run_files
-from strata.settings import DrawSettings, Name, RecordedControls, SamplingSettings, Settings
+from strata.settings import DrawSettings, Name, Settings
 from strata.source import open_source
 
 PARTS = ("original", "restyled")
@@ -61,16 +61,12 @@ class Changes(Settings):
     """leave the base prompt as it is; else it loses what it says of the old detail of the changed areas alone"""
 
 
-class RestyleSettings(SamplingSettings, RecordedControls):
-    """What draws, and how."""
-
-
 def restyle(
     source: Annotated[str, Parameter(name="PLAN|IMAGE.png", help="a plan file, or a picture that strata drew")],
     /,
     *,
     changes: Changes = Changes(),
-    settings: RestyleSettings = RestyleSettings(),
+    settings: DrawSettings = DrawSettings(),
     output: PicturesOutput = PicturesOutput(),
     argv: Argv,
 ) -> None:
@@ -98,7 +94,7 @@ def restyle(
         if opened.swaps:
             raise InputError(f"{source}: was restyled from a later step on; restyle the original picture instead")
         texts = _new_texts(changes, source, opened.plan)
-        original = prepare(DrawSettings.of(settings), opened, command=command)
+        original = prepare(settings, opened, command=command)
         check_drawn_as_planned(original, source)
         other = replace(
             opened,
