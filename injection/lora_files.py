@@ -141,6 +141,8 @@ def read_lora(path: Path, pipeline: Any) -> LoraFile:
         InputError: it cannot be read, holds no LoRA or one of a kind that is not drawn with, or NaN.
     """
     try:
+        with path.open("rb"):  # safetensors tells of any file that it may not open that there is none
+            pass
         with safe_open(str(path), framework="pt") as file:
             keys = list(file.keys())
     except OSError as error:
@@ -151,6 +153,9 @@ def read_lora(path: Path, pipeline: Any) -> LoraFile:
         for part, kind in _OTHERS.items():
             if part in key:
                 raise InputError(f"{path}: {key}: is {kind}")
+    for key in keys:
+        if "down_blocks" in key or "up_blocks" in key:
+            raise InputError(f"{path}: {key}: is of a LoRA for a U-Net (Stable Diffusion), not for a transformer")
     if not any("lora" in key for key in keys):
         raise InputError(f"{path}: holds no LoRA: none of its {len(keys)} weights is named so (first: {_first(keys)})")
     if not hasattr(pipeline, "lora_state_dict"):

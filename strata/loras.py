@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strata.hierarchy.errors import InputError, SettingError
+from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.hierarchy.loras import Lora, parse_scale
 from strata.hierarchy.plan import PlacedLora, ScenePlan
 from strata.imports import uncollected
-from strata.injection.lora_hub import find_lora, lora_path
+from strata.injection.lora_hub import find_lora, is_of_hub, lora_path
 from strata.layers.lora_rules import lora_notes
 from strata.layers.routing import Routing
 from strata.loading import ModelSource
@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 def given_lora(text: str) -> Lora:
     """FILE, or FILE:SCALE. Raises `SettingError` for a scale that is none."""
     file, colon, scale = text.rpartition(":")
+    if not colon or not file:
+        return Lora(file=text)
     try:
         number = float(scale)
     except ValueError:
-        return Lora(file=text)  # a colon in the name of a file
-    if not colon or not file:
-        return Lora(file=text)
+        path, whole = Path(file).expanduser(), Path(text).expanduser()
+        if whole.exists() or not (path.is_file() or is_of_hub(file, Path())):
+            return Lora(file=text)  # a colon in the name of a file
+        raise SettingError(f"<lora> {text}: {quote(scale)} behind the colon is no scale; give a number") from None
     try:
         return Lora(file=file, scale=parse_scale(number))
     except ValueError as error:
