@@ -121,7 +121,7 @@ def probe(
         _check(job, recorded, following)
         for text in job.notes:
             note(text)
-        if re.fullmatch(r"\s*[0-9]+\s*", recorded.probed_steps or ""):
+        if settings.steps is None and re.fullmatch(r"\s*[0-9]+\s*", recorded.probed_steps or ""):
             one = f"--steps {recorded.probed_steps}: of {job.steps} steps that one is recorded"
             note(f"{one}; --run-steps says how many there are")
         figures = not output.no_pictures and _figures_are_possible()
