@@ -114,3 +114,13 @@ class SettingError(InputError):
     def shown(self, name: Callable[[str], str]) -> str:
         """The message on one line, with `name(field)` for every setting."""
         return one_line(_FIELD.sub(lambda match: name(match[1]), self.template))
+
+
+def flag(field: str) -> str:
+    """What a command line calls a setting: `true_cfg` is `--true-cfg`."""
+    return f"--{field.replace('_', '-')}"
+
+
+def on_command_line(error: StrataError) -> str:
+    """The message of an error, as a command line shows it that calls every setting by its `flag`."""
+    return error.shown(flag) if isinstance(error, SettingError) else str(error)

@@ -16,8 +16,8 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
 from strata import __version__
-from strata.console import flag, say
-from strata.hierarchy.errors import InputError, SettingError, StrataError, did_you_mean, file_error, one_line
+from strata.console import say
+from strata.hierarchy.errors import InputError, SettingError, StrataError, did_you_mean, file_error, flag, one_line
 from strata.hierarchy.interrupts import Terminated, terminable
 
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
