@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from strata.injection.attention import AttentionSpec
 from strata.injection.families import families
 from strata.injection.families.base import BaseText, Canvas
-from strata.injection.layout import Spans
 from strata.injection.methods import Method
 from strata.injection.methods.base import Drawing
+from strata.injection.methods.refresh import recalled
 from strata.injection.methods.regional import RegionalRun
 from strata.injection.program import Program
 from strata.injection.streams import Stream
@@ -65,23 +65,24 @@ def cost_of(program: Program, method: Method, count: Callable[[str], int], base_
     plain = base_length + image
     tokens = pairs = 0
     for step in range(program.steps):
-        for block, visible in enumerate(program.blocks(step)):
-            attention = run.attention(block, (visible,), (0,)) if program.routed(step) else None
-            if attention is None:
-                tokens, pairs = tokens + plain, pairs + plain**2
-            else:
-                spec = attention.samples[0][1]
-                tokens, pairs = tokens + spec.text_length + image, pairs + _pairs(spec)
+        for spec in _specs(run, program, step):
+            length = plain if spec is None else spec.text_length + image
+            tokens, pairs = tokens + length, pairs + (plain**2 if spec is None else spec.pairs(length))
     blocks = program.steps * program.schedule.blocks
     return Cost(tokens / (blocks * plain), pairs / (blocks * plain**2))
 
 
-def _pairs(spec: AttentionSpec) -> int:
-    return sum(_length(group.queries) * _length(group.keys) for group in (*spec.groups, spec.base))
-
-
-def _length(spans: Spans) -> int:
-    return sum(stop - start for start, stop in spans)
+@torch.no_grad()
+def _specs(run: RegionalRun, program: Program, step: int) -> Iterator[AttentionSpec | None]:
+    """What each block of a step attends to; None: it is plain."""
+    routed = program.routed(step)
+    rides = routed and run.rides(step)
+    visible = program.blocks(step) if rides or not routed or run.last is None else recalled(program, run.last, step)
+    for block, each in enumerate(visible):
+        found = None
+        if routed:
+            found = (run.attention if rides else run.recalling)(block, (each,), (0,))
+        yield None if found is None else found.samples[0][1]
 
 
 def describe(program: Program, method: Method, count: Callable[[str], int], base_length: int) -> list[str]:

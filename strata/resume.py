@@ -11,12 +11,13 @@ from typing import Any
 from PIL import Image
 
 from strata.console import count as counted
+from strata.contents import CONTACT, FILES, is_picture, picture_name
 from strata.controls import recorded_controls
 from strata.engine import IMAGE_STRENGTH
 from strata.hierarchy.errors import SettingError
 from strata.job import Job, check_seeds
 from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, RunSettings
-from strata.run_folder import CONTACT, FILES, Begun, is_picture, picture_name
+from strata.run_folder import Begun
 
 Row = dict[str, Any]
 """What run.json says of one picture."""

@@ -12,6 +12,7 @@ from cyclopts import Group, Parameter
 from strata.commands.options import Argv, RunOutput
 from strata.commands.runs import StepBar
 from strata.console import note, quiet
+from strata.contents import BESIDE_PROBE, PROBE_FILES
 from strata.engine import Engine, Picture, Started, Step
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import dump_json
@@ -21,7 +22,7 @@ from strata.job import Job, check_canvas, check_drawn_as_planned, prepare, read_
 from strata.loading import locate_for
 from strata.planning import canvas, check_prompt, is_file, slug
 from strata.record import picture_bytes, png_bytes
-from strata.run_folder import BESIDE_PROBE, PROBE_FILES, RunFolder
+from strata.run_folder import RunFolder
 from strata.settings import (
     HOW,
     WHERE_TO,

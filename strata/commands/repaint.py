@@ -10,13 +10,14 @@ from PIL import Image
 from strata.commands.options import Argv, RunOutput
 from strata.commands.runs import Pace, announce_run, draw_run, write_comparison
 from strata.console import note, quiet
+from strata.contents import COMPARE, picture_name, run_files
 from strata.engine import Engine
 from strata.hierarchy.errors import SettingError, quote
 from strata.hierarchy.plan import Box, Level, Region, ScenePlan
 from strata.hierarchy.repaint import old_words, region_named
 from strata.job import Job, prepare, read_files
 from strata.repaint import check_repaintable, repainted
-from strata.run_folder import COMPARE, RunFolder, picture_name, run_files
+from strata.run_folder import RunFolder
 from strata.settings import HOW, DrawSettings, ModelSettings, Name, RecordedControls, Seed, Settings
 from strata.source import Source, open_source
 

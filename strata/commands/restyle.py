@@ -15,6 +15,7 @@ from pydantic import AfterValidator
 from strata.commands.options import Argv, PicturesOutput
 from strata.commands.runs import Pace, announce_run, draw_run, write_comparison
 from strata.console import note, quiet
+from strata.contents import COMPARE, PARTS, picture_name, run_files
 from strata.engine import Engine
 from strata.hierarchy.errors import InputError, SettingError, did_you_mean, quote
 from strata.hierarchy.grid import token_grid
@@ -31,11 +32,9 @@ from strata.hierarchy.restyle import (
 from strata.job import Job, check_drawn_as_planned, check_seeds, prepare, read_files
 from strata.layers.ranges import Percent, compact
 from strata.record import TextSwap
-from strata.run_folder import COMPARE, RunFolder, picture_name, run_files
+from strata.run_folder import RunFolder
 from strata.settings import DrawSettings, Name, Settings
 from strata.source import open_source
-
-PARTS = ("original", "restyled")
 
 
 def _share_of_steps(text: str) -> str:
