@@ -334,14 +334,13 @@ def hard_scenes(seed: int = 0, each: int = EACH, numbers: Sequence[int] = OBJECT
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Writes the set: a line on how it was made, then a scene a line."""
+    """Writes the set, a scene a line."""
     parser = argparse.ArgumentParser(prog="python -m strata.miniature.hard_scenes", description="Make the hard scenes")
     parser.add_argument("-o", "--out", type=Path, default=Path("hard.jsonl"), help="file (default: hard.jsonl)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    head = {"set": "hard", "seed": args.seed, "made by": "python -m strata.miniature.hard_scenes", "tags": dict(ABOUT)}
-    rows = [head, *hard_scenes(args.seed)]
-    write_atomic(args.out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+    rows = hard_scenes(args.seed)
+    write_atomic(args.out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 if __name__ == "__main__":

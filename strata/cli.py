@@ -36,6 +36,7 @@ COMMANDS = {
     "restyle": "draw a plan again with other low texts",
     "repaint": "draw one region of a picture anew",
     "compare": "draw plans by several methods, routings and seeds, side by side",
+    "evaluate": "draw benchmark scenes in several ways, judge and compare",
     "sweep": "draw a plan with other values of any field, on one sheet",
     "serve-llm": "serve a language model with vLLM",
     "layout": "draw the regions of a plan",

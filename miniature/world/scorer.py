@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -103,11 +104,15 @@ class ScorerNet(nn.Module):
         )
         self.heads = nn.ModuleDict({name: nn.Linear(384, len(values)) for name, values in HEADS.items()})
 
-    def forward(self, views: Tensor) -> dict[str, Tensor]:
-        """Logits per attribute of views [N, 5, 128, 128] (`view`)."""
+    def features(self, views: Tensor) -> Tensor:
+        """What the heads see, [N, 384], of views [N, 5, 128, 128] (`view`): mean and maximum over the picture."""
         patches = nn.functional.pixel_unshuffle(views[:, :3], 4), nn.functional.avg_pool2d(views[:, 3:], 4)
         features = self.trunk(torch.cat(patches, dim=1))
-        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
+        return torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)
+
+    def forward(self, views: Tensor) -> dict[str, Tensor]:
+        """Logits per attribute of views [N, 5, 128, 128] (`view`)."""
+        pooled = self.features(views)
         return {name: head(pooled) for name, head in self.heads.items()}
 
 
@@ -185,6 +190,13 @@ class Scorer:
     def score(self, image: Image.Image | Pixels, box: Box | None = None) -> Verdict:
         """What one picture holds, or the part of it in `box` (x1, y1, x2, y2 in pixels)."""
         return self.score_batch([image], [box])[0]
+
+    def features(self, image: Image.Image | Pixels) -> NDArray[np.float32]:
+        """What the heads see of a whole picture, `[384]`; distances of pictures are taken in it."""
+        pixels = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
+        with torch.no_grad():
+            found: NDArray[np.float32] = self.net.features(view(with_lattices(to_tensor([pixels])[0]))[None])[0].numpy()
+        return found
 
     def score_batch(
         self, images: Sequence[Image.Image | Pixels], boxes: Sequence[Box | None] | None = None

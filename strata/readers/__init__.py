@@ -21,6 +21,7 @@ BENCHMARKS = {
     "layoutsam": "strata.readers.layoutsam",
     "denselayout": "strata.readers.denselayout",
     "overlaybench": "strata.readers.overlaybench",
+    "plans": "strata.readers.plans",
 }
 """Where each benchmark's reader is; imported on first use."""
 

@@ -1,0 +1,42 @@
+"""Judges of pictures: whether each region of a plan is what its texts ask for. One file each, behind one protocol."""
+
+from __future__ import annotations
+
+from strata.analysis.judges.protocol import Judge, JudgedObject, JudgedPicture
+from strata.hierarchy.errors import InputError, did_you_mean, quote
+
+JUDGES = ("exact", "clip", "vqa", "detector")
+"""`exact` for the bundled miniature; `clip:MODEL`, `detector:MODEL` (a folder or a hub id), `vqa:ADDRESS` for others."""
+
+__all__ = ["JUDGES", "Judge", "JudgedObject", "JudgedPicture", "judge_named"]
+
+
+def judge_named(text: str) -> Judge:
+    """A judge, such as `exact`, `clip:openai/clip-vit-base-patch32` or `vqa:http://127.0.0.1:8000/v1`.
+
+    Raises:
+        InputError: there is no such judge, it needs a model that is not named, or its model cannot be had.
+    """
+    name, _, model = text.partition(":")
+    if name not in JUDGES:
+        raise InputError(f"judge {quote(text)}: {did_you_mean(name, JUDGES)}must be one of {', '.join(JUDGES)}")
+    if name == "exact":
+        if model:
+            raise InputError(f"judge {quote(text)}: exact is the bundled scorer, and takes no model")
+        from strata.analysis.judges.exact import ExactJudge
+
+        return ExactJudge()
+    if not model:
+        needs = "the address of a server" if name == "vqa" else "a folder or a hub id"
+        raise InputError(f"judge {quote(text)}: needs {needs} behind a colon: {name}:…")
+    if name == "clip":
+        from strata.analysis.judges.clip import ClipTextJudge
+
+        return ClipTextJudge(model)
+    if name == "detector":
+        from strata.analysis.judges.detector import DetectorJudge
+
+        return DetectorJudge(model)
+    from strata.analysis.judges.vqa import VqaJudge
+
+    return VqaJudge(model)
