@@ -1,4 +1,4 @@
-"""The files of an evaluation: every object a line, the numbers, the tables, figures, and the worst and best pictures."""
+"""The files of an evaluation: every object a line, numbers, tables, figures, and the worst and the best pictures."""
 
 from __future__ import annotations
 
@@ -80,12 +80,15 @@ def ranked(rows: Sequence[Row]) -> list[Row]:
 def sheets(
     pictures: Path, found: Results, rows: Sequence[Row], plans: Mapping[str, ScenePlan]
 ) -> tuple[Image.Image, Image.Image]:
-    """The worst and the best pictures of each way, a row each."""
-    worst, best = [], []
+    """The worst and the best pictures of each way, a row each, of different scenes."""
+    worst: list[tuple[str, list[Card]]] = []
+    best: list[tuple[str, list[Card]]] = []
     for way in found.ways:
         order = ranked([row for row in rows if row["way"] == way])
-        worst.append((f"{way}: the worst", [_card(pictures, row, plans[row["scene"]]) for row in order[:SHOWN]]))
-        best.append((f"{way}: the best", [_card(pictures, row, plans[row["scene"]]) for row in order[::-1][:SHOWN]]))
+        for what, into, there in (("worst", worst, order), ("best", best, order[::-1])):
+            first = {row["scene"]: row for row in reversed(there)}
+            shown = [row for row in there if first[row["scene"]] is row][:SHOWN]
+            into.append((f"{way}: the {what}", [_card(pictures, row, plans[row["scene"]]) for row in shown]))
     return draw_grid(worst), draw_grid(best)
 
 

@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ import numpy as np
 from strata.hierarchy.areas import box_around, region_mask
 from strata.hierarchy.files import write_atomic
 from strata.hierarchy.plan import Box, Region, ScenePlan
+from strata.miniature.model.text import MAX_LENGTH
 from strata.miniature.world.facts import COLOURS, KINDS, STYLES, SURFACES, Backdrop, Thing
 from strata.miniature.world.scenes import halves, nine, quarters, random_backdrop, two_rows
 from strata.miniature.world.scorer import Scorer
@@ -60,6 +62,7 @@ SQUARE, WIDE = {6: (256, 256), 8: (256, 256)}, {6: (192, 128), 8: (256, 128)}
 LARGEST, SMALL, THIN, CORNERS = 104, 44, 32, 10
 """Pixels a side: of a large region at most, of a small one; across a thin one. Corners of a free-form region."""
 TRIES, ROUNDS = 40, 10
+_TOKEN = re.compile(r"[\w'-]+|[,.:;]")
 Cells = list[tuple[str, Box]]
 Cut = Callable[[random.Random, Box, int], "Box | tuple[tuple[int, int], ...]"]
 
@@ -308,6 +311,8 @@ def hard_scene(rng: random.Random, sort: Sort, scorer: Scorer) -> ScenePlan:
         things = contents(rng, sort, within.style)
         for _ in range(ROUNDS):
             plan = made(rng, sort, within, things, backdrop)
+            if len(_TOKEN.findall(plan.prompt)) >= MAX_LENGTH:  # the model would not hear its end
+                break
             failed, ground = wrong(plan, scorer)
             if not failed and not ground:
                 return plan

@@ -198,7 +198,8 @@ def prepare_evaluation(
             raise SettingError(f"<{name}>: not allowed; give <{name}s>")
     benchmark, all_scenes = open_scenes(spec)
     scenes = chosen(all_scenes, objects, tags, limit)
-    ways, seeds = ways_of(methods, routings), tuple(_once("seeds", [str(seed) for seed in seeds]) and seeds)
+    ways = ways_of(methods, routings)
+    _once("seeds", [str(seed) for seed in seeds])
     if (count := len(scenes) * len(ways) * len(seeds)) > MOST_PICTURES:
         raise SettingError(f"<seeds>: {count} pictures; at most {MOST_PICTURES}")
     draws = tuple(_draws(scenes, ways, seeds, settings, spec in BUILT_IN, command))

@@ -83,12 +83,17 @@ class JudgedPicture:
 class Judge(Protocol):
     """Judges pictures of plans."""
 
-    name: str
-    """As it is asked for."""
-    settings: Mapping[str, Any]
-    """What decides its verdicts, such as its model: results of other settings are not mixed."""
-    error: str
-    """How often it is wrong itself, in words; or that this is not known."""
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What decides its verdicts, such as its model: results of other settings are not mixed."""
+
+    @property
+    def error(self) -> str:
+        """How often it is wrong itself, in words; or that this is not known."""
 
     def check(self, plan: ScenePlan) -> None:
         """Raises `InputError` for a plan that it cannot judge."""

@@ -130,6 +130,17 @@ class ServerBackend:
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         else:  # as diffusers asks the prompt upsampler of FLUX.3
             body["extra_body"] = {"chat_template_kwargs": {"enable_thinking": False}}
+        return self._text(self.completion(body), question)
+
+    def completion(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A chat completion as the server sends it, whatever its messages hold, such as pictures.
+
+        Args:
+            body: of the request, as OpenAI documents it; `model` is one of the server's.
+
+        Raises:
+            LlmError: the server cannot be asked, or refuses.
+        """
         create = self._client.chat.completions.with_raw_response.create
         try:
             reply = self._call(lambda: create(**self._accepted(body)).http_response)
@@ -142,7 +153,7 @@ class ServerBackend:
                 raise self._error(again) from None
         except openai.APIStatusError as error:
             raise self._error(error) from None
-        return self._text(self._json(reply), question)
+        return self._json(reply)
 
     def ask_many(self, questions: Sequence[Question]) -> list[str | LlmError]:
         """The answers, in order; `concurrency` questions are under way at a time."""

@@ -47,16 +47,17 @@ class Patch:
 
 def background_of(picture: Image.Image, backdrops: Iterable[Backdrop]) -> NDArray[np.float32]:
     """The background, of these in all styles and variants, that most of a picture comes nearest to: `[H, W, 3]`."""
-    pixels = np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
+    pixels: NDArray[np.float32] = np.asarray(picture.convert("RGB"), dtype=np.float32) / np.float32(255)
     height, width = pixels.shape[:2]
-    best, least = pixels, np.inf
+    best: NDArray[np.float32] = pixels
+    least = np.inf
     for backdrop in dict.fromkeys(backdrops):
         for style in STYLES:
             for variant in range(VARIANTS if backdrop.setting else 1):
                 ground = paint_backdrop(width, height, backdrop, style, variant)
                 far = float(np.minimum(np.abs(pixels - ground).max(-1), AS_GOOD_AS).mean())
                 if far < least:
-                    best, least = ground.astype(np.float32), far
+                    best, least = np.asarray(ground, np.float32), far
     return best
 
 

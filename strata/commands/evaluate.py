@@ -2,8 +2,9 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 from tqdm import tqdm
@@ -19,14 +20,17 @@ from strata.hierarchy.errors import SettingError
 from strata.imports import uncollected
 from strata.settings import MODEL, WHERE_TO, Count, DrawSettings, OutFolder, Settings, Words
 
+if TYPE_CHECKING:
+    from strata.analysis.judges import Judge
+
 COMPARED = Parameter(group=Group("what is compared", sort_key=1))
 
 
 class EvaluateSettings(Settings):
     """What is compared, by whom it is judged, and where to."""
 
-    methods: Annotated[Words, COMPARED] = ("plain", "regional")
-    """such as plain,regional,rpg; see --method (default: plain,regional)"""
+    methods: Annotated[Words, COMPARED] = ("regional", "plain")
+    """such as regional,plain,rpg, see --method; the first is compared with the others (default: regional,plain)"""
     routings: Annotated[Words, COMPARED] = ()
     """presets or files, for the methods that were not published with one (default: isolate-first)"""
     seeds: Annotated[Words, COMPARED] = ("0",)
@@ -128,7 +132,7 @@ def _judges(names: Words, evaluation: Evaluation) -> Words:
     return ("exact",)
 
 
-def _draw(evaluation: Evaluation, judges: list, compared: EvaluateSettings) -> None:  # type: ignore[type-arg]
+def _draw(evaluation: Evaluation, judges: Sequence["Judge"], compared: EvaluateSettings) -> None:
     """Draws and judges what is missing, with one bar; without a terminal, a line each twentieth of the pictures."""
     total, number, spent, steps_done, steps = len(evaluation.draws), 0, 0.0, 0, 0
     bar = tqdm(leave=False, disable=True)
@@ -159,7 +163,7 @@ def _draw(evaluation: Evaluation, judges: list, compared: EvaluateSettings) -> N
         bar.close()
 
 
-def _report(evaluation: Evaluation, judges: list, out: Path) -> None:  # type: ignore[type-arg]
+def _report(evaluation: Evaluation, judges: Sequence["Judge"], out: Path) -> None:
     from strata.analysis.evaluation_report import write_report
     from strata.analysis.evaluation_tables import table
 
