@@ -5,7 +5,7 @@ picture, appended as it comes, from which `strata.analysis.evaluation_report` ma
 """
 
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
@@ -108,7 +108,8 @@ def events(
     with ExitStack() as stack:
         stack.enter_context(claimed(folder, f"<out> {os.fspath(out)}"))
         journals = {judge.name: journal_of(evaluation, judge, folder) for judge in judges}
-        there = {draw.key for draw in evaluation.draws if _is_there(folder, draw, force)}
+        known = {key for journal in journals.values() for key in journal.rows}
+        there = {draw.key for draw in evaluation.draws if _is_there(folder, draw, force, known)}
         missing = [draw for draw in evaluation.draws if draw.key not in there]
         if missing:
             engine = engine or stack.enter_context(Engine.load(missing[0].job))
@@ -213,13 +214,14 @@ def _one_a_way(draws: Sequence[Draw]) -> Iterator[Draw]:
             yield draw
 
 
-def _is_there(folder: Path, draw: Draw, force: bool) -> bool:
+def _is_there(folder: Path, draw: Draw, force: bool, known: Collection[str]) -> bool:
+    """Whether a picture is there that would come out the same; one that is damaged, but known, is drawn again."""
     path = folder / PICTURES / draw.file
     others = drawn_otherwise(path, draw.job)
     if force or others == []:
         return others == []
     what = f"was drawn otherwise ({', '.join(others)})" if others else "is no whole picture of an evaluation"
-    if others or path.exists():
+    if others or (path.exists() and draw.key not in known):
         raise SettingError(f"<out> {folder}: {PICTURES}/{draw.file} {what}; give another folder, or <force> to replace")
     return False
 

@@ -246,7 +246,7 @@ def make_dino(folder: Path) -> None:
     tokenizer = BertTokenizer(str(folder / "vocab.txt"), model_max_length=16)
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
     backbone = SwinConfig(
-        image_size=64, patch_size=4, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 2, 2, 2], window_size=2,
+        image_size=128, patch_size=2, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 2, 2, 2], window_size=2,
         out_features=["stage2", "stage3", "stage4"],
     )  # fmt: skip
     torch.manual_seed(0)
@@ -255,7 +255,7 @@ def make_dino(folder: Path) -> None:
         text_config={"model_type": "bert", "vocab_size": len(words), **shape},
         d_model=32,
         encoder_layers=1,
-        decoder_layers=1,
+        decoder_layers=2,
         encoder_ffn_dim=32,
         decoder_ffn_dim=32,
         encoder_attention_heads=2,
@@ -264,10 +264,11 @@ def make_dino(folder: Path) -> None:
         max_text_len=16,
     )
     GroundingDinoForObjectDetection(config).save_pretrained(folder)
-    processor = GroundingDinoImageProcessor(size={"height": 64, "width": 64})
+    processor = GroundingDinoImageProcessor(size={"height": 128, "width": 128})
     GroundingDinoProcessor(processor, tokenizer).save_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_detectors_of_another_family_are_asked_in_their_form(tmp_path: Path) -> None:
     make_dino(tmp_path)
     judge = DetectorJudge(str(tmp_path), threshold=0.0)
