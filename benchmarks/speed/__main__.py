@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -32,9 +34,10 @@ from benchmarks.speed.model import SIZES, TOKEN, Model
 from benchmarks.speed.scenes import LAYOUTS, plan_of
 from benchmarks.speed.tables import tables, write_between
 from benchmarks.speed.timing import CLOCKS, machine, measure
-from benchmarks.speed.ways import METHODS, PLAIN, ROUTINGS, Way, calls_of, ways_of
+from benchmarks.speed.ways import METHODS, PLAIN, ROUTINGS, Way, drawings_of, steps_of, ways_of
 from strata.hierarchy.errors import InputError
 
+BEGUN = time.monotonic()
 REGIONS = (1, 2, 4, 8, 16)
 PIXELS = ("768x1280", "1024x1024", "1280x1280")
 
@@ -78,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     add("--compile", action="store_true", help="compiled blocks, too")
     add("--repeats", type=int, default=5, help="rounds")
     add("--most-seconds", type=float, default=60.0, help="of one cell, from which it has no more than three rounds")
+    add("--within", type=float, default=float("inf"), metavar="SECONDS", help="from the start; begin no cell after it")
     add("--clock", choices=list(CLOCKS), default="wall", help="processor: where other jobs share the cores")
     add("--out", type=Path, default=Path("out/speed.csv"), help="the cells, a line each")
     add("--fresh", action="store_true", help="forget what --out holds")
@@ -88,6 +92,12 @@ def parser() -> argparse.ArgumentParser:
     add("--write", type=Path, default=None, metavar="PAGE", help="put the tables into a page")
     add("--place", default=None, help="between its lines <!-- begin PLACE --> and <!-- end PLACE -->")
     return found
+
+
+@cache
+def made(size: str, device: torch.device, base: int | None) -> Model:
+    """A model; several calls of `main` share it."""
+    return Model.made(size, device, base=base)
 
 
 def groups(model: Model, args: argparse.Namespace) -> Iterator[Group]:
@@ -109,9 +119,11 @@ def measure_group(model: Model, group: Group, ways: list[Way], args: argparse.Na
     """Its cells."""
     plan = plan_of(group.layout, group.regions, group.width, group.height)
     steps, routed = (args.steps, None) if args.run is None else args.run
-    calls, atoms = calls_of(model, plan, ways, group.tokens, steps, routed)
-    found = measure(calls, args.repeats, model.device, CLOCKS[args.clock], args.most_seconds)
-    plain = found[PLAIN]
+    drawings = drawings_of(model, plan, ways, group.tokens, steps, routed)
+    single = steps_of(drawings)
+    calls = single if routed is None else {name: drawn.picture for name, drawn in drawings.items()}
+    found = measure(calls, args.repeats, model.device, CLOCKS[args.clock], args.most_seconds, single)
+    plain, atoms = found[PLAIN], max(drawn.atoms for drawn in drawings.values())
     cells = []
     for way, own in found.items():
         beyond = (own.peak or 0) - (plain.peak or 0)
@@ -123,17 +135,20 @@ def measure_group(model: Model, group: Group, ways: list[Way], args: argparse.Na
 def measured(args: argparse.Namespace, ways: list[Way]) -> str:
     """Measure what is missing, a line a cell as it comes; returns the tables."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = Model.made(args.size, device, base=args.base_tokens)
+    model = made(args.size, device, args.base_tokens)
     journal = Journal(args.out)
     print(f"{machine(device)}\n{model.million:.0f} M parameters, {model.dtype}; cells: {args.out}", flush=True)
     wanted, mode = list(groups(model, args)), "eager"
+    model.compile(False)
     for group in wanted:
         if group.mode != mode:
             mode = group.mode
-            torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, 64)
-            model.transformer.compile_repeated_blocks(fullgraph=True)
+            model.compile(True)
         there = journal.found(group)
         if not {PLAIN, *(way.name for way in ways)} <= set(there):
+            if time.monotonic() - BEGUN > args.within:
+                print(f"{args.within:.0f} seconds are over; {args.out} goes on from here", flush=True)
+                break
             again = [*ways, *(way for way in args.all_ways if way.name in there and way not in ways)]
             cells = measure_group(model, group, again, args)
             journal.put(cells)
@@ -150,7 +165,8 @@ def measured(args: argparse.Namespace, ways: list[Way]) -> str:
 
 def _line(cell: Cell) -> str:
     group, gib = cell.group, 2**30
-    where = f"{group.mode} {group.what} {group.width}×{group.height}, {group.tokens} tokens, {group.regions:2} {group.layout}"
+    what = f"{group.mode} {group.what} {group.width}×{group.height}"
+    where = f"{what}, {group.tokens} tokens, {group.regions:2} {group.layout}"
     memory = f"{cell.peak / gib:6.2f} GiB ({cell.beyond / gib:+.2f})" if cell.peak else ""
     return f"{where} {cell.way:24} {cell.seconds:9.4f} s ± {cell.spread:.3f}  {cell.ratio:6.3f} × plain  {memory}"
 
@@ -173,9 +189,9 @@ def profiled(args: argparse.Namespace, ways: list[Way]) -> str:
     from benchmarks.speed.profiling import profiled as of_calls
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = Model.made(args.size, device, base=args.base_tokens)
+    model = made(args.size, device, args.base_tokens)
     plan = plan_of(args.layouts[0], args.regions[-1], *args.pixels[0])
-    calls, _ = calls_of(model, plan, ways, args.tokens[-1], args.steps, None)
+    calls = steps_of(drawings_of(model, plan, ways, args.tokens[-1], args.steps))
     return f"{machine(device)}\n{of_calls(calls, device)}"
 
 
@@ -206,11 +222,11 @@ def main(argv: list[str] | None = None) -> None:
     args.code = digest(Path(source) for source in routings if Path(source).is_file())
     if args.fresh:
         args.out.unlink(missing_ok=True)
-    made = counted(args, ways) if args.count else profiled(args, ways) if args.profile else measured(args, ways)
-    print(f"\n{made}")
+    found = counted(args, ways) if args.count else profiled(args, ways) if args.profile else measured(args, ways)
+    print(f"\n{found}")
     if args.write is not None:
         place = args.place or f"{'count' if args.count else 'profile' if args.profile else 'measure'}-{args.size}"
-        write_between(args.write, place, made)
+        write_between(args.write, place, found)
         print(f"\n{args.write}: {place}", file=sys.stderr)
 
 

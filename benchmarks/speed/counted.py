@@ -12,7 +12,7 @@ from benchmarks.speed.counting import PARTS, RATES, Counts, Rates, count
 from benchmarks.speed.model import Model
 from benchmarks.speed.scenes import plan_of
 from benchmarks.speed.tables import table
-from benchmarks.speed.ways import PLAIN, Way, calls_of
+from benchmarks.speed.ways import PLAIN, Way, drawings_of
 
 
 @dataclass(frozen=True)
@@ -61,25 +61,26 @@ def count_all(
     """Count all of these, plain before each plan's."""
     made = Model.made(model, torch.device("meta"), base=base)
     for width, height in sizes:
-        (plain,) = (
-            count(call) for call in calls_of(made, plan_of("boxes", 1, width, height), (), 1, steps, None)[0].values()
-        )
+        plain = count(drawings_of(made, plan_of("boxes", 1, width, height), (), 1, steps)[PLAIN].step)
         for each in tokens:
             for layout in layouts:
                 for number in regions:
-                    calls, atoms = calls_of(made, plan_of(layout, number, width, height), ways, each, steps, None)
-                    for way, call in calls.items():
-                        if way != PLAIN:
-                            yield Counted((width, height), each, layout, number, atoms, way, count(call), plain)
+                    drawings = drawings_of(made, plan_of(layout, number, width, height), ways, each, steps)
+                    del drawings[PLAIN]
+                    for way, drawn in drawings.items():
+                        counts = count(drawn.step)
+                        yield Counted((width, height), each, layout, number, drawn.atoms, way, counts, plain)
 
 
 def counted_table(found: Sequence[Counted], rates: Rates, measured: Sequence[Cell]) -> str:
     """Launches, FLOPs and bytes; and the estimate beside what was measured of the same."""
+    tera = [rate / 1e12 for rate in (rates.linear, rates.attention, rates.memory)]
     parts = [
-        "Of a step on the path that a GPU takes. Elementwise includes norms. The floor is plain and the linear layers of"
-        f" the additional text tokens, by FLOPs. Estimated for {rates.name} from assumed rates ({rates.linear / 1e12:.0f}"
-        f" and {rates.attention / 1e12:.0f} TFLOP/s, {rates.memory / 1e12:.1f} TB/s, {rates.launch * 1e6:.0f} µs a launch,"
-        f" {rates.host * 1e6:.0f} µs of the CPU): no measurement."
+        "A step on the path that a GPU takes. Elementwise includes norms. The floor is plain and the linear layers of"
+        " the additional text tokens, by FLOPs.\n"
+        f"The estimate is for {rates.name}, and no measurement: from assumed rates of {tera[0]:.0f} TFLOP/s in linear"
+        f" layers, {tera[1]:.0f} in attention, {tera[2]:.1f} TB/s, {rates.launch * 1e6:.0f} µs a launch, and"
+        f" {rates.host * 1e6:.0f} µs of the CPU for each."
     ]
     for size in dict.fromkeys(each.size for each in found):
         for tokens in dict.fromkeys(each.tokens for each in found if each.size == size):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -62,6 +62,7 @@ class Model:
     transformer: Any
     device: torch.device
     dtype: torch.dtype
+    _compiled: list[Any] = field(default_factory=list)
 
     @classmethod
     def made(cls, name: str, device: torch.device, dtype: torch.dtype | None = None, base: int | None = None) -> Model:
@@ -97,6 +98,19 @@ class Model:
     def million(self) -> float:
         """Parameters."""
         return sum(p.numel() for p in self.transformer.parameters()) / 1e6
+
+    def compile(self, on: bool) -> None:
+        """Let calls go through blocks that are compiled, once and for all of them, or not."""
+        blocks = [*self.transformer.transformer_blocks, *self.transformer.single_transformer_blocks]
+        if on and not self._compiled:
+            import torch._dynamo
+
+            limit = torch._dynamo.config.recompile_limit
+            torch._dynamo.config.recompile_limit = max(limit, 64)  # sequences of many lengths
+            self.transformer.compile_repeated_blocks(fullgraph=True)
+            self._compiled.extend(block._compiled_call_impl for block in blocks)
+        for n, block in enumerate(blocks):
+            block._compiled_call_impl = self._compiled[n] if on else None
 
     def family(self, width: int, height: int) -> KnownCanvas:
         """For pictures of so many pixels."""

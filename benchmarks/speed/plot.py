@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.speed.cells import Cell, Group
 from benchmarks.speed.ways import METHODS, PLAIN
-from strata.analysis.charts import legend_below, new_figure, panels, save_figure
+from strata.analysis.charts import new_figure, panels, save_figure
 from strata.hierarchy.style import MUTED, RULE, hex_of, region_colour
 
 PUBLISHED = {
@@ -51,7 +51,9 @@ def draw(cells: Sequence[Cell], path: str | Path) -> Path:
         _axes(panel, sorted({cell.group.regions for cell in kept}), f"{layout}, texts of {tokens} tokens")
     for panel in figure.axes[len(kinds) :]:
         panel.set_visible(False)
-    legend_below(figure)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    look = {"loc": "outside lower center", "fontsize": 9, "frameon": False, "handlelength": 3}
+    figure.legend(handles, labels, ncols=2 * columns, **look)
     return save_figure(figure, path)
 
 

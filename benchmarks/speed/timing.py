@@ -49,6 +49,7 @@ def measure(
     device: torch.device | None = None,
     clock: Clock = time.perf_counter,
     most: float = float("inf"),
+    warm_up: Calls | None = None,
 ) -> dict[str, Measured]:
     """Measure calls in rounds that make each of them once, so that all meet the same weather.
 
@@ -58,6 +59,7 @@ def measure(
         device: that they run on, and whose memory is measured; None: no memory.
         clock: seconds.
         most: a call that has taken so many seconds in all is left out of rounds to come, after `FEWEST`.
+        warm_up: what is called in the first round instead.
     """
     found = {name: Measured() for name in calls}
     for turn in range(repeats + 1):
@@ -69,7 +71,7 @@ def measure(
                 reset_peak(device)
             _synchronise(device)
             begin = clock()
-            call()
+            (call if turn or warm_up is None else warm_up[name])()
             _synchronise(device)
             took = clock() - begin
             if turn:

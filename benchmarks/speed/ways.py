@@ -6,7 +6,7 @@ a step are measured with all of these calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -166,14 +166,14 @@ def ways_of(routings: Sequence[str], methods: Sequence[str]) -> list[Way]:
     return list({way.name: way for way in found}.values())
 
 
-def calls_of(
-    model: Model, plan: ScenePlan, ways: Sequence[Way], tokens: int, steps: int, routed: int | None
-) -> tuple[dict[str, Callable[[], Any]], int]:
-    """A call for plain and for every way, and the plan's atoms; `routed`: whole pictures, else one routed step."""
-    found: dict[str, Callable[[], Any]] = {}
-    atoms = 0
-    for way in (None, *ways):
-        drawn = Steps(model, plan, way, tokens, steps, routed)
-        found[PLAIN if way is None else way.name] = drawn.step if routed is None else drawn.picture
-        atoms = max(atoms, drawn.atoms)
-    return found, atoms
+def drawings_of(
+    model: Model, plan: ScenePlan, ways: Sequence[Way], tokens: int, steps: int, routed: int | None = None
+) -> dict[str, Steps]:
+    """Plain, and every way by its name; arguments as of `Steps`."""
+    found = {PLAIN: Steps(model, plan, None, tokens, steps)}
+    return found | {way.name: Steps(model, plan, way, tokens, steps, routed) for way in ways}
+
+
+def steps_of(drawings: Mapping[str, Steps]) -> dict[str, Callable[[], Any]]:
+    """The call of one routed step of each."""
+    return {name: drawn.step for name, drawn in drawings.items()}
