@@ -9,14 +9,13 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTHON=${PYTHON:-python3}
-MISSING=(diffusers pydantic pydantic-core annotated-types typing-inspection cyclopts rich-rst docstring-parser docutils)
-FOR_TESTS=(pytest iniconfig pluggy hypothesis sortedcontainers)
+MISSING=(diffusers importlib-metadata pydantic pydantic-core annotated-types typing-inspection)
 
 if [ "${1:-}" = --wheels ]; then
     platforms=()
     for n in 2_28 2_27 2_17; do platforms+=(--platform "manylinux_${n}_x86_64"); done
     pins=()
-    for name in "${MISSING[@]}" "${FOR_TESTS[@]}"; do
+    for name in "${MISSING[@]}"; do
         pins+=("$(grep -iE "^${name//-/[-_]}==" constraints.txt || echo "$name")")
     done
     exec "$PYTHON" -m pip download --quiet --no-deps --only-binary=:all: --python-version "${WHEELS_PYTHON:-3.12}" \
@@ -29,7 +28,7 @@ FOLDER=${1:-${OUT:-out/gpu}}
 mkdir -p "$FOLDER"
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
 
-if [ -d .wheels ] && ! "$PYTHON" -c 'import diffusers, pydantic, cyclopts' 2> /dev/null; then
+if [ -d .wheels ] && ! "$PYTHON" -c 'import diffusers, pydantic' 2> /dev/null; then
     SITE=$(mktemp -d)
     trap 'rm -rf "$SITE"' EXIT
     "$PYTHON" -m pip install --quiet --no-index --no-deps --no-compile --target "$SITE" .wheels/*.whl || exit 1
@@ -56,7 +55,7 @@ if [ ${#DRY[@]} = 0 ]; then
     step speed 380 "$PYTHON" -m benchmarks.speed.gpu_series "$FOLDER" --within 350
     step probes 50 "$PYTHON" -m benchmarks.probes --size wide --device cuda --repeats 3
 else
-    step tests 300 env STRATA_GPU_DRY=1 "$PYTHON" -m pytest -q -m gpu tests/injection/test_gpu.py
+    step tests 300 env STRATA_GPU_DRY=1 "$PYTHON" -m pytest -q -m gpu -k "not compiled" tests/injection/test_gpu.py
     step speed 300 "$PYTHON" -m benchmarks.speed.gpu_series "$FOLDER" --dry
     step probes 300 "$PYTHON" -m benchmarks.probes --pixels 64 --steps 2 --repeats 1
 fi
