@@ -12,7 +12,8 @@
 
 Ways take turns in rounds, so that all of them meet the same weather; what is told is the median, and half the distance
 of the quartiles. What is done is kept in `--out` and not measured again; a run that was stopped goes on. `--fresh`
-begins anew. Nothing else should run beside it.
+begins anew. Where no `--pixels` are given, sizes behind the first are measured with 4 and 16 regions and long texts
+alone, and methods of several passes with boxes and long texts; `--all` measures them all. Nothing else should run beside it.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ from benchmarks.speed.model import SIZES, TOKEN, Model
 from benchmarks.speed.scenes import LAYOUTS, plan_of
 from benchmarks.speed.tables import tables, write_between
 from benchmarks.speed.timing import CLOCKS, machine, measure
-from benchmarks.speed.ways import METHODS, PLAIN, ROUTINGS, Way, drawings_of, steps_of, ways_of
+from benchmarks.speed.ways import METHODS, PASSES, PLAIN, ROUTINGS, Way, drawings_of, steps_of, ways_of
 from strata.hierarchy.errors import InputError
 
 BEGUN = time.monotonic()
 REGIONS = (1, 2, 4, 8, 16)
-PIXELS = ("768x1280", "1024x1024", "1280x1280")
+PIXELS = ("1024x1024", "768x1280", "1280x1280")
+IN_PART = (4, 16)
+"""Regions of the sizes behind the first."""
 
 
 def size_of(text: str) -> tuple[int, int]:
@@ -80,10 +83,13 @@ def parser() -> argparse.ArgumentParser:
     add("--run", type=run_of, default=None, metavar="STEPS:ROUTED", help="whole pictures instead of one step")
     add("--compile", action="store_true", help="compiled blocks, too")
     add("--repeats", type=int, default=5, help="rounds")
-    add("--most-seconds", type=float, default=60.0, help="of one cell, from which it has no more than three rounds")
+    add("--most-seconds", type=float, default=20.0, help="of one cell, from which it has no more than three rounds")
     add("--within", type=float, default=float("inf"), metavar="SECONDS", help="from the start; begin no cell after it")
     add("--clock", choices=list(CLOCKS), default="wall", help="processor: where other jobs share the cores")
     add("--out", type=Path, default=Path("out/speed.csv"), help="the cells, a line each")
+    add(
+        "--all", action="store_true", help="every way and number of regions with every size, layout and length of texts"
+    )
     add("--fresh", action="store_true", help="forget what --out holds")
     add("--plot", type=Path, default=None, help="a PNG of what --out holds of this machine")
     add("--count", action="store_true", help="count, and measure nothing")
@@ -101,7 +107,7 @@ def made(size: str, device: torch.device, base: int | None) -> Model:
 
 
 def groups(model: Model, args: argparse.Namespace) -> Iterator[Group]:
-    """What is measured, in order; what is asked for most comes first."""
+    """What is measured, in order; of sizes that were not asked for by `--pixels`, all but the first in part."""
     base = (
         f"{args.size} ({model.size.double} + {model.size.single} blocks of width {model.size.heads * model.size.head})"
     )
@@ -112,7 +118,16 @@ def groups(model: Model, args: argparse.Namespace) -> Iterator[Group]:
             for tokens in args.tokens:
                 for layout in args.layouts:
                     for regions in args.regions:
+                        in_part = args.in_part and size != args.pixels[0]
+                        if in_part and (tokens != max(args.tokens) or regions not in IN_PART):
+                            continue
                         yield Group(*words, mode, what, args.clock, *size, model.size.base, tokens, layout, regions)
+
+
+def ways_in(group: Group, ways: list[Way], args: argparse.Namespace) -> list[Way]:
+    """Those of a group; ways of several passes, if `--methods` does not ask for them, of boxes and long texts alone."""
+    told = group.layout == args.layouts[0] and group.tokens == max(args.tokens)
+    return ways if args.methods is not None or told or not args.in_part else [w for w in ways if w.name not in PASSES]
 
 
 def measure_group(model: Model, group: Group, ways: list[Way], args: argparse.Namespace) -> list[Cell]:
@@ -144,12 +159,13 @@ def measured(args: argparse.Namespace, ways: list[Way]) -> str:
         if group.mode != mode:
             mode = group.mode
             model.compile(True)
-        there = journal.found(group)
-        if not {PLAIN, *(way.name for way in ways)} <= set(there):
+        there, own = journal.found(group), ways_in(group, ways, args)
+        if not {PLAIN, *(way.name for way in own)} <= set(there):
             if time.monotonic() - BEGUN > args.within:
                 print(f"{args.within:.0f} seconds are over; {args.out} goes on from here", flush=True)
                 break
-            again = [*ways, *(way for way in args.all_ways if way.name in there and way not in ways)]
+            names = [way.name for way in own]
+            again = [*own, *(way for way in args.all_ways if way.name in there and way.name not in names)]
             cells = measure_group(model, group, again, args)
             journal.put(cells)
             for cell in cells:
@@ -212,7 +228,8 @@ def main(argv: list[str] | None = None) -> None:
         args.size = "wide"
         print("No GPU: instead of FLUX.1-dev's size, 2 + 4 blocks of width 768.", flush=True)
     args.regions = args.regions or list(REGIONS)
-    args.pixels = args.pixels or [size_of(size) for size in (PIXELS[1:2] if args.count else PIXELS)]
+    args.in_part = args.pixels is None and not args.all
+    args.pixels = args.pixels or [size_of(size) for size in (PIXELS[:1] if args.count else PIXELS)]
     try:
         args.all_ways = ways_of(ROUTINGS, METHODS)
         routings = ROUTINGS if args.routing is None else args.routing
@@ -222,7 +239,11 @@ def main(argv: list[str] | None = None) -> None:
     args.code = digest(Path(source) for source in routings if Path(source).is_file())
     if args.fresh:
         args.out.unlink(missing_ok=True)
-    found = counted(args, ways) if args.count else profiled(args, ways) if args.profile else measured(args, ways)
+    make = counted if args.count else profiled if args.profile else measured
+    try:
+        found = make(args, ways)
+    except KeyboardInterrupt:
+        raise SystemExit(f"stopped; {args.out} has what was measured, and the same command goes on") from None
     print(f"\n{found}")
     if args.write is not None:
         place = args.place or f"{'count' if args.count else 'profile' if args.profile else 'measure'}-{args.size}"

@@ -26,6 +26,8 @@ from strata.layers.routing import Routing
 PLAIN = "plain"
 ROUTINGS = ("isolate-first", "coarse-to-fine", "uniform")
 METHODS = ("dense-mask", "regional-prompting-flux", "rpg", "densediffusion", "stitch")
+PASSES = ("rpg", "stitch")
+"""Methods that call the transformer for each region; what texts and layouts cost them is little beside it."""
 
 
 class Way(NamedTuple):

@@ -146,6 +146,23 @@ def test_what_was_measured_is_not_measured_again(
     assert len({cell.group for cell in Journal(out).cells}) == 3
 
 
+def test_what_is_measured_where_no_sizes_are_asked_for(model: Model, tmp_path: Path) -> None:
+    """All of the first size, but ways of several passes in part; of others the most telling; `--all` is all."""
+    found = []
+    for asked in ([], ["--all"]):
+        args = command.parser().parse_args(asked)
+        args.size, args.code, args.in_part = "tiny", "", not args.all
+        args.regions, args.pixels = list(command.REGIONS), [command.size_of(size) for size in command.PIXELS]
+        ways = ways_of(ROUTINGS, METHODS)
+        found.append([(group, len(command.ways_in(group, ways, args))) for group in command.groups(model, args)])
+    few, every = found
+    assert (len(every), {ways for _, ways in every}) == (3 * 2 * 2 * 5, {8})
+    assert len(few) == 2 * 2 * 5 + 2 * 2 * 2
+    assert {(group.layout, group.tokens, ways) for group, ways in few if group.width == group.height == 1024} == {
+        *{("boxes", 64, 8), ("masks", 64, 6), ("boxes", 24, 6), ("masks", 24, 6)}
+    }
+
+
 def test_memory_and_seconds_are_of_each_call() -> None:
     now = [0.0]
 
