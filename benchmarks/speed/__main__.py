@@ -13,7 +13,9 @@
 Ways take turns in rounds, so that all of them meet the same weather; what is told is the median, and half the distance
 of the quartiles. What is done is kept in `--out` and not measured again; a run that was stopped goes on. `--fresh`
 begins anew. Where no `--pixels` are given, sizes behind the first are measured with 4 and 16 regions and long texts
-alone, and methods of several passes with boxes and long texts; `--all` measures them all. Nothing else should run beside it.
+alone, and methods of several passes with boxes and long texts; `--all` measures them all.
+
+Nothing else should run beside it.
 """
 
 from __future__ import annotations

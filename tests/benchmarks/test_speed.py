@@ -208,6 +208,8 @@ def test_counts_of_single_kernels() -> None:
     with counting() as counts:
         y = x + x[:1].expand(4, 8)
         torch.cat([x, y])
+        y.copy_(x)
+        x.index_select(0, torch.empty(2, dtype=torch.int64, device=META))
         x.t().view(8, 4)
         torch.nn.functional.rms_norm(x, (8,))
         torch.nn.functional.scaled_dot_product_attention(
@@ -216,7 +218,7 @@ def test_counts_of_single_kernels() -> None:
         torch.ones(3).to(META)
         assert float(x.sum()) == 0.5
     moved = {name: (part.launches, part.bytes) for name, part in counts.parts.items()}
-    assert moved["copies"] == (1, 2 * 2 * 128)
+    assert moved["copies"] == (3, 2 * 2 * 128 + 2 * 128 + 2 * 64)
     assert moved["normalisation"] == (1, 256)
     assert moved["elementwise"] == (3, (128 + 32 + 128) + (100 + 200) + (128 + 4))
     assert moved["attention"] == (1, 4 * 640 + 200)
