@@ -51,7 +51,7 @@ step() {
   "$PYTHON" -c 'import diffusers, torch; print("torch", torch.__version__, "diffusers", diffusers.__version__)'
 } | tee -a "$FOLDER/summary.txt"
 if [ ${#DRY[@]} = 0 ]; then
-    step tests 90 "$PYTHON" -m pytest -q -m gpu tests/injection/test_gpu.py
+    step tests 100 "$PYTHON" -m pytest -q -m gpu tests/injection/test_kernels.py tests/injection/test_gpu.py
     step speed 380 "$PYTHON" -m benchmarks.speed.gpu_series "$FOLDER" --within 350
     step probes 50 "$PYTHON" -m benchmarks.probes --size wide --device cuda --repeats 3
 else

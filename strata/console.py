@@ -22,11 +22,6 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def flag(field: str) -> str:
-    """What the command line calls a setting: `true_cfg` is `--true-cfg`."""
-    return f"--{field.replace('_', '-')}"
-
-
 def say(message: str, error: BaseException | None = None) -> None:
     """Prints one line about what went wrong, with what became of the run's pictures (the notes of the error)."""
     notes = [note for e in (error, error and error.__cause__) for note in getattr(e, "__notes__", ())]

@@ -6,8 +6,7 @@ groups. The base attention is a call of its own, as in the published pipeline.
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -58,11 +57,7 @@ class MaskedRun(RegionalRun):
         if spec is None or not spec.groups:
             return spec
         queries = merge(span for group in spec.groups for span in group.queries)
-        return _changed(spec, groups=(), own=(Masked(queries, spec.groups),))
-
-
-def _changed(spec: Any, **changes: Any) -> Any:
-    return dataclasses.replace(spec, **changes) if dataclasses.is_dataclass(spec) else spec._replace(**changes)
+        return replace(spec, groups=(), own=(Masked(queries, spec.groups),))
 
 
 class DenseMask(Regional):

@@ -14,9 +14,10 @@ from cyclopts import Parameter
 from strata.claims import numbered
 from strata.commands.options import BAD_INPUT, FAILED, Argv, PicturesOutput
 from strata.commands.runs import Pace, announce_run, draw_run, is_drawn
-from strata.console import count, flag, note, quiet, say
+from strata.console import count, note, quiet, say
+from strata.contents import run_files
 from strata.engine import Engine
-from strata.hierarchy.errors import InputError, SettingError, StrataError, file_error, quote
+from strata.hierarchy.errors import InputError, SettingError, StrataError, file_error, on_command_line, quote
 from strata.hierarchy.plan import ScenePlan
 from strata.job import Job, check_canvas, check_seeds, prepare, read_files
 from strata.llm.draft import Draft
@@ -26,7 +27,7 @@ from strata.loading import locate_for
 from strata.plan_table import announce, print_plan
 from strata.planning import PlannerSettings, canvas, check_prompt, is_file, plan_prompts, slug
 from strata.resume import begun_run, continued
-from strata.run_folder import Begun, RunFolder, run_files
+from strata.run_folder import Begun, RunFolder
 from strata.settings import WHERE_TO, DrawSettings
 from strata.source import Source, open_source
 
@@ -293,11 +294,5 @@ def _draw(tasks: Sequence[_Task], output: GenerateOutput, many: bool) -> list[st
 
 def _tell(source: str, error: StrataError | OSError) -> None:
     """Prints the error of one of several sources."""
-    match error:
-        case SettingError():
-            text = error.shown(flag)
-        case OSError():
-            text = file_error(error)
-        case _:
-            text = str(error)
+    text = file_error(error) if isinstance(error, OSError) else on_command_line(error)
     say(f"error: {text}" if text.startswith(source) else f"error: {source}: {text}", error)

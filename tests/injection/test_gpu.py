@@ -19,10 +19,7 @@ from tests.injection.test_attention import by_tokens
 
 DRY = bool(os.environ.get("STRATA_GPU_DRY"))
 DEVICE = torch.device("cuda" if torch.cuda.is_available() and not DRY else "cpu")
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not (DRY or torch.cuda.is_available()), reason="needs a GPU"),
-]
+pytestmark = pytest.mark.gpu
 BACKENDS = [
     "native",
     "_native_flash",
