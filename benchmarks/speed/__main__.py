@@ -82,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     add("--tokens", nargs="+", type=int, default=[24, 64], help="of a text")
     add("--base-tokens", type=int, default=None, help="of the base prompt, and of a text that keeps its padding (512)")
     add("--steps", type=int, default=24, help="of which the first routed one is measured")
+    add("--behind", type=int, default=0, help="steps behind that one (1: texts that a routing refreshes are kept)")
     add("--run", type=run_of, default=None, metavar="STEPS:ROUTED", help="whole pictures instead of one step")
     add("--compile", action="store_true", help="compiled blocks, too")
     add("--repeats", type=int, default=5, help="rounds")
@@ -108,13 +109,20 @@ def made(size: str, device: torch.device, base: int | None) -> Model:
     return Model.made(size, device, base=base)
 
 
+def what_of(args: argparse.Namespace) -> str:
+    """See `Group.what`."""
+    if args.run is not None:
+        return f"{args.run[0]}:{args.run[1]}"
+    return f"step+{args.behind}" if args.behind else "step"
+
+
 def groups(model: Model, args: argparse.Namespace) -> Iterator[Group]:
     """What is measured, in order; of sizes that were not asked for by `--pixels`, all but the first in part."""
     base = (
         f"{args.size} ({model.size.double} + {model.size.single} blocks of width {model.size.heads * model.size.head})"
     )
     words = machine(model.device), args.code, f"{base}, {str(model.dtype).partition('.')[2]}, {model.device.type}"
-    what = "step" if args.run is None else f"{args.run[0]}:{args.run[1]}"
+    what = what_of(args)
     for mode in ["eager", *(["compiled"] if args.compile else [])]:
         for size in args.pixels:
             for tokens in args.tokens:
@@ -136,7 +144,7 @@ def measure_group(model: Model, group: Group, ways: list[Way], args: argparse.Na
     """Its cells."""
     plan = plan_of(group.layout, group.regions, group.width, group.height)
     steps, routed = (args.steps, None) if args.run is None else args.run
-    drawings = drawings_of(model, plan, ways, group.tokens, steps, routed)
+    drawings = drawings_of(model, plan, ways, group.tokens, steps, routed, args.behind)
     single = steps_of(drawings)
     calls = single if routed is None else {name: drawn.picture for name, drawn in drawings.items()}
     found = measure(calls, args.repeats, model.device, CLOCKS[args.clock], args.most_seconds, single)
@@ -193,12 +201,17 @@ def counted(args: argparse.Namespace, ways: list[Way]) -> str:
     """Count; returns the tables, beside what `--out` holds of the same size."""
     found = []
     todo = count_all(
-        args.size, args.base_tokens, args.pixels, args.tokens, args.layouts, args.regions, ways, args.steps
+        args.size, args.base_tokens, args.pixels, args.tokens, args.layouts, args.regions, ways, args.steps, args.behind
     )
     for each in todo:
         found.append(each)
         print(f"{each.tokens} tokens, {each.regions} {each.layout}: {each.way}, {each.counts.launches}", flush=True)
-    cells = [cell for cell in Journal(args.out).cells if cell.group.model.startswith(f"{args.size} ")]
+    alike = args.code, what_of(args), f"{args.size} ("
+    cells = [
+        cell
+        for cell in Journal(args.out).cells
+        if (cell.group.code, cell.group.what, cell.group.model[: len(alike[2])]) == alike
+    ]
     return counted_table(found, rates_named(args.rates), cells)
 
 

@@ -25,7 +25,7 @@ class Group(NamedTuple):
         code: digest of the code that was measured.
         model: its size, type of numbers, and device.
         mode: "eager" or "compiled".
-        what: "step", or "RUN:ROUTED" steps of a picture.
+        what: "step", "step+N" behind it, or "STEPS:ROUTED" of a picture.
         clock: "wall" or "processor".
         tokens: of a text.
     """

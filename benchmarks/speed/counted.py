@@ -57,6 +57,7 @@ def count_all(
     regions: Sequence[int],
     ways: Sequence[Way],
     steps: int,
+    behind: int = 0,
 ) -> Iterable[Counted]:
     """Count all of these, plain before each plan's."""
     made = Model.made(model, torch.device("meta"), base=base)
@@ -65,7 +66,9 @@ def count_all(
         for each in tokens:
             for layout in layouts:
                 for number in regions:
-                    drawings = drawings_of(made, plan_of(layout, number, width, height), ways, each, steps)
+                    drawings = drawings_of(
+                        made, plan_of(layout, number, width, height), ways, each, steps, behind=behind
+                    )
                     del drawings[PLAIN]
                     for way, drawn in drawings.items():
                         counts = count(drawn.step)
@@ -119,10 +122,10 @@ def _moved(counts: Counts) -> list[str]:
 
 
 def _measured(each: Counted, measured: Sequence[Cell]) -> str:
-    asked = (*each.size, each.tokens, each.layout, each.regions, "step")
+    asked = (*each.size, each.tokens, each.layout, each.regions)
     for cell in measured:
         group = cell.group
-        key = (group.width, group.height, group.tokens, group.layout, group.regions, group.what)
+        key = (group.width, group.height, group.tokens, group.layout, group.regions)
         if key == asked and cell.way == each.way and group.mode == "eager":
             return f"{cell.ratio:.2f} ({cell.ratio - each.floor:+.2f})"
     return ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.cells import Cell, Group
+from benchmarks.speed.tables import step_in_words
 from benchmarks.speed.ways import METHODS, PLAIN
 from strata.analysis.charts import new_figure, panels, save_figure
 from strata.hierarchy.style import MUTED, RULE, hex_of, region_colour
@@ -30,8 +31,7 @@ def draw(cells: Sequence[Cell], path: str | Path) -> Path:
     columns = min(len(kinds), 2)
     rows = -(-len(kinds) // columns)
     one = kept[0].group
-    what = "a routed step" if one.what == "step" else "a picture, {} steps, {} routed".format(*one.what.split(":"))
-    title = f"{what}, {one.width}×{one.height}: {one.model}, {one.mode}"
+    title = f"{step_in_words(one.what)}, {one.width}×{one.height}: {one.model}, {one.mode}"
     figure = new_figure(5.2 * columns + 0.6, 4.1 * rows + 1.2, title)
     ways = [way for way in dict.fromkeys(cell.way for cell in kept) if way != PLAIN]
     ways.sort(key=lambda way: way in METHODS)

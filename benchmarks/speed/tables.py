@@ -46,7 +46,7 @@ def _order(group: Group) -> tuple[object, ...]:
 def _section(group: Group, by_regions: Mapping[int, Mapping[str, Cell]]) -> str:
     names = list(dict.fromkeys(way for cells in by_regions.values() for way in cells))
     atoms = [max(cell.atoms for cell in cells.values()) for cells in by_regions.values()]
-    what = "one routed step" if group.what == "step" else "{} steps, {} routed".format(*group.what.split(":"))
+    what = step_in_words(group.what)
     title = (
         f"**{what}; {group.width}×{group.height} pixels, {group.layout}"
         f" ({', '.join(map(str, atoms))} atoms); base prompt {group.base} tokens, texts {group.tokens}**"
@@ -59,6 +59,14 @@ def _section(group: Group, by_regions: Mapping[int, Mapping[str, Cell]]) -> str:
             line.append(_told(cells[name]) if name in cells else "–")
         rows.append(line)
     return f"{title}\n\n{table(head, rows)}"
+
+
+def step_in_words(what: str) -> str:
+    """A group's `what`."""
+    if ":" in what:
+        return "{} steps, {} routed".format(*what.split(":"))
+    behind = what.partition("+")[2]
+    return f"one routed step, {behind} behind the first" if behind else "one routed step"
 
 
 def _told(cell: Cell) -> str:

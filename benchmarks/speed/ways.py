@@ -80,12 +80,20 @@ class Steps:
             many as the base prompt.
         steps: of a picture.
         routed: how many of them, the first, are routed; None: as the routing says.
+        behind: how many steps behind the first routed one `step` is, which is called once before it.
     """
 
     def __init__(
-        self, model: Model, plan: ScenePlan, way: Way | None, tokens: int, steps: int, routed: int | None = None
+        self,
+        model: Model,
+        plan: ScenePlan,
+        way: Way | None,
+        tokens: int,
+        steps: int,
+        routed: int | None = None,
+        behind: int = 0,
     ) -> None:
-        self.model, self.way, self.steps = model, way, steps
+        self.model, self.way, self.steps, self.behind = model, way, steps, behind
         self.inputs = model.inputs(plan.width, plan.height)
         self.family = model.family(plan.width, plan.height)
         self.program: Program | None = None
@@ -135,14 +143,17 @@ class Steps:
 
     @torch.no_grad()
     def step(self) -> Any:
-        """One step, the first routed one; what a run settles at its beginning is settled at the first call."""
+        """One step; what a run settles at its beginning is settled at the first call."""
         if self.way is None:
             return self._call(nullcontext())
         if self._kept is None:
             self._kept = self._run()
-        return self._call(
-            attached(self.model.transformer, Attachment(self.family, self._kept, step=lambda: self.first))
-        )
+            if self.behind:
+                self._step(self._kept, self.first)
+        return self._step(self._kept, self.first + self.behind)
+
+    def _step(self, run: MethodRun, number: int) -> Any:
+        return self._call(attached(self.model.transformer, Attachment(self.family, run, step=lambda: number)))
 
     @torch.no_grad()
     def picture(self) -> Any:
@@ -169,11 +180,17 @@ def ways_of(routings: Sequence[str], methods: Sequence[str]) -> list[Way]:
 
 
 def drawings_of(
-    model: Model, plan: ScenePlan, ways: Sequence[Way], tokens: int, steps: int, routed: int | None = None
+    model: Model,
+    plan: ScenePlan,
+    ways: Sequence[Way],
+    tokens: int,
+    steps: int,
+    routed: int | None = None,
+    behind: int = 0,
 ) -> dict[str, Steps]:
     """Plain, and every way by its name; arguments as of `Steps`."""
     found = {PLAIN: Steps(model, plan, None, tokens, steps)}
-    return found | {way.name: Steps(model, plan, way, tokens, steps, routed) for way in ways}
+    return found | {way.name: Steps(model, plan, way, tokens, steps, routed, behind) for way in ways}
 
 
 def steps_of(drawings: Mapping[str, Steps]) -> dict[str, Callable[[], Any]]:

@@ -94,6 +94,13 @@ def test_a_step_of_every_way_calls_the_transformer_as_often_as_its_method_does(m
     assert lengths == {16 if way.routing.pad == "full" else 6 if name == "densediffusion" else 3}
 
 
+def test_a_step_behind_the_first_keeps_what_the_routing_refreshes() -> None:
+    meta, (way,) = Model.made("tiny", META), ways_of(["isolate-first-fast"], [])
+    first, behind = (count(Steps(meta, plan_of("boxes", 2, 64, 64), way, 3, 24, behind=n).step) for n in (0, 1))
+    plain = count(Steps(meta, plan_of("boxes", 2, 64, 64), None, 3, 24).step)
+    assert first.parts["linear"].flops > behind.parts["linear"].flops == plain.parts["linear"].flops
+
+
 @pytest.mark.parametrize(
     "name", ["isolate-first", "coarse-to-fine", "uniform", "regional-prompting-flux", "stitch", "rpg"]
 )
