@@ -66,20 +66,21 @@ def _written(text: str, name: str, first_line: int = 1) -> Iterator[Parts]:
     keys = {head: key for key, head in _HEADS.items()}
     parts: Parts = {}
     for match, following in zip(found, [*found[1:], None], strict=True):
-        key = keys[match[1]]
-        line = first_line + text.count("\n", 0, match.start(1))
+        key, line = keys[match[1]], first_line + text.count("\n", 0, match.start(1))
         if key in parts or (key == "caption" and parts):
             if key != "caption" and "caption" in parts:
                 raise InputError(f"{name}:{line}: {match[1]}: already given in line {parts[key][0]}")
-            if "objects" in parts:
-                yield parts
+            yield _with_objects(parts, name)
             parts = {}
         parts[key] = (line, text[match.end() : following.start() if following else len(text)].strip())
-    if parts and "objects" not in parts:
+    yield _with_objects(parts, name)
+
+
+def _with_objects(parts: Parts, name: str) -> Parts:
+    if "objects" not in parts:
         line = next(iter(parts.values()))[0]
         raise InputError(f"{name}:{line}: Objects: missing: a list of (text, [x, y, width, height])")
-    if parts:
-        yield parts
+    return parts
 
 
 def _cached(text: str, name: str) -> Iterator[Parts]:

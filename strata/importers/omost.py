@@ -143,10 +143,12 @@ def _calls(text: str, name: str) -> list[tuple[int, str, dict[str, Any]]]:
         if re.fullmatch(r"\w+ *= *Canvas\( *\)", written := ast.get_source_segment(text, statement) or ""):
             continue
         call = statement.value if isinstance(statement, ast.Expr) else None
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr not in _CALLS:
+        called = call.func if isinstance(call, ast.Call) else None
+        plain = isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.attr in _CALLS
+        if not plain or not isinstance(call, ast.Call) or not isinstance(called, ast.Attribute):
             methods = " or ".join(f"canvas.{method}(…)" for method in _CALLS)
             raise InputError(f"{name}:{statement.lineno}: {quote(written)}: must be {methods}")
-        calls.append((call.lineno, call.func.attr, _arguments(call, call.func.attr, name)))
+        calls.append((call.lineno, called.attr, _arguments(call, called.attr, name)))
     return calls
 
 

@@ -51,9 +51,7 @@ class RPG(Importer):
             )
         if not prompt:
             prompt = joined(texts)
-            notes.append(
-                f"{name}: has no caption and no base prompt: the regional prompts together are the base prompt"
-            )
+            notes.append(f"{name}: has no caption and no base prompt: it is made of the regional prompts together")
         items = []
         for number, (box, written) in enumerate(zip(cells, texts, strict=True)):
             if not written:
