@@ -6,7 +6,7 @@ import pytest
 
 from strata.hierarchy.plan import ScenePlan
 from tests.cli.conftest import Run
-from tests.importers.test_importers import FILES
+from tests.importers.files import FILES
 from tests.readers.rows import written
 
 
