@@ -32,6 +32,8 @@ class Placed:
     full: str | None = None
     more: tuple[tuple[str, Any], ...] = ()
     """Other keys of the region, such as a strength."""
+    written: tuple[float, ...] | None = None
+    """The box as the file writes it, where that is not x1, y1, x2, y2; for messages."""
 
 
 def rounded_side(side: float, token: int) -> int:
@@ -113,7 +115,7 @@ def placed_plan(
     regions: list[dict[str, Any]] = []
     for item in items:
         box, (empty, leaves) = box_on(item.box, source, canvas)
-        told = f"{quote([_number(value) for value in item.box])}:"
+        told = f"{quote([_number(value) for value in item.written or item.box])}:"
         if len(regions) == MOST_REGIONS:
             message = f"is one of more than {MOST_REGIONS} regions, the most of a plan; its region is left out"
         elif box is None:

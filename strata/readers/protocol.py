@@ -37,7 +37,7 @@ class Scene:
     size: tuple[int, int] | None = None
     """Width and height in pixels that the benchmark asks for; None: those of the model."""
     row: Mapping[str, Any] = field(default_factory=dict)
-    """What the file says of it, everything."""
+    """What the file says of it, everything; lists that stand there as text are lists."""
     place: str = ""
     """`file:line`, for messages."""
     notes: tuple[str, ...] = ()

@@ -1,7 +1,8 @@
 """T2I-CompBench: `color_val.txt` and its like, a prompt a line.
 
 Source: Karine-Huang/T2I-CompBench. A file is one category, scored in a folder of its own:
-`samples/{prompt}_000000.png`, numbered through all pictures of the category. Its scorers take the prompt from the file's name, up to the first `_`.
+`samples/{prompt}_000000.png`, numbered through all pictures of the category. Its scorers take the prompt from the
+file's name, up to the first `_`.
 There are no boxes.
 """
 
