@@ -68,6 +68,8 @@ examples:
                                  methods side by side, on one sheet
   strata sweep plan.yaml --vary base_ratio=0,0.2 --vary steps=0%-30%,0%-60%
                                  one sheet of all values together
+  strata evaluate hard --methods regional,plain --seeds 1-4
+                                 hard scenes judged: which follows better?
   strata layout plan.yaml        look at the regions before drawing
   strata routing show coarse-to-fine
                                  which level acts in which blocks, when
