@@ -27,7 +27,8 @@ from strata.hierarchy.files import write_atomic
 from strata.record import picture_bytes
 from strata.resume import drawn_otherwise
 
-JOURNAL = "judged.jsonl"
+JOURNAL, LAID_OUT = "judged.jsonl", "for-scorer"
+"""Of a judge; and the folder of pictures as the benchmark's own scorer wants them."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,8 @@ def events(
     with ExitStack() as stack:
         stack.enter_context(claimed(folder, f"<out> {os.fspath(out)}"))
         journals = {judge.name: journal_of(evaluation, judge, folder) for judge in judges}
-        known = {key for journal in journals.values() for key in journal.rows}
-        there = {draw.key for draw in evaluation.draws if _is_there(folder, draw, force, known)}
+        judged = {key for journal in journals.values() for key in journal.rows}
+        there = {draw.key for draw in evaluation.draws if _is_there(folder, draw, force, judged)}
         missing = [draw for draw in evaluation.draws if draw.key not in there]
         if missing:
             engine = engine or stack.enter_context(Engine.load(missing[0].job))
@@ -131,6 +132,26 @@ def events(
                 objects = rows[draw.key]["objects"]
                 regions[judge.name] = sum(o["success"] for o in objects) / len(objects)
             yield Judged(draw, path, draw.key not in there, seconds, regions)
+
+
+def lay_out(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Puts the pictures of each way where the benchmark's own scorer looks for them; returns the ways' folders.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    benchmark, first = evaluation.benchmark, evaluation.seeds[0]
+    made = []
+    for way in evaluation.ways:
+        own = folder / LAID_OUT / way.slug
+        draws = [draw for draw in evaluation.draws if draw.way == way]
+        for _, group in groupby(draws, key=lambda draw: draw.scene.name):
+            of_scene = list(group)
+            pictures = [_opened(folder / PICTURES / draw.file) for draw in of_scene]
+            benchmark.save(own, of_scene[0].scene, pictures, first)
+        benchmark.finish(own, evaluation.scenes, len(evaluation.seeds), first)
+        made.append(own)
+    return made
 
 
 def _drawn(engine: Engine, draw: Draw, path: Path) -> Generator[Step, None, tuple[Image.Image, float]]:

@@ -6,7 +6,7 @@ from strata.analysis.judges.protocol import Judge, JudgedObject, JudgedPicture
 from strata.hierarchy.errors import InputError, did_you_mean, quote
 
 JUDGES = ("exact", "clip", "vqa", "detector")
-"""`exact` for the bundled miniature; `clip:MODEL` and `detector:MODEL` (folders or hub ids), `vqa:ADDRESS` for others."""
+"""`exact` for the bundled miniature; `clip:MODEL`, `detector:MODEL` (each a folder or a hub id) and `vqa:ADDRESS`."""
 
 __all__ = ["JUDGES", "Judge", "JudgedObject", "JudgedPicture", "judge_named"]
 

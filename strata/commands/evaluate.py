@@ -15,7 +15,7 @@ from strata.console import count, duration, note, quiet
 from strata.contents import PICTURES
 from strata.engine import Step
 from strata.evaluate import Evaluation, prepare_evaluation
-from strata.evaluate_run import Judged, Ready, events, journal_of, results_of, rows_of
+from strata.evaluate_run import Judged, Ready, events, journal_of, lay_out, results_of, rows_of
 from strata.hierarchy.errors import SettingError
 from strata.imports import uncollected
 from strata.settings import MODEL, WHERE_TO, Count, DrawSettings, OutFolder, Settings, Words
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from strata.analysis.judges import Judge
 
 COMPARED = Parameter(group=Group("what is compared", sort_key=1))
+
+OWN = "plans"
+"""The format of scenes that no other scorer knows."""
 
 
 class EvaluateSettings(Settings):
@@ -74,6 +77,8 @@ def evaluate(
                         of objects; differences; by tag
       JUDGE/*.json*     the same as numbers, and every object that was judged
       JUDGE/*.png       figures, and the worst and the best pictures
+      for-scorer/WAY    the pictures of a benchmark of the field, where its own
+                        scorer looks for them
 
     examples:
       strata evaluate hard --methods regional,plain,rpg --seeds 1-4
@@ -101,6 +106,8 @@ def evaluate(
         judges = [judge_named(name) for name in _judges(compared.judges, evaluation)]
         _draw(evaluation, judges, compared)
         _report(evaluation, judges, Path(compared.out))
+        if evaluation.benchmark.name != OWN:
+            print(*lay_out(evaluation, Path(compared.out)), sep="\n")
 
 
 def _seeds(texts: Words) -> list[int]:

@@ -162,6 +162,7 @@ def test_tables_hold_the_numbers_and_say_what_they_are(tmp_path: Any) -> None:
     assert "minus" not in table(lone)
 
 
+@pytest.mark.slow
 def test_a_report_has_every_object_and_the_worst_first(tmp_path: Any) -> None:
     pytest.importorskip("matplotlib")
     rows = two_ways()

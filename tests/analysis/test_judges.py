@@ -67,7 +67,7 @@ def test_a_leak_is_wrong_and_another_regions() -> None:
     assert leaks([{"colour": "blue"}, {"colour": "blue"}], asked, ["surface"]) == [False, False]
 
 
-# exact -----------------------------------------------------------------------------------------------------------------
+# exact ----------------------------------------------------------------------------------------------------------------
 
 
 def test_exact_finds_everything_in_the_exact_picture_and_what_is_wrong_in_another() -> None:
@@ -114,7 +114,7 @@ def test_exact_refuses_other_words() -> None:
         ExactJudge().check(FREE)
 
 
-# clip ------------------------------------------------------------------------------------------------------------------
+# clip -----------------------------------------------------------------------------------------------------------------
 
 
 def test_clip_compares_texts_level_by_level(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_clip_compares_texts_level_by_level(tmp_path: Path) -> None:
         judge.check(FREE.model_copy(update={"regions": FREE.regions[:1]}))
 
 
-# vqa -------------------------------------------------------------------------------------------------------------------
+# vqa ------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_vqa_says_what_a_server_lacks(server: Book) -> None:
         judge.judge(render(TWO), TWO)
 
 
-# detector --------------------------------------------------------------------------------------------------------------
+# detector -------------------------------------------------------------------------------------------------------------
 
 
 def make_owl(folder: Path) -> None:

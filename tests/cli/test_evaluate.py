@@ -10,7 +10,7 @@ from PIL import Image
 from strata.analysis.judges.exact import ExactJudge
 from strata.engine import Engine
 from strata.evaluate import Evaluation, chosen, open_scenes, prepare_evaluation, tags_of, ways_of
-from strata.evaluate_run import Judged, Ready, evaluate, events
+from strata.evaluate_run import Judged, Ready, evaluate, events, lay_out
 from strata.hierarchy.errors import InputError, SettingError
 from strata.settings import DrawSettings
 from tests.analysis.probes import make_clip
@@ -135,7 +135,7 @@ def test_an_evaluation_goes_on_where_it_was_and_grows(here: Path, scenes: str, t
     with pytest.raises(SettingError, match=r"one/plain_1.png was drawn otherwise .*steps 1, not 2"):
         next(events(other_steps, [judge], "out", engine=engine))
     (here / "t.jsonl").write_text(json.dumps(LINE) + "\n")
-    with pytest.raises(SettingError, match="holds results with scenes 'plans:s.jsonl', not 'plans:t.jsonl'"):
+    with pytest.raises(SettingError, match=r"holds results with scenes 'plans:s\.jsonl', not 'plans:t\.jsonl'"):
         next(events(prepared("plans:t.jsonl", tiny_folder, ["plain"], [1]), [judge], "out", engine=engine))
 
 
@@ -151,6 +151,24 @@ def test_the_python_function_gives_what_was_judged(here: Path, scenes: str, tiny
     assert {len(value["objects"]) for value in told.values()} == {1, 2}
 
 
+def test_pictures_are_laid_out_for_the_benchmarks_own_scorer(here: Path, tiny_folder: Path) -> None:
+    row = {
+        "file_name": "7.jpg",
+        "width": 100,
+        "height": 50,
+        "global_caption": "a circle",
+        "bbox_list": [[0, 0, 50, 50]],
+    }
+    row |= {"region_captions": ["a circle"], "detail_region_captions": ["a red circle"]}
+    (here / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    given = DrawSettings(model=str(tiny_folder), steps=1, width=32, height=32)
+    evaluation = prepare_evaluation("layoutsam:rows.jsonl", ["regional", "plain"], (), [3, 4], given)
+    evaluate(evaluation, [ExactJudge()], "out")
+    assert lay_out(evaluation, here / "out") == [here / "out" / "for-scorer" / way for way in ("regional", "plain")]
+    found = sorted(path.name for path in (here / "out" / "for-scorer" / "plain").rglob("*.jpg"))
+    assert found == ["7.jpg", "7.jpg"], "two samples, each in a folder of its own"
+
+
 def test_a_judge_refuses_scenes_before_anything_is_drawn(here: Path, tiny_folder: Path) -> None:
     fox = [LINE["plan"]["regions"][0] | {"high": "a fox"}]
     (here / "fox.jsonl").write_text(json.dumps(LINE | {"plan": LINE["plan"] | {"regions": fox}}) + "\n")
@@ -162,6 +180,7 @@ def test_a_judge_refuses_scenes_before_anything_is_drawn(here: Path, tiny_folder
         prepare_evaluation("geneval:g.jsonl", ["plain"])
 
 
+@pytest.mark.slow
 def test_the_command_draws_judges_and_prints_the_table(
     strata: Run, here: Path, scenes: str, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -100,6 +100,21 @@ def lines(rows: list[Any]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
+PLANS = [
+    {
+        "name": "first",
+        "tags": ["pair", "counts"],
+        "plan": {
+            "width": 64,
+            "height": 32,
+            "prompt": "two",
+            "regions": [{"name": "cup", "box": [0, 0, 32, 32], "high": "a cup"}],
+        },
+    },
+    {"name": "second", "plan": {"width": 40, "height": 40, "prompt": "one", "background": {"full": "grey"}}},
+]
+
+
 FILES = {
     "geneval": ("evaluation_metadata.jsonl", lines(GENEVAL)),
     "geneval2": ("geneval2_data.jsonl", lines(GENEVAL2)),
@@ -108,6 +123,7 @@ FILES = {
     "layoutsam": ("test.jsonl", lines(LAYOUTSAM)),
     "denselayout": ("test.jsonl", lines(DENSE)),
     "overlaybench": ("simple-00000-of-00001.jsonl", lines(OVERLAY)),
+    "plans": ("mine.jsonl", lines(PLANS)),
     "dpg": ("prompts/partiprompts3.txt", "A long prompt\nof two lines.\n"),
 }
 

@@ -56,6 +56,14 @@ def test_t2i_compbench(tmp_path: Path) -> None:
     )
 
 
+def test_plans_of_ones_own(tmp_path: Path) -> None:
+    first, second = scenes(tmp_path, "plans")
+    assert (first.name, first.group, first.size, first.row["tags"]) == ("first", "pair", (64, 32), ["pair", "counts"])
+    assert plan_of(first).regions[0].high == "a cup"
+    assert (plan_of(second).width, second.group) == (40, "")
+    assert first.place.endswith("mine.jsonl:1")
+
+
 def test_dpg(tmp_path: Path) -> None:
     path = written(tmp_path, "dpg")
     path.with_name("a9.txt").write_text("\ufeffA prompt.", encoding="utf-8")
