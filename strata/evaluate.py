@@ -7,6 +7,7 @@
 A way is a method, by a routing where it has a part. Ways, seeds and scenes may be added in the same folder later.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -59,7 +60,10 @@ class Draw:
     @property
     def file(self) -> str:
         """Of the picture, below the folder of pictures."""
-        return f"{safe_name(self.scene.name)}/{self.way.slug}_{self.seed}.png"
+        name = safe_name(self.scene.name)
+        if name != self.scene.name:  # two that begin alike have a folder each
+            name = f"{name}_{hashlib.sha256(self.scene.name.encode()).hexdigest()[:8]}"
+        return f"{name}/{self.way.slug}_{self.seed}.png"
 
 
 @dataclass(frozen=True)

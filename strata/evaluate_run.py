@@ -15,11 +15,11 @@ from typing import Any
 from PIL import Image
 
 from strata.analysis.evaluation import Results, Row, packed, results
-from strata.analysis.judges import Judge
+from strata.analysis.judges import JUDGES, Judge
 from strata.analysis.seams import seam_strength
 from strata.analysis.trials import Journal
 from strata.claims import claimed
-from strata.contents import PICTURES
+from strata.contents import PICTURES, check_apart
 from strata.engine import Engine, Picture, Step
 from strata.evaluate import Draw, Evaluation, tags_of
 from strata.hierarchy.errors import InputError, SettingError
@@ -100,6 +100,8 @@ def events(
             the model; before the first picture.
     """
     folder = Path(out)
+    if not force and not any((folder / name / JOURNAL).exists() for name in JUDGES):
+        check_apart(folder, os.fspath(out))
     for judge in judges:
         for draw in _one_a_scene(evaluation.draws):
             try:

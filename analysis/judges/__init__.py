@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from strata.analysis.judges.protocol import Judge, JudgedObject, JudgedPicture
 from strata.hierarchy.errors import InputError, did_you_mean, quote
+from strata.hierarchy.extras import needs_extra
 
 JUDGES = ("exact", "clip", "vqa", "detector")
 """`exact` for the bundled miniature; `clip:MODEL`, `detector:MODEL` (each a folder or a hub id) and `vqa:ADDRESS`."""
@@ -37,6 +38,6 @@ def judge_named(text: str) -> Judge:
         from strata.analysis.judges.detector import DetectorJudge
 
         return DetectorJudge(model)
-    from strata.analysis.judges.vqa import VqaJudge
-
+    with needs_extra("llm"):
+        from strata.analysis.judges.vqa import VqaJudge
     return VqaJudge(model)

@@ -15,11 +15,13 @@ from strata.console import count, duration, note, quiet
 from strata.contents import PICTURES
 from strata.engine import Step
 from strata.evaluate import Evaluation, prepare_evaluation
-from strata.evaluate_run import Judged, Ready, events, journal_of, lay_out, results_of, rows_of
 from strata.hierarchy.errors import SettingError
+from strata.hierarchy.extras import needs_extra
 from strata.imports import uncollected
 from strata.settings import MODEL, WHERE_TO, Count, DrawSettings, OutFolder, Settings, Words
 
+with needs_extra("analysis"):
+    from strata.evaluate_run import Judged, Ready, events, journal_of, lay_out, results_of, rows_of
 if TYPE_CHECKING:
     from strata.analysis.judges import Judge
 

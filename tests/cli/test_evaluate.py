@@ -130,13 +130,15 @@ def test_an_evaluation_goes_on_where_it_was_and_grows(here: Path, scenes: str, t
     more = prepared(scenes, tiny_folder, ["regional", "plain"], [1, 2, 3])
     assert next(events(more, [judge], "out", engine=engine)) == Ready(missing=10, there=8, steps=10)
 
-    # What would come out otherwise is refused, whatever it is.
+    # What would come out otherwise, or be mixed with something else, is refused, whatever it is.
     other_steps = prepare_evaluation(scenes, ["plain"], (), [1], DrawSettings(model=str(tiny_folder), steps=2))
     with pytest.raises(SettingError, match=r"one/plain_1.png was drawn otherwise .*steps 1, not 2"):
         next(events(other_steps, [judge], "out", engine=engine))
     (here / "t.jsonl").write_text(json.dumps(LINE) + "\n")
     with pytest.raises(SettingError, match=r"holds results with scenes 'plans:s\.jsonl', not 'plans:t\.jsonl'"):
         next(events(prepared("plans:t.jsonl", tiny_folder, ["plain"], [1]), [judge], "out", engine=engine))
+    with pytest.raises(SettingError, match=r"out \.: holds plans, such as plan\.yaml"):
+        next(events(two, [judge], ".", engine=engine))
 
 
 def test_the_python_function_gives_what_was_judged(here: Path, scenes: str, tiny_folder: Path) -> None:
@@ -149,6 +151,15 @@ def test_the_python_function_gives_what_was_judged(here: Path, scenes: str, tiny
     assert found.objects["2"]["plain"]["region"].value == expected
     assert found.objects["2"]["plain"]["frechet"].value != found.objects["2"]["plain"]["frechet"].value  # of one: NaN
     assert {len(value["objects"]) for value in told.values()} == {1, 2}
+
+
+def test_scenes_whose_names_begin_alike_have_pictures_of_their_own(here: Path, tiny_folder: Path) -> None:
+    names = ["a photo of " + "a very " * 8 + end for end in ("red cup", "blue cup")]
+    (here / "long.jsonl").write_text("".join(json.dumps(LINE | {"name": name}) + "\n" for name in [*names, "plain"]))
+    draws = prepared("plans:long.jsonl", tiny_folder, ["regional"], [1]).draws
+    assert len({draw.file for draw in draws}) == 3
+    assert draws[2].file == "plain/regional_1.png"
+    assert all(len(draw.file) < 80 and " " not in draw.file for draw in draws)
 
 
 def test_pictures_are_laid_out_for_the_benchmarks_own_scorer(here: Path, tiny_folder: Path) -> None:
