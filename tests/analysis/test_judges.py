@@ -65,6 +65,7 @@ def test_a_leak_is_wrong_and_another_regions() -> None:
     assert leaks([{"colour": "blue"}, {"colour": "green"}], asked, ["colour"]) == [True, False]
     assert leaks([{"colour": "red"}, {"colour": None}], asked, ["colour"]) == [False, False]
     assert leaks([{"colour": "blue"}, {"colour": "blue"}], asked, ["surface"]) == [False, False]
+    assert leaks([{"colour": "red"}, {"colour": "red"}], asked[:1] * 2, ["colour"]) == [False, False], "both are right"
 
 
 # exact ----------------------------------------------------------------------------------------------------------------

@@ -137,7 +137,8 @@ def test_an_evaluation_goes_on_where_it_was_and_grows(here: Path, scenes: str, t
     (here / "t.jsonl").write_text(json.dumps(LINE) + "\n")
     with pytest.raises(SettingError, match=r"holds results with scenes 'plans:s\.jsonl', not 'plans:t\.jsonl'"):
         next(events(prepared("plans:t.jsonl", tiny_folder, ["plain"], [1]), [judge], "out", engine=engine))
-    with pytest.raises(SettingError, match=r"out \.: holds plans, such as plan\.yaml"):
+    (here / "mine.yaml").write_text((here / "plan.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(SettingError, match=r"out \.: holds plans, such as mine\.yaml"):
         next(events(two, [judge], ".", engine=engine))
 
 
