@@ -32,6 +32,7 @@ of the model and the steps where it belongs.
 """
 COMMANDS = {
     "generate": "draw a prompt, a plan, or a picture again",
+    "batch": "draw many plans and prompts, here or on a cluster",
     "plan": "plan prompts without drawing",
     "restyle": "draw a plan again with other low texts",
     "repaint": "draw one region of a picture anew",
@@ -57,6 +58,8 @@ examples:
   strata generate plan.yaml --model black-forest-labs/FLUX.1-dev --count 4
   strata generate plans/*.yaml -o drawn
                                  draw many plans, each into its own folder
+  strata batch plans/*.yaml prompts.txt -o drawn
+                                 draw many pictures into one folder
   strata generate out/plan/image.png
                                  draw that picture again, bit for bit
   strata restyle plan.yaml --low boat="blue, dotted, pencil"

@@ -1,9 +1,9 @@
-"""Which jobs may be drawn in one call of the pipeline, and how many at a time."""
+"""Which jobs may be drawn with one loaded model, which in one call of the pipeline, and how many at a time."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TypeVar
 
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, SettingError
 from strata.job import Job
 
 MOST = 8
@@ -11,6 +11,20 @@ MOST = 8
 TOKENS = 4096
 """Image tokens of one call, where nothing else is said: a FLUX.1 picture of 1024×1024, which fills an accelerator."""
 T = TypeVar("T")
+
+
+def check_one_model(jobs: Iterable[tuple[str, Job]]) -> None:
+    """Raises `SettingError` where jobs, by the names that messages have them by, are for several models."""
+    first: tuple[str, Job] | None = None
+    for name, job in jobs:
+        first = first or (name, job)
+        here, there = ((each.model.name, each.device, each.dtype) for each in (job, first[1]))
+        if here != there:
+            one, other = (f"model {model} on {device} in {dtype}" for model, device, dtype in (here, there))
+            raise SettingError(
+                f"{name}: is for {one}, but {first[0]} for {other}; name one <model>, <device> and <dtype> for all, or"
+                " draw them one after the other"
+            )
 
 
 def shared(job: Job) -> Hashable:
