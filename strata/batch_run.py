@@ -118,10 +118,10 @@ def events(
     path = Path(out)
     with ExitStack() as stack:
         stack.enter_context(claimed(path, f"<out> {os.fspath(out)}"))
+        drawer = stack.enter_context(drawer or Local())
         batch = prepare_batch(asked, path, stack, told or Planning())
         for text in dict.fromkeys(text for run in batch.runs for text in run.job.notes):
             notes(text)
-        drawer = stack.enter_context(drawer or Local())
         runs = drawer.placed(batch.runs)
         folder = _Folder(path, Batch(tuple(runs), batch.wrong), asked.force)
         missing = [(number, run) for number, run in enumerate(runs) if run.file not in folder.there]
