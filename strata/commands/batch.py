@@ -101,7 +101,7 @@ def batch(
     if not progress.failed:
         return 0
     some = ", ".join(progress.failed[:5]) + (", …" if len(progress.failed) > 5 else "")
-    say(f"error: {count(len(progress.failed), 'picture or source')} not drawn: {some}; {out / TABLE} lists them")
+    say(f"error: {len(progress.failed)} not drawn: {some}; {out / TABLE} lists them")
     return FAILED if progress.there else BAD_INPUT
 
 
