@@ -27,6 +27,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 PLANS = [str(ROOT / "configs/plans" / f"{name}_regions.yaml") for name in ("two", "three")]
 LOG = "STRATA_TEST_LOG"
+NICENESS = "RAY_worker_niceness"
+"""By itself Ray's workers stand back behind everything else that runs."""
 
 
 class Logged(Worker):
@@ -52,6 +54,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(LOG, str(tmp_path / "log"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv(NICENESS, "0")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # Ray gives each worker its share
     monkeypatch.setattr("strata.ray_pool.Worker", Logged)
     module = sys.modules[__name__]
@@ -89,7 +92,7 @@ def pixels(path: Path) -> Any:
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing_and_nothing_is_drawn_twice(log: Path) -> None:
-    asked = BatchAsked(PLANS, DrawSettings(steps=12, seed=1), count=5)
+    asked = BatchAsked(PLANS, DrawSettings(steps=8, seed=1), count=4)
     drawn: list[Row] = []
     told: list[str] = []
     killed = None
@@ -103,16 +106,16 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_nothing_is_drawn_twice(
     assert not ray.is_initialized()
 
     # Each picture is there once, and its call was begun and ended once; that of the lost worker was begun twice.
-    assert len(drawn) == 10
+    assert len(drawn) == 8
     assert all(row.error is None and row.drawn for row in drawn)
     lines = [json.loads(line) for line in Path("all/runs.jsonl").read_text().splitlines()]
-    files = sorted(f"pictures/{Path(plan).stem}_seed-{seed}.png" for plan in PLANS for seed in range(1, 6))
+    files = sorted(f"pictures/{Path(plan).stem}_seed-{seed}.png" for plan in PLANS for seed in range(1, 5))
     assert sorted(line["file"] for line in lines) == files
-    calls = {(0, 1), (2, 3), (4, 5), (6, 7), (8, 9)}
+    calls = {(0, 1), (2, 3), (4, 5), (6, 7)}
     begun = Counter(call for what, call, _ in noted(log) if what == "begin")
     assert begun == Counter({call: 2 if call == killed else 1 for call in calls})
     assert Counter(call for what, call, _ in noted(log) if what == "end") == Counter(calls)
-    assert len({pid for *_, pid in noted(log)}) == 3, "two workers, and one in a lost one's place"
+    assert len({pid for what, call, pid in noted(log) if what == "begin" and call == killed}) == 2, "by another one"
 
     # The pictures are those of one process.
     for event in events(BatchAsked(PLANS, asked.settings), "one"):
@@ -155,7 +158,11 @@ def test_what_cannot_be_is_told(log: Path) -> None:
 def test_the_command_is_ended_and_goes_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "strata", "batch", *PLANS, "--count", "3", "--steps", "8", "-o", "all"]
     environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    options: dict[str, Any] = {"cwd": tmp_path, "env": environment | {"PYTHONPATH": str(ROOT)}, "text": True}
+    options: dict[str, Any] = {
+        "cwd": tmp_path,
+        "env": environment | {"PYTHONPATH": str(ROOT), NICENESS: "0"},
+        "text": True,
+    }
     begun = subprocess.Popen(
         [*command, "--ray", "local", "--workers", "2"], **options, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
