@@ -200,10 +200,10 @@ def _planned(
             if there[item.name] is not None and not asked.force:
                 raise SettingError(f"<out>: {files[item.name]}: is of another prompt or planner; {_INSTEAD}")
         if missing:
-            folder.mkdir(exist_ok=True)
             told.begin(backend, len(missing))
 
         def on_plan(index: int, plan: ScenePlan) -> None:
+            folder.mkdir(exist_ok=True)
             plan.save(files[missing[index][0].name])
             told.planned()
 

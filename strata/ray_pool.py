@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -126,7 +127,8 @@ class RayPool:
         except Exception as error:  # what it raises for addresses and clusters is of many types
             raise SettingError(f"<ray> {self._address}: {first_line(error)}") from error
         finally:
-            signal.signal(signal.SIGTERM, handler)
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, handler)
 
     def _choose_workers(self) -> None:
         """How many workers there are, and what of the cluster each of them takes."""
@@ -259,7 +261,7 @@ def _as_ours() -> Iterator[None]:
     try:
         yield
     except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, StrataError):
+        if isinstance(error.cause, StrataError | OSError):
             raise error.cause from error
         raise RuntimeError(str(error)) from error
 

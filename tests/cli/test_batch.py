@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -138,6 +139,7 @@ def test_a_batch_is_drawn_together_told_line_by_line_and_goes_on(
         (("plan.yaml", "--llm", "http://localhost:1/v1"), "--llm: for prompts, and there are none"),
         (("boat",), "'boat': no such file; put a prompt of several words in quotes"),
         (("plan.yaml", "--workers", 2), "--workers 2: is for --ray"),
+        (("plan.yaml", "--ray", "local"), "ray is not installed; pip install 'strata-prompting[ray]'"),
         (("gone.txt",), "gone.txt: cannot be read: No such file"),
         (("plan.yaml", "--seed", 2**63 - 1, "--count", 2), "need seeds up to"),
     ],
@@ -146,6 +148,7 @@ def test_what_is_wrong_for_all_is_told_once(
     batch: Run, here: Path, monkeypatch: pytest.MonkeyPatch, arguments: Any, message: str
 ) -> None:
     monkeypatch.setattr(Engine, "load", lambda job: pytest.fail("loaded"))
+    monkeypatch.setitem(sys.modules, "ray", None)
     done = batch(*arguments)
     assert done.code == 2
     assert message in done.err
@@ -162,6 +165,26 @@ def test_files_of_nobody_are_left_alone(batch: Run, here: Path, name: str) -> No
     assert done.code == 2
     assert "of no batch (line 1)" in done.err or "is no whole picture of a batch" in done.err
     assert path.read_text() == '{"a": 1}\n'
+
+
+def test_plans_of_prompts_are_not_replaced_unasked(batch: Run, here: Path, llm: ScriptedBackend) -> None:
+    """Of another prompt or a person's; one that a person edited stays and is drawn."""
+    size = ("--width", 32, "--height", 48)
+    plan, list_ = here / "all/plans/mine.yaml", here / "list.jsonl"
+    list_.write_text('{"prompt": "a cup and a ball", "name": "mine"}')
+    assert batch("list.jsonl", *size).code == 0
+    edited = plan.read_text().replace("high: a cup", "high: a mug")
+    plan.write_text(edited)
+    refused = batch("list.jsonl", *size)
+    assert "mine_seed-0.png, drawn otherwise (of another plan)" in refused.err
+    assert batch("list.jsonl", *size, "--seed", 1).code == 0
+    assert plan.read_text() == edited
+    list_.write_text('{"prompt": "a cup and a bell", "name": "mine"}')
+    other = batch("list.jsonl", *size)
+    assert f"{plan.relative_to(here)}: is of another prompt or planner; give another folder, or --force" in other.err
+    plan.write_text(MASK_PLAN, encoding="utf-8")
+    assert "was not written by a planner" in batch("list.jsonl", *size).err
+    assert (plan.read_text(encoding="utf-8"), len(table(here / "all"))) == (MASK_PLAN, 2)
 
 
 def test_lines_of_lists(tmp_path: Path) -> None:
