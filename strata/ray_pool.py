@@ -233,6 +233,10 @@ class Worker:
         self._calls = Calls(self._opened.enter_context(Engine.load(job)))
         return []
 
+    def close(self) -> None:
+        """Lets go of the model."""
+        self._opened.close()
+
     def draw(self, call: Call) -> list[Outcome]:
         """Draws a call; returns what there is to tell of it."""
         assert self._calls is not None

@@ -48,8 +48,8 @@ def check_together(jobs: Sequence[Job]) -> None:
 def most_together(job: Job) -> int:
     """How many jobs like this one are drawn in one call, where nothing else is said.
 
-    One on a CPU, where several gain little and a picture is to be the same bit for bit; else as many as have `TOKENS`
-    image tokens, at most `MOST`.
+    One on a CPU, so that a picture is the same bit for bit however it is drawn; else as many as have `TOKENS` image
+    tokens, at most `MOST`.
     """
     if job.device == "cpu":
         return 1

@@ -1,8 +1,12 @@
 """`strata batch`: what is drawn together is what it is alone, what is wrong with one stops none, and it goes on."""
 
+import io
 import json
+import pickle
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +24,7 @@ from strata.hierarchy.errors import InputError, SettingError
 from strata.job import Job, prepare
 from strata.lists import draw_rows
 from strata.pipelines import MemoryShort
+from strata.ray_pool import Worker
 from strata.settings import DrawSettings
 from strata.source import open_source
 from strata.together import check_together, grouped, most_together, shared
@@ -310,3 +315,28 @@ def test_an_interrupted_batch_goes_on(plans: Path, tiny_folder: Path) -> None:
     assert all(row.record is not None and row.record.settings.seed == row.seed for row in found)
     with pytest.raises(SettingError, match="drawn otherwise"):
         list(events(BatchAsked(["plan.yaml"], DrawSettings(model=str(tiny_folder), steps=2)), "all"))
+
+
+def test_a_worker_elsewhere_gets_all_that_it_needs(
+    plans: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a cluster: the mask's file is gone by the time it draws; and what its loggers warn of is told."""
+    long = MASK_PLAN.replace("a circle", "a circle " * 40)
+    (plans / "plan.yaml").write_text(long, encoding="utf-8")
+    job = job_of("plan.yaml", tiny_folder)
+    with Engine.load(job) as engine:
+        *_, here = Calls(engine).draw([(0, BatchRun("a.png", "plan.yaml", job))])
+    sent = pickle.loads(pickle.dumps(BatchRun("a.png", "plan.yaml", job)))
+    shutil.rmtree(plans / "masks")
+    worker = Worker("gone")
+    assert worker.load(sent.job) == []
+    *told, there = worker.draw([(5, sent)])
+    worker.close()
+    assert any(isinstance(each, Told) and "a circle a circle" in each.text for each in told)
+    assert isinstance(there, Drawn)
+    assert isinstance(here, Drawn)
+    assert there.number == 5
+    one, two = (Image.open(io.BytesIO(drawn.content)) for drawn in (here, there))
+    assert one.tobytes() == two.tobytes()
+    assert one.text["strata:plan"] == two.text["strata:plan"]
+    assert not list(Path(tempfile.gettempdir()).glob("strata-*/0/masks"))
