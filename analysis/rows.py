@@ -41,7 +41,8 @@ def rows_of(spec: AttentionSpec | None, tokens: Tensor, length: int) -> Rows:
     if spec is None:
         return Rows(tokens, tokens, None, None, None)
     at = tokens.cpu()
-    strengths = torch.zeros(length) if spec.bias is None else spec.bias.float().cpu()
+    bias = spec.bias(length)
+    strengths = torch.zeros(length) if bias is None else bias
 
     def seen(group: AttentionGroup) -> Tensor:
         """float32 `[L]`: what a group adds to the logits of all keys."""
@@ -58,7 +59,7 @@ def rows_of(spec: AttentionSpec | None, tokens: Tensor, length: int) -> Rows:
         bias[members], weight[members] = seen(group), 0.0
     if spec.blended is not None:
         blended = _among(at, (spec.blended,))
-        weight[blended] = 1.0 if spec.ratio is None else float(spec.ratio)
+        weight[blended] = 1.0 if spec.ratio is None else spec.ratio
         base_queries[blended] += spec.base_queries - spec.blended[0]
     bias[weight == 1] = base
     device = tokens.device

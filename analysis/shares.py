@@ -10,6 +10,7 @@ Shapes: B batch, L tokens (text, then image), H heads, D head width, N canvas to
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -68,7 +69,8 @@ def canvas_only(spec: AttentionSpec, canvas: Span) -> AttentionSpec:
     queries: Span = (start, stop) if direct else (start, start + 1)
     if spec.blended is not None:
         queries = (spec.base_queries, spec.base_queries + stop - start)
-    return spec._replace(
+    return replace(
+        spec,
         groups=tuple(group for group in cut if group.queries),
         direct=direct,
         blended=None if spec.blended is None else (start, stop),

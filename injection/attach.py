@@ -146,7 +146,7 @@ class Attachment:
             segments: tuple[tuple[str, int], ...] = (("base", length - image), ("image", image))
             key = (self._base_text, length - image, length)
             if key not in self._plain_specs:
-                self._plain_specs[key] = masked_spec(*key, q.device)
+                self._plain_specs[key] = masked_spec(*key)
             spec = self._plain_specs[key]
         else:
             segments, spec = hooks.segments(block), hooks.spec(block)
@@ -198,18 +198,16 @@ class PromptCalls:
         return torch.equal(text, self._negative.repeat_interleave(repeats, dim=0).to(text))
 
 
-def masked_spec(base: BaseText, text: int, length: int, device: torch.device) -> AttentionSpec | None:
+def masked_spec(base: BaseText, text: int, length: int) -> AttentionSpec | None:
     """The stock attention where a mask hides or weighs some of the base prompt; None where all see all."""
     if base.length == text and not base.faint:
         return None
     keys = merge([(0, base.length - base.tail), (text - base.tail, length)])
     faint = (base.length - base.faint, base.length)
-    bias = torch.zeros(length, device=device)
-    bias[slice(*faint)] = base.weight
     everything: Spans = ((0, length),)
     groups = (AttentionGroup((faint,), keys),) if base.faint else ()
     group = AttentionGroup(everything, keys, bool(base.faint))
-    return AttentionSpec(text, groups, group, everything, None, text, bias if base.faint else None, None)
+    return AttentionSpec(text, groups, group, everything, None, text, ((faint, base.weight),) if base.faint else ())
 
 
 @contextmanager

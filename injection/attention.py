@@ -16,15 +16,19 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from torch import Tensor
 
+from strata.injection import kernels
 from strata.injection.errors import UnsupportedError
-from strata.injection.layout import Span, Spans, take, within, without
-from strata.injection.parts import Part, attend_part, can_part, merge_parts
+from strata.injection.kernels import LoopKernel, Traits, kernel_for
+from strata.injection.layout import Span, Spans, length_of, merge, take, without
+from strata.injection.merging import BASE, REGIONAL, Merging, Sees, all_cells, layers_of
 
 
 class AttentionGroup(NamedTuple):
@@ -49,11 +53,13 @@ class OwnAttention(Protocol):
         """The output of these queries, in their order, of the queries, keys and values of all tokens."""
 
 
-class AttentionSpec(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class AttentionSpec:
     """What the attention of one block computes for one plan.
 
     Every token is in the queries of one group, of one of `own`, in `direct`, in `blended`, or in the padding; blended
-    ones are in a group too, unless `ratio` is None, when the base attention's output is theirs.
+    ones are in a group too, unless `ratio` is None, when the base attention's output is theirs. Of a token in `direct`
+    and in a group, the group's word counts.
 
     Attributes:
         text_length: number of tokens before the image.
@@ -62,8 +68,8 @@ class AttentionSpec(NamedTuple):
         direct: tokens whose output is the base attention's.
         blended: image tokens whose output is `(1 - ratio) * group + ratio * base`; None: none.
         base_queries: where in the sequence the base attention's queries for the blended tokens start.
-        bias: float `[K]`, log strength of every key; None where all strengths are 1.
-        ratio: scalar tensor.
+        strengths: of keys, the logarithm, for groups that are weighted; of all others it is 0.
+        ratio: of the blend.
         padding: tokens at the start that belong to nothing.
         own: attentions of a method's own.
     """
@@ -74,11 +80,71 @@ class AttentionSpec(NamedTuple):
     direct: Spans
     blended: Span | None
     base_queries: int
-    bias: Tensor | None
-    ratio: Tensor | None
+    strengths: tuple[tuple[Span, float], ...] = ()
+    ratio: float | None = None
     padding: int = 0
     own: tuple[OwnAttention, ...] = ()
+    _merging: dict[object, Merging] = field(default_factory=dict, init=False, repr=False)
 
+    def bias(self, length: int) -> Tensor | None:
+        """float32 `[length]`, log strength of every key; None where all strengths are 1."""
+        if not self.strengths:
+            return None
+        bias = torch.zeros(length)
+        for span, strength in self.strengths:
+            bias[slice(*span)] = strength
+        return bias
+
+    @property
+    def copied(self) -> bool:
+        """Whether blended tokens take the base attention's output from other queries than their own."""
+        return self.blended is not None and self.base_queries != self.blended[0]
+
+    @property
+    def weights(self) -> tuple[float, float] | None:
+        """Of the regional and the base attention of blended tokens by their own queries; None: they have but one."""
+        if self.blended is None or self.copied or self.ratio in (None, 0.0, 1.0):
+            return None
+        assert self.ratio is not None
+        return 1 - self.ratio, self.ratio
+
+    def sees(self) -> list[Sees]:
+        """Who sees what, a blended token both in the regional sum and in the base attention's.
+
+        A blend from other queries is not part of it.
+        """
+        of_base = self.strengths if self.base.weighted else ()
+        which = REGIONAL if self.weights is None else BASE
+        blended = () if self.blended is None or self.copied else (self.blended,)
+        spoken_for = merge(span for group in self.groups for span in group.queries)
+        asking = (*without(self.direct, spoken_for), *(() if self.ratio == 0 else blended))
+        found = [Sees(span, self.base.keys, which, of_base) for span in asking]
+        silent = blended if self.ratio in (None, 1.0) else ()
+        for group in self.groups:
+            strengths = self.strengths if group.weighted else ()
+            for query in group.queries:
+                outside = without((query,), blended)
+                inside = without(without((query,), outside), silent)
+                found += [Sees(span, group.keys, REGIONAL, strengths) for span in (*outside, *inside)]
+        return found
+
+    def pairs(self, length: int) -> int:
+        """Of queries and keys: what it costs, of so many queries."""
+        if self.own or length < kernels.SMALLEST:
+            return sum(length_of(group.queries) * length_of(group.keys) for group in (*self.groups, self.base))
+        return self.merging(length, LoopKernel.traits).pairs
+
+    def merging(self, length: int, traits: Traits) -> Merging:
+        """How it is computed from parts, of `length` queries; see `merging.py`."""
+        key = length, traits
+        if key not in self._merging:
+            cells = all_cells(self.sees(), self.base.queries[0][0], traits)
+            weights = () if self.weights is None or self.blended is None else ((self.blended, self.weights),)
+            self._merging[key] = Merging(layers_of(cells, length, traits), weights, length)
+        return self._merging[key]
+
+
+Keys = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 _numbers = itertools.count()
 _known: weakref.WeakValueDictionary[int, BlockAttention] = weakref.WeakValueDictionary()
@@ -89,12 +155,13 @@ class BlockAttention:
 
     Attributes:
         samples: the rows of the batch (None: all) and what they compute.
+        keys: given a sample's number and its keys and values, returns those that are attended to; None: these.
         calls: how often it was computed.
         key: int64 scalar on the CPU, by which `grouped_attention` finds it.
     """
 
-    def __init__(self, samples: tuple[tuple[slice | None, AttentionSpec], ...]) -> None:
-        self.samples = samples
+    def __init__(self, samples: tuple[tuple[slice | None, AttentionSpec], ...], keys: Keys | None = None) -> None:
+        self.samples, self.keys = samples, keys
         self.calls = 0
         self.key = torch.tensor(next(_numbers))
         _known[int(self.key)] = self
@@ -122,8 +189,10 @@ def _grouped_attention(q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, key: Tens
 
 def _attend(attention: BlockAttention, q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, backend: Any) -> Tensor:
     parts = []
-    for rows, spec in attention.samples:
+    for number, (rows, spec) in enumerate(attention.samples):
         q, k, v = (x if rows is None else x[rows] for x in (q_BLHD, k_BLHD, v_BLHD))
+        if attention.keys is not None:
+            k, v = attention.keys(number, k, v)
         parts.append(regional_attention(q, k, v, spec, backend))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -149,33 +218,24 @@ def regional_attention(
     q_BLHD: Tensor, k_BLHD: Tensor, v_BLHD: Tensor, spec: AttentionSpec, backend: Any = None
 ) -> Tensor:
     """The attention output `[B, L, H, D]` of all tokens of one plan."""
-    tokens = _Tokens(q_BLHD, k_BLHD, v_BLHD, spec, backend)
-    out_BLHD = torch.empty_like(q_BLHD)  # every token is written below, once
-    out_BLHD[:, : spec.padding] = 0
-    for own in spec.own:
-        _write(out_BLHD, own.queries, own.attend(q_BLHD, k_BLHD, v_BLHD, backend))
-    if spec.blended is not None and spec.ratio is not None and tokens.shares_keys():
-        # Base and regional attention have image keys in common: attend to those once, then to what only one sees.
-        for span in spec.direct:
-            _write(out_BLHD, (span,), tokens.attend(spec.base._replace(queries=(span,))))
-        for group in spec.groups:
-            blended = group.queries[0][0] >= spec.blended[0]
-            _write(out_BLHD, group.queries, tokens.blend(group) if blended else tokens.attend(group))
-        return out_BLHD
-
-    base_BLHD = tokens.attend(spec.base)
-    first = spec.base.queries[0][0]
-    for start, stop in spec.direct:
-        out_BLHD[:, start:stop] = base_BLHD[:, start - first : stop - first]
-    for group in spec.groups:
-        _write(out_BLHD, group.queries, tokens.attend(group))
-    if spec.blended is not None:
-        start, stop = spec.blended
-        blended_BLHD = base_BLHD[:, spec.base_queries - first : spec.base_queries - first + stop - start]
-        if spec.ratio is not None:
-            blended_BLHD = torch.lerp(out_BLHD[:, start:stop], blended_BLHD, spec.ratio.to(out_BLHD.dtype))
-        out_BLHD[:, start:stop] = blended_BLHD
+    kernel = None if spec.own else kernel_for(q_BLHD, backend)
+    if kernel is None:
+        return _Tokens(q_BLHD, k_BLHD, v_BLHD, spec, backend).by_groups()
+    out_BLHD = spec.merging(q_BLHD.shape[1], kernel.traits).attend(q_BLHD, k_BLHD, v_BLHD, kernel)
+    if spec.copied:
+        _blend(out_BLHD, spec, out_BLHD, spec.base_queries)
     return out_BLHD
+
+
+def _blend(out_BLHD: Tensor, spec: AttentionSpec, base_BLHD: Tensor, at: int) -> None:
+    """Put into the blended tokens' output what the base attention has for them, from `at` on."""
+    if spec.blended is None:
+        return
+    start, stop = spec.blended
+    received_BLHD = base_BLHD[:, at : at + stop - start]
+    if spec.ratio is not None:
+        received_BLHD = torch.lerp(out_BLHD[:, start:stop], received_BLHD, spec.ratio)
+    out_BLHD[:, start:stop] = received_BLHD
 
 
 def _write(out_BLHD: Tensor, queries: Spans, attended_BLHD: Tensor) -> None:
@@ -187,7 +247,7 @@ def _write(out_BLHD: Tensor, queries: Spans, attended_BLHD: Tensor) -> None:
 
 
 class _Tokens(NamedTuple):
-    """The tokens of one block, and attention among some of them."""
+    """The tokens of one block, and attention among some of them, through the user's backend."""
 
     q_BLHD: Tensor
     k_BLHD: Tensor
@@ -195,44 +255,32 @@ class _Tokens(NamedTuple):
     spec: AttentionSpec
     backend: Any
 
-    def shares_keys(self) -> bool:
-        """Whether base and regional attention are best computed from parts: many tokens, one image, regions closed."""
-        blended, base, text = self.spec.blended, self.spec.base, self.spec.text_length
-        mixed = any(group.queries[0][0] < text < group.queries[-1][1] for group in self.spec.groups)
-        one_image = blended is not None and base.queries[0][1] > blended[0]
-        return one_image and not mixed and can_part(self.q_BLHD, self.backend)
-
-    def bias(self, keys: Spans, weighted: bool) -> Tensor | None:
-        if not weighted or self.spec.bias is None:
-            return None
-        return take(self.spec.bias[None, :, None, None], keys).view(1, 1, 1, -1).to(self.q_BLHD.dtype)
+    def by_groups(self) -> Tensor:
+        """The output of all tokens: a call a group, and one for the base attention."""
+        spec = self.spec
+        out_BLHD = torch.empty_like(self.q_BLHD)  # every token is written below, once
+        out_BLHD[:, : spec.padding] = 0
+        for own in spec.own:
+            _write(out_BLHD, own.queries, own.attend(self.q_BLHD, self.k_BLHD, self.v_BLHD, self.backend))
+        base_BLHD = self.attend(spec.base)
+        first = spec.base.queries[0][0]
+        for start, stop in spec.direct:
+            out_BLHD[:, start:stop] = base_BLHD[:, start - first : stop - first]
+        for group in spec.groups:
+            _write(out_BLHD, group.queries, self.attend(group))
+        _blend(out_BLHD, spec, base_BLHD, spec.base_queries - first)
+        return out_BLHD
 
     def attend(self, group: AttentionGroup) -> Tensor:
-        """The attention of a group, through the user's backend."""
+        """The attention of a group."""
+        bias = self.spec.bias(self.k_BLHD.shape[1]) if group.weighted else None
+        if bias is not None:
+            bias = take(bias[None, :, None, None], group.keys).view(1, 1, 1, -1).to(self.q_BLHD)
         out_BLHD: Tensor = dispatch_attention_fn(
             take(self.q_BLHD, group.queries),
             take(self.k_BLHD, group.keys),
             take(self.v_BLHD, group.keys),
-            attn_mask=self.bias(group.keys, group.weighted),
+            attn_mask=bias,
             backend=self.backend,
         )
         return out_BLHD
-
-    def part(self, queries: Spans, keys: Spans, weighted: bool = False) -> Part:
-        """Attention over some of the keys, to be merged."""
-        bias = self.bias(keys, weighted)
-        return attend_part(take(self.q_BLHD, queries), take(self.k_BLHD, keys), take(self.v_BLHD, keys), bias)
-
-    def blend(self, group: AttentionGroup) -> Tensor:
-        """Regional and base attention of image tokens, blended."""
-        text, ratio = self.spec.text_length, self.spec.ratio
-        assert ratio is not None
-        own, texts = within(group.keys, text, self.k_BLHD.shape[1]), within(group.keys, 0, text)
-        common = self.part(group.queries, own)
-        regional = base = common
-        if texts:
-            regional = merge_parts(common, self.part(group.queries, texts, group.weighted))
-        others = without(self.spec.base.keys, own)
-        if others:
-            base = merge_parts(common, self.part(group.queries, others, self.spec.base.weighted))
-        return torch.lerp(regional.out_BLHD, base.out_BLHD, ratio.to(base.out_BLHD.dtype))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from strata.injection.attention import AttentionSpec
 from strata.injection.families import families
 from strata.injection.families.base import BaseText, Canvas
-from strata.injection.layout import Spans
 from strata.injection.methods import Method
 from strata.injection.methods.base import Drawing
+from strata.injection.methods.refresh import recalled
 from strata.injection.methods.regional import RegionalRun
 from strata.injection.program import Program
 from strata.injection.streams import Stream
+from strata.layers.lora_rules import lora_notes
 from strata.layers.ranges import Mask, compact
 
 
@@ -64,23 +65,24 @@ def cost_of(program: Program, method: Method, count: Callable[[str], int], base_
     plain = base_length + image
     tokens = pairs = 0
     for step in range(program.steps):
-        for block, visible in enumerate(program.blocks(step)):
-            attention = run.attention(block, (visible,), (0,)) if program.routed(step) else None
-            if attention is None:
-                tokens, pairs = tokens + plain, pairs + plain**2
-            else:
-                spec = attention.samples[0][1]
-                tokens, pairs = tokens + spec.text_length + image, pairs + _pairs(spec)
+        for spec in _specs(run, program, step):
+            length = plain if spec is None else spec.text_length + image
+            tokens, pairs = tokens + length, pairs + (plain**2 if spec is None else spec.pairs(length))
     blocks = program.steps * program.schedule.blocks
     return Cost(tokens / (blocks * plain), pairs / (blocks * plain**2))
 
 
-def _pairs(spec: AttentionSpec) -> int:
-    return sum(_length(group.queries) * _length(group.keys) for group in (*spec.groups, spec.base))
-
-
-def _length(spans: Spans) -> int:
-    return sum(stop - start for start, stop in spans)
+@torch.no_grad()
+def _specs(run: RegionalRun, program: Program, step: int) -> Iterator[AttentionSpec | None]:
+    """What each block of a step attends to; None: it is plain."""
+    routed = program.routed(step)
+    rides = routed and run.rides(step)
+    visible = program.blocks(step) if rides or not routed or run.last is None else recalled(program, run.last, step)
+    for block, each in enumerate(visible):
+        found = None
+        if routed:
+            found = (run.attention if rides else run.recalling)(block, (each,), (0,))
+        yield None if found is None else found.samples[0][1]
 
 
 def describe(program: Program, method: Method, count: Callable[[str], int], base_length: int) -> list[str]:
@@ -101,8 +103,7 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
         steps = compact(_any(stream.weight, 1))
         strength = _span(stream.weight[stream.weight > 0])
         rows.append((name, str(_tokens(program, stream, count)), str(_area(program, stream)), blocks, steps, strength))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += [*_columns(rows), *_loras(program)]
     atoms = grid.atoms()
     lines += ["", f"{len(atoms)} groups of image tokens that share their regions:"]
     for atom in atoms:
@@ -115,6 +116,30 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
         tokens, attention = f"{cost.tokens:.2f}", f"{cost.attention:.2f}"
         lines += ["", f"cost of the run: {tokens} × the plain model's tokens, {attention} × its attention"]
     return lines
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _loras(program: Program) -> list[str]:
+    """The plan's LoRAs, and what the routing's `loras` make of them.
+
+    Raises:
+        InputError: a rule is for none of them.
+    """
+    schedule, placed = program.schedule, program.plan.placed_loras()
+    schedule.check_loras((each.area, each.lora.name) for each in placed)
+    rows = [("LoRA", "of", "scale", "acts in blocks", "at steps", "strength")]
+    for area, lora in ((each.area, each.lora) for each in placed):
+        scale = f"{lora.scale:g}" if isinstance(lora.scale, float) else str(lora.scale)
+        strength = schedule.lora_strength(area, lora.name)
+        acts = strength > 0
+        where = (_blocks(acts, schedule.double_blocks), compact(_any(acts, 1))) if acts.any() else ("none", "none")
+        rows.append((lora.name, area, scale, *where, _span(strength[acts]) if acts.any() else "0"))
+    notes = [f"note: {text}" for text in lora_notes(program.routing.loras, [each.lora for each in placed])]
+    return [*(["", *_columns(rows)] if placed else []), *(["", *notes] if notes else [])]
 
 
 def _span(values: NDArray[Any]) -> str:

@@ -53,7 +53,7 @@ class Draughtsman:
         """The program of a plan, checked. Raises `InputError` and `UnsupportedError`."""
         check_transformer(self.pipe.transformer, self.family)
         program = compile_program(plan, self.routing, facts, steps, overrides=self.overrides)
-        self.method.check(program)
+        self.method.check_program(program)
         if program.has_fractional_strengths:
             check_strengths(self.pipe.transformer)
         return program

@@ -49,6 +49,11 @@ def without(spans: Spans, others: Spans) -> Spans:
     return merge(left)
 
 
+def length_of(spans: Spans) -> int:
+    """How many tokens some spans hold."""
+    return sum(stop - start for start, stop in spans)
+
+
 def take(x_BLHD: Tensor, spans: Spans) -> Tensor:
     """The tokens (dim 1) of some spans; a view where there is one span."""
     parts = [x_BLHD[:, start:stop] for start, stop in spans]

@@ -7,26 +7,17 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha256
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
 
-from strata.hierarchy.errors import InputError, first_line, quote, reason_of
+from strata.hierarchy.errors import InputError, first_line
 from strata.injection.families import Family, family_of_folder
+from strata.injection.lora_form import Mark, check_form, file_mark, first_key, sha256_of
 from strata.injection.weights import is_finite
 
-_OTHERS = {
-    "dora_scale": "DoRA, whose magnitudes weigh whole rows and not tokens",
-    "lora_magnitude_vector": "DoRA, whose magnitudes weigh whole rows and not tokens",
-    ".lokr_": "LoKr, not a LoRA",
-    ".hada_": "LoHa, not a LoRA",
-    ".oft_": "OFT, not a LoRA",
-}
-"""Parts of keys that tell other kinds of adapters."""
 _LOW_RANK = (".lora_A.weight", ".lora_B.weight", ".lora_B.bias")
 
 
@@ -57,11 +48,7 @@ class LoraFile:
     @cached_property
     def sha256(self) -> str:
         """The hash of its content."""
-        with self.path.open("rb") as file:
-            digest = sha256()
-            while part := file.read(2**20):
-                digest.update(part)
-        return digest.hexdigest()
+        return sha256_of(self.path)
 
     @property
     def adapts_texts(self) -> bool:
@@ -137,22 +124,17 @@ def _is_linear(module: Any) -> bool:
 def read_lora(path: Path, pipeline: Any) -> LoraFile:
     """A LoRA file, as a pipeline of this class reads it; its weights are looked at and not kept.
 
+    It is read once as long as it stays what it is.
+
     Raises:
         InputError: it cannot be read, holds no LoRA or one of a kind that is not drawn with, or NaN.
     """
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            keys = list(file.keys())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {reason_of(error)}") from error
-    except SafetensorError as error:
-        raise InputError(f"{path}: no .safetensors file, or a damaged one: {first_line(error)}") from error
-    for key in keys:
-        for part, kind in _OTHERS.items():
-            if part in key:
-                raise InputError(f"{path}: {key}: is {kind}")
-    if not any("lora" in key for key in keys):
-        raise InputError(f"{path}: holds no LoRA: none of its {len(keys)} weights is named so (first: {_first(keys)})")
+    return _read_lora(path, file_mark(path), pipeline)
+
+
+@lru_cache(maxsize=64)
+def _read_lora(path: Path, mark: Mark, pipeline: Any) -> LoraFile:
+    check_form(path)
     if not hasattr(pipeline, "lora_state_dict"):
         raise InputError(f"{path}: {pipeline.__name__} takes no LoRA")
     try:
@@ -162,15 +144,11 @@ def read_lora(path: Path, pipeline: Any) -> LoraFile:
         raise InputError(f"{path}: diffusers cannot read it as a LoRA of this model: {first_line(error)}") from error
     state = {key: value for key, value in found.items() if not key.endswith(".alpha")}
     if not any(key.startswith("transformer.") for key in state):
-        raise InputError(f"{path}: has no weights for a transformer (first: {_first(list(state))})")
+        raise InputError(f"{path}: has no weights for a transformer (first: {first_key(list(state))})")
     for key, tensor in state.items():
         if not is_finite(tensor):
             raise InputError(f"{path}: {key}: holds NaN or infinities")
     return LoraFile(path, {key: tuple(tensor.shape) for key, tensor in state.items()})
-
-
-def _first(keys: list[str]) -> str:
-    return quote(keys[0]) if keys else "none at all"
 
 
 @contextmanager

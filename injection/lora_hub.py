@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from strata.hierarchy.errors import InputError, first_line, quote
@@ -52,10 +54,20 @@ def lora_path(plan: ScenePlan, placed: PlacedLora, only_here: bool = False) -> P
     Raises:
         InputError: there is none; names the plan's file, line and field.
     """
+    with named_in(plan, placed):
+        try:
+            return find_lora(placed.lora.file, plan.root, only_here)
+        except InputError as error:
+            raise InputError(f"{quote(placed.lora.file)}: {error}") from error
+
+
+@contextmanager
+def named_in(plan: ScenePlan, placed: PlacedLora) -> Iterator[None]:
+    """An `InputError` about the file of a plan's LoRA names the plan's file, line and field."""
     try:
-        return find_lora(placed.lora.file, plan.root, only_here)
+        yield
     except InputError as error:
-        raise plan.error(placed.path, f"{quote(placed.lora.file)}: {error}") from error
+        raise plan.error(placed.path, str(error)) from error
 
 
 def _only(folder: Path) -> Path:
@@ -63,8 +75,9 @@ def _only(folder: Path) -> Path:
     if len(found) > 1 and folder / _DEFAULT in found:
         return (folder / _DEFAULT).absolute()
     if len(found) != 1:
-        names = f" ({', '.join(path.name for path in found[:3])}, …)" if found else ""
-        raise InputError(f"holds {len(found)} {_SUFFIX} files{names}; name one, behind a slash")
+        names = [path.name for path in found[:3]] + ["…"] * (len(found) > 3)
+        told = f" ({', '.join(names)})" if names else ""
+        raise InputError(f"holds {len(found)} {_SUFFIX} files{told}; name one, behind a slash")
     return found[0].absolute()
 
 

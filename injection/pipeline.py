@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, quote
 from strata.hierarchy.native import Form
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.calling import EMBEDS, call_of
@@ -105,6 +106,10 @@ class RegionalPipeline:
         """Pixels that one image token covers, along each side."""
         return self.facts.token_size
 
+    def keeping_loras(self) -> AbstractContextManager[None]:
+        """While the context lasts, LoRAs of plans are loaded once for calls with the same ones, and not for each."""
+        return self._loras.kept()
+
     def clear_texts(self) -> None:
         """Forget encoded texts; needed only after the weights of a text encoder were changed in place."""
         self._texts.clear()
@@ -150,6 +155,11 @@ class RegionalPipeline:
         """Raise `UnsupportedError` for calls that the method refuses."""
         if self.observers:
             self.method.check_call(OBSERVERS)
+            if self.routing.refresh > 1:
+                raise UnsupportedError(
+                    f"routing {quote(self.routing.name)}: refresh: {self.routing.refresh}: probes and other observers"
+                    " see the texts at every step; set refresh: 1"
+                )
         negative = plan.negative_prompt if plan.negative_prompt is not None else options.get("negative_prompt")
         if self.call.guided(facts, {**options, "negative_prompt": negative}):
             self.method.check_call(UNCONDITIONAL)

@@ -39,6 +39,10 @@ MOST_RULES = 1000
 """Rules of a routing, and entries of its balance."""
 
 
+MOST_REFRESH = 1000
+"""Steps from one ride of the texts to the next."""
+
+
 class ModelSize(StrictModel):
     """The block counts that a routing's exact ranges were written for."""
 
@@ -132,6 +136,8 @@ class Routing(FileModel):
         pad: "full" keeps the padding tokens of the texts (as published), "none" drops them.
         anchor: whether an area's low text stands behind its high text ("a circle, red, striped"), so that the
             model knows what the detail is of. Global texts are left as they are.
+        refresh: texts ride along at every so many steps, and in between the image attends to what they were when they
+            did last: a text's part of the cost falls to a share of it. 1: at every step, which is exact.
         rules: which level is visible where. Where rules of one level overlap, the strongest counts.
         balance: other base ratios and steps, by the number and size of a plan's regions; the first entry that fits
             holds, without one the routing as written. `balanced` applies it.
@@ -149,6 +155,7 @@ class Routing(FileModel):
     background_in_regions: Annotated[bool, Field(strict=True)] = False
     pad: Literal["none", "full"] = "none"
     anchor: Annotated[bool, Field(strict=True)] = False
+    refresh: Annotated[int, Field(ge=1, le=MOST_REFRESH, strict=True)] = 1
     rules: Annotated[tuple[Rule, ...], Field(max_length=MOST_RULES)]
     balance: Annotated[tuple[Balance, ...], Field(max_length=MOST_RULES)] = ()
     loras: Annotated[tuple[LoraRule, ...], Field(max_length=MOST_RULES)] = ()
@@ -169,6 +176,7 @@ class Routing(FileModel):
             background_in_regions: bool = False,
             pad: Literal["none", "full"] = "none",
             anchor: bool = False,
+            refresh: int = 1,
             rules: Sequence[Rule | Mapping[str, Any]],
             balance: Sequence[Balance | Mapping[str, Any]] = (),
             loras: Sequence[LoraRule | Mapping[str, Any]] = (),

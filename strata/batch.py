@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from strata.claims import numbered
+from strata.contents import PICTURES, PLANS
 from strata.hierarchy.errors import InputError, SettingError, StrataError, quote
 from strata.hierarchy.plan import ScenePlan
 from strata.job import Job, check_seeds, prepare
@@ -23,7 +24,6 @@ from strata.settings import DrawSettings
 from strata.source import open_source, safe_name
 from strata.together import check_one_model
 
-PICTURES, PLANS = "pictures", "plans"
 Wrong = StrataError | OSError
 """What may be wrong with one of a batch, while the others go on."""
 

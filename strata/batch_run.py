@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from strata.batch import PICTURES, Batch, BatchAsked, BatchRun, Planning, Wrong, prepare_batch
+from strata.batch import Batch, BatchAsked, BatchRun, Planning, Wrong, prepare_batch
 from strata.claims import check_no_folders, claimed
+from strata.contents import LINES, PICTURES, check_apart
 from strata.drawers import Drawer, Drawn, Failed, Local, Steps, Told
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import read_text, write_atomic
@@ -23,7 +24,6 @@ from strata.record import Record
 from strata.resume import drawn_otherwise, record_of
 from strata.together import grouped
 
-TABLE = "runs.jsonl"
 Line = dict[str, Any]
 
 
@@ -118,6 +118,8 @@ def events(
     path = Path(out)
     with ExitStack() as stack:
         stack.enter_context(claimed(path, f"<out> {os.fspath(out)}"))
+        if not asked.force:
+            check_apart(path, os.fspath(out), ("batch",))
         drawer = stack.enter_context(drawer or Local())
         batch = prepare_batch(asked, path, stack, told or Planning())
         for text in dict.fromkeys(text for run in batch.runs for text in run.job.notes):
@@ -163,7 +165,7 @@ class _Folder:
 
     def __init__(self, path: Path, batch: Batch, force: bool) -> None:
         self.path = path
-        check_no_folders([path / TABLE, *(path / run.file for run in batch.runs)])
+        check_no_folders([path / LINES, *(path / run.file for run in batch.runs)])
         if os.path.lexists(path / PICTURES) and not (path / PICTURES).is_dir():
             raise SettingError(f"<out> {path}: {PICTURES} is no folder, where one has to go; give another folder")
         before = self._read(force)
@@ -173,13 +175,13 @@ class _Folder:
 
     def _read(self, force: bool) -> list[Line]:
         """The lines that are there; without a last one that was cut off."""
-        path = self.path / TABLE
+        path = self.path / LINES
         if not os.path.lexists(path):
             return []
         texts = read_text(path).split("\n")
         lines = [_line(text) for text in texts[:-1]]
         if None in lines and not force:
-            raise _refused(self.path, f"holds a {TABLE} of no batch (line {lines.index(None) + 1})")
+            raise _refused(self.path, f"holds a {LINES} of no batch (line {lines.index(None) + 1})")
         return [line for line in lines if line is not None]
 
     def _is_there(self, run: BatchRun, force: bool) -> bool:
@@ -202,8 +204,8 @@ class _Folder:
             and (line["file"] is not None or line["source"] not in tried)
         ]
         kept += [self._line(self.kept(run)) for run in batch.runs if run.file in self.there - self._before.keys()]
-        if kept or (self.path / TABLE).exists():
-            write_atomic(self.path / TABLE, "".join(map(_text, kept)))
+        if kept or (self.path / LINES).exists():
+            write_atomic(self.path / LINES, "".join(map(_text, kept)))
 
     def kept(self, run: BatchRun) -> Row:
         """The row of a picture that is there."""
@@ -223,10 +225,10 @@ class _Folder:
     def add(self, row: Row) -> Row:
         """Adds a line to the table."""
         try:
-            with uninterrupted(), (self.path / TABLE).open("a", encoding="utf-8", newline="") as file:
+            with uninterrupted(), (self.path / LINES).open("a", encoding="utf-8", newline="") as file:
                 file.write(_text(self._line(row)))
         except OSError as error:
-            raise InputError(f"{self.path / TABLE}: cannot be written: {error.strerror}") from error
+            raise InputError(f"{self.path / LINES}: cannot be written: {error.strerror}") from error
         return row
 
     def _line(self, row: Row) -> Line:

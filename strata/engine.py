@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -273,19 +274,21 @@ class Engine:
         self._drawing = True
         try:
             lost = () if program is None else self.target(job).lost(job.plan)
+            loras = nullcontext() if program is None else self.target(job).keeping_loras()
             yield Started(settings, None if program is None or job.unrouted else program.schedule, lost)
-            for index in indices:
-                if self._cancel.is_set():
-                    return
-                own = settings.model_copy(update={"seed": settings.seed + index})
-                begin = time.perf_counter()
-                passes = Passes(job, self._family, facts_of(self.pipe).token_size)
-                with memory_told():
-                    image = yield from self._passes(call, index, own, passes)
-                if image is None:
-                    return
-                record = job.record(own, lost)
-                yield Picture(index, image, own.seed, time.perf_counter() - begin, record, passes.apart)
+            with loras:
+                for index in indices:
+                    if self._cancel.is_set():
+                        return
+                    own = settings.model_copy(update={"seed": settings.seed + index})
+                    begin = time.perf_counter()
+                    passes = Passes(job, self._family, facts_of(self.pipe).token_size)
+                    with memory_told():
+                        image = yield from self._passes(call, index, own, passes)
+                    if image is None:
+                        return
+                    record = job.record(own, lost)
+                    yield Picture(index, image, own.seed, time.perf_counter() - begin, record, passes.apart)
         finally:
             self._drawing = False
 

@@ -2,9 +2,8 @@
 
 import logging
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,13 @@ from strata.controls import Control, check_areas, controls_of, resized_notes
 from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import Level, ScenePlan
-from strata.imports import uncollected
 from strata.injection.program import compile_program
 from strata.layers.ranges import Mask
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for
-from strata.loras import checked_loras, in_full, with_given
+from strata.lora_search import found_again
+from strata.loras import checked_loras, in_full, lora_notes_of, with_given
+from strata.methods import drawn_in_place, method_of, routing_for
 from strata.record import Record, Repaint, RunSettings, TextSwap, now, plans_before, versions
 from strata.settings import LARGEST_SEED, DrawSettings, read_settings
 from strata.source import Source, check_attachments, decode_picture, portable, safe_name
@@ -156,6 +156,7 @@ def prepare(
         SettingError: a setting that cannot be used; names it.
         InputError: a file that cannot be used; names it, with line and field.
     """
+    source = found_again(source, given)
     record, plan = source.record, source.plan
     recorded = record.settings if record is not None else None
     _check_repainted(given, source)
@@ -174,27 +175,29 @@ def prepare(
         decode_picture(files[name], name, "RGB")
     steps = settings.steps or model.default_steps
     controls = controls_of(given, source, files, model, plan, steps)
-    if planned:
-        check_areas(controls, plan, plain)
     check_attachments(files)
     if source.swaps and image is not None:
         raise SettingError(f"{image}: texts that change at a step (<from_step>) do not go with an input picture")
     check_canvas(model, plan, [name for name in ("width", "height") if getattr(given, name) is not None])
     _check_negative_prompt(plan, settings, given, model)
-    method = _method(given, settings, source, model)
+    method = method_of(given, settings, source, model)
     routing = routing_for(given, source, method)
-    drawn, *_ = plans = [p if method is None or not planned else _drawn(method, p, model) for p in (plan, *before)]
+    plans = [plan, *before]
+    if method is not None and planned:
+        plans = [drawn_in_place(method, each, model) for each in plans]
     if planned:
-        _check_known(model, drawn, given.strict)
+        _check_known(model, plans[0], given.strict)
     if model.facts is not None and image is None and not plain:
         used = Routing.load(DEFAULT_ROUTING) if method is not None and method.unrouted else routing
         if planned:
             for each in plans:
                 program = compile_program(each, used, model.facts, steps)
                 if method is not None:
-                    method.check(program)
+                    method.check_program(program)
         else:
             used.resolve(*model.facts.block_counts, steps)
+    if planned:
+        check_areas(controls, plan, model, plain)
     hashes = checked_loras((plan, *before), settings.lora, model, method, routing, steps, record)
     if hashes and plain:
         raise InputError(f"{next(iter(hashes))}: the prompt alone is drawn without LoRAs")
@@ -202,6 +205,8 @@ def prepare(
     device, notes = _device(given, recorded)
     check_offload(given.offload, device)
     notes += resized_notes(controls, files, plan, given.control)
+    if planned and not plain and not (method is not None and method.unrouted):
+        notes += lora_notes_of((plan, *before), settings.lora, routing)
     if record is not None:
         notes += _other_versions(record.versions)
     return Job(
@@ -214,7 +219,7 @@ def prepare(
         device=device,
         dtype=choose_dtype(settings.dtype or model.default_dtype, device),
         plan=plan,
-        drawn=drawn,
+        drawn=plans[0],
         kept_plan=kept_plan,
         files=files,
         routing=routing,
@@ -250,6 +255,8 @@ def check_drawn_as_planned(job: Job, source: str) -> None:
             f"{source}: was repainted, and so drawn by several plans; give the last one (plan.yaml of its folder)"
         )
     if job.method is not None and job.drawn != job.plan:
+        if job.given.method is not None:
+            raise SettingError(f"<method> {job.method.name}: does not draw the plan's texts as they are; leave it out")
         raise InputError(
             f"{source}: was drawn by the method {job.method.name}, which tells the model its plan otherwise; give the"
             " plan itself (plan.yaml of its folder)"
@@ -262,29 +269,6 @@ def read_files(job: Job, source: str) -> list[str | Path | None]:
     loras = [path for name in job.lora_hashes if (path := job.plan.root / name).is_file()]
     pictures = (job.given.image, job.given.mask_image, *(job.given.control or ()))
     return [source, job.given.routing, *pictures, *masks, *loras]
-
-
-def named_method(name: str) -> "Method":
-    """The method of this name. Raises `SettingError` where there is none."""
-    with uncollected():
-        from strata.injection.methods import method_named
-    with _method_as_setting():
-        return method_named(name)
-
-
-@contextmanager
-def _method_as_setting() -> Iterator[None]:
-    """An error about a method names the setting."""
-    try:
-        yield
-    except InputError as error:
-        raise SettingError(f"<method> {str(error).removeprefix('method ')}") from error
-
-
-def routing_for(given: DrawSettings, source: Source, method: "Method | None") -> Routing:
-    """The routing that is asked for, else the source's, else the method's own; by no method the default."""
-    asked = source.routing if given.routing is None else Routing.load(given.routing)
-    return asked or (Routing.load(DEFAULT_ROUTING) if method is None else method.default_routing)
 
 
 def check_canvas(model: ModelSource, plan: ScenePlan, sides: Sequence[str] = ("width", "height")) -> None:
@@ -301,38 +285,6 @@ def _completed(given: DrawSettings, recorded: RunSettings | None) -> DrawSetting
     known = dict(recorded) if recorded is not None else {}
     known = {name: value for name, value in known.items() if not name.startswith("control_")}  # see `controls_of`
     return read_settings(DrawSettings, {name: known.get(name) if value is None else value for name, value in given})
-
-
-def _method(given: DrawSettings, settings: DrawSettings, source: Source, model: ModelSource) -> "Method | None":
-    """The method that is asked for, or that drew the source picture; None: as the routing asks for.
-
-    Raises:
-        SettingError: there is no such method, it would ignore a setting, or it is none for this model.
-    """
-    if settings.method is None:
-        return None
-    method = named_method(settings.method)
-    if model.facts is not None:
-        with _method_as_setting():
-            method.check_model(replace(model.facts, form=model.form))
-    for name in sorted(method.ignores):
-        if (value := getattr(given, name)) is not None:
-            if given.method is not None:
-                raise SettingError(f"<{name}> {value}: the method {method.name} would ignore it; leave one of them out")
-            drawn = f"the picture was drawn by the method {method.name}, which would ignore it"
-            raise SettingError(f"<{name}> {value}: {drawn}; name a <method>, such as regional, as well")
-    if method.unrouted and (source.swaps or (source.repaints and not method.rewrites)):
-        why = "has texts of theirs that change at a step" if source.swaps else "was repainted where one of them is"
-        raise SettingError(f"<method> {method.name}: leaves regions out, but the picture {why}")
-    return method
-
-
-def _drawn(method: "Method", plan: ScenePlan, model: ModelSource) -> ScenePlan:
-    """What a method draws in the plan's place, where the model is at hand, else the plan."""
-    if model.facts is None:
-        return plan
-    drawn, _ = method.drawn(plan, replace(model.facts, form=model.form))
-    return drawn
 
 
 def _input_picture(field: str, given: DrawSettings, source: Source, files: dict[str, bytes]) -> str | None:

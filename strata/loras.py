@@ -1,14 +1,17 @@
 """LoRAs of a drawing, the settings' and the plan's: found, read and checked before the model is loaded."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strata.hierarchy.errors import InputError, SettingError
+from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.hierarchy.loras import Lora, parse_scale
 from strata.hierarchy.plan import PlacedLora, ScenePlan
 from strata.imports import uncollected
-from strata.injection.lora_hub import find_lora, lora_path
+from strata.injection.lora_form import check_form
+from strata.injection.lora_hub import find_lora, is_of_hub, lora_path, named_in
+from strata.layers.lora_rules import lora_notes
 from strata.layers.routing import Routing
 from strata.loading import ModelSource
 from strata.record import Record
@@ -21,12 +24,15 @@ if TYPE_CHECKING:
 def given_lora(text: str) -> Lora:
     """FILE, or FILE:SCALE. Raises `SettingError` for a scale that is none."""
     file, colon, scale = text.rpartition(":")
+    if not colon or not file:
+        return Lora(file=text)
     try:
         number = float(scale)
     except ValueError:
-        return Lora(file=text)  # a colon in the name of a file
-    if not colon or not file:
-        return Lora(file=text)
+        path, whole = Path(file).expanduser(), Path(text).expanduser()
+        if whole.exists() or not (path.is_file() or is_of_hub(file, Path())):
+            return Lora(file=text)  # a colon in the name of a file
+        raise SettingError(f"<lora> {text}: {quote(scale)} behind the colon is no scale; give a number") from None
     try:
         return Lora(file=file, scale=parse_scale(number))
     except ValueError as error:
@@ -63,11 +69,11 @@ def checked_loras(
         method: that draws; None: as the routing asks for.
         routing: as written.
         steps: of the run.
-        record: of the source picture, which names files that have to be what they were, and asks no hub.
+        record: of the source picture, whose files were `found_again`; no hub is asked for them.
 
     Raises:
         SettingError: of a LoRA of the settings.
-        InputError: of one of a plan.
+        InputError: of one of a plan; names its file, line and field.
     """
     extra = [PlacedLora("global", given_lora(text), ()) for text in given or ()]
     if not extra and not any(plan.placed_loras() for plan in plans):
@@ -75,29 +81,49 @@ def checked_loras(
     with uncollected():
         from strata.injection.lora_adapters import Adapter
         from strata.injection.lora_files import LoraFile, empty_transformer, read_lora
-        from strata.injection.loras import check_adapters
+        from strata.injection.loras import check_adapter
         from strata.injection.methods import method_for
     here, known = record is not None, record.settings.lora if record is not None else ()
     folder = model.folder() if model.facts is not None else None
     stock = None if folder is None else empty_transformer(folder)  # else the loaded model is asked
     named = [_given_path(text, only_here=text in known) for text in given or ()]
-    files: dict[Path, LoraFile] = {}
     hashes: dict[str, str] = {}
     for plan in plans:
         placed = [*plan.placed_loras(), *extra]
         paths = [*(lora_path(plan, own, here) for own in plan.placed_loras()), *named]
+        adapters = []
         for each, path in zip(placed, paths, strict=True):
-            if path not in files:
-                files[path] = LoraFile(path, {}) if stock is None else read_lora(path, stock[2])
-            hashes[local_lora(each.lora.file, plan.root if each.path else Path())] = files[path].sha256
+            with _named(plan, each):
+                check_form(path)
+                file = LoraFile(path, {}) if stock is None else read_lora(path, stock[2])
+                hashes[local_lora(each.lora.file, plan.root if each.path else Path())] = file.sha256
+            adapters.append(Adapter(each.area, each.lora, file))
         if stock is not None and model.facts is not None:
-            adapters = [Adapter(e.area, e.lora, files[path]) for e, path in zip(placed, paths, strict=True)]
             schedule = routing.balanced_for(plan).resolve(*model.facts.block_counts, steps)
-            check_adapters(adapters, schedule, method or method_for(routing), *stock[:2])
-    if record is not None:
-        own = [local_lora(placed.lora.file, plan.root) for plan in plans for placed in plan.placed_loras()]
-        _check_as_drawn(hashes, record, own)
+            schedule.check_loras((adapter.area, adapter.lora.name) for adapter in adapters)
+            for each, adapter in zip(placed, adapters, strict=True):
+                with _named(plan, each):
+                    check_adapter(adapter, schedule, method or method_for(routing), *stock[:2])
     return hashes
+
+
+def lora_notes_of(plans: Sequence[ScenePlan], given: Sequence[str] | None, routing: Routing) -> tuple[str, ...]:
+    """What the routing's `loras` do that one may not have meant, with plans' LoRAs and those of the settings."""
+    loras = [placed.lora for plan in plans for placed in with_given(plan, given).placed_loras()]
+    return tuple(lora_notes(routing.loras, loras))
+
+
+@contextmanager
+def _named(plan: ScenePlan, placed: PlacedLora) -> Iterator[None]:
+    """An error about a LoRA file names where it is asked for: in the plan, or by the settings."""
+    if placed.path:
+        with named_in(plan, placed):
+            yield
+        return
+    try:
+        yield
+    except InputError as error:
+        raise SettingError(f"<lora> {placed.lora.file}: {error}") from error
 
 
 def _given_path(text: str, only_here: bool) -> Path:
@@ -106,10 +132,3 @@ def _given_path(text: str, only_here: bool) -> Path:
         return find_lora(lora.file, Path(), only_here)
     except InputError as error:
         raise SettingError(f"<lora> {lora.file}: {error}") from error
-
-
-def _check_as_drawn(hashes: Mapping[str, str], record: Record, own: Collection[str]) -> None:
-    """Raise `SettingError` for a file that is not what a picture was drawn with: one that it, or its plan, names."""
-    for name, digest in hashes.items():
-        if record.lora_hashes.get(name, "" if name in own else digest) != digest:
-            raise SettingError(f"{name}: is not the LoRA file that the picture was drawn with")

@@ -11,12 +11,13 @@ from typing import Any
 from PIL import Image
 
 from strata.console import count as counted
+from strata.contents import CONTACT, FILES, is_picture, picture_name
 from strata.controls import recorded_controls
 from strata.engine import IMAGE_STRENGTH
 from strata.hierarchy.errors import SettingError
 from strata.job import Job, check_seeds
 from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, RunSettings
-from strata.run_folder import CONTACT, FILES, Begun, is_picture, picture_name
+from strata.run_folder import Begun
 
 Row = dict[str, Any]
 """What run.json says of one picture."""
@@ -145,8 +146,14 @@ def _record_differences(record: Record, job: Job) -> Iterator[str]:
     there, asked = record.settings, _settings(record.settings, job)
     for kind, value in there:
         if value != getattr(asked, kind):
-            then, now = ("unset" if x is None else x for x in (value, getattr(asked, kind)))
-            yield f"<{kind}> {then}, not {now}"
+            yield f"<{kind}> {_said(value)}, not {_said(getattr(asked, kind))}"
+
+
+def _said(value: object) -> str:
+    """A setting as it is given on a command line; several with "and" between them."""
+    if value is None or value == ():
+        return "unset"
+    return " and ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _holds(path: Path, content: bytes) -> bool:

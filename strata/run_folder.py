@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,64 +11,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from strata.claims import Claim, numbered, taken
+from strata.contents import RECORDS, check_apart, is_kept_by, is_picture, picture_name, preview_name
 from strata.hierarchy.errors import InputError, SettingError, reason_of
 from strata.hierarchy.files import dump_json, read_bytes, write_atomic
 from strata.hierarchy.interrupts import uninterrupted
 from strata.record import Record
 
-_PICTURE, _PREVIEW = re.compile(r"image(-\d+)?\.png"), re.compile(r"preview(-\d+)?\.png")
 _STAGE, _WHOLE, _GONE = ".strata-run-", ".strata-whole-", ".gone.json"
-SCHEDULE = "schedule.png"
-"""Of runs that the routing has a part in."""
-FILES = ("layout.png", SCHEDULE, "plan.yaml", "routing.yaml", "run.json")
-"""What stands beside the pictures of a run."""
-CONTACT = "contact.png"
-"""All pictures of a run of several, with their seeds."""
-COMPARE = "compare.png"
-"""The picture beside the one that it was made from."""
-PROBE_FILES = ("probe.safetensors", "probe.json")
-FIGURES = ("words", "texts", "words_to_image", "concepts", "layers", "steps")
-BESIDE_PROBE = (*(f"{name}.png" for name in FIGURES), "probe.html", "following.json")
-"""What may stand beside `PROBE_FILES`; which of it depends on what is asked."""
-RECORDS: Mapping[str, tuple[str, ...]] = {
-    "run.json": (*FILES, CONTACT, COMPARE),
-    "probe.json": (*PROBE_FILES, *BESIDE_PROBE),
-}
-"""Files that say that a folder holds a run or a probe, and what belongs to it."""
-
-
-def picture_name(index: int, count: int, stem: str = "image") -> str:
-    """The picture with this index (from 0) of `count`: `image.png` of one; `image-1.png` of 8, `image-01.png` of 12.
-
-    So names sort as the pictures were drawn. Runs of older versions have `image.png`, `image-2.png`, ….
-    """
-    return f"{stem}.png" if count == 1 else f"{stem}-{index + 1:0{len(str(count))}}.png"
-
-
-def preview_name(index: int, count: int) -> str:
-    """The enlarged copy of a small picture: `preview.png` beside `image.png`."""
-    return picture_name(index, count, "preview")
-
-
-def is_picture(name: str) -> bool:
-    """Whether a picture of a run, or its preview, has such a name."""
-    return bool(_PICTURE.fullmatch(name) or _PREVIEW.fullmatch(name))
-
-
-def run_files(count: int, previews: bool = False) -> tuple[str, ...]:
-    """What a run of so many pictures writes."""
-    names = (picture_name, preview_name) if previews else (picture_name,)
-    return *FILES, *((CONTACT,) if count > 1 else ()), *(name(i, count) for name in names for i in range(count))
-
-
-def check_no_run_file(path: Path, content: bytes | None = None) -> None:
-    """Raises `InputError` where a file of a run or a probe would be replaced, other than by what it holds."""
-    if not os.path.lexists(path) or (content is not None and _holds(path, content)):
-        return
-    for record, beside in RECORDS.items():
-        if (path.parent / record).is_file() and (path.name in beside or is_picture(path.name)):
-            kind = "probe" if record in PROBE_FILES else "run"
-            raise InputError(f"{path}: belongs to the {kind} in {path.parent}, which stays as it is; name another file")
 
 
 @dataclass(frozen=True)
@@ -216,9 +164,11 @@ class RunFolder:
         there = [name for name in writes if name not in own and os.path.lexists(self._target / name)]
         parts = {name.partition("/")[2] for name in writes}
         there += [name for name in RECORDS if name in parts and (self._target / name).exists()]  # another command's run
-        there += [name for name, content in attached.items() if not _holds(self._target / name, content)]
+        there += [name for name, content in attached.items() if not is_kept_by(self._target / name, content)]
         if there and not force:
             raise _already_there(str(self.path), there[0])
+        if self.begun is None and not force:
+            check_apart(self._target, str(self.path), ("run", "probe"))
         for name in (*writes, *attached):
             path = self._target / name
             blocked = [path] if path.is_dir() else [p for p in (path.parent,) if os.path.lexists(p) and not p.is_dir()]
@@ -252,14 +202,14 @@ class RunFolder:
             return
         if not self._replaces and not self._force:
             for file in files:  # what came since the claim
-                if file not in self._moved and not _holds(self._target / file, (self.place / file).read_bytes()):
+                if file not in self._moved and not is_kept_by(self._target / file, (self.place / file).read_bytes()):
                     raise _already_there(str(self.path), file.as_posix())
         gone, self._outgrown = self._outgrown, []
         if self._replaces:
             gone = _replaced(self._target, files)
             for file in files:
                 old = self._target / file
-                if self._is_read(old) and not _holds(old, (self.place / file).read_bytes()):
+                if self._is_read(old) and not is_kept_by(old, (self.place / file).read_bytes()):
                     shutil.copy2(old, _free(old.with_name(f"{old.stem}-before"), old.suffix))
         left = [path.as_posix() for path in gone if not self._is_read(self._target / path)]
         write_atomic(self.place / _GONE, json.dumps(left))
@@ -302,14 +252,6 @@ def _already_there(out: str, name: str) -> SettingError:
     return SettingError(f"<out> {out}: holds {name} already; give another folder, or <force> to overwrite")
 
 
-def _holds(path: Path, content: bytes) -> bool:
-    """Whether nothing is lost where `content` is written to a path: nothing is there, or just that."""
-    try:
-        return path.read_bytes() == content
-    except OSError:
-        return not os.path.lexists(path)
-
-
 def _free(path: Path, suffix: str = "") -> Path:
     return next(free for free in numbered(str(path), suffix) if not os.path.lexists(free))
 
@@ -321,7 +263,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _has_pictures(folder: Path) -> bool:
-    return any(_PICTURE.fullmatch(path.name) for path in folder.rglob("*.png"))
+    return any(is_picture(path.name) and path.stem.startswith("image") for path in folder.rglob("*.png"))
 
 
 def _replaced(target: Path, files: list[Path]) -> list[Path]:

@@ -16,6 +16,8 @@ from strata.hierarchy.file_model import StrictModel
 
 LARGEST_SEED = 2**63 - 1
 LARGEST_SCALE = 1000
+MOST_PICTURES = 10_000
+"""Of one run or sweep."""
 LARGEST_STEPS = 1000
 """FLUX schedulers know 1000 noise levels."""
 
@@ -54,6 +56,7 @@ def _a_file(value: str) -> str:
 Name = Annotated[str, AfterValidator(_named)]
 """What names something (a file, a folder, a model, words): never empty."""
 Count = Annotated[int, Field(ge=1), Parameter(metavar="N")]
+PictureCount = Annotated[int, Field(ge=1, le=MOST_PICTURES), Parameter(metavar="N")]
 Steps = Annotated[int, Field(ge=1, le=LARGEST_STEPS), Parameter(metavar="N")]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), Parameter(metavar="N")]
 Scale = Annotated[float, Field(ge=0, le=LARGEST_SCALE), Parameter(metavar="X")]
@@ -65,6 +68,7 @@ RoutingName = Annotated[Name, Parameter(name=("--routing", "-r"), metavar="NAME|
 ControlName = Annotated[Name, Parameter(metavar="MODEL")]
 MethodName = Annotated[Name, Parameter(metavar="NAME")]
 LoraName = Annotated[Name, Parameter(metavar="FILE[:SCALE]")]
+FolderName = Annotated[Name, Parameter(metavar="DIR")]
 ClipName = Annotated[Name, Parameter(metavar="MODEL")]
 FileName = Annotated[Name, AfterValidator(_a_file)]
 """What names a file that is written: never a folder, as a name that ends with a slash does."""
@@ -150,7 +154,11 @@ class CanvasSettings(SamplingSettings):
 
 
 class RecordedControls(Settings):
-    """What of a picture's ControlNets has to be named to draw it again, where its record alone is not trusted."""
+    """What a picture was drawn with, and has to be named to draw it again where its record alone does not do."""
+
+    lora_dir: Annotated[FolderName | None, MODEL] = None
+    """a folder with LoRA files of a picture that were moved, which the recorded hashes tell (default: where they were,
+    or beside the picture)"""
 
     control_model: Annotated[tuple[ControlName, ...] | None, SEVERAL, MODEL] = None
     """the ControlNets of a picture that was drawn with some: folders or hub ids, one for all or one each (default: as
@@ -167,6 +175,9 @@ class DrawSettings(CanvasSettings):
     lora: Annotated[tuple[LoraName, ...] | None, SEVERAL, MODEL] = None
     """a LoRA that acts on the whole picture: a .safetensors file or a hub id, and a scale behind a colon
     (style.safetensors:0.8); several: name it several times. LoRAs of regions are the plan's"""
+    lora_dir: Annotated[FolderName | None, MODEL] = None
+    """a folder with LoRA files of a picture that were moved, which the recorded hashes tell (default: where they were,
+    or beside the picture)"""
     image: Annotated[File | None, PICTURES] = None
     """picture to start from, or to be guided by"""
     mask_image: Annotated[File | None, PICTURES] = None

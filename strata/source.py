@@ -10,11 +10,13 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Literal
 
 from PIL import Image, ImageOps, PngImagePlugin
 
+from strata.contents import is_picture
 from strata.hierarchy.areas import MASK_FORMATS, region_mask
 from strata.hierarchy.errors import InputError, quote
 from strata.hierarchy.files import Document, parse_document, read_bytes, read_document, syntax_of
@@ -23,7 +25,6 @@ from strata.hierarchy.validation import validate
 from strata.layers.routing import Routing
 from strata.llm.draft import Draft
 from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, Repaint, TextSwap, plans_before
-from strata.run_folder import is_picture
 
 FileKind = Literal["plan", "draft", "routing"]
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -49,6 +50,8 @@ class Source:
     """Those of the record, and one that is still to be drawn."""
     picture: Image.Image | None = None
     """The picture itself, RGB."""
+    folder: Path | None = None
+    """Where the picture is."""
 
 
 @contextmanager
@@ -125,7 +128,15 @@ def _portable(plan: ScenePlan, names: dict[Path, str], files: dict[str, bytes]) 
 def local_lora(file: str, root: Path) -> str:
     """The path of a LoRA file that is here, in full, so that the plan can be kept anywhere; a hub id as it is."""
     path = root / Path(file).expanduser()
-    return path.absolute().as_posix() if path.exists() else file
+    return full_path(path).as_posix() if path.exists() else file
+
+
+def full_path(path: Path) -> Path:
+    """The path of a file that is here, in full and without `..`; it stays the name of a link."""
+    full = Path(os.path.abspath(path))
+    if full.exists() and full.samefile(path):
+        return full
+    return Path(os.path.realpath(path.parent)) / path.name  # `..` behind a link leads elsewhere
 
 
 def _free_name(name: str, taken: Mapping[str, bytes]) -> str:
@@ -139,14 +150,20 @@ def _free_name(name: str, taken: Mapping[str, bytes]) -> str:
 def decode_picture(content: bytes, name: str, mode: Literal["RGB", "L"]) -> Image.Image:
     """An input picture, upright. Raises `InputError` for what is no picture or too large."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=MASK_FORMATS) as image:
-                return ImageOps.exif_transpose(image).convert(mode)
+        return _decoded(content, mode).copy()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"{name}: too large a picture") from error
     except Exception as error:  # decoders of damaged files raise whatever they like
         raise InputError(f"{name}: not a readable picture; formats: {', '.join(MASK_FORMATS)}") from error
+
+
+@lru_cache(maxsize=4)
+def _decoded(content: bytes, mode: Literal["RGB", "L"]) -> Image.Image:
+    """The last ones are kept: a picture is checked, then measured, then drawn with."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(io.BytesIO(content), formats=MASK_FORMATS) as image:
+            return ImageOps.exif_transpose(image).convert(mode)
 
 
 def check_attachments(files: Mapping[str, bytes]) -> None:
@@ -181,7 +198,8 @@ def _open_picture(path: str, content: bytes, scratch: Path, instead: str) -> Sou
         if name is not None and name not in files:
             raise InputError(f"{path} ({part}): file {quote(name)}: is not inside the picture")
     routing = Routing.from_yaml(texts[CHUNK_ROUTING], f"{path} (routing)")
-    return Source(safe_name(record.name), plan, routing, record, files, record.swaps, record.repaints, picture)
+    kept = record, files, record.swaps, record.repaints
+    return Source(safe_name(record.name), plan, routing, *kept, picture, Path(path).parent)
 
 
 def _read_picture(path: str, content: bytes) -> tuple[Image.Image, dict[str, str]]:

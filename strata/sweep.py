@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from strata.axes import Axis, varied
 from strata.hierarchy.errors import InputError, SettingError, shortened
-from strata.job import Job, named_method, prepare, routing_for
-from strata.settings import DrawSettings, read_settings
+from strata.job import Job, prepare
+from strata.methods import named_method, routing_for
+from strata.settings import MOST_PICTURES, DrawSettings, read_settings
 from strata.source import Source
 from strata.together import check_one_model
 
 if TYPE_CHECKING:
     from strata.injection.methods import Method
 
-MOST_PICTURES = 10_000
 _LONGEST_LABEL, _LONGEST_NAME = 80, 100
 """Characters of a value in messages, and of a picture's file name without its suffix."""
 At = tuple[int, ...]

@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from strata.claims import check_no_folders, claimed
+from strata.contents import PICTURES, SHEET, TABLE, check_apart, is_sheet, picture_name
 from strata.engine import Engine, Picture, Step
 from strata.hierarchy.compare import Section, table_cell, table_columns, table_pages
 from strata.hierarchy.errors import InputError, SettingError
@@ -21,10 +22,8 @@ from strata.hierarchy.plan import ScenePlan
 from strata.imports import uncollected
 from strata.record import picture_bytes, png_bytes
 from strata.resume import drawn_otherwise
-from strata.run_folder import picture_name
 from strata.sweep import At, Sweep, SweepRun
 
-TABLE, PICTURES, SHEET = "runs.csv", "pictures", "sheet"
 Scores = Mapping[str, float]
 Score = Callable[[Image.Image, ScenePlan], Scores]
 """Tells numbers about a picture of a plan, by their names; none where it cannot judge it."""
@@ -162,6 +161,8 @@ class _Folder:
         check_no_folders([path / TABLE, *(path / PICTURES / run.file for run in sweep.runs)])
         if os.path.lexists(path / PICTURES) and not (path / PICTURES).is_dir():
             raise SettingError(f"<out> {path}: {PICTURES} is no folder, where one has to go; give another folder")
+        if not force and not os.path.lexists(path / TABLE):
+            check_apart(path, str(path))
         self._before = self._read(force)
         self._rows: dict[str, Row] = {}
         files = {run.file for run in sweep.runs}
@@ -231,10 +232,7 @@ class _Folder:
         return paths
 
     def _sheets(self) -> list[Path]:
-        found = self.path.glob(f"{SHEET}*.png")
-        return sorted(
-            path for path in found if path.stem.removeprefix(SHEET).lstrip("-").isdigit() or path.stem == SHEET
-        )
+        return sorted(path for path in self.path.glob(f"{SHEET}*.png") if is_sheet(path.name))
 
 
 def _refused(path: Path, why: str) -> SettingError:

@@ -28,8 +28,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Before any test is left out, note what they all show."""
+    """Before any test is left out, note what they all show; leave out those that need a GPU where there is none."""
     config.stash[MARKED] = of_items(items)
+    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if not on_gpu:
+        return
+    import torch
+
+    if not torch.cuda.is_available() and "STRATA_GPU_DRY" not in os.environ:
+        for item in on_gpu:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
 
 
 @pytest.hookimpl(trylast=True)

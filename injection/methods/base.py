@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, quote
 from strata.injection.errors import UnsupportedError
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 
@@ -103,6 +103,7 @@ class Method(ABC):
         ignores: settings of a run, by their names, that change nothing; giving one is an error.
         rewrites: whether it draws another base prompt than the plan's, which is to be encoded in its place.
         refuses: `SEVERAL`, `UNCONDITIONAL`, `OBSERVERS`, `CACHED`: those that it cannot be drawn with, and why.
+        keeps_texts: whether it draws a routing with `refresh` above 1.
         confines_loras: whether it draws LoRAs of regions, and such as the routing's `loras` or a ramp are for.
         routing: what it was published with, and is drawn by where none is asked for; None: the default preset.
     """
@@ -115,6 +116,7 @@ class Method(ABC):
     refuses: ClassVar[Mapping[str, str]] = {}
     routing: ClassVar[Routing | None] = None
     confines_loras: ClassVar[bool] = False
+    keeps_texts: ClassVar[bool] = False
 
     def check_model(self, facts: ModelFacts) -> None:  # noqa: B027
         """Raise `InputError` or `UnsupportedError` for models that the method cannot draw with."""
@@ -128,7 +130,17 @@ class Method(ABC):
         return plan, ()
 
     def check(self, program: Program) -> None:  # noqa: B027
+        """Raise `InputError` or `UnsupportedError` for what the method itself cannot draw."""
+
+    def check_program(self, program: Program) -> None:
         """Raise `InputError` or `UnsupportedError` for what the method cannot draw."""
+        refresh = program.routing.refresh
+        if refresh > 1 and not self.keeps_texts and not self.unrouted:
+            raise InputError(
+                f"routing {quote(program.routing.name)}: refresh: {refresh}: the method {self.name} has its texts at"
+                " every step; set refresh: 1, or draw with regional"
+            )
+        self.check(program)
 
     def beside(self, other: Method) -> Method:
         """This one and another at once, as `NAME+OTHER` names them. Raises `InputError` where that cannot be."""

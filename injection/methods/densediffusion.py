@@ -42,7 +42,8 @@ from strata.injection.families.base import BaseText, Canvas
 from strata.injection.layout import Span, Spans, shift, take
 from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, Drawing, Forward, MethodRun
 from strata.injection.methods.groups import Sample, TextSpans
-from strata.injection.methods.regional import RegionalRun, RoutedCall
+from strata.injection.methods.regional import RegionalRun
+from strata.injection.methods.routed_call import RoutedCall
 from strata.injection.methods.undivided import UndividedMethod
 from strata.injection.program import Program, Visibility
 from strata.layers.routing import Blend, Routing, Rule
@@ -146,7 +147,7 @@ class DenseRun(RegionalRun):
         words = ((0, text),)
         groups = (AttentionGroup(tuple(plain), everything),) if plain else ()
         base = AttentionGroup(words, everything)
-        return AttentionSpec(text, groups, base, words, None, text, None, None, padding, tuple(own))
+        return AttentionSpec(text, groups, base, words, None, text, (), None, padding, tuple(own))
 
     def _tied(
         self, sample: Sample, visible: Visibility, texts: TextSpans, members: tuple[int, ...]

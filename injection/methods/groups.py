@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import torch
-from torch import Tensor
 
 from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.families.base import BaseText
@@ -47,32 +44,30 @@ class Sample:
 
 
 class TextSpans:
-    """Where a block's text tokens stand: padding, streams alive, base prompt, then whatever else precedes the image."""
+    """Where a block's text tokens stand: padding, streams alive, base prompt, then whatever else precedes the image.
 
-    def __init__(self, sample: Sample, alive: Sequence[int], padding: int) -> None:
+    `kept`: the streams' are no queries and stand behind all other keys.
+    """
+
+    def __init__(self, sample: Sample, alive: Sequence[int], padding: int, kept: bool = False) -> None:
         self.own: list[Span] = []
-        at = padding
+        at = padding + sample.base.length + sample.layout.keys if kept else padding
         for i in alive:
             self.own.append((at, at + sample.lengths[i]))
             at += sample.lengths[i]
+        if kept:
+            at = padding
         self.base: Span = (at, at + sample.base.length)
         self.faint: Span = (at + sample.base.length - sample.base.faint, at + sample.base.length)
 
 
-def plain_spec(
-    sample: Sample,
-    texts: TextSpans,
-    device: torch.device,
-    groups: Sequence[AttentionGroup],
-    padding: int,
-) -> AttentionSpec:
+def plain_spec(sample: Sample, texts: TextSpans, groups: Sequence[AttentionGroup], padding: int) -> AttentionSpec:
     """Base attention for base text and image; the streams before it have `groups`."""
     text, layout = texts.base[1], sample.layout
     asking, keys = ((texts.base[0], text + layout.total),), ((texts.base[0], text + layout.keys),)
     base = AttentionGroup(asking, keys, bool(sample.base.faint))
     groups = (*groups, *faint_groups(sample, texts, keys))
-    bias = strengths(sample, None, texts, groups, text + layout.keys, device)
-    return AttentionSpec(text, groups, base, asking, None, text, bias, None, padding)
+    return AttentionSpec(text, groups, base, asking, None, text, strengths(sample, None, texts, groups), None, padding)
 
 
 def faint_groups(sample: Sample, texts: TextSpans, keys: Spans) -> list[AttentionGroup]:
@@ -108,28 +103,50 @@ def atom_groups(sample: Sample, visible: Visibility, texts: TextSpans, text: int
 
 
 def strengths(
-    sample: Sample,
-    visible: Visibility | None,
-    texts: TextSpans,
-    groups: Sequence[AttentionGroup],
-    end: int,
-    device: torch.device,
-) -> Tensor | None:
-    """float `[end]`, the log strength of every key; None where all are 1."""
+    sample: Sample, visible: Visibility | None, texts: TextSpans, groups: Sequence[AttentionGroup]
+) -> tuple[tuple[Span, float], ...]:
+    """Keys whose strength is not 1, and its logarithm; none where no group has any."""
     if not sample.base.faint and not any(group.weighted for group in groups):
-        return None
-    bias = torch.zeros(end, device=device)
+        return ()
+    found = [(texts.faint, sample.base.weight)] if sample.base.faint else []
     if visible is not None:
-        for n in visible.visible:
-            bias[slice(*texts.own[n])] = float(np.log(visible.weights[n]))
-    bias[slice(*texts.faint)] = sample.base.weight
-    return bias
+        weights = ((n, visible.weights[n]) for n in visible.visible)
+        found += [(texts.own[n], math.log(weight)) for n, weight in weights if weight != 1]
+    return tuple(found)
 
 
-def alone_spec(sample: Sample, padding: int) -> AttentionSpec:
+def alone_spec(sample: Sample, alive: Sequence[int], padding: int) -> AttentionSpec:
     """Each text attends within itself; there is no image."""
-    texts = TextSpans(sample, range(len(sample.lengths)), padding)
+    texts = TextSpans(sample, alive, padding)
     groups = tuple(AttentionGroup((own,), (own,)) for own in texts.own)
     base = AttentionGroup((texts.base,), (texts.base,))
     end = texts.base[1]
-    return AttentionSpec(end, groups, base, (texts.base,), None, end, None, None, padding)
+    return AttentionSpec(end, groups, base, (texts.base,), None, end, (), None, padding)
+
+
+def regional_spec(sample: Sample, visible: Visibility, padding: int, kept: bool = False) -> AttentionSpec | None:
+    """What a block's attention computes for one plan; None: plain attention.
+
+    `kept`: the streams do not ride along, but are keys.
+    """
+    if not visible.alive and not sample.base.faint:
+        return None
+    texts = TextSpans(sample, visible.alive, padding, kept)
+    text, layout = texts.base[1], sample.layout
+    end = text + layout.keys
+    groups = [] if kept else stream_groups(sample, visible, texts, text)
+    if not visible.visible:  # a plain block: the base's output for all but the streams
+        return plain_spec(sample, texts, groups, padding)
+    groups += atom_groups(sample, visible, texts, text)
+    heard, spoken = ((texts.base[0], end),), (texts.base,)
+    groups += faint_groups(sample, texts, heard)
+    weak, ratio = strengths(sample, visible, texts, groups), visible.base_ratio
+    if ratio == 0:
+        if layout.asking:
+            groups.append(AttentionGroup(shift(layout.asking, text), heard, bool(sample.base.faint)))
+        base = AttentionGroup(spoken, heard, bool(sample.base.faint))
+        return AttentionSpec(text, tuple(groups), base, spoken, None, text, weak, None, padding)
+    asking = ((texts.base[0], text + layout.total),)
+    base = AttentionGroup(asking, heard, bool(sample.base.faint))
+    blended, direct = (text, text + layout.canvas), spoken + shift(layout.asking, text)
+    return AttentionSpec(text, tuple(groups), base, direct, blended, text, weak, ratio, padding)

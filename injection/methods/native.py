@@ -59,6 +59,7 @@ class _Beside(Method):
         self.name = f"{Native.name}+{other.name}"  # type: ignore[misc]
         self.source, self.ignores = other.source, other.ignores  # type: ignore[misc]
         self.refuses, self.routing = other.refuses, other.routing  # type: ignore[misc]
+        self.keeps_texts = other.keeps_texts  # type: ignore[misc]
 
     def check_model(self, facts: ModelFacts) -> None:
         _form_of(facts, self.name)
@@ -70,7 +71,7 @@ class _Beside(Method):
         return found, [*notes, *more]
 
     def check(self, program: Program) -> None:
-        self.other.check(program)
+        self.other.check_program(program)
 
     def start(self, drawing: Drawing) -> MethodRun:
         return self.other.start(drawing)

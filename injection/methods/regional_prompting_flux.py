@@ -20,7 +20,8 @@ from strata.injection.families.base import Block
 from strata.injection.layout import Span, Spans, merge, shift
 from strata.injection.methods.base import Drawing, Method, MethodRun
 from strata.injection.methods.groups import Sample, TextSpans, atom_groups, faint_groups, stream_groups, strengths
-from strata.injection.methods.regional import RegionalRun, RoutedCall
+from strata.injection.methods.regional import RegionalRun
+from strata.injection.methods.routed_call import RoutedCall
 from strata.injection.program import Program, Visibility
 from strata.layers.routing import Routing
 
@@ -77,8 +78,8 @@ class PublishedRun(RegionalRun):
             direct=direct,
             blended=blended,
             base_queries=base_stop if copied else text,
-            bias=strengths(sample, visible, texts, groups, end, self.device),
-            ratio=torch.tensor(ratio, device=self.device) if blended is not None and has_regional else None,
+            strengths=strengths(sample, visible, texts, groups),
+            ratio=ratio if blended is not None and has_regional else None,
             padding=padding,
         )
 

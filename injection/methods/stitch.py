@@ -54,7 +54,8 @@ from strata.injection.methods.base import CACHED, OBSERVERS, SEVERAL, UNCONDITIO
 from strata.injection.methods.groups import Sample
 from strata.injection.methods.passes import check_step, compiled, told, velocity
 from strata.injection.methods.plain import without_areas
-from strata.injection.methods.regional import RegionalRun, RoutedCall
+from strata.injection.methods.regional import RegionalRun
+from strata.injection.methods.routed_call import RoutedCall
 from strata.injection.methods.undivided import UndividedMethod, area_tokens, check_whole_passes
 from strata.injection.program import Program, Visibility, compile_program
 from strata.layers.routing import Blend, Routing, Rule
@@ -121,7 +122,7 @@ class RegionPass(RegionalRun):
     ) -> None:
         super().__init__(drawing)
         layout = TokenLayout.of(grid, total, text_1LC.device)
-        self.order, self.inverse, self.device = layout.order, layout.inverse, text_1LC.device
+        self.order, self.inverse = layout.order, layout.inverse
         self.samples = (Sample(program, None, (), BaseText(text_1LC.shape[1]), layout, ()),)
         self.text_1LC, self.positions, self.head = text_1LC, range(start, start + text_1LC.shape[1]), head
         self.watched: Watched | None = None
@@ -167,11 +168,11 @@ class RegionPass(RegionalRun):
             groups.append(AttentionGroup(reference, inside))
         if not self._watches(block):
             base = AttentionGroup(own, inside)
-            return AttentionSpec(text, tuple(groups), base, own, None, text, None, None)
+            return AttentionSpec(text, tuple(groups), base, own, None, text, (), None)
         assert self.head is not None
         self.watched = Watched(words, inside, region, self.head[1])
         base = AttentionGroup(region, inside)
-        return AttentionSpec(text, tuple(groups), base, region, None, text, None, None, own=(self.watched,))
+        return AttentionSpec(text, tuple(groups), base, region, None, text, (), None, own=(self.watched,))
 
 
 class StitchRun(MethodRun):

@@ -11,9 +11,10 @@ from cyclopts import Group, Parameter
 from tqdm import tqdm
 
 from strata.batch import BatchAsked, Planning
-from strata.batch_run import TABLE, Ready, Row, events
+from strata.batch_run import Ready, Row, events
 from strata.commands.options import BAD_INPUT, FAILED, Argv
 from strata.console import count, duration, note, quiet, say, tell
+from strata.contents import LINES
 from strata.drawers import Drawer, Steps, Told
 from strata.hierarchy.errors import SettingError
 from strata.llm.protocol import Backend
@@ -97,11 +98,11 @@ def batch(
         stack.enter_context(quiet())
         for event in events(asked, out, together=batched.together, drawer=drawer, told=progress.planning, notes=note):
             progress.show(event)
-    print(out / TABLE)
+    print(out / LINES)
     if not progress.failed:
         return 0
     some = ", ".join(progress.failed[:5]) + (", …" if len(progress.failed) > 5 else "")
-    say(f"error: {len(progress.failed)} not drawn: {some}; {out / TABLE} lists them")
+    say(f"error: {len(progress.failed)} not drawn: {some}; {out / LINES} lists them")
     return FAILED if progress.there else BAD_INPUT
 
 

@@ -9,10 +9,10 @@ from pydantic import AfterValidator
 from strata.claims import check_no_folders, claimed
 from strata.commands.studies import StudySettings
 from strata.console import duration, note, quiet
+from strata.contents import check_unowned
 from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.layers.routing import DEFAULT_ROUTING, presets
 from strata.record import now, versions
-from strata.run_folder import check_no_run_file
 from strata.settings import WHERE_TO, Count, FileName, Name, Scale, Seed, Settings
 
 SEARCH = Parameter(group=Group("how it searches", sort_key=3))
@@ -55,7 +55,7 @@ def calibrate(*, model: StudySettings = StudySettings(), settings: CalibrateSett
     if out.suffix not in (".yaml", ".yml"):
         raise SettingError(f"<out> {quote(settings.out)}: must be a .yaml file")
     check_no_folders([out])
-    check_no_run_file(out)
+    check_unowned(out)
     with claimed(out.parent, f"<out> {settings.out}", out.name):
         if out.exists() and not settings.force:
             raise SettingError(f"<out> {settings.out}: is there already; <force> replaces it")

@@ -1,14 +1,12 @@
 """`strata export`: a plan as the structured caption of a model that knows layouts itself."""
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from strata.commands.captions import FormName, check_free, make_folder
+from strata.commands.captions import FormName
+from strata.commands.one_file import check_free, write_file
 from strata.console import note
-from strata.hierarchy.errors import printable
-from strata.hierarchy.files import write_atomic
 from strata.native import native_caption
 from strata.settings import OutFile, Settings
 from strata.source import open_source
@@ -44,6 +42,4 @@ def export(
     if settings.out is None:
         print(caption.text)
         return
-    make_folder(settings.out)
-    write_atomic(Path(settings.out), f"{caption.text}\n")
-    print(printable(settings.out))
+    write_file(settings.out, f"{caption.text}\n".encode(), settings.force)

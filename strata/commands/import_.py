@@ -5,7 +5,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from pydantic import Field
 
-from strata.commands.captions import FormName, check_free, make_folder
+from strata.commands.captions import FormName
+from strata.commands.one_file import check_free, make_folder
 from strata.console import note
 from strata.hierarchy.errors import SettingError, printable
 from strata.hierarchy.files import read_text, syntax_of

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from strata.commands.png import check_png, write_png
+from strata.commands.one_file import check_png, write_file
 from strata.console import quiet
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import read_bytes
@@ -27,6 +27,8 @@ class LayoutSettings(Settings):
 
     out: OutFile | None = None
     """default: layout.png"""
+    force: bool = False
+    """replace the file"""
     image: Annotated[Name | None, Parameter(metavar="IMG")] = None
     """picture to show under the regions"""
     program: bool = False
@@ -47,8 +49,8 @@ def layout(
 ) -> None:
     """Draws the regions of a plan as a PNG, with their names and texts; or prints its program."""
     if settings.program:
-        for name in ("image", "out"):
-            if getattr(settings, name) is not None:
+        for name in ("image", "out", "force"):
+            if getattr(settings, name):
                 raise SettingError(f"<{name}>: not allowed with <program>")
         with open_source(plan) as source:
             print(*_program_lines(source, settings), sep="\n")
@@ -61,7 +63,7 @@ def layout(
     image = settings.image
     picture = decode_picture(read_bytes(image), image, "RGB") if image is not None else None
     with open_source(plan) as source:
-        write_png(out, png_bytes(draw_layout(source.plan, picture)))
+        write_file(out, png_bytes(draw_layout(source.plan, picture)), settings.force)
 
 
 def _program_lines(source: Source, settings: LayoutSettings) -> list[str]:

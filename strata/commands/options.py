@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from strata.settings import HOW, WHERE_TO, Count, OutFolder, Settings
+from strata.settings import HOW, WHERE_TO, OutFolder, PictureCount, Settings
 
 FAILED, BAD_INPUT = 1, 2
 """Exit codes: some of several plans were not drawn; nothing was tried."""
@@ -24,5 +24,5 @@ class RunOutput(Settings):
 class PicturesOutput(RunOutput):
     """And how many pictures are drawn."""
 
-    count: Annotated[Count, HOW] = 1
-    """pictures, of seeds SEED, SEED+1, … (default: 1)"""
+    count: Annotated[PictureCount, HOW] = 1
+    """pictures, of seeds SEED, SEED+1, … at most 10000 (default: 1)"""

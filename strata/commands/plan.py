@@ -16,6 +16,7 @@ from tqdm import tqdm
 from strata.claims import Claim, check_no_folders, claimed, file_claim, numbered
 from strata.commands.options import BAD_INPUT
 from strata.console import count, note
+from strata.contents import check_unowned
 from strata.hierarchy.errors import InputError, SettingError, StrataError, quote
 from strata.hierarchy.files import write_atomic
 from strata.hierarchy.plan import ScenePlan
@@ -29,7 +30,6 @@ from strata.llm.planner import Planner, Request
 from strata.loading import CANVAS, MINIATURE, locate
 from strata.plan_table import Remark, announce, planner_remarks, print_plan
 from strata.planning import CONCURRENCY, PlannerSettings, canvas, check_prompt, is_file, slug
-from strata.run_folder import check_no_run_file
 from strata.settings import PLANNING, WHERE_TO, Count, OutFolder
 
 OUT = Path("out", "plans")
@@ -94,7 +94,7 @@ def plan(
             tasks = [stack.enter_context(_claimed_prompt(source, settings, draft))]
             report = _Report(tasks, tasks[0].path.parent, None)
         for task in tasks:
-            check_no_run_file(task.path)
+            check_unowned(task.path)
         kept = {task.path: key for task in tasks if (key := _kept_key(task.path, settings)) is not None}
         with closing(settings.open(settings.concurrency or CONCURRENCY)) as backend:
             planner = settings.planner(backend, instructions)

@@ -10,13 +10,14 @@ from PIL import Image
 from strata.commands.options import Argv, RunOutput
 from strata.commands.runs import Pace, announce_run, draw_run, write_comparison
 from strata.console import note, quiet
+from strata.contents import COMPARE, picture_name, run_files
 from strata.engine import Engine
 from strata.hierarchy.errors import SettingError, quote
 from strata.hierarchy.plan import Box, Level, Region, ScenePlan
 from strata.hierarchy.repaint import old_words, region_named
 from strata.job import Job, prepare, read_files
 from strata.repaint import check_repaintable, repainted
-from strata.run_folder import COMPARE, RunFolder, picture_name, run_files
+from strata.run_folder import RunFolder
 from strata.settings import HOW, DrawSettings, ModelSettings, Name, RecordedControls, Seed, Settings
 from strata.source import Source, open_source
 
@@ -103,6 +104,8 @@ def _write(job: Job, opened: Source, source: str, output: RunOutput) -> None:
     with RunFolder.claim(output.out, job.name, writes, output.force, attached=job.files, reads=reads) as folder:
         pace = Pace()
         announce_run(job, 1, pace)
+        if (seed := job.repaints[-1].seed) is not None:
+            print(f"new noise in {job.repaints[-1].region}: seed {seed}", flush=True)
         with quiet(), Engine.open(job) as engine:
             draw_run(engine, job, folder, 1, pace)
         with Image.open(folder.find(picture_name(0, 1))) as after:

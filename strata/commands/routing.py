@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from pydantic import AfterValidator
 
-from strata.commands.png import check_png, write_png
+from strata.commands.one_file import check_free, check_png, write_file
 from strata.console import terminal_width
 from strata.hierarchy.errors import SettingError, quote
 from strata.hierarchy.files import dump_yaml
@@ -74,6 +74,8 @@ class ShowSettings(ModelShape):
 
     out: OutFile | None = None
     """also draw it, as a .png"""
+    force: bool = False
+    """replace the file"""
     regions: Count | None = None
     """as it is balanced for plans with so many regions"""
     area: Share | None = None
@@ -123,6 +125,8 @@ def show(
     else:
         share = area if area is not None else 1 / max(regions, 1)
         schedule = settings.resolve(found.balanced(regions, share))
+    picture = None if out is None else png_bytes(draw_schedule(schedule))
+    check_free(out, settings.force, picture)
     print(schedule_table(schedule, terminal_width()))
     print()
     if (beside := settings.beside()) is not None:
@@ -136,8 +140,8 @@ def show(
         print("\nevidence:", *(f"  {line}" for line in lines[:EVIDENCE_LINES]), sep="\n")
         if len(lines) > EVIDENCE_LINES:
             print(f"  … {len(lines) - EVIDENCE_LINES} more lines in {routing}")
-    if out is not None:
-        write_png(out, png_bytes(draw_schedule(schedule)))
+    if out is not None and picture is not None:
+        write_file(out, picture, settings.force)
 
 
 @routing.command(name="check")

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from strata.console import count as counted
 from strata.console import duration, note
+from strata.contents import COMPARE, CONTACT, FILES, SCHEDULE, picture_name, preview_name
 from strata.engine import Engine, Picture, Started, Step
 from strata.hierarchy.compare import contact_cell, contact_sheet, side_by_side
 from strata.hierarchy.interrupts import uninterrupted
@@ -22,7 +23,7 @@ from strata.job import Job
 from strata.layers.drawing import draw_schedule
 from strata.layers.schedule import Schedule
 from strata.record import RunSettings, picture_bytes, png_bytes
-from strata.run_folder import COMPARE, CONTACT, FILES, SCHEDULE, RunFolder, picture_name, preview_name
+from strata.run_folder import RunFolder
 
 PREVIEW = 768
 """Pixels of the longer side of a small picture's enlarged copy, about."""

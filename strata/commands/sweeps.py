@@ -9,12 +9,13 @@ from tqdm import tqdm
 
 from strata.axes import Axis
 from strata.console import count, duration, note, quiet
+from strata.contents import TABLE
 from strata.engine import Step
 from strata.hierarchy.errors import InputError, SettingError
 from strata.settings import DrawSettings
 from strata.source import Source, open_source
 from strata.sweep import Sweep, prepare_sweep
-from strata.sweep_run import TABLE, Ready, Row, Score, Sheets, events
+from strata.sweep_run import Ready, Row, Score, Sheets, events
 
 
 def draw_sweep(

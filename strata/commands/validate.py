@@ -8,12 +8,15 @@ from cyclopts import Parameter
 
 from strata.commands.options import BAD_INPUT
 from strata.console import count
-from strata.hierarchy.errors import InputError, printable, quote
+from strata.hierarchy.errors import InputError, on_command_line, printable, quote
 from strata.hierarchy.files import read_document
 from strata.hierarchy.plan import ScenePlan
-from strata.injection.lora_hub import is_of_hub, lora_path
+from strata.injection.lora_form import check_form
+from strata.injection.lora_hub import is_of_hub, lora_path, named_in
 from strata.layers.routing import Routing
 from strata.llm.draft import Draft
+from strata.lora_search import found_again
+from strata.settings import DrawSettings
 from strata.source import kind_of, open_source, portable, refuse_folder
 
 TOKEN = 16
@@ -35,7 +38,8 @@ def validate(
             print(f"{printable(path)}: ok ({_describe(path)})", flush=True)
         except InputError as error:
             failed = True
-            print(f"strata: error: {error}", file=sys.stderr, flush=True)
+            told = on_command_line(error)
+            print(f"strata: error: {told}", file=sys.stderr, flush=True)
     return BAD_INPUT if failed else 0
 
 
@@ -44,7 +48,7 @@ def _describe(path: str) -> str:
     refuse_folder(path)
     if Path(path).suffix.lower() == ".png":
         with open_source(path) as source:
-            return _plan_in_words("picture with its run, plan", source.plan)
+            return _plan_in_words("picture with its run, plan", found_again(source, DrawSettings()).plan)
     document = read_document(path)
     kind = kind_of(document)
     if kind == "routing":
@@ -62,7 +66,9 @@ def _plan_in_words(kind: str, plan: ScenePlan) -> str:
     portable([plan])  # reads the mask files
     for placed in plan.placed_loras():
         if not is_of_hub(placed.lora.file, plan.root):  # which is not asked
-            lora_path(plan, placed)
+            path = lora_path(plan, placed)
+            with named_in(plan, placed):
+                check_form(path)
     uneven = " and ".join(str(side) for side in (plan.width, plan.height) if side % TOKEN)
     warning = f"; FLUX needs multiples of {TOKEN}, not {uneven}" if uneven else ""
     return f"{kind}, {plan.width}x{plan.height}, {count(len(plan.regions), 'region')}{warning}"

@@ -12,7 +12,7 @@ from torch import Tensor
 from strata.analysis.rows import attention_rows, chunks, entropy, rows_of
 from strata.analysis.shares import canvas_only, indicators, label_shares
 from strata.hierarchy.grid import TokenGrid
-from strata.injection import parts
+from strata.injection import kernels
 from strata.injection.attention import AttentionSpec, regional_attention
 from strata.injection.methods.regional import RegionalRun
 from strata.injection.program import Program
@@ -98,7 +98,7 @@ def test_regional_shares_and_rows_are_the_naive_softmax(
             naive.index_add_(1, column_of, expected.mean(0)[slice(*canvas)])
             cut = None if spec is None else canvas_only(spec, canvas)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(parts, "SMALLEST", 0 if in_parts else 10**6)
+                patch.setattr(kernels, "SMALLEST", 0 if in_parts else 10**6)
                 values = indicators(column_of, columns, HEADS, WIDTH, torch.float32)
                 shares = label_shares(q[None], k[None], values, columns, canvas, cut)
             assert (shares - naive).abs().max() <= 1e-5

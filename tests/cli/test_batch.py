@@ -172,6 +172,16 @@ def test_files_of_nobody_are_left_alone(batch: Run, here: Path, name: str) -> No
     assert path.read_text() == '{"a": 1}\n'
 
 
+def test_a_batch_and_a_sweep_do_not_mix(strata: Run, batch: Run, here: Path, tiny_folder: Path) -> None:
+    assert batch("plan.yaml").code == 0
+    model = ("--model", tiny_folder, "--steps", 1)
+    mixed = strata("sweep", "plan.yaml", *model, "--vary", "seed=1,2", "-o", "all")
+    assert "--out all: holds a batch (runs.jsonl); give another folder" in mixed.err
+    assert "belongs to the batch in all" in strata("layout", "plan.yaml", "-o", "all/pictures/plan_seed-0.png").err
+    (here / "all/runs.jsonl").rename(here / "all/runs.csv")
+    assert "holds a sweep (runs.csv)" in batch("plan.yaml").err
+
+
 def test_plans_of_prompts_are_not_replaced_unasked(batch: Run, here: Path, llm: ScriptedBackend) -> None:
     """Of another prompt or a person's; one that a person edited stays and is drawn."""
     size = ("--width", 32, "--height", 48)

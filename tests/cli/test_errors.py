@@ -46,6 +46,8 @@ OPTIONS: list[tuple[list[str], tuple[str, ...]]] = [
     (["generate", "plan.yaml", "--steps", "999999999"], ("--steps", "from 1 to 1000")),
     (["generate", "plan.yaml", "--guidance", "1e300"], ("--guidance", "from 0 to 1000")),
     (["generate", "plan.yaml", "--count", "x"], ("--count", "'x'")),
+    (["generate", "plan.yaml", "--count", "1000000"], ("--count: '1000000': must be a whole number from 1 to 10000",)),
+    (["restyle", "plan.yaml", "--low", "left=x", "--count", "10001"], ("--count: '10001': must be", "from 1 to 10000")),
     (["generate", "plan.yaml", "--guidance", "nan"], ("--guidance", "'nan'")),
     (["generate", "plan.yaml", "--image-strength", "1.5"], ("--image-strength", "'1.5'", "at most 1")),
     (["generate", "plan.yaml", "--device", "tpu"], ("--device", "'tpu'", "cuda")),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import FluxPipeline
 from huggingface_hub import constants
 from PIL import Image
 
@@ -45,13 +46,24 @@ def loras(here: Path) -> Path:
     return here / "loras"
 
 
-def test_drawn_and_recorded(strata: Run, here: Path, loras: Path, tiny_folder: Path) -> None:
+def test_drawn_and_recorded(
+    strata: Run, here: Path, loras: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[str] = []
+    load = FluxPipeline.load_lora_weights
+
+    def noted(pipe: Any, path: str, **more: Any) -> None:
+        loads.append(path)
+        load(pipe, path, **more)
+
+    monkeypatch.setattr(FluxPipeline, "load_lora_weights", noted)
     asked = ("--model", tiny_folder, "--steps", 1, "--seed", 3, "--lora", "loras/style.safetensors:0.5", "-o", "out")
-    done = strata("generate", loras / "confined.yaml", *asked)
+    done = strata("generate", loras / "confined.yaml", *asked, "--count", 2)
     assert done.code == 0, done.err
     style, other = (str(loras / f"{name}.safetensors") for name in ("style", "other"))
     assert run_of(here / "out")["settings"]["lora"] == [f"{style}:0.5"]
     assert set(run_of(here / "out")["lora_hashes"]) == {style, other}
+    assert sorted(loads) == sorted([style, other]), "once for both pictures"
 
 
 @pytest.mark.slow
@@ -173,6 +185,7 @@ def test_bad_files_are_errors_before_the_model_is_loaded(
     done = strata("generate", "plan.yaml", "--model", tiny_folder, *QUICK, "--lora", lora, "-o", "out")
     assert done.code == 2
     assert message in done.err
+    assert done.err.startswith(f"strata: error: --lora {lora.partition(':')[0]}")
     assert not Path("out").exists()
 
 
@@ -200,6 +213,7 @@ def test_what_cannot_be_confined_is_an_error_before_the_model_is_loaded(
     done = strata("generate", plan, "--model", tiny_folder, *QUICK, *more, "-o", "out")
     assert done.code == 2
     assert message in done.err
+    assert f"{plan}:6: regions[0].loras[0].file: " in done.err
 
 
 class TestOfTheHub:
@@ -222,7 +236,7 @@ class TestOfTheHub:
         (hub / "ink.safetensors").touch()
         assert find_lora("someone/styles", tmp_path, only_here=True) == hub / "ink.safetensors"
         (hub / "oil.safetensors").touch()
-        with pytest.raises(InputError, match=r"holds 2 .safetensors files \(ink.safetensors, oil.safetensors, …\)"):
+        with pytest.raises(InputError, match=r"holds 2 .safetensors files \(ink.safetensors, oil.safetensors\)"):
             find_lora("someone/styles", tmp_path)
         assert find_lora("someone/styles/oil.safetensors", tmp_path) == hub / "oil.safetensors"
         with pytest.raises(InputError, match="a picture cannot have it downloaded"):
@@ -249,7 +263,7 @@ def test_a_picture_names_no_file_that_it_was_not_drawn_with(loras: Path) -> None
     settings = RunSettings(model="miniature", seed=1, steps=2, device="cpu", dtype="float32", threads=1)
     record = Record(name="a", settings=settings, command="", created="", versions={})
     source = Source("a", ScenePlan.load(loras / "confined.yaml"), record=record)
-    with pytest.raises(SettingError, match=r"other.safetensors: is not the LoRA file that the picture was drawn with"):
+    with pytest.raises(SettingError, match=r"LoRA other.safetensors: the record has no hash of this file"):
         prepare(DrawSettings(model="black-forest-labs/FLUX.1-dev"), source)
 
 
@@ -260,6 +274,29 @@ def test_bad_files_of_plans_are_named_with_their_line(strata: Run, loras: Path, 
         assert done.code == 2
         assert "confined.yaml:" in done.err
         assert "regions[0].loras[0].file: 'other.safetensors': no such file" in done.err
+
+
+def save_cut(path: Path) -> None:
+    whole = save_weights(path, make_weights(tiny_transformer())).read_bytes()
+    path.write_bytes(whole[:-10])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (save_cut, "no .safetensors file, or a damaged one"),
+        (lambda path: path.write_text("words"), "no .safetensors file, or a damaged one"),
+        (lambda path: save_weights(path, *FILES["none"][:1], more=FILES["none"][1]), "holds no LoRA"),
+        (lambda path: save_weights(path, *FILES["dora"][:1], more=FILES["dora"][1]), "lora_magnitude_vector: is DoRA"),
+    ],
+)
+def test_validate_looks_into_files(make: Any, message: str, strata: Run, loras: Path) -> None:
+    assert strata("validate", loras / "confined.yaml").code == 0
+    make(loras / "other.safetensors")
+    done = strata("validate", loras / "confined.yaml")
+    assert done.code == 2
+    assert f"confined.yaml:6: regions[0].loras[0].file: {loras}/other.safetensors: " in done.err
+    assert message in done.err
 
 
 def test_scale_and_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

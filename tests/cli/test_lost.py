@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from strata.claims import Claim, claimed
+from strata.contents import run_files
 from strata.hierarchy.errors import InputError, SettingError
-from strata.run_folder import RunFolder, run_files
+from strata.run_folder import RunFolder
 from strata.settings import LARGEST_SEED
 from tests.cli.conftest import Run
 
@@ -23,7 +24,8 @@ import json, sys, time
 from types import SimpleNamespace
 from strata import cli
 from strata.hierarchy.interrupts import uninterrupted
-from strata.run_folder import RunFolder, picture_name, run_files
+from strata.contents import picture_name, run_files
+from strata.run_folder import RunFolder
 
 out, count, force, wait, size, reads = json.loads(sys.argv[1])
 

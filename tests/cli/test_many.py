@@ -14,10 +14,10 @@ import torch
 
 from strata.claims import claimed
 from strata.console import quiet
+from strata.contents import picture_name, run_files
 from strata.engine import Engine
 from strata.imports import uncollected
 from strata.llm.protocol import Question
-from strata.run_folder import picture_name, run_files
 from tests.cli.conftest import MASK_PLAN, Run
 from tests.llm.scripted import ScriptedBackend, sensible
 

@@ -9,12 +9,12 @@ from PIL import Image
 
 import strata.engine as strata_engine
 from strata.cli import main
+from strata.contents import run_files
 from strata.hierarchy.plan import ScenePlan
 from strata.llm.errors import LlmError
 from strata.llm.protocol import Question
 from strata.plan_table import plan_lines
 from strata.planning import is_file, slug
-from strata.run_folder import run_files
 from tests.cli.conftest import Run
 from tests.cli.test_errors import refused
 from tests.llm.scripted import ScriptedBackend, prompt_of, sensible

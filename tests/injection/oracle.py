@@ -51,6 +51,22 @@ class Scene:
             return "open" if self.schedule.unrouted == "open" else "plain"
         return "routed" if any(s.weight[step, block] > 0 for s in self.streams) else "plain"
 
+    def asks(self, step: int) -> bool:
+        """Whether a routed step has the texts computed anew, where their keys and values are kept for other steps."""
+        last = None
+        for each in range(step + 1):
+            if not any(s.weight[each].any() for s in self.streams):
+                continue
+            blocks = range(self.schedule.blocks)
+            gone = last is None or any(
+                s.weight[each, block] > 0 and not (s.weight[last, block:] > 0).any()
+                for s in self.streams
+                for block in blocks
+            )
+            if last is None or gone or each - last >= self.schedule.routing.refresh:
+                last = each
+        return last == step
+
     def log_weights(self, step: int, block: int) -> Tensor:
         """[L, L] over base, streams, canvas, reference: the logarithm of every key's weight for every query.
 
@@ -106,6 +122,7 @@ class DenseProcessor:
 
     def __init__(self, scene: Scene, block: int) -> None:
         self.scene, self.block, self.step = scene, block, 0
+        self.kept: tuple[Tensor, Tensor] | None = None
 
     def __call__(
         self,
@@ -135,6 +152,14 @@ class DenseProcessor:
         """[B, L, H, D] each."""
         scene, length = self.scene, q.shape[1]
         text = scene.base_length + sum(scene.lengths)
+        if scene.heard(self.step, self.block) != "open" and any(s.weight[self.step].any() for s in scene.streams):
+            streams = slice(scene.base_length, text)
+            if self.kept is None or scene.asks(self.step):
+                self.kept = k[:, streams], v[:, streams]
+            k, v = (
+                torch.cat([x[:, : streams.start], old, x[:, text:]], 1)
+                for x, old in zip((k, v), self.kept, strict=True)
+            )
         first, canvas_stop = text, text + scene.canvas
         plain = torch.tensor([i < scene.base_length or i >= first for i in range(length)])
         base_weights = torch.where(plain, 0.0, NEVER)[None].repeat(length, 1)

@@ -1,5 +1,6 @@
 """One block's attention is what its spec says, token by token, in either way of blending; what it costs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from diffusers.models.attention_dispatch import AttentionBackendName
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from strata.injection import parts
+from strata.injection import kernels
 from strata.injection.attach import masked_spec
 from strata.injection.attention import AttentionGroup, AttentionSpec, regional_attention
 from strata.injection.families.base import BaseText
@@ -36,10 +37,8 @@ def blended(reference: int, faint: int) -> AttentionSpec:
         groups.append(AttentionGroup(((TEXT - faint, TEXT),), ((2, end),)))
     base = AttentionGroup(((2, end),), ((2, end),), bool(faint))
     direct = ((2, TEXT), (TEXT + CANVAS, end)) if reference else ((2, TEXT),)
-    bias = torch.zeros(end)
-    bias[TEXT - faint : TEXT] = -1.0
-    ratio = torch.tensor(0.3)
-    return AttentionSpec(TEXT, tuple(groups), base, direct, (TEXT, TEXT + CANVAS), TEXT, bias, ratio)
+    weak = (((TEXT - faint, TEXT), -1.0),) if faint else ()
+    return AttentionSpec(TEXT, tuple(groups), base, direct, (TEXT, TEXT + CANVAS), TEXT, weak, 0.3)
 
 
 @pytest.mark.parametrize("faint", [0, 1])
@@ -49,15 +48,17 @@ def test_image_keys_are_attended_to_once_where_base_and_regions_are_blended(
 ) -> None:
     """With many tokens; few are attended to twice, with fewer calls of the kernel. The output is the same."""
     spec = blended(reference, faint)
+    monkeypatch.setattr(kernels.LoopKernel, "traits", kernels.LoopKernel.traits._replace(row=0, copy=0))
     q, k, v = torch.randn(3, 1, TEXT + CANVAS + reference, 2, 4, generator=torch.Generator().manual_seed(0))
     outputs, pairs = [], []
     for smallest in (q.shape[1], q.shape[1] + 1):
-        monkeypatch.setattr(parts, "SMALLEST", smallest)
+        monkeypatch.setattr(kernels, "SMALLEST", smallest)
         with FlopCounterMode(display=False, custom_mapping={KERNEL: pairs_of}) as counter:
             outputs.append(regional_attention(q, k, v, spec))
         pairs.append(counter.get_total_flops())
     torch.testing.assert_close(*outputs)
-    assert pairs[1] - pairs[0] == CANVAS * (CANVAS + reference)
+    of_base = TEXT - 2 + CANVAS + reference
+    assert pairs[1] - pairs[0] == CANVAS * (CANVAS + reference) + faint * of_base, "faint queries are asked once, too"
 
 
 def by_tokens(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec) -> Tensor:
@@ -67,7 +68,7 @@ def by_tokens(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec) -> Tensor:
         weights = torch.full((q.shape[1], q.shape[1]), NEVER)
         for rows in group.queries:
             for keys in group.keys:
-                strengths = spec.bias if group.weighted else None
+                strengths = spec.bias(q.shape[1]) if group.weighted else None
                 weights[slice(*rows), slice(*keys)] = 0 if strengths is None else strengths[slice(*keys)]
         return softmax_attention(q, k, v, weights)
 
@@ -80,14 +81,14 @@ def by_tokens(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec) -> Tensor:
     if spec.blended is not None:
         start, stop = spec.blended
         received = base[:, spec.base_queries : spec.base_queries + stop - start]
-        ratio = 1.0 if spec.ratio is None else float(spec.ratio)
+        ratio = 1.0 if spec.ratio is None else spec.ratio
         out[:, start:stop] = (1 - ratio) * out[:, start:stop] + ratio * received
     return out
 
 
 # 2 tokens of padding, 2 of a stream, 2 of the base prompt; then 8 of the image, or 4 of its copy and 4 of the image.
 STREAM, IMAGE, COPIED = (2, 4), (6, 14), (10, 14)
-RATIO, FAINT = torch.tensor(0.3), torch.tensor([0.0] * 5 + [-1.0] + [0.0] * 8)
+RATIO, FAINT = 0.3, (((5, 6), -1.0),)
 OPEN = AttentionGroup((STREAM, IMAGE), (STREAM, IMAGE))
 COPY = AttentionSpec(
     text_length=10,
@@ -100,7 +101,6 @@ COPY = AttentionSpec(
     direct=((4, 10),),
     blended=COPIED,
     base_queries=6,
-    bias=None,
     ratio=RATIO,
     padding=2,
 )
@@ -116,8 +116,6 @@ SPECS = {
         direct=((4, 6),),
         blended=None,
         base_queries=6,
-        bias=None,
-        ratio=None,
         padding=2,
     ),
     "all see all, and the base prompt faintly": AttentionSpec(
@@ -127,12 +125,12 @@ SPECS = {
         direct=((4, 6),),
         blended=IMAGE,
         base_queries=6,
-        bias=FAINT,
+        strengths=FAINT,
         ratio=RATIO,
         padding=2,
     ),
     "a copy of the image": COPY,
-    "all from the copy": COPY._replace(groups=COPY.groups[:1], ratio=None),
+    "all from the copy": replace(COPY, groups=COPY.groups[:1], ratio=None),
 }
 
 
@@ -140,22 +138,22 @@ SPECS = {
 @pytest.mark.parametrize("name", SPECS)
 def test_every_token_gets_what_the_spec_says(name: str, smallest: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With keys in common attended to once, where they can be, and without; padding gets nothing."""
-    monkeypatch.setattr(parts, "SMALLEST", smallest)
+    monkeypatch.setattr(kernels, "SMALLEST", smallest)
     q, k, v = torch.randn(3, 1, 14, 2, 4, generator=torch.Generator().manual_seed(0))
     found = regional_attention(q, k, v, SPECS[name])
     torch.testing.assert_close(found, by_tokens(q, k, v, SPECS[name]))
 
 
-def test_parts_are_had_where_the_kernel_tells_its_sums() -> None:
-    """On the CPU, by the native backend, without gradients, of many tokens."""
-    q = torch.zeros(1, parts.SMALLEST, 1, 1)
+def test_parts_are_had_where_a_kernel_tells_its_sums() -> None:
+    """On the CPU, by the native backend, without gradients, of many tokens; on the meta device as on a GPU."""
+    q = torch.zeros(1, kernels.SMALLEST, 1, 1)
     native = AttentionBackendName.NATIVE
-    assert parts.can_part(q, native)
-    assert parts.can_part(q, None), "the backend of those that choose none"
-    assert not parts.can_part(q, AttentionBackendName._NATIVE_MATH)
-    assert not parts.can_part(q.to("meta"), native)
-    assert not parts.can_part(q[:, 1:], native)
-    assert not parts.can_part(q.clone().requires_grad_(), native)
+    for backend in (native, None):
+        assert isinstance(kernels.kernel_for(q, backend), kernels.LoopKernel), "None: of those that choose none"
+    assert kernels.kernel_for(q, AttentionBackendName._NATIVE_MATH) is None
+    assert isinstance(kernels.kernel_for(q.to("meta"), native), kernels.VarlenKernel)
+    assert kernels.kernel_for(q[:, 1:], native) is None
+    assert kernels.kernel_for(q.clone().requires_grad_(), native) is None
 
 
 @pytest.mark.parametrize(
@@ -173,7 +171,7 @@ def test_what_a_mask_of_the_base_prompt_makes_of_a_plain_call(base: BaseText) ->
     mask[:, base.length - base.tail : text - base.tail] = -torch.inf
     heads = (x.transpose(1, 2) for x in (q, k, v))
     expected = torch.nn.functional.scaled_dot_product_attention(*heads, attn_mask=mask).transpose(1, 2)
-    spec = masked_spec(base, text, text + image, torch.device("cpu"))
+    spec = masked_spec(base, text, text + image)
     assert (spec is None) == (base == BaseText(text)), "all see all"
     if spec is not None:
         torch.testing.assert_close(regional_attention(q, k, v, spec), expected)

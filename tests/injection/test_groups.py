@@ -13,6 +13,7 @@ from strata.injection.attention import regional_attention
 from strata.injection.facts import ModelFacts, Stack
 from strata.injection.families.base import BaseText, Canvas
 from strata.injection.families.flux import FAMILY
+from strata.injection.kernels import LoopKernel, VarlenKernel, cpu
 from strata.injection.methods import method_for
 from strata.injection.methods.base import Drawing
 from strata.injection.methods.regional import RegionalRun
@@ -22,6 +23,7 @@ from strata.layers.routing import Routing
 from tests.injection.drawings import program_of
 from tests.injection.methods import TOKEN, drawn_plan
 from tests.injection.oracle import DenseProcessor, Scene, softmax_attention
+from tests.injection.test_kernels import defined, many
 from tests.injection.test_oracle import DOUBLE, SINGLE, STEPS
 
 
@@ -51,7 +53,7 @@ OPTIONS = list(product([0, 0.3, 1], ["plain", "open"], ["base", "none"], [0, 3],
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_every_block_attends_as_the_definition_says(options: tuple[Any, ...]) -> None:
-    """And keys are weighed, which costs a mask, only where some weight is not 1."""
+    """By groups and in parts, by either kind of kernel; keys are weighed only where some weight is not 1."""
     drawn, grid = scene(options)
     program = program_of(grid, drawn.schedule, drawn.streams)
     texts = {s.text: torch.zeros(1, n, 12) for s, n in zip(drawn.streams, drawn.lengths, strict=True)}
@@ -76,11 +78,19 @@ def test_every_block_attends_as_the_definition_says(options: tuple[Any, ...]) ->
             found = softmax_attention(*(x[:, places[padding:]] for x in (q, k, v)))
         else:
             found = regional_attention(*(x[:, places] for x in (q, k, v)), spec)[:, padding:]
+            length = len(places)
             weighted = [group for group in (*spec.groups, spec.base) if group.weighted]
-            assert (spec.bias is None) == (not weighted)
+            assert (not spec.strengths) == (not weighted)
             for group in weighted:
-                assert any(spec.bias[slice(*keys)].any() for keys in group.keys)
+                assert any(spec.bias(length)[slice(*keys)].any() for keys in group.keys)
         torch.testing.assert_close(found, expected[:, padding:], atol=1e-5, rtol=1e-5)
+        if spec is None:
+            continue
+        for kernel in (LoopKernel(cpu), VarlenKernel(defined, many)):
+            for row in (0, 10**6):  # what many see is computed once for all, or every sum by itself
+                merged = spec.merging(len(places), kernel.traits._replace(row=row))
+                found = merged.attend(*(x[:, places] for x in (q, k, v)), kernel)[:, padding:]
+                torch.testing.assert_close(found, expected[:, padding:], atol=1e-5, rtol=1e-5)
 
 
 def test_a_texts_tokens_stand_where_its_start_says_or_at_the_front() -> None:

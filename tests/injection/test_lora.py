@@ -94,6 +94,27 @@ class TestOfTheWholePlan:
             pipe.unload_lora_weights()
         assert (found - plain).abs().max() > 0.05
 
+    def test_loaded_once_for_several_calls(self, pipe: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """With the same LoRAs, whatever their scales and areas; others and none between them; no trace afterwards."""
+        scaled = STYLE.replace("}", ", scale: 2}")
+        plans = [plan_of(folder, *which) for which in ((STYLE,), ("", scaled), (), (OTHER,))]
+        before, loads = state_of(pipe), []
+        load = type(pipe).load_lora_weights
+        monkeypatch.setattr(
+            type(pipe), "load_lora_weights", lambda self, *args, **more: (loads.append(1), load(self, *args, **more))
+        )
+        regional = RegionalPipeline(pipe, Routing.from_yaml(EVERYWHERE))
+        alone = [regional(plan, **OPTIONS).images for plan in plans]
+        assert len(loads) == 3
+        loads.clear()
+        with regional.keeping_loras():
+            together = [regional(plan, **OPTIONS).images for plan in plans]
+            assert len(pipe.transformer.peft_config) == 1, "those of the last call"
+        assert len(loads) == 2
+        assert state_of(pipe) == before
+        for one, other in zip(alone, together, strict=True):
+            assert torch.equal(one, other)
+
     @pytest.mark.slow
     def test_acts_in_unconditional_calls_too(self, pipe: Any, folder: Path) -> None:
         options = {"negative_prompt": "a square", "true_cfg_scale": 3.0}

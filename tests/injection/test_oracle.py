@@ -21,7 +21,7 @@ from torch import Tensor
 from strata.hierarchy.errors import StrataError
 from strata.hierarchy.grid import TokenGrid
 from strata.hierarchy.plan import Level
-from strata.injection import parts
+from strata.injection import kernels
 from strata.injection.attention import regional_attention
 from strata.injection.methods.regional_prompting_flux import PublishedRun
 from strata.injection.streams import Stream
@@ -105,12 +105,15 @@ def scenes(draw: Any, mode: str = "shared") -> tuple[Scene, TokenGrid]:
         mask[y : draw(st.integers(y + 1, rows)), x : draw(st.integers(x + 1, cols))] = True
     names = tuple("abc"[: len(masks)])
     grid = TokenGrid(rows, cols, names, masks, ~masks.any(0))
+    unrouted = draw(st.sampled_from(["plain", "open"]))
+    exact = mode == "split" or unrouted == "open"
     routing = Routing.model_validate(
         {
             "name": "drawn",
             "about": "drawn by hypothesis",
             "blend": {"mode": mode, "base_ratio": draw(st.sampled_from([0.0, 0.3, 1.0, {"from": 0.6, "to": 0.0}]))},
-            "unrouted": draw(st.sampled_from(["plain", "open"])),
+            "unrouted": unrouted,
+            "refresh": 1 if exact else draw(st.sampled_from([1, 1, 2, 3])),
             "background": draw(st.sampled_from(["base", "none"])),
             "rules": draw(st.lists(rules(), min_size=1, max_size=3)),
         }
@@ -191,7 +194,7 @@ def test_the_whole_transformer_agrees_with_the_definition(
     """With base and regional attention merged from parts, as for many tokens, and without."""
     scene, grid = drawn
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "SMALLEST", 0 if in_parts else 10**6)
+        patch.setattr(kernels, "SMALLEST", 0 if in_parts else 10**6)
         flow_map = family == "flux3" and seed % 2 == 1
         _agrees(TRANSFORMERS[f"{family} flow map" if flow_map else family], scene, grid, seed)
 
@@ -290,7 +293,7 @@ def test_split_attention_agrees_with_the_definition(
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "SMALLEST", 0 if seed % 2 else 10**6)
+        patch.setattr(kernels, "SMALLEST", 0 if seed % 2 else 10**6)
         found = regional_attention(in_order(q), in_order(k), in_order(v), spec)
 
     base = softmax_attention(*(torch.cat([x["base"], x["copy"]], dim=1) for x in (q, k, v)))

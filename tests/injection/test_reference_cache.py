@@ -14,7 +14,7 @@ from torch import Tensor
 
 from strata.hierarchy.grid import TokenGrid
 from strata.hierarchy.plan import ScenePlan
-from strata.injection import parts
+from strata.injection import kernels
 from strata.injection.attention import regional_attention
 from strata.injection.errors import UnsupportedError
 from strata.injection.methods.regional_prompting_flux import PublishedRun
@@ -129,7 +129,7 @@ def _agrees(scene: Scene, grid: TokenGrid, in_parts: bool, seed: int) -> None:
     starts = {s.text: (seed + n) % 7 for n, s in enumerate(scene.streams)}
     plain = calls.drawn(named)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "SMALLEST", 0 if in_parts else 10**6)
+        patch.setattr(kernels, "SMALLEST", 0 if in_parts else 10**6)
         with drawing(TRANSFORMER, program_of(grid, scene.schedule, scene.streams), calls.texts, starts):
             found = calls.drawn(named)
     assert torch.equal(torch.stack(calls.drawn(named)), torch.stack(plain)), "detaching left a trace"

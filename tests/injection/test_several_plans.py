@@ -33,6 +33,7 @@ BATCHES = {
 ROUTINGS = {
     "texts end": "rules: [{level: high, double: 0, isolate: true}, {level: low, depth: 0%-60%, strength: 0.5}]",
     "steps of their own": "rules: [{level: high, steps: 0-0}, {level: full, steps: 1-1, single: 1}]",
+    "kept": "refresh: 2, rules: [{level: high, depth: 0%-60%, isolate: true}, {level: low, strength: 0.5}]",
     "a copy": "blend: {mode: split, base_ratio: 0.3}, unrouted: open, rules: [{level: full, every: 2}, {level: low}]",
 }
 PLAIN = ["steps of their own", "texts end"]
