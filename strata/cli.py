@@ -32,12 +32,12 @@ of the model and the steps where it belongs.
 """
 COMMANDS = {
     "generate": "draw a prompt, a plan, or a picture again",
-    "batch": "draw many plans and prompts, here or on a cluster",
     "plan": "plan prompts without drawing",
     "restyle": "draw a plan again with other low texts",
     "repaint": "draw one region of a picture anew",
     "compare": "draw plans by several methods, routings and seeds, side by side",
     "sweep": "draw a plan with other values of any field, on one sheet",
+    "batch": "draw many plans and prompts, here or on a cluster",
     "serve-llm": "serve a language model with vLLM",
     "layout": "draw the regions of a plan",
     "export": "write a plan as a model's own structured caption",

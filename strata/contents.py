@@ -72,7 +72,7 @@ def is_sheet(name: str) -> bool:
 
 
 def check_unowned(path: Path, content: bytes | None = None) -> None:
-    """Raises `InputError` where a file of a run, probe, sweep or batch would be replaced, other than by what it holds."""
+    """Raises `InputError` where a file of a run, probe, sweep or batch would be replaced, but by what it holds."""
     if not os.path.lexists(path) or (content is not None and is_kept_by(path, content)):
         return
     for place in {Path(os.path.realpath(path.parent)) / path.name, Path(os.path.realpath(path))}:  # it may be a link

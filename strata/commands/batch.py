@@ -20,7 +20,7 @@ from strata.hierarchy.errors import SettingError
 from strata.llm.protocol import Backend
 from strata.plan_table import announce
 from strata.planning import PlannerSettings
-from strata.settings import HOW, WHERE_TO, Count, DrawSettings, Name, OutFolder, Settings
+from strata.settings import HOW, WHERE_TO, Count, DrawSettings, Name, OutFolder, PictureCount, Settings
 
 WORKERS = Parameter(group=Group("who draws", sort_key=6))
 
@@ -28,7 +28,7 @@ WORKERS = Parameter(group=Group("who draws", sort_key=6))
 class BatchSettings(Settings):
     """How many pictures are drawn, by whom, and where to."""
 
-    count: Annotated[Count, HOW] = 1
+    count: Annotated[PictureCount, HOW] = 1
     """pictures of each source, of seeds SEED, SEED+1, … (default: 1)"""
     together: Annotated[Count | None, HOW] = None
     """pictures of one size that are drawn in one call, at most (default: as many as have 4,096 image tokens, at most 8;
