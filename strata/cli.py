@@ -38,6 +38,7 @@ COMMANDS = {
     "compare": "draw plans by several methods, routings and seeds, side by side",
     "evaluate": "draw benchmark scenes in several ways, judge and compare",
     "sweep": "draw a plan with other values of any field, on one sheet",
+    "batch": "draw many plans and prompts, here or on a cluster",
     "serve-llm": "serve a language model with vLLM",
     "layout": "draw the regions of a plan",
     "export": "write a plan as a model's own structured caption",
@@ -58,6 +59,8 @@ examples:
   strata generate plan.yaml --model black-forest-labs/FLUX.1-dev --count 4
   strata generate plans/*.yaml -o drawn
                                  draw many plans, each into its own folder
+  strata batch plans/*.yaml prompts.txt -o drawn
+                                 draw many pictures into one folder
   strata generate out/plan/image.png
                                  draw that picture again, bit for bit
   strata restyle plan.yaml --low boat="blue, dotted, pencil"

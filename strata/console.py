@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from strata.hierarchy.errors import one_line
+from strata.hierarchy.errors import StrataError, file_error, on_command_line, one_line
 from strata.imports import uncollected
 
 
@@ -27,6 +27,12 @@ def say(message: str, error: BaseException | None = None) -> None:
     notes = [note for e in (error, error and error.__cause__) for note in getattr(e, "__notes__", ())]
     with suppress(OSError):  # the terminal may be gone
         print(one_line("; ".join([f"strata: {message}", *notes])), file=sys.stderr, flush=True)
+
+
+def tell(source: str, error: StrataError | OSError) -> None:
+    """Prints the error of one of several sources."""
+    text = file_error(error) if isinstance(error, OSError) else on_command_line(error)
+    say(f"error: {text}" if text.startswith(source) else f"error: {source}: {text}", error)
 
 
 def note(text: str) -> None:

@@ -26,6 +26,7 @@ from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import write_atomic
 from strata.record import picture_bytes
 from strata.resume import drawn_otherwise
+from strata.together import grouped
 
 JOURNAL, LAID_OUT = "judged.jsonl", "for-scorer"
 """Of a judge; and the folder of pictures as the benchmark's own scorer wants them."""
@@ -38,7 +39,7 @@ class Ready:
     Attributes:
         missing: pictures to be drawn.
         there: pictures that are there.
-        steps: denoising steps of those that are missing.
+        steps: denoising steps of the calls that draw those that are missing.
     """
 
     missing: int
@@ -67,10 +68,10 @@ Event = Ready | Step | Judged
 
 
 def evaluate(
-    evaluation: Evaluation, judges: Sequence[Judge], out: str | os.PathLike[str], *, force: bool = False
+    evaluation: Evaluation, judges: Sequence[Judge], out: str | os.PathLike[str], **options: Any
 ) -> dict[str, Results]:
-    """Draws and judges what is missing; returns the results by judge. Raises as `events` does."""
-    for _ in events(evaluation, judges, out, force=force):
+    """Draws and judges what is missing; returns the results by judge. Takes the options of `events`, raises as it."""
+    for _ in events(evaluation, judges, out, **options):
         pass
     return {judge.name: collected(evaluation, judge, Path(out)) for judge in judges}
 
@@ -82,6 +83,7 @@ def events(
     *,
     force: bool = False,
     engine: Engine | None = None,
+    together: int | None = None,
 ) -> Iterator[Event]:
     """Draws and judges what is missing, with one loading of the model.
 
@@ -91,9 +93,12 @@ def events(
         out: the folder.
         force: pictures that were drawn otherwise are replaced.
         engine: draws; None: one is loaded, if anything is to be drawn.
+        together: pictures of one call at most, where they have size, way and settings in common; None: one on a CPU,
+            several elsewhere (`strata.together.most_together`).
 
     Yields:
-        `Ready`; a `Step` after each denoising step, and a `Judged` for each picture, in order.
+        `Ready`; a `Step` after each denoising step of a call, and a `Judged` for each picture, those that are there
+        before those that are drawn.
 
     Raises:
         StrataError: a judge cannot judge a scene, a picture in the folder was drawn otherwise, or a job does not fit
@@ -118,22 +123,34 @@ def events(
             engine = engine or stack.enter_context(Engine.load(missing[0].job))
             for draw in _one_a_way(missing):
                 engine.check(draw.job)
-        yield Ready(len(missing), len(there), sum(draw.job.steps for draw in missing))
+        calls = grouped(((draw, draw.job) for draw in missing), together)
+        yield Ready(len(missing), len(there), sum(call[0][1].steps for call in calls))
         for draw in evaluation.draws:
-            path, seconds, image = folder / PICTURES / draw.file, None, None
-            if draw.key not in there:
-                assert engine is not None
-                image, seconds = yield from _drawn(engine, draw, path)
-            regions = {}
-            for judge in judges:
-                rows = journals[judge.name].rows
-                if image is not None or draw.key not in rows:
-                    image = image or _opened(path)
-                    known = _seconds(journals.values(), draw.key) if seconds is None else seconds
-                    journals[judge.name].add(draw.key, _row(draw, image, judge, known))
-                objects = rows[draw.key]["objects"]
-                regions[judge.name] = sum(o["success"] for o in objects) / len(objects)
-            yield Judged(draw, path, draw.key not in there, seconds, regions)
+            if draw.key in there:
+                yield _judged(draw, folder, journals, judges)
+        for call in calls:
+            assert engine is not None
+            drawn = [draw for draw, _ in call]
+            for draw, picture in (yield from _drawn(engine, drawn, folder)):
+                yield _judged(draw, folder, journals, judges, picture)
+
+
+def _judged(
+    draw: Draw, folder: Path, journals: Mapping[str, Journal], judges: Sequence[Judge], picture: Picture | None = None
+) -> Judged:
+    """Judges a picture by those who have not yet, or anew where it was drawn now."""
+    path, regions = folder / PICTURES / draw.file, dict[str, float]()
+    image = None if picture is None else picture.image
+    seconds = None if picture is None else picture.seconds
+    for judge in judges:
+        rows = journals[judge.name].rows
+        if picture is not None or draw.key not in rows:
+            image = image or _opened(path)
+            known = _seconds(journals.values(), draw.key) if seconds is None else seconds
+            journals[judge.name].add(draw.key, _row(draw, image, judge, known))
+        objects = rows[draw.key]["objects"]
+        regions[judge.name] = sum(o["success"] for o in objects) / len(objects)
+    return Judged(draw, path, picture is not None, seconds, regions)
 
 
 def lay_out(evaluation: Evaluation, folder: Path) -> list[Path]:
@@ -156,18 +173,23 @@ def lay_out(evaluation: Evaluation, folder: Path) -> list[Path]:
     return made
 
 
-def _drawn(engine: Engine, draw: Draw, path: Path) -> Generator[Step, None, tuple[Image.Image, float]]:
-    """Draws one and writes it, whole or not at all; returns it with its seconds."""
-    job = draw.job
-    for event in engine.draw(job):
+def _drawn(engine: Engine, draws: Sequence[Draw], folder: Path) -> Generator[Step, None, list[tuple[Draw, Picture]]]:
+    """Draws pictures in one call and writes them, each whole or not at all; returns them."""
+    jobs = [draw.job for draw in draws]
+    found: list[tuple[Draw, Picture]] = []
+    for event in engine.draw_together(jobs) if len(jobs) > 1 else engine.draw(jobs[0]):
         match event:
             case Step():
                 yield event
             case Picture():
+                draw = draws[len(found)]
+                job, path = draw.job, folder / PICTURES / draw.file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(path, picture_bytes(event.image, job.kept_plan, job.routing, event.record, job.files))
-                return event.image, event.seconds
-    raise InputError(f"job {job.name}: was cancelled")
+                found.append((draw, event))
+    if len(found) < len(draws):
+        raise InputError(f"job {jobs[0].name}: was cancelled")
+    return found
 
 
 def _row(draw: Draw, image: Image.Image, judge: Judge, seconds: float | None) -> dict[str, Any]:

@@ -75,6 +75,14 @@ def drawn_otherwise(path: Path, job: Job) -> list[str] | None:
     return [*found, *_record_differences(record, job)]
 
 
+def record_of(path: Path) -> Record | None:
+    """The record of a whole picture; None where there is none."""
+    try:
+        return Record.model_validate_json((_texts(path) or {})[CHUNK_RUN])
+    except (LookupError, ValueError):
+        return None
+
+
 def _refused(out: str, why: str) -> SettingError:
     return SettingError(
         f"<out> {out}: {why}, and <resume> only adds to the same one; give another folder, or <force> too to replace it"

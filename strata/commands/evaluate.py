@@ -18,7 +18,7 @@ from strata.evaluate import Evaluation, prepare_evaluation
 from strata.hierarchy.errors import SettingError
 from strata.hierarchy.extras import needs_extra
 from strata.imports import uncollected
-from strata.settings import MODEL, WHERE_TO, Count, DrawSettings, OutFolder, Settings, Words
+from strata.settings import HOW, MODEL, WHERE_TO, Count, DrawSettings, OutFolder, Settings, Words
 
 with needs_extra("analysis"):
     from strata.evaluate_run import Judged, Ready, events, journal_of, lay_out, results_of, rows_of
@@ -46,6 +46,9 @@ class EvaluateSettings(Settings):
     """only scenes that have all of these"""
     limit: Annotated[Count | None, COMPARED] = None
     """scenes of each number of regions at most"""
+    together: Annotated[Count | None, HOW] = None
+    """pictures of one size and way that are drawn in one call, at most (default: as many as have 4,096 image tokens, at
+    most 8; on a CPU 1)"""
     judges: Annotated[Words, MODEL] = ()
     """exact for the miniature; clip:MODEL, detector:MODEL (folders or hub ids), vqa:ADDRESS (default: exact, where it
     can judge)"""
@@ -88,6 +91,7 @@ def evaluate(
       strata evaluate layoutsam:test.parquet -m black-forest-labs/FLUX.1-dev
         --methods plain,regional --judges vqa:http://127.0.0.1:8000/v1
     """
+    print("checking every picture", flush=True)
     evaluation = prepare_evaluation(
         scenes,
         compared.methods,
@@ -143,10 +147,10 @@ def _judges(names: Words, evaluation: Evaluation) -> Words:
 
 def _draw(evaluation: Evaluation, judges: Sequence["Judge"], compared: EvaluateSettings) -> None:
     """Draws and judges what is missing, with one bar; without a terminal, a line each twentieth of the pictures."""
-    total, number, spent, steps_done, steps = len(evaluation.draws), 0, 0.0, 0, 0
+    total, number, spent, new, missing = len(evaluation.draws), 0, 0.0, 0, 0
     bar = tqdm(leave=False, disable=True)
     try:
-        for event in events(evaluation, judges, compared.out, force=compared.force):
+        for event in events(evaluation, judges, compared.out, force=compared.force, together=compared.together):
             match event:
                 case Ready(missing, there, steps):
                     job = evaluation.draws[0].job
@@ -163,10 +167,10 @@ def _draw(evaluation: Evaluation, judges: Sequence["Judge"], compared: EvaluateS
                 case Judged(drawn=drawn, seconds=seconds):
                     number += 1
                     if drawn:
-                        spent, steps_done = spent + (seconds or 0), steps_done + event.draw.job.steps
+                        spent, new = spent + (seconds or 0), new + 1
                     bar.set_postfix_str(event.draw.scene.name, refresh=False)
                     if bar.disable and number * 20 // total > (number - 1) * 20 // total:
-                        left = (steps - steps_done) * spent / steps_done if steps_done else 0
+                        left = (missing - new) * spent / new if new else 0
                         print(f"{number}/{total}{f', about {duration(left)} left' if left else ''}", flush=True)
     finally:
         bar.close()

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from strata.analysis.judges.exact import ExactJudge
-from strata.engine import Engine
+from strata.engine import Engine, Step
 from strata.evaluate import Evaluation, chosen, open_scenes, prepare_evaluation, tags_of, ways_of
 from strata.evaluate_run import Judged, Ready, evaluate, events, lay_out
 from strata.hierarchy.errors import InputError, SettingError
@@ -152,6 +153,19 @@ def test_the_python_function_gives_what_was_judged(here: Path, scenes: str, tiny
     assert found.objects["2"]["plain"]["region"].value == expected
     assert found.objects["2"]["plain"]["frechet"].value != found.objects["2"]["plain"]["frechet"].value  # of one: NaN
     assert {len(value["objects"]) for value in told.values()} == {1, 2}
+
+
+def test_pictures_of_one_size_and_way_are_drawn_in_one_call(here: Path, scenes: str, tiny_folder: Path) -> None:
+    evaluation = prepared(scenes, tiny_folder, ["regional", "plain"], [5, 6], objects=[2])
+    engine = Engine.load(evaluation.draws[0].job)
+    for out, together, steps in (("alone", 1, 8), ("in calls", 4, 2)):
+        ready, *rest = events(evaluation, [ExactJudge()], out, engine=engine, together=together)
+        assert ready == Ready(missing=8, there=0, steps=steps)
+        assert sum(isinstance(event, Step) for event in rest) == steps
+    for draw in evaluation.draws:
+        one, other = (np.asarray(Image.open(here / out / "pictures" / draw.file)) for out in ("alone", "in calls"))
+        assert np.abs(one.astype(int) - other.astype(int)).max() <= 2, draw.key
+    assert next(events(evaluation, [ExactJudge()], "in calls")) == Ready(0, 8, 0)
 
 
 def test_scenes_whose_names_begin_alike_have_pictures_of_their_own(here: Path, tiny_folder: Path) -> None:
