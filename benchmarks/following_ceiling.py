@@ -10,8 +10,6 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
 from PIL import Image
 from tqdm import tqdm
 
@@ -23,7 +21,7 @@ from strata.evaluate import chosen, open_scenes, tags_of
 from strata.hierarchy.files import write_atomic
 from strata.hierarchy.plan import ScenePlan
 from strata.miniature import load
-from strata.miniature.world.tensors import to_tensor
+from strata.miniature.hard_scenes import decoded
 from strata.miniature.world.truth import render
 
 TOKEN = 16
@@ -37,13 +35,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     vae, judge = load().vae, ExactJudge()
 
-    def decoded(plan: ScenePlan) -> Image.Image:
-        with torch.no_grad():
-            latents = vae.encode(to_tensor([np.asarray(render(plan))]).to(vae.device)).latent_dist.mean
-            pixels = vae.decode(latents).sample[0].float().clamp(-1, 1).cpu()
-        return Image.fromarray(((pixels.permute(1, 2, 0).numpy() + 1) * 127.5 + 0.5).astype(np.uint8))
-
-    ways: dict[str, Callable[[ScenePlan], Image.Image]] = {"exact": render, "exact, decoded": decoded}
+    ways: dict[str, Callable[[ScenePlan], Image.Image]] = {
+        "exact": render,
+        "exact, decoded": lambda plan: decoded(render(plan), vae),
+    }
     rows: list[Row] = []
     wanted = {}
     for scene in tqdm(chosen(open_scenes("hard")[1], limit=args.limit), disable=None):

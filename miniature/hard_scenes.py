@@ -6,7 +6,8 @@ and its canvas. The set is published in `scenes/hard.jsonl`, made once by
     python -m strata.miniature.hard_scenes -o hard.jsonl
 
 and always the same for a seed. What a scene asks for can be judged: of each one tried, the exact picture was rendered,
-and the scene was kept where the bundled scorer finds everything in it. No method had a part in the choice.
+and the scene was kept where the bundled scorer finds everything in it, and in what the bundled autoencoder makes of it,
+so that a model without fault would be found without fault. No method had a part in the choice.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from PIL import Image
 
 from strata.hierarchy.areas import box_around, region_mask
 from strata.hierarchy.files import write_atomic
 from strata.hierarchy.plan import Box, Region, ScenePlan
+from strata.miniature.checkpoint import load_pipeline
 from strata.miniature.model.text import MAX_LENGTH
 from strata.miniature.world.facts import COLOURS, KINDS, STYLES, SURFACES, Backdrop, Thing
 from strata.miniature.world.scenes import halves, nine, quarters, random_backdrop, two_rows
 from strata.miniature.world.scorer import Scorer
+from strata.miniature.world.tensors import to_tensor
 from strata.miniature.world.truth import plan_backdrop, region_thing, render, scene_plan, scene_text
 
 OBJECTS = (1, 2, 3, 4, 6, 8)
@@ -290,17 +295,31 @@ def _in_area(region: Region, area: Any) -> Region:
 # The set --------------------------------------------------------------------------------------------------------------
 
 
-def wrong(plan: ScenePlan, scorer: Scorer) -> tuple[list[int], bool]:
-    """In the exact picture of a plan: the regions of which the scorer does not find all, and whether the ground is."""
+def decoded(picture: Image.Image, vae: Any) -> Image.Image:
+    """A picture as an autoencoder returns it: what a model that makes no mistake would show of it."""
+    with torch.no_grad():
+        latents = vae.encode(to_tensor([np.asarray(picture)]).to(vae.device)).latent_dist.mean
+        pixels = vae.decode(latents).sample[0].float().clamp(-1, 1).cpu().permute(1, 2, 0).numpy()
+    return Image.fromarray(((pixels + 1) * 127.5 + 0.5).astype(np.uint8))
+
+
+def wrong(plan: ScenePlan, scorer: Scorer, vae: Any) -> tuple[list[int], bool]:
+    """The regions of which the scorer does not find all, and whether the background is: in the exact picture of a
+    plan, or where all is right there, in that picture as the autoencoder returns it."""
+    picture = render(plan)
+    failed, ground = _unseen(picture, plan, scorer)
+    return (failed, ground) if failed or ground else _unseen(decoded(picture, vae), plan, scorer)
+
+
+def _unseen(picture: Image.Image, plan: ScenePlan, scorer: Scorer) -> tuple[list[int], bool]:
     boxes = [box_around(region_mask(plan, n)) for n in range(len(plan.regions))]
-    picture = np.asarray(render(plan))
     *found, whole = scorer.score_batch([picture] * (len(boxes) + 1), [*boxes, None])
     right = [verdict.right(region_thing(region)) for verdict, region in zip(found, plan.regions, strict=True)]
     ground = whole.right(plan_backdrop(plan))
     return [n for n, one in enumerate(right) if not all(one.values())], not all(ground.values())
 
 
-def hard_scene(rng: random.Random, sort: Sort, scorer: Scorer) -> ScenePlan:
+def hard_scene(rng: random.Random, sort: Sort, scorer: Scorer, vae: Any) -> ScenePlan:
     """A plan of a sort that can be judged: objects that cannot are exchanged, and after some rounds everything.
 
     Raises:
@@ -313,7 +332,7 @@ def hard_scene(rng: random.Random, sort: Sort, scorer: Scorer) -> ScenePlan:
             plan = made(rng, sort, within, things, backdrop)
             if len(_TOKEN.findall(plan.prompt)) >= MAX_LENGTH:  # the model would not hear its end
                 break
-            failed, ground = wrong(plan, scorer)
+            failed, ground = wrong(plan, scorer, vae)
             if not failed and not ground:
                 return plan
             if ground:
@@ -327,11 +346,11 @@ def hard_scene(rng: random.Random, sort: Sort, scorer: Scorer) -> ScenePlan:
 
 def hard_scenes(seed: int = 0, each: int = EACH, numbers: Sequence[int] = OBJECTS) -> list[dict[str, Any]]:
     """The scenes as lines of the file: name, objects, tags and plan; the same for the same arguments, always."""
-    scorer, rows = Scorer.load(), []
+    scorer, vae, rows = Scorer.load(), load_pipeline().vae, []
     for objects in numbers:
         for number, sort in enumerate(sorts(objects)[:each]):
             rng = random.Random(f"hard scenes {seed} {objects} {number}")
-            plan = hard_scene(rng, sort, scorer)
+            plan = hard_scene(rng, sort, scorer, vae)
             name = f"{objects}-{number + 1:02}-{sort.arrangement}-{sort.content}-{sort.base}"
             data = plan.model_dump(mode="json", exclude_defaults=True)
             rows.append({"name": name, "objects": objects, "tags": list(sort.tags), "plan": data})

@@ -5,11 +5,13 @@ import random
 from collections import Counter
 
 import pytest
+from diffusers import AutoencoderKL
 
 from strata.evaluate import open_scenes, tags_of
 from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import ScenePlan
 from strata.loading import locate
+from strata.miniature.checkpoint import load_pipeline
 from strata.miniature.hard_scenes import ABOUT, EACH, OBJECTS, contradicting, hard_scene, sorts, wrong
 from strata.miniature.world.facts import COLOURS, KINDS, SURFACES, Thing
 from strata.miniature.world.scorer import Scorer
@@ -79,13 +81,15 @@ def test_a_contradiction_names_nothing_where_it_is() -> None:
 def test_the_generator_makes_the_published_scene_and_the_scorer_finds_all_in_it(name: str) -> None:
     row = next(json.loads(line) for line in HARD.read_text(encoding="utf-8").splitlines() if f'"{name}"' in line)
     number = int(name.split("-")[1]) - 1
-    scorer = Scorer.load()
-    plan = hard_scene(random.Random(f"hard scenes 0 {name[0]} {number}"), sorts(int(name[0]))[number], scorer)
+    scorer, vae = Scorer.load(), load_pipeline().vae
+    plan = hard_scene(random.Random(f"hard scenes 0 {name[0]} {number}"), sorts(int(name[0]))[number], scorer, vae)
     assert plan.model_dump(mode="json", exclude_defaults=True) == row["plan"]
-    assert wrong(plan, scorer) == ([], False)
+    assert wrong(plan, scorer, vae) == ([], False)
+    noise = AutoencoderKL(block_out_channels=(4,), norm_num_groups=2)
+    assert wrong(plan, scorer, noise)[0], "what an autoencoder loses is not found"
 
 
 @pytest.mark.slow
-def test_the_scorer_finds_all_in_every_exact_picture(scenes: list[Scene]) -> None:
-    scorer = Scorer.load()
-    assert [scene.name for scene in scenes if wrong(planned(scene), scorer) != ([], False)] == []
+def test_the_scorer_finds_all_in_every_exact_picture_and_what_the_autoencoder_makes_of_it(scenes: list[Scene]) -> None:
+    scorer, vae = Scorer.load(), load_pipeline().vae
+    assert [scene.name for scene in scenes if wrong(planned(scene), scorer, vae) != ([], False)] == []
