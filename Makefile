@@ -9,16 +9,18 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # A plain path in site-packages: type checkers cannot follow the import hook that setuptools would make.
 EDITABLE := --config-settings editable_mode=compat --editable
+# A GPU measures FLUX.1-dev's size, a CPU fewer and narrower blocks; what is done is kept in out/, and not measured again.
+BENCH ?= --size full --plot out/speed.png
 DEMO_PLANS := two three four
 # Each takes a core and up to 2 GB.
 TESTS_AT_ONCE ?= 2
 # What a program may use; the command line's own modules are not among it.
-API := strata $(addprefix strata.,hierarchy layers injection llm analysis miniature engine job settings record source repaint)
+API := strata $(addprefix strata.,hierarchy layers injection llm analysis miniature engine job settings record source repaint batch batch_run)
 # vLLM pins versions of its own, so it has an environment of its own.
 VLLM_VENV := .venv-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help demo miniature-report test test-slow docs vllm lint clean
+.PHONY: help demo miniature-report test test-slow bench docs vllm lint clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -39,6 +41,9 @@ test: $(VENV)/.installed-dev  ## run the tests, without the slow ones
 
 test-slow: $(VENV)/.installed-dev  ## run the slow tests (none at all is fine)
 	$(BIN)/python -m pytest -q -m slow -n $(TESTS_AT_ONCE) --dist worksteal --durations=25 || [ $$? -eq 5 ]
+
+bench: $(VENV)/.installed-dev  ## measure speed and memory of every method, interleaved; BENCH holds its options
+	$(BIN)/python -m benchmarks.speed $(BENCH)
 
 docs: $(VENV)/.installed-dev  ## write the API reference, made from the docstrings, into out/docs
 	$(BIN)/python -W ignore -m pdoc $(API) '!strata.analysis.scripts' '!strata.miniature.training' -o out/docs

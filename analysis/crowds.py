@@ -24,7 +24,7 @@ from PIL import Image
 from strata.analysis.statistics import Estimate, bootstrap
 from strata.analysis.studies import open_study, study_parser
 from strata.analysis.trials import Journal, Judge, layouts
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.plan import Box, Region, ScenePlan
 from strata.injection.cut_texts import stock_call
 from strata.injection.pipeline import RegionalPipeline
@@ -215,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             depth = (first, last)
             Percent(*depth)
         except (ValueError, InputError) as error:
-            raise InputError(f'--depth {args.depth}: must be a range such as "0%-50%"') from error
+            raise SettingError(f'<depth> {args.depth}: must be a range such as "0%-50%"') from error
         todo = {sort: scenes(*sort, args.scenes, args.seed, args.base) for sort in CROWDS}
         keys = [key(*sort, number, way) for sort in CROWDS for number in range(args.scenes) for way in WAYS]
         runs = study(opened.pipe, opened.routing, depth, todo, args.steps, opened.journal, Judge())

@@ -21,7 +21,7 @@ from strata.analysis.crowds import MEASURES, Crowd, judged, scenes
 from strata.analysis.statistics import Estimate, bootstrap
 from strata.analysis.studies import open_study, study_parser
 from strata.analysis.trials import Journal, Judge
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import SettingError
 from strata.injection.methods import method_named
 from strata.injection.pipeline import RegionalPipeline
 from strata.layers.routing import Routing
@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args = opened.args
         methods, regions = [name.strip() for name in args.methods.split(",")], _numbers(args.regions)
         if len({*methods}) < len(methods):
-            raise InputError(f"--methods {args.methods}: names one twice")
+            raise SettingError(f"<methods> {args.methods}: names one twice")
         drawn_by = pipelines(opened.pipe, opened.routing, methods)
         todo = {(kind, many): scenes(kind, many, args.scenes, args.seed, "names") for many in regions for kind in KINDS}
         keys = [key(*sort, n, name) for n in range(args.scenes) for sort in todo for name in methods]
@@ -136,11 +136,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _numbers(text: str) -> list[int]:
-    """Numbers of regions. Raises `InputError`."""
+    """Numbers of regions. Raises `SettingError`."""
     valid = {"2", "4", "6", "8"}
     parts = [part.strip() for part in text.split(",")]
     if not {*parts} <= valid or len({*parts}) < len(parts):
-        raise InputError(f"--regions {text}: must be some of {', '.join(sorted(valid))}, separated by commas")
+        raise SettingError(f"<regions> {text}: must be some of {', '.join(sorted(valid))}, separated by commas")
     return [int(part) for part in parts]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from strata.analysis.trials import Journal
-from strata.hierarchy.errors import InputError, StrataError
+from strata.hierarchy.errors import SettingError, StrataError, on_command_line
 from strata.hierarchy.files import dump_json, write_atomic
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 
@@ -66,7 +66,7 @@ def open_study(
     args = parser.parse_args(argv)
     try:
         if args.scenes < 2 or args.steps < 2:
-            raise InputError("--scenes and --steps must be at least 2")
+            raise SettingError("<scenes> and <steps> must be at least 2")
         routing = Routing.load(args.routing)
         own = {name: getattr(args, name) for name in ("steps", "seed", *more)}
         settings = {"routing": routing.to_yaml(), **own}
@@ -76,4 +76,4 @@ def open_study(
         pipe.set_progress_bar_config(disable=True)
         yield Study(parser.prog.rsplit(".", 1)[-1], args, routing, settings, journal, pipe)
     except StrataError as error:
-        parser.exit(2, f"error: {error}\n")
+        parser.exit(2, f"error: {on_command_line(error)}\n")

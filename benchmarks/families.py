@@ -1,8 +1,8 @@
 """Processor seconds a denoising step of every model family, routed against plain, as ratios in one run.
 
-    python benchmarks/families.py                        all families, with all their blocks, at width 512
-    python benchmarks/families.py --family flux3         one of them; with the states of its text blocks kept, and not
-    python benchmarks/families.py --width 256 --pixels 256     smaller
+    python -m benchmarks.families                        all families, with all their blocks, at width 512
+    python -m benchmarks.families --family flux3         one of them; with the states of its text blocks kept, and not
+    python -m benchmarks.families --width 256 --pixels 256     smaller
 
 Weights are random. Every region has two texts, which its image tokens see in all blocks (routing `uniform`). What is
 counted is the time of this process on the CPU's cores, which other jobs on the machine stretch less than the clock's.
@@ -26,9 +26,10 @@ from diffusers import (
     LongCatImageTransformer2DModel,
     QwenImageTransformer2DModel,
 )
-from speed import grid_plan, median_seconds, show
 from torch import Tensor
 
+from benchmarks.speed.scenes import grid_plan
+from benchmarks.speed.timing import median_seconds, show
 from strata.injection.attach import Attachment, attached
 from strata.injection.families import family_of
 from strata.injection.methods.base import Drawing
@@ -157,7 +158,7 @@ def measure(name: str, args: argparse.Namespace) -> None:
     million = sum(p.numel() for p in model.parameters()) / 1e6
     print(f"\n{family.title}: {counts} blocks of width {args.width}, {million:.0f} M parameters")
     print(f"{rows * rows} image tokens, {args.base_tokens} of the base prompt, {known.tokens} a text, 2 texts a region")
-    show("a step", "processor seconds", median_seconds(calls, args.repeats, lambda: None, time.process_time))
+    show("a step", "processor seconds", median_seconds(calls, args.repeats, time.process_time))
 
 
 def main() -> None:

@@ -1,11 +1,13 @@
 """What probing costs: the same pictures with and without, as ratios in one run, and the probe's memory.
 
-    python benchmarks/probes.py                       the bundled miniature at its own canvas, plain and regional
-    python benchmarks/probes.py --pixels 128 256 512  and on larger ones
-    python benchmarks/probes.py --size wide           random weights of width 768, 4096 tokens (FLUX.1's 1024×1024)
+    python -m benchmarks.probes                       the bundled miniature at its own canvas, plain and regional
+    python -m benchmarks.probes --pixels 128 256 512  and on larger ones
+    python -m benchmarks.probes --size wide           random weights of width 768, 4096 tokens (FLUX.1's 1024×1024)
+    python -m benchmarks.probes --size wide --device cuda    the same on a GPU
 
 Words, shares and entropy are probed in all blocks at all steps; concept maps are measured apart. Times are seconds of
-CPU that this process took, all threads together, as the models run on the CPU: what runs beside it matters less so.
+CPU that this process took, all threads together, where the models run on the CPU: what runs beside it matters less so.
+On a GPU they are seconds that pass.
 """
 
 from __future__ import annotations
@@ -69,38 +71,47 @@ def calls(pipe: Any, pixels: int, steps: int) -> dict[str, tuple[Any, Callable[[
     return {"plain": (pipe, plain), "regional": (regional, lambda: regional(plan, seed=1, **options))}
 
 
+def clock() -> float:
+    """Seconds of CPU; of the wall clock where a GPU is in use, whose work is waited for."""
+    if not torch.cuda.is_initialized():
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def seconds(draw: Callable[[], Any]) -> float:
     """Of one picture."""
-    begin = time.process_time()
+    begin = clock()
     draw()
-    return time.process_time() - begin
+    return clock() - begin
 
 
 def probed(target: Any, draw: Callable[[], Any], **options: Any) -> tuple[float, Probe]:
     """Seconds of one probed picture, from opening the recorder to having the result, and that."""
-    begin = time.process_time()
+    begin = clock()
     with probing(target, words=WORDS, **options) as recorder:
         draw()
     result = recorder.result()
-    return time.process_time() - begin, result
+    return clock() - begin, result
 
 
 def main() -> None:
     """Print a table of ratios, and the probe's memory over the number of steps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=("miniature", "wide"), default="miniature")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--pixels", type=int, nargs="+", default=None)
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--repeats", type=int, default=9)
     args = parser.parse_args()
     wide = args.size == "wide"
-    pipe = wide_pipeline() if wide else load()
+    pipe = (wide_pipeline() if wide else load()).to(args.device)
     pipe.set_progress_bar_config(disable=True)
     steps = args.steps or (2 if wide else 20)
     size = 2 * int(pipe.vae_scale_factor)
     canvases: list[int] = args.pixels or ([64 * size] if wide else [8 * size])
     print(
-        f"{args.size}, {steps} steps, {args.repeats} repeats, {torch.get_num_threads()} threads,"
+        f"{args.size} on {args.device}, {steps} steps, {args.repeats} repeats, {torch.get_num_threads()} threads,"
         f" torch {torch.__version__}"
     )
     print(f"{'':9} {'tokens':>7} {'without':>9} {'probed':>7} {'concepts':>9} {'MiB':>6}")

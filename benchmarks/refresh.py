@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"refresh {n}": RegionalPipeline(opened.pipe, opened.routing.model_copy(update={"refresh": n}))
             for n in REFRESHED
         }
-        todo = {(kind, many): scenes(kind, many, args.scenes, args.seed, "counts") for many in REGIONS for kind in KINDS}
+        todo = {
+            (kind, many): scenes(kind, many, args.scenes, args.seed, "counts") for many in REGIONS for kind in KINDS
+        }
         keys = [key(*sort, n, name) for n in range(args.scenes) for sort in todo for name in drawn_by]
         opened.draw("refresh", keys, study(drawn_by, todo, args.steps, opened.journal, Judge()))
         found = result(opened.journal, list(drawn_by), REGIONS, args.scenes)

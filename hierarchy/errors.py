@@ -61,9 +61,11 @@ def one_line(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error of another library; its type where it says nothing."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    """The first line of an error of another library, and what it announces with a colon; its type for none."""
+    lines = [line for line in map(str.strip, str(error).splitlines()) if line]
+    if not lines:
+        return type(error).__name__
+    return " ".join([lines[0], *(shortened(line, 200) for line in lines[1:2] if lines[0].endswith(":"))])
 
 
 def reason_of(error: BaseException) -> object:
@@ -112,3 +114,13 @@ class SettingError(InputError):
     def shown(self, name: Callable[[str], str]) -> str:
         """The message on one line, with `name(field)` for every setting."""
         return one_line(_FIELD.sub(lambda match: name(match[1]), self.template))
+
+
+def flag(field: str) -> str:
+    """What a command line calls a setting: `true_cfg` is `--true-cfg`."""
+    return f"--{field.replace('_', '-')}"
+
+
+def on_command_line(error: StrataError) -> str:
+    """The message of an error, as a command line shows it that calls every setting by its `flag`."""
+    return error.shown(flag) if isinstance(error, SettingError) else str(error)

@@ -147,7 +147,9 @@ def read_bytes(path: str | os.PathLike[str], most: int = LARGEST_FILE) -> bytes:
 
 
 def _meant(name: str, error: Exception) -> str:
-    """The nearest file or folder to a missing one, as a question."""
+    """The nearest file or folder to a missing one, as a question; of a link, where it leads."""
+    if isinstance(error, FileNotFoundError) and os.path.islink(name):
+        return f"; it is a link to '{printable(os.readlink(name))}'"
     alike = nearest_path(name) if isinstance(error, FileNotFoundError | NotADirectoryError) else None
     if alike is None:
         return ""

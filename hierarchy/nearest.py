@@ -40,7 +40,9 @@ def nearest_path(name: str) -> str | None:
 def _entry(folder: Path, wanted: str, files: bool) -> str | None:
     try:
         with os.scandir(folder) as entries:
-            names = [e.name for e in itertools.islice(entries, MOST_SIBLINGS) if e.is_file() == files]
+            names = [
+                e.name for e in itertools.islice(entries, MOST_SIBLINGS) if e.is_file() == files and e.name != wanted
+            ]
     except OSError:
         return None
     return closest(wanted, names, _ALIKE) or (_of_the_same_stem(wanted, names) if files else None)

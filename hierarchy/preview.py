@@ -13,11 +13,12 @@ from strata.hierarchy.areas import region_mask
 from strata.hierarchy.loras import Lora
 from strata.hierarchy.plan import LEVELS, Level, Region, ScenePlan
 from strata.hierarchy.style import INK, MUTED, PAPER, RULE, WASH, Colour, region_colour
-from strata.hierarchy.typeset import Rect, Sheet, fit, hatching, line_height, measure, resized, wrap
+from strata.hierarchy.typeset import Rect, Sheet, fit, hatching, line_height, measure, pixel_edges, resized, wrap
 
 _SHORTEST_LONG_SIDE, _LONGEST_SIDE = 640, 1280  # of the canvas as drawn, in pixels
 _FINER = 2  # drawn this much larger, then reduced: smooth edges
 _MARGIN = 24
+_APART = 2  # px between labels
 _LEGEND_WIDTH = 360
 _MOST_LINES = 6  # of one text in the legend
 _TITLE, _BODY, _SMALL = 18, 15, 12  # font sizes
@@ -137,7 +138,7 @@ def _draw_names(sheet: Sheet, height: int, regions: Sequence[Region], shapes: Se
         x = min(max(spot[0] / _FINER - wide / 2, columns[0] + 4), columns[-1] - wide - 4)  # inside the region
         x = max(x, 0)  # and in any case on the canvas
         y = max(min(spot[1] / _FINER - tall / 2, height - tall), 0)
-        rows = [y + sign * n * tall / 2 for n in range(2 * len(shapes)) for sign in (1, -1)]
+        rows = [y + sign * n * (tall + _APART + 1) / 2 for n in range(2 * len(shapes)) for sign in (1, -1)]
         places = [(x, row, wide, tall) for row in rows if 0 <= row <= height - tall]
         label = next((place for place in places if not any(_overlap(place, old) for old in taken)), (x, y, wide, tall))
         taken.append(label)
@@ -145,7 +146,10 @@ def _draw_names(sheet: Sheet, height: int, regions: Sequence[Region], shapes: Se
 
 
 def _overlap(one: Rect, two: Rect) -> bool:
-    return all(-two[side + 2] < two[side] - one[side] < one[side + 2] for side in (0, 1))
+    """Whether two boxes come nearer to each other than `_APART`, in the pixels that are drawn."""
+    (left, top, right, bottom), (left_2, top_2, right_2, bottom_2) = pixel_edges(one), pixel_edges(two)
+    across, down = max(left, left_2) - min(right, right_2), max(top, top_2) - min(bottom, bottom_2)
+    return max(across, down) < _APART
 
 
 def _deepest_point(mask: NDArray[np.bool_]) -> tuple[float, float] | None:

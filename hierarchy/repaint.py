@@ -1,6 +1,5 @@
 """One region of a plan told otherwise or put elsewhere: the region, the base prompt, and the area that changes."""
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,8 +9,8 @@ from pydantic import ValidationError
 from strata.hierarchy.areas import region_mask
 from strata.hierarchy.errors import SettingError, did_you_mean, quote
 from strata.hierarchy.grid import tokens_of_region
+from strata.hierarchy.phrases import retold, words
 from strata.hierarchy.plan import LEVELS, Box, Level, Region, ScenePlan, Texts
-from strata.hierarchy.restyle import prompt_without, with_articles, words
 from strata.hierarchy.validation import first_reason
 
 LINKING = frozenset(
@@ -85,26 +84,16 @@ def with_region(plan: ScenePlan, region: Region, prompt: str | None = None) -> S
 def retold_prompt(plan: ScenePlan, region: Region) -> str:
     """The plan's base prompt, as far as it speaks of a region alone, as the region's new texts say it.
 
-    Where an old text stands in it once, literally, the new one takes its place. Otherwise single words do, in their
-    order; where there are not as many, all new ones take the place of the first. Words that other texts of the plan
-    say too stay, as nobody knows whose they are.
+    That is where the noun of its old content stands, with words in front of it and behind it that its old texts say
+    too; among them at least one that no other text of the plan says.
 
     Args:
         plan: as it was.
         region: as it is told now.
     """
     before = plan.regions[region_named(plan, region.name)]
-    old, new = dict(before.by_level()), dict(region.by_level())
     others = [text.text for text in plan.descriptions() if text.area != region.name]
-    kept = {word for text in (*others, *new.values()) for word in words(text)}
-    pairs = [(old[level], new[level]) for level in LEVELS if level in old and level in new]
-    if old.keys() != new.keys():
-        pairs = [(", ".join(old.values()), ", ".join(new.values()))]
-    prompt = plan.prompt
-    for was, text in pairs:
-        if was != text:
-            prompt = _retold(prompt, was, text, kept)
-    return prompt
+    return retold(plan.prompt, dict(before.by_level()), dict(region.by_level()), others)
 
 
 def old_words(plan: ScenePlan, region: Region) -> list[str]:
@@ -142,6 +131,11 @@ def grown(inside: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
 def _texts(region: Region, texts: Mapping[Level, str]) -> dict[str, str | None]:
     """A region's texts by level, the new ones among them; None for those that it loses."""
     own = {level for level, _ in region.by_level()}
+    if "full" in texts and len(texts) > 1 and not ("full" in own and len(own) > 1):
+        raise SettingError(
+            f"<full> {quote(texts['full'])}: is one undivided text in the place of all others, and does not go with"
+            f" {' and '.join(f'<{level}>' for level in texts if level != 'full')}; leave one of them out"
+        )
     only: dict[str, str | None] = {level: texts.get(level) for level in LEVELS}
     if own == {"full"} and "full" not in texts:
         if texts.keys() != {"high", "low"}:
@@ -166,21 +160,3 @@ def _shown(box: Box | None) -> str:
 
 def _words(*texts: str) -> list[str]:
     return [word for word in dict.fromkeys(word for text in texts for word in words(text)) if word not in LINKING]
-
-
-def _retold(prompt: str, was: str, text: str, kept: set[str]) -> str:
-    """See `retold_prompt`; of one text."""
-    old, new = (re.sub(r"^(?:an?|the)\s+", "", each, flags=re.IGNORECASE) for each in (was, text))
-    literal = re.compile(rf"\b{re.escape(old)}\b", re.IGNORECASE)
-    alone = [word for word in _words(was) if word not in kept]
-    if len(literal.findall(prompt)) == 1 and alone:
-        return with_articles(literal.sub(lambda _: new, prompt))
-    gone = [word for word in _words(was) if word not in words(text)]
-    come = [word for word in _words(text) if word not in words(was)]
-    if len(gone) != len(come):
-        gone = [word for word in gone if word in alone and word in words(prompt)]
-        come = [" ".join(come)][: len(gone)] if come else []
-    pairs = {a: b for a, b in zip(gone, come, strict=False) if a in alone}
-    for word, other in pairs.items():
-        prompt = re.sub(rf"\b{re.escape(word)}\b", lambda _, other=other: other, prompt, flags=re.IGNORECASE)  # type: ignore[misc]
-    return prompt_without(with_articles(prompt), [word for word in gone if word in alone and word not in pairs])

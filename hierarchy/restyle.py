@@ -1,12 +1,12 @@
 """Another style for the same plan: low texts replaced, everything else as it was."""
 
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError, did_you_mean, quote
+from strata.hierarchy.phrases import prompt_without, words
 from strata.hierarchy.plan import ScenePlan, Texts
 from strata.hierarchy.validation import first_reason
 
@@ -55,11 +55,6 @@ def restyled(plan: ScenePlan, low: Mapping[str, str]) -> ScenePlan:
     return plan.model_copy(update=changes | {"regions": tuple(regions)})
 
 
-def words(text: str) -> list[str]:
-    """The words of a text of three letters and more, in lower case, each once."""
-    return [word for word in dict.fromkeys(re.findall(r"\w+", text.lower())) if len(word) > 2]
-
-
 def left_behind(plan: ScenePlan, low: Mapping[str, str]) -> list[str]:
     """Words of the detail that `low` replaces which the base prompt says too, and says of the changed areas alone.
 
@@ -73,24 +68,14 @@ def left_behind(plan: ScenePlan, low: Mapping[str, str]) -> list[str]:
     return [word for word in old if word in prompt and word not in kept]
 
 
-def prompt_without(prompt: str, dropped: Collection[str]) -> str:
-    """A base prompt without some words: "a red and white boat at sea" without "red" and "white" is "a boat at sea".
-
-    Every area attends to the base prompt as well; what it still says of an old detail is drawn beside the new one.
-    """
-    if not dropped:
-        return prompt
-    one = rf"\b(?:{'|'.join(map(re.escape, dropped))})\b"
-    left = re.sub(rf"{one}(?:(?:\s*,\s*|\s+and\s+|\s+){one})*", "", prompt, flags=re.IGNORECASE)
-    left = re.sub(r"\s+", " ", left)
-    left = re.sub(r"\s*,(?:\s*,)*", ",", left).strip(" ,")
-    return with_articles(left) or prompt
-
-
-def with_articles(text: str) -> str:
-    """A text with "a" and "an" as the words behind them ask for."""
-    text = re.sub(r"\b([Aa])n (?=[^aeiouAEIOU\W])", r"\1 ", text)
-    return re.sub(r"\b([Aa]) (?=[aeiouAEIOU])", r"\1n ", text)
+def without_detail(plan: ScenePlan, low: Mapping[str, str]) -> str:
+    """The plan's base prompt without what is `left_behind`; a detail that stood for its area is the area's content."""
+    before, gone, prompt = low_texts(plan), left_behind(plan, low), plan.prompt
+    content = {text.area: text.text for text in plan.descriptions() if text.level == "high" and text.area != "global"}
+    for area in low:
+        own = words(before.get(area, ""))
+        prompt = prompt_without(prompt, [word for word in gone if word in own], content.get(area))
+    return prompt
 
 
 def matching_styles(plan: ScenePlan, other: ScenePlan) -> dict[str, str]:

@@ -19,6 +19,7 @@ WASH: Colour = (244, 245, 247)  # empty cells and panels
 
 LEVELS: dict[Level, Colour] = {"high": (213, 94, 0), "low": (0, 114, 178), "full": (91, 42, 110)}
 BASE: Colour = (0, 158, 115)  # the base prompt and its share
+LORA: Colour = (240, 228, 66)  # what LoRAs do
 BACKGROUND: Colour = (181, 185, 194)
 GLOBAL: Colour = (204, 121, 167)  # the plan's global texts
 IMAGE: Colour = (85, 95, 112)  # image tokens

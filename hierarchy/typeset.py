@@ -100,6 +100,12 @@ def _fitting(text: str, size: float, width: float) -> int:
 # Pictures -------------------------------------------------------------------------------------------------------------
 
 
+def pixel_edges(area: Rect, finer: int = 1) -> tuple[int, int, int, int]:
+    """The first pixels of a box (x, y, width, height) as it is drawn, and the first behind it: x, y, x, y."""
+    x, y, width, height = (side * finer for side in area)
+    return round(x), round(y), round(x + width), round(y + height)
+
+
 def hatching(rows: int, columns: int, period: int) -> NDArray[np.bool_]:
     """`bool[rows, columns]`: diagonal lines, one every `period` pixels, a quarter of it wide."""
     ys, xs = np.ogrid[:rows, :columns]
@@ -160,9 +166,8 @@ class Sheet:
 
     def box(self, area: Rect, fill: Colour | None, line: Colour | None = None, radius: float = 0) -> None:
         """A rectangle (x, y, width, height), with an outline one pixel wide inside it."""
-        x, y, width, height = area
-        self._reach(y + height)
-        left, top, right, bottom = (round(edge * self.finer) for edge in (x, y, x + width, y + height))
+        self._reach(area[1] + area[3])
+        left, top, right, bottom = pixel_edges(area, self.finer)
         corners = (left, top, max(right - 1, left), max(bottom - 1, top))
         rounding, shorter = radius * self.finer, min(corners[2] - left, corners[3] - top)
         if 2 * rounding >= shorter - 1:  # half circles: of radii between these Pillow raises where it is nearly square

@@ -32,28 +32,21 @@ def controlled_areas(regions: ControlRegions) -> list[str]:
     return [regions] if isinstance(regions, str) else [area or EVERYWHERE for area in regions]
 
 
-def check_area(plan: ScenePlan, area: str) -> None:
-    """Raise `InputError` for a name that is none of the plan's areas."""
-    names = [region.name for region in plan.regions]
-    if area not in (*names, EVERYWHERE, BACKGROUND):
-        known = ", ".join([*names, BACKGROUND, EVERYWHERE])
-        raise InputError(f"{quote(area)}: the plan has no such region; valid: {known}")
-
-
 def area_tokens(plan: ScenePlan, area: str, token_size: int) -> Tensor:
     """bool `[tokens]`, row by row: the canvas tokens of a region, of "background" or of "global".
 
     Raises:
-        InputError: there is no such area, or nothing of it.
+        InputError: there is no such area, or nothing of it; names those there are.
     """
-    check_area(plan, area)
     rows, cols = plan.height // token_size, plan.width // token_size
+    grid = token_grid(plan, rows, cols)
     if area == EVERYWHERE:
         return torch.ones(rows * cols, dtype=torch.bool)
-    mask = token_grid(plan, rows, cols).area(area)
-    if not mask.any():
-        raise InputError(f"{quote(area)}: the regions leave nothing of it")
-    return torch.from_numpy(mask.reshape(-1).copy())
+    known = [*grid.names, *([BACKGROUND] if grid.background.any() else [])]
+    if area not in known:
+        why = "the regions leave nothing of it" if area == BACKGROUND else "the plan has no such region"
+        raise InputError(f"{quote(area)}: {why}; valid: {', '.join([*known, EVERYWHERE])}")
+    return torch.from_numpy(grid.area(area).reshape(-1).copy())
 
 
 def check_confined(

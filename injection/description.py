@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from strata.injection.methods.refresh import recalled
 from strata.injection.methods.regional import RegionalRun
 from strata.injection.program import Program
 from strata.injection.streams import Stream
+from strata.layers.lora_rules import lora_notes
 from strata.layers.ranges import Mask, compact
 
 
@@ -102,8 +103,7 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
         steps = compact(_any(stream.weight, 1))
         strength = _span(stream.weight[stream.weight > 0])
         rows.append((name, str(_tokens(program, stream, count)), str(_area(program, stream)), blocks, steps, strength))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines += ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += [*_columns(rows), *_loras(program)]
     atoms = grid.atoms()
     lines += ["", f"{len(atoms)} groups of image tokens that share their regions:"]
     for atom in atoms:
@@ -116,6 +116,30 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
         tokens, attention = f"{cost.tokens:.2f}", f"{cost.attention:.2f}"
         lines += ["", f"cost of the run: {tokens} × the plain model's tokens, {attention} × its attention"]
     return lines
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _loras(program: Program) -> list[str]:
+    """The plan's LoRAs, and what the routing's `loras` make of them.
+
+    Raises:
+        InputError: a rule is for none of them.
+    """
+    schedule, placed = program.schedule, program.plan.placed_loras()
+    schedule.check_loras((each.area, each.lora.name) for each in placed)
+    rows = [("LoRA", "of", "scale", "acts in blocks", "at steps", "strength")]
+    for area, lora in ((each.area, each.lora) for each in placed):
+        scale = f"{lora.scale:g}" if isinstance(lora.scale, float) else str(lora.scale)
+        strength = schedule.lora_strength(area, lora.name)
+        acts = strength > 0
+        where = (_blocks(acts, schedule.double_blocks), compact(_any(acts, 1))) if acts.any() else ("none", "none")
+        rows.append((lora.name, area, scale, *where, _span(strength[acts]) if acts.any() else "0"))
+    notes = [f"note: {text}" for text in lora_notes(program.routing.loras, [each.lora for each in placed])]
+    return [*(["", *_columns(rows)] if placed else []), *(["", *notes] if notes else [])]
 
 
 def _span(values: NDArray[Any]) -> str:

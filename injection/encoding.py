@@ -63,6 +63,8 @@ class EncodedPlan:
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read what `save` wrote. Raises `InputError` where that cannot be done."""
         try:
+            with open(path, "rb"):  # safetensors tells of any file that it may not open that there is none
+                pass
             with safe_open(os.fspath(path), framework="pt") as file:
                 facts = json.loads(file.metadata()["strata"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -55,6 +55,8 @@ def _sha256(path: Path, mark: Mark) -> str:
 def check_form(path: Path) -> None:
     """Raise `InputError` for a file that cannot be read, holds no LoRA, or one of a kind that is not drawn with."""
     try:
+        with path.open("rb"):  # safetensors tells of any file that it may not open that there is none
+            pass
         with safe_open(str(path), framework="np") as file:
             keys = list(file.keys())
     except OSError as error:
@@ -65,6 +67,9 @@ def check_form(path: Path) -> None:
         for part, kind in _OTHERS.items():
             if part in key:
                 raise InputError(f"{path}: {key}: is {kind}")
+    for key in keys:
+        if "down_blocks" in key or "up_blocks" in key:
+            raise InputError(f"{path}: {key}: is of a LoRA for a U-Net (Stable Diffusion), not for a transformer")
     if not any("lora" in key for key in keys):
         named = first_key(keys)
         raise InputError(f"{path}: holds no LoRA: none of its {len(keys)} weights is named so (first: {named})")

@@ -75,8 +75,9 @@ def _only(folder: Path) -> Path:
     if len(found) > 1 and folder / _DEFAULT in found:
         return (folder / _DEFAULT).absolute()
     if len(found) != 1:
-        names = f" ({', '.join(path.name for path in found[:3])}, …)" if found else ""
-        raise InputError(f"holds {len(found)} {_SUFFIX} files{names}; name one, behind a slash")
+        names = [path.name for path in found[:3]] + ["…"] * (len(found) > 3)
+        told = f" ({', '.join(names)})" if names else ""
+        raise InputError(f"holds {len(found)} {_SUFFIX} files{told}; name one, behind a slash")
     return found[0].absolute()
 
 

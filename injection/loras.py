@@ -102,7 +102,10 @@ def check_adapter(adapter: Adapter, schedule: Schedule, method: Method, transfor
     if is_everywhere(adapter, schedule):
         return
     if not method.confines_loras:
-        why = "a ramp, or where the routing's loras say" if adapter.area == "global" else f"of {adapter.area}"
+        why = f"of {adapter.area}"
+        if adapter.area == "global":
+            ramp = not isinstance(adapter.lora.scale, float)
+            why = "with a ramp as its scale" if ramp else "where the routing's loras have it act"
         raise InputError(
             f"method {quote(method.name)}: LoRA {quote(adapter.lora.file)} {why}: only the method regional draws it"
         )

@@ -180,28 +180,22 @@ class _Rows:
     """Some tokens of a sequence: a slice of it where they are one span, else by their numbers."""
 
     def __init__(self, spans: Spans, device: torch.device) -> None:
-        self.span = spans[0] if len(spans) == 1 else None
+        self.slice = slice(*spans[0]) if len(spans) == 1 else None
         self.numbers = torch.cat([torch.arange(*span) for span in spans]).to(device)
 
-    def of(self, x: Tensor, dim: int) -> Tensor:
-        """These of a tensor's tokens."""
-        if self.span is None:
-            return x.index_select(dim, self.numbers)
-        return x.narrow(dim, self.span[0], self.span[1] - self.span[0])
-
-    def put(self, x: Tensor, dim: int, values: Tensor) -> None:
+    def put(self, x_BLHD: Tensor, values_BRHD: Tensor) -> None:
         """Write them."""
-        if self.span is None:
-            x.index_copy_(dim, self.numbers, values)
+        if self.slice is None:
+            x_BLHD.index_copy_(1, self.numbers, values_BRHD)
         else:
-            self.of(x, dim).copy_(values)
+            x_BLHD[:, self.slice] = values_BRHD
 
     def add(self, x_BLHD: Tensor, values_BRHD: Tensor, share_BRH1: Tensor) -> None:
         """Add values times shares to them; no token is there twice, so the order of additions is settled."""
-        if self.span is None:
+        if self.slice is None:
             x_BLHD.index_add_(1, self.numbers, values_BRHD * share_BRH1)
         else:
-            self.of(x_BLHD, 1).addcmul_(values_BRHD, share_BRH1)
+            x_BLHD[:, self.slice].addcmul_(values_BRHD, share_BRH1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,17 +225,17 @@ class Merging:
             self._constants[q_BLHD.device] = _Constants(self, q_BLHD.device)
         constants = self._constants[q_BLHD.device]
         parts = kernel.attend(q_BLHD, k_BLHD, v_BLHD, [layer.cells for layer in self.layers])
-        shares = constants.shares(parts, q_BLHD)
+        shares = constants.shares(parts, q_BLHD.dtype)
         out_BLHD = torch.empty(q_BLHD.shape, dtype=q_BLHD.dtype, device=q_BLHD.device)
         for start, stop in constants.unwritten:
             out_BLHD[:, start:stop] = 0
         for number, (rows, part, share) in enumerate(zip(constants.rows, parts, shares, strict=True)):
             if share is None:
-                rows.put(out_BLHD, 1, part.out_BRHD)
+                rows.put(out_BLHD, part.out_BRHD)
             elif number:
-                rows.add(out_BLHD, part.out_BRHD, share.to(q_BLHD.dtype).unsqueeze(-1))
+                rows.add(out_BLHD, part.out_BRHD, share)
             else:
-                rows.put(out_BLHD, 1, part.out_BRHD * share.to(q_BLHD.dtype).unsqueeze(-1))
+                rows.put(out_BLHD, part.out_BRHD * share)
         return out_BLHD
 
 
@@ -250,48 +244,52 @@ class _Constants:
 
     Attributes:
         rows: of each layer.
-        added: `[S, 1, R, 1]` of each layer, to the log-sum-exp of its rows; None: 0 for all in the only sum.
-        weights: float32 `[S, 1, L, 1]`, logarithm of every token's weights; None: 1 for all in the only sum.
-        alone: whether a layer is all that its queries see.
+        tokens: int64 `[R]`, of all layers' rows, one layer behind the other.
+        places: int64 `[P, L]`, the rows of each token; those of a token that has fewer than others are R, which is
+            behind the last.
+        added: float32 `[S, 1, R, 1]`, to the log-sum-exp of all rows; None: 0 for all in the only sum.
+        weights: float32 `[S, 1, L, 1]`, logarithm of every token's weights.
+        alone: whether every layer is all that its queries see.
         unwritten: tokens that the first layer does not have.
     """
 
     def __init__(self, merging: Merging, device: torch.device) -> None:
         sums = 1 + any(p.sum for layer in merging.layers for c in layer.counted for p in c.pieces)
-        self.sums = sums
         weights = torch.full((sums, 1, merging.length, 1), NEVER)
-        self.rows, self.added = [], []
+        places: list[list[int]] = [[] for _ in range(merging.length)]
+        tokens, added = [], []
         for layer in merging.layers:
-            added = torch.full((sums, 1, merging.length, 1), NEVER)
+            strengths = torch.full((sums, 1, merging.length, 1), NEVER)
             for counted in layer.counted:
                 for (start, stop), which, strength in counted.pieces:
-                    added[which, :, start:stop] = strength
+                    strengths[which, :, start:stop] = strength
                     weights[which, :, start:stop] = 0
-            self.rows.append(_Rows(layer.rows, device))
-            own = _Rows(layer.rows, torch.device("cpu")).of(added, 2)
-            self.added.append(None if sums == 1 and not own.any() else own.to(device))
+            own = torch.cat([torch.arange(*span) for span in layer.rows])
+            tokens.append(own)
+            added.append(strengths[:, :, own])
+        for row, token in enumerate(torch.cat(tokens).tolist()):
+            places[token].append(row)
+        count, most = sum(map(len, places)), max(map(len, places))
+        self.rows = [_Rows(layer.rows, device) for layer in merging.layers]
+        self.tokens = torch.cat(tokens).to(device)
+        self.places = torch.tensor([each + [count] * (most - len(each)) for each in places]).T.contiguous().to(device)
+        all_added = torch.cat(added, dim=2)
+        self.added = None if sums == 1 and not all_added.any() else all_added.to(device)
         for (start, stop), each in merging.weights:
             for which in range(sums):
                 if each[which] != 1:
                     weights[which, :, start:stop] += math.log(each[which])
         self.weights = weights.to(device)
-        queries = [merge(layer.rows) for layer in merging.layers]
-        others = [merge(span for other in queries if other is not own for span in other) for own in queries]
-        self.alone = [sums == 1 and without(own, other) == own for own, other in zip(queries, others, strict=True)]
+        self.alone = sums == most == 1 and self.added is None
         self.unwritten = without(((0, merging.length),), merge(merging.layers[0].rows))
 
-    def shares(self, parts: Sequence[Part], q_BLHD: Tensor) -> list[Tensor | None]:
-        """Each part's coefficient in the output, `[B, R, H]`; None: 1."""
-        if all(self.alone):
+    def shares(self, parts: Sequence[Part], dtype: torch.dtype) -> list[Tensor | None]:
+        """Each part's coefficient in the output, `[B, R, H, 1]`; None: 1."""
+        if self.alone:
             return [None] * len(parts)
-        batch, length, heads = q_BLHD.shape[:3]
-        total = torch.full((self.sums, batch, length, heads), NEVER, dtype=torch.float32, device=q_BLHD.device)
-        terms = []
-        for rows, added, part in zip(self.rows, self.added, parts, strict=True):
-            lse = part.lse_BRH.unsqueeze(0)
-            term = lse if added is None else lse + added
-            rows.put(total, 2, torch.logaddexp(rows.of(total, 2), term))
-            terms.append(term)
-        total -= self.weights
-        found = zip(self.rows, terms, self.alone, strict=True)
-        return [None if alone else (term - rows.of(total, 2)).exp_().sum(0) for rows, term, alone in found]
+        lse_BRH = torch.cat([part.lse_BRH for part in parts], dim=1).unsqueeze(0)
+        terms_SBRH = lse_BRH if self.added is None else lse_BRH + self.added
+        padded_SBRH = torch.nn.functional.pad(terms_SBRH, (0, 0, 0, 1), value=NEVER)
+        total_SBLH = padded_SBRH[:, :, self.places].logsumexp(2) - self.weights
+        shares_BRH = (terms_SBRH - total_SBLH.index_select(2, self.tokens)).exp_().sum(0).to(dtype)
+        return [*shares_BRH.unsqueeze(-1).split([part.lse_BRH.shape[1] for part in parts], dim=1)]

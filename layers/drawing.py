@@ -4,8 +4,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from strata.hierarchy.style import BASE, INK, LEVELS, MUTED, PAPER, RULE, WASH, Colour
-from strata.hierarchy.typeset import Sheet, hatching, line_height, measure
+from strata.hierarchy.plan import Level
+from strata.hierarchy.style import BASE, INK, LEVELS, LORA, MUTED, PAPER, RULE, WASH, Colour
+from strata.hierarchy.typeset import Sheet, fit, hatching, line_height, measure
 from strata.layers.schedule import Schedule
 from strata.layers.views import ANCHORED, View, tick_stride, title, views
 
@@ -22,8 +23,8 @@ _HEAD, _BODY, _SMALL = 28, 16, 13  # font sizes
 def draw_schedule(schedule: Schedule) -> Image.Image:
     """Draw `schedule` as an RGB image: which texts are visible in which block (columns) at which step (rows).
 
-    Every level has its panel, and areas that rules treat differently have their own. Below stand a legend and the
-    rules in words. The size follows the number of blocks, steps and panels.
+    Every level has its panel, and areas that rules treat differently have their own, as have rules for LoRAs. Below
+    stand a legend and the rules in words. The size follows the number of blocks, steps and panels.
     """
     return _Page(schedule).draw()
 
@@ -66,19 +67,22 @@ class _Page:
     # A panel ----------------------------------------------------------------------------------------------------------
 
     def _panel(self, view: View) -> None:
-        self.sheet.box((_EDGE, self.y + 3, _SWATCH, _SWATCH), LEVELS[view.level])
-        self.sheet.text(_EDGE + _SWATCH + 8, self.y + 11, view.name, _BODY)
-        x = _EDGE + _SWATCH + 18 + measure(view.name, _BODY)
+        self.sheet.box((_EDGE, self.y + 3, _SWATCH, _SWATCH), _colour(view.level))
+        name = fit(view.name, _BODY, (self.sheet.width - 2 * _EDGE) / 2)
+        self.sheet.text(_EDGE + _SWATCH + 8, self.y + 11, name, _BODY)
+        x = _EDGE + _SWATCH + 18 + measure(name, _BODY)
         self.sheet.paragraph(x, self.y + 2, f"of {view.areas}", _SMALL, MUTED, self.sheet.width - _EDGE - x, most=1)
         self.y += 42
         single_width = self.schedule.single_blocks * self.cell_width - 1
         self._caption(self.grid_left, self.schedule.double_blocks * self.cell_width - 1, "double blocks", "double")
         self._caption(self.grid_left + self.single_left, single_width, "single blocks", "single")
-        self._caption(self.ratio_left, _RATIO_WIDTH, "base ratio")
+        if view.level is not None:
+            self._caption(self.ratio_left, _RATIO_WIDTH, "base ratio")
         self._number(self.grid_left - 8, self.y, "step", "rd")
         self.y += 6
         self.sheet.paste(self._cells(view), self.grid_left, self.y)
-        self._base_ratio()
+        if view.level is not None:
+            self._base_ratio()
         for step in range(0, self.schedule.steps, tick_stride(16 / self.cell_height)):
             middle = self.y + step * self.cell_height + (self.cell_height - 1) / 2
             self._number(self.grid_left - 8, middle, str(step), "rm")
@@ -105,15 +109,17 @@ class _Page:
         """`uint8[grid_height, grid_width, 3]`: a cell for each step and block."""
         schedule = self.schedule
         strength = view.strength[..., None]
-        hidden = np.where(schedule.routed_steps[:, None, None], RULE, WASH)
+        routed = schedule.routed_steps if view.level is not None else np.ones(schedule.steps, dtype=bool)
+        hidden = np.where(routed[:, None, None], RULE, WASH)
         tint = 0.2 + 0.8 * strength  # weak is pale, but never as pale as hidden
-        colours = np.where(strength > 0, tint * LEVELS[view.level] + (1 - tint) * np.array(PAPER), hidden)
+        colours = np.where(strength > 0, tint * _colour(view.level) + (1 - tint) * np.array(PAPER), hidden)
         step_of, block_of = self._cell_of_pixel()
         at = np.ix_(step_of, block_of)
         pixels = colours[at]
-        hatched = schedule.isolate[at] & hatching(self.grid_height, self.grid_width, _HATCH)
-        pixels[hatched] *= np.where((view.strength > 0)[at][hatched], 0.66, 0.9)[:, None]
-        if schedule.unrouted == "open":
+        if view.level is not None:
+            hatched = schedule.isolate[at] & hatching(self.grid_height, self.grid_width, _HATCH)
+            pixels[hatched] *= np.where((view.strength > 0)[at][hatched], 0.66, 0.9)[:, None]
+        if view.level is not None and schedule.unrouted == "open":
             pixels[self.open[at] & _dots(self.grid_height, self.grid_width)] = MUTED
         pixels[step_of < 0] = PAPER
         pixels[:, block_of < 0] = PAPER
@@ -165,14 +171,17 @@ class _Page:
         self.y += 4
         if not schedule.routed_steps.all():
             self._entry(WASH, "plain FLUX: the step is not routed")
-        if any((view.strength[schedule.routed_steps] == 0).any() for view in self.views):
+        texts, loras = ([view for view in self.views if (view.level is None) == of_lora] for of_lora in (False, True))
+        if any((view.strength[schedule.routed_steps] == 0).any() for view in texts):
             base_only = schedule.unrouted == "plain" and self.open.any()
             rest = "; where every level is, image tokens attend to the base prompt only" if base_only else ""
             self._entry(RULE, f"this level is hidden here{rest}")
         if schedule.isolate.any():
             isolated = "isolated: image tokens attend only to image tokens that share a region with them"
             self._entry(MUTED, isolated, hatched=True)
-        if any(view.anchored for view in self.views):
+        if any((view.strength == 0).any() for view in loras):
+            self._entry(RULE, "LoRAs: this rule has none act here; where several are for a LoRA, the strongest counts")
+        if any(view.anchored for view in texts):
             self._entry(LEVELS["low"], ANCHORED)
         if schedule.unrouted == "open" and self.open.any():
             self._entry(RULE, "no rule for this block: all tokens attend to every text, without a mask", dotted=True)
@@ -181,8 +190,9 @@ class _Page:
 
     def _rules(self) -> None:
         self._subheading("Rules")
-        for resolved, line in zip(self.schedule.rules, self.schedule.summary(), strict=True):
-            self._entry(LEVELS[resolved.rule.level], line)
+        levels = [*(each.rule.level for each in self.schedule.rules), *(None for _ in self.schedule.lora_rules)]
+        for level, line in zip(levels, self.schedule.summary(), strict=True):
+            self._entry(_colour(level), line)
 
     def _subheading(self, text: str) -> None:
         self._paragraph(text, _BODY)
@@ -202,6 +212,11 @@ class _Page:
         """Text wrapped to the page; moves the pen below it."""
         width = self.sheet.width - 2 * _EDGE - indent
         self.y = self.sheet.paragraph(_EDGE + indent, self.y, text, size, colour, width)
+
+
+def _colour(level: Level | None) -> Colour:
+    """Of a level; None: of LoRAs."""
+    return LORA if level is None else LEVELS[level]
 
 
 def _dots(rows: int, columns: int) -> npt.NDArray[np.bool_]:

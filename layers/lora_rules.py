@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator
 
+from strata.hierarchy.errors import quote
+from strata.hierarchy.loras import Lora
 from strata.hierarchy.ramp import Ramp
 from strata.layers.fields import IndicesField, PercentField, StepsField, StrengthField
 from strata.layers.ranges import Indices, Percent
@@ -57,6 +59,24 @@ class LoraRule(Selecting):
             raise ValueError("must be names of adapters; leave the key out for all")
         return names
 
+    @property
+    def whose(self) -> str:
+        """What it is for, in words: "LoRAs", "LoRA watercolour"."""
+        return f"LoRA {' and '.join(self.names)}" if self.names else "LoRAs"
+
     def is_for(self, area: str, name: str) -> bool:
         """Whether it holds for an area's adapter of this name."""
         return (self.regions is None or area in self.regions) and (self.names is None or name in self.names)
+
+
+def lora_notes(rules: Sequence[LoraRule], loras: Sequence[Lora]) -> list[str]:
+    """What a routing's `loras` do that one may not have meant, with the LoRAs of a plan: a sentence each."""
+    if rules and not loras:
+        return ["the routing's loras do nothing: there is no LoRA to draw with"]
+    files = {name: {lora.file for lora in loras if lora.name == name} for rule in rules for name in rule.names or ()}
+    return [
+        f"the routing's loras: {quote(name)} is the name of {len(same)} files, and all of them are meant:"
+        f" {', '.join(sorted(same))}"
+        for name, same in files.items()
+        if len(same) > 1
+    ]

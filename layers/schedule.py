@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from strata.hierarchy.errors import InputError, did_you_mean, quote
+from strata.hierarchy.errors import InputError, did_you_mean, printable, quote
 from strata.hierarchy.plan import LEVELS, Level
 from strata.layers.ramp import over_steps
 from strata.layers.ranges import Indices, Mask, Percent, compact, named_blocks
@@ -145,24 +145,26 @@ class Schedule:
                     raise self.routing.error(("rules", index, "regions"), message)
 
     def summary(self) -> list[str]:
-        """One line a rule, such as "low: blocks double 0-3, steps 0-9 of 20, strength 1"."""
-        return [self._summarise(resolved) for resolved in self.rules]
+        """One line a rule, such as "low: blocks double 0-3, steps 0-9 of 20, strength 1"; those of LoRAs last."""
+        texts = [self._summarise(each.rule.level, each, self._manner(each.rule)) for each in self.rules]
+        return [*texts, *(self._summarise(each.rule.whose, each) for each in self.lora_rules)]
 
-    def _summarise(self, resolved: "ResolvedRule[Rule]") -> str:
+    def _manner(self, rule: "Rule") -> list[str]:
+        isolated = ["regions isolated"] if rule.isolate else []
+        return isolated + (["anchored"] if self.anchors(rule.level) and rule.regions != ("global",) else [])
+
+    def _summarise(self, whose: str, resolved: ResolvedRule[Any], manner: Sequence[str] = ()) -> str:
         rule = resolved.rule
         strength = f"{rule.strength:g}" if isinstance(rule.strength, float) else str(rule.strength)
         parts = [
-            f"{rule.level}: blocks {named_blocks(resolved.blocks, self.double_blocks)}",
+            f"{whose}: blocks {named_blocks(resolved.blocks, self.double_blocks)}",
             f"steps {compact(resolved.strength > 0)} of {self.steps}",
             f"strength {strength}",
+            *manner,
         ]
-        if rule.isolate:
-            parts.append("regions isolated")
-        if self.anchors(rule.level) and rule.regions != ("global",):
-            parts.append("anchored")
         if rule.regions is not None:
             parts.append(f"only {', '.join(rule.regions)}")
-        return ", ".join(parts)
+        return printable(", ".join(parts))
 
 
 def resolve(routing: "Routing", double_blocks: int, single_blocks: int, steps: int) -> Schedule:

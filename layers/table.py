@@ -36,7 +36,7 @@ class _Table:
             if blocks.stop > blocks.start
         ]
         self.views = views(schedule)
-        self.labels = [f"  {view.name}{_areas(view)}" for view in self.views] + ["  isolated"]
+        self.labels = [f"  {printable(view.name)}{_areas(view)}" for view in self.views] + ["  isolated"]
         self.margin = min(max(map(len, self.labels)) + 2, width // 2)
         room = width - self.margin - len(self.families)
         fewest = min(blocks.stop - blocks.start for _, blocks in self.families)

@@ -1,6 +1,7 @@
-"""What a drawing of a schedule shows: each level, split where rules treat areas differently."""
+"""What a drawing of a schedule shows: each level, split where rules treat areas differently, and each kind of LoRAs."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +14,23 @@ MEANING: dict[Level, str] = {"high": "content", "low": "detail", "full": "undivi
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """The strengths of one level, `float32[T, B]`, for areas that are treated alike."""
+    """The strengths of one level, or of rules for the same LoRAs, `float32[T, B]`, for areas that are treated alike."""
 
-    level: Level
+    level: Level | None
+    """None: LoRAs."""
+    name: str
+    """The level and what it is of: "low detail, anchored"; or which LoRAs."""
     areas: str
     """Names of the areas, or "all areas", "all other areas"."""
     strength: npt.NDArray[np.float32]
     anchored: bool
     """Whether these texts stand behind their areas' high texts."""
 
-    @property
-    def name(self) -> str:
-        """The level and what it is of: "low detail, anchored"."""
-        return f"{self.level} {MEANING[self.level]}{', anchored' if self.anchored else ''}"
+    @classmethod
+    def of_level(cls, level: Level, areas: str, strength: npt.NDArray[np.float32], anchored: bool) -> Self:
+        """That of a level's texts."""
+        name = f"{level} {MEANING[level]}{', anchored' if anchored else ''}"
+        return cls(level, name, areas, strength, anchored)
 
 
 ANCHORED = "anchored: a low text stands behind the high text of its area (“a boat, red”), where there is one"
@@ -33,7 +38,8 @@ ANCHORED = "anchored: a low text stands behind the high text of its area (“a b
 
 
 def views(schedule: Schedule) -> list[View]:
-    """The views of every level in use, in the order of the levels. Areas whose texts are never visible are left out."""
+    """The views of every level in use, in the order of the levels, then of LoRAs. Areas without a visible text are left
+    out."""
     named = dict.fromkeys(name for resolved in schedule.rules for name in resolved.rule.regions or ())
     found: list[View] = []
     for level in schedule.levels:
@@ -52,10 +58,20 @@ def views(schedule: Schedule) -> list[View]:
         anchored = schedule.anchors(level)
         for names, strength in alike:
             if strength.any():
-                found.append(View(level, ", ".join(names), strength, anchored and names != ["global"]))
+                found.append(View.of_level(level, ", ".join(names), strength, anchored and names != ["global"]))
         if others.any():
-            found.append(View(level, "all other areas" if alike else "all areas", others, anchored))
-    return found
+            found.append(View.of_level(level, "all other areas" if alike else "all areas", others, anchored))
+    return found + _lora_views(schedule)
+
+
+def _lora_views(schedule: Schedule) -> list[View]:
+    """A view for all rules that name the same LoRAs and areas."""
+    found: dict[tuple[str, str], npt.NDArray[np.float32]] = {}
+    for resolved in schedule.lora_rules:
+        of = resolved.rule.whose, ", ".join(resolved.rule.regions or ("all areas",))
+        strength = resolved.strength[:, None] * resolved.blocks
+        found[of] = np.maximum(found[of], strength) if of in found else strength
+    return [View(None, name, areas, strength, False) for (name, areas), strength in found.items()]
 
 
 def title(schedule: Schedule) -> str:

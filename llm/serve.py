@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from strata.hierarchy.errors import InputError, shortened
+from strata.hierarchy.errors import InputError, SettingError, shortened
 from strata.hierarchy.extras import needs_extra
 from strata.llm.backends.bundled import model_folder
 from strata.llm.backends.vllm import INSTALL_VLLM, KV_CACHE_ON_CPU, STRUCTURED_OUTPUTS
@@ -175,14 +175,14 @@ def find_vllm(python: str) -> bool:
 
 
 def refuse_taken_port(host: str, port: int) -> None:
-    """Raises `InputError` where another program listens already: its answers would pass for the server's."""
+    """Raises `SettingError` where another program listens already: its answers would pass for the server's."""
     try:
         family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
     except OSError as error:
-        raise InputError(f"--host {host} --port {port}: cannot be listened on: {error.strerror or error}") from error
+        raise SettingError(f"<host> {host} <port> {port}: cannot be listened on: {error.strerror or error}") from error
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], host: str, port: int, log: Path) -> str:

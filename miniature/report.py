@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from strata.hierarchy.errors import InputError, StrataError
+from strata.hierarchy.errors import SettingError, StrataError, on_command_line
 from strata.hierarchy.files import dump_json, first_difference, read_text, write_atomic
 from strata.injection.cut_texts import stock_call
 from strata.injection.pipeline import RegionalPipeline
@@ -226,18 +226,18 @@ def _kept(path: Path | None, setup: Mapping[str, Any]) -> dict[str, Any]:
     try:
         data = json.loads(read_text(path))
     except ValueError as error:
-        raise InputError(f"--json {path}: is there already and no report: {error}") from error
+        raise SettingError(f"<json> {path}: is there already and no report: {error}") from error
     if not isinstance(data, dict) or first_difference(data, setup) is not None:
-        raise InputError(f"--json {path}: is of another model, seed or setup; name another file, or remove it")
+        raise SettingError(f"<json> {path}: is of another model, seed or setup; name another file, or remove it")
     kinds: dict[str, Any] = data["kinds"]
     return kinds
 
 
 def _kinds_asked(args: argparse.Namespace) -> list[str]:
-    """The kinds of case to score. Raises `InputError` for what is wrong with the options."""
+    """The kinds of case to score. Raises `SettingError` for what is wrong with the options."""
     for name in ("n", "steps", "batch", "grid_count"):
         if getattr(args, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)}: must be at least 1")
+            raise SettingError(f"<{name}> {getattr(args, name)}: must be at least 1")
     kinds = args.only.split(",") if args.only else list(CASE_KINDS)
     for kind in kinds:
         cases(kind, 1)  # refuses an unknown one
@@ -338,7 +338,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         run(args)
     except StrataError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {on_command_line(error)}", file=sys.stderr)
         raise SystemExit(2) from error
 
 

@@ -16,8 +16,8 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
 
 from strata import __version__
-from strata.console import flag, say
-from strata.hierarchy.errors import InputError, SettingError, StrataError, did_you_mean, file_error, one_line
+from strata.console import say
+from strata.hierarchy.errors import InputError, SettingError, StrataError, did_you_mean, file_error, flag, one_line
 from strata.hierarchy.interrupts import Terminated, terminable
 
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
@@ -37,6 +37,7 @@ COMMANDS = {
     "repaint": "draw one region of a picture anew",
     "compare": "draw plans by several methods, routings and seeds, side by side",
     "sweep": "draw a plan with other values of any field, on one sheet",
+    "batch": "draw many plans and prompts, here or on a cluster",
     "serve-llm": "serve a language model with vLLM",
     "layout": "draw the regions of a plan",
     "export": "write a plan as a model's own structured caption",
@@ -57,6 +58,8 @@ examples:
   strata generate plan.yaml --model black-forest-labs/FLUX.1-dev --count 4
   strata generate plans/*.yaml -o drawn
                                  draw many plans, each into its own folder
+  strata batch plans/*.yaml prompts.txt -o drawn
+                                 draw many pictures into one folder
   strata generate out/plan/image.png
                                  draw that picture again, bit for bit
   strata restyle plan.yaml --low boat="blue, dotted, pencil"
@@ -133,6 +136,7 @@ def _run(argv: list[str]) -> int:
     if command.__name__ in ("help_print", "version_print"):
         _print_about(command, bound, own)
     _show_warnings()
+    _silence_fallbacks()
     try:
         return int(command(*bound.args, **bound.kwargs, **dict.fromkeys(injected, argv)) or 0)
     except SettingError as error:
@@ -250,3 +254,12 @@ def _show_warnings() -> None:
     log = logging.getLogger("strata")
     log.handlers = [*(handler for handler in log.handlers if not isinstance(handler, _WarnOnce)), _WarnOnce()]
     log.propagate = False
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    return "requires torchvision (not installed); falling back to" not in record.getMessage()
+
+
+def _silence_fallbacks() -> None:
+    """Hides what transformers says on import of image processors that work without torchvision as well."""
+    logging.getLogger("transformers.utils.import_utils").addFilter(_is_told)

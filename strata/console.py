@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from strata.hierarchy.errors import one_line
+from strata.hierarchy.errors import StrataError, file_error, on_command_line, one_line
 from strata.imports import uncollected
 
 
@@ -22,16 +22,17 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def flag(field: str) -> str:
-    """What the command line calls a setting: `true_cfg` is `--true-cfg`."""
-    return f"--{field.replace('_', '-')}"
-
-
 def say(message: str, error: BaseException | None = None) -> None:
     """Prints one line about what went wrong, with what became of the run's pictures (the notes of the error)."""
     notes = [note for e in (error, error and error.__cause__) for note in getattr(e, "__notes__", ())]
     with suppress(OSError):  # the terminal may be gone
         print(one_line("; ".join([f"strata: {message}", *notes])), file=sys.stderr, flush=True)
+
+
+def tell(source: str, error: StrataError | OSError) -> None:
+    """Prints the error of one of several sources."""
+    text = file_error(error) if isinstance(error, OSError) else on_command_line(error)
+    say(f"error: {text}" if text.startswith(source) else f"error: {source}: {text}", error)
 
 
 def note(text: str) -> None:

@@ -1,4 +1,4 @@
-"""What stands in the folders that Strata writes, by the names of the files: runs, probes, sweeps, plans."""
+"""What stands in the folders that Strata writes, by the names of the files: runs, probes, sweeps, batches, plans."""
 
 import os
 import re
@@ -31,6 +31,8 @@ PARTS = ("original", "restyled")
 """Folders of the two runs that a restyled picture and its original are."""
 TABLE, PICTURES, SHEET = "runs.csv", "pictures", "sheet"
 """Of a sweep: the table of its pictures, the folder that they are in, and the name of the sheet of all."""
+LINES, PLANS = "runs.jsonl", "plans"
+"""Of a batch: the line of each picture, beside the folder `PICTURES`, and the folder of the plans of its prompts."""
 ATTACHED = ("masks", "inputs")
 """Folders of a run's attachments."""
 RECORDS: Mapping[str, tuple[str, ...]] = {
@@ -70,7 +72,7 @@ def is_sheet(name: str) -> bool:
 
 
 def check_unowned(path: Path, content: bytes | None = None) -> None:
-    """Raises `InputError` where a file of a run, a probe or a sweep would be replaced, other than by what it holds."""
+    """Raises `InputError` where a file of a run, probe, sweep or batch would be replaced, but by what it holds."""
     if not os.path.lexists(path) or (content is not None and is_kept_by(path, content)):
         return
     for place in {Path(os.path.realpath(path.parent)) / path.name, Path(os.path.realpath(path))}:  # it may be a link
@@ -90,6 +92,10 @@ def _owner(path: Path) -> tuple[str, int] | None:
         return "run", 0
     if (here / TABLE).is_file() and (name == TABLE or is_sheet(name)):
         return "sweep", 0
+    if (here / LINES).is_file() and name == LINES:
+        return "batch", 0
+    if (above / LINES).is_file() and here.name in (PICTURES, PLANS):
+        return "batch", 1
     if here.name in ATTACHED and (above / "run.json").is_file():
         return "run", 1
     if here.name == PICTURES and (above / TABLE).is_file() and name.endswith(".png"):
@@ -111,7 +117,7 @@ def check_apart(folder: Path, out: str, beside: Collection[str] = ()) -> None:
     Args:
         folder: that is written into.
         out: what the user calls it.
-        beside: kinds of what may be there: "run", "probe", "restyled", "sweep", "plans".
+        beside: kinds of what may be there: "run", "probe", "restyled", "sweep", "batch", "plans".
     """
     for kind, held in _held(folder):
         if kind not in beside:
@@ -128,6 +134,8 @@ def _held(folder: Path) -> Iterator[tuple[str, str]]:
         yield "restyled", f"a restyled picture and its original ({COMPARE})"
     if (folder / TABLE).is_file() and (folder / PICTURES).is_dir():
         yield "sweep", f"a sweep ({TABLE})"
+    if (folder / LINES).is_file():
+        yield "batch", f"a batch ({LINES})"
     if (plan := _plan_in(folder)) is not None:
         yield "plans", f"plans, such as {plan}"
 

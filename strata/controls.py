@@ -167,15 +167,16 @@ def controls_of(
     return controls
 
 
-def check_areas(controls: Sequence[Control], plan: ScenePlan, plain: bool) -> None:
+def check_areas(controls: Sequence[Control], plan: ScenePlan, model: ModelSource, plain: bool) -> None:
     """Raises `SettingError` for areas that the plan does not have, or where nothing is confined."""
-    from strata.injection.controls import EVERYWHERE, check_area
+    from strata.injection.controls import EVERYWHERE, area_tokens
 
-    for area in {control.area for control in controls} - {EVERYWHERE}:
+    token = 1 if model.facts is None else model.facts.token_size  # by pixels, until the model is loaded
+    for area in dict.fromkeys(control.area for control in controls if control.area != EVERYWHERE):
         if plain:
             raise SettingError(f"<control_region> {area}: the prompt alone has no regions")
         try:
-            check_area(plan, area)
+            area_tokens(plan, area, token)
         except InputError as error:
             raise SettingError(f"<control_region> {error}") from error
 

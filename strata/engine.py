@@ -9,13 +9,11 @@ Engines share nothing; several can be open in one process. (The number of thread
 the process: pictures that two engines draw at the same time on a CPU may round differently from their records.)
 """
 
-import contextvars
 import os
-import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -32,9 +30,11 @@ from strata.layers.routing import Routing
 from strata.layers.schedule import Schedule
 from strata.loading import load_pipeline
 from strata.passes import Passes
-from strata.pipelines import call_plain, decoded, of_the_same_parts, sized_for, stepping, threads
+from strata.pipelines import call_plain, decoded, memory_told, of_the_same_parts, sized_for
 from strata.record import Record, RunSettings
 from strata.source import decode_picture
+from strata.stepwise import stepwise
+from strata.together import check_together
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -85,10 +85,6 @@ class Picture:
 Event = Started | Step | Picture
 
 
-class _Cancelled(Exception):
-    """Ends the run of a pipeline from within."""
-
-
 class Engine:
     """A loaded model that draws jobs, one at a time.
 
@@ -113,7 +109,7 @@ class Engine:
         Raises:
             StrataError: the model cannot be had or read, or there is too little memory.
         """
-        with _out_of_memory():
+        with memory_told():
             return cls(load_pipeline(job.model, job.dtype, job.device, job.given.offload), job)
 
     @classmethod
@@ -230,6 +226,44 @@ class Engine:
         self._cancel.clear()
         return self._draw(job, range(count) if indices is None else indices)
 
+    def draw_together(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Draws a picture of each of several jobs in one call of the pipeline.
+
+        Each is what it is alone, but for rounding (a grey level or two), and its record draws it alone.
+
+        Args:
+            jobs: at least one, all of which `strata.together.shared` tells the same of, and not None.
+
+        Yields:
+            A `Step` after each denoising step, of all (its preview is the first job's), then a `Picture` for each job,
+            with its place among them as index. The seconds of the call are divided among them.
+
+        Raises:
+            StrataError: a job does not fit the model, they cannot be drawn together, or there is too little memory.
+        """
+        self._check_free(jobs[0])
+        self._cancel.clear()
+        return self._draw_together(jobs)
+
+    def _draw_together(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        first = jobs[0]
+        self._check_free(first)
+        check_together(jobs)
+        ready = [self._ready(job) for job in jobs]
+        self._drawing = True
+        try:
+            begin, (settings, _, call) = time.perf_counter(), ready[0]
+            passes = Passes(first, self._family, facts_of(self.pipe).token_size)
+            plans, seeds = [job.plans[-1] for job in jobs], [job.seed for job in jobs]
+            with memory_told():
+                images = yield from self._steps(partial(call, plans, seed=seeds), 0, settings, passes)
+            seconds = (time.perf_counter() - begin) / len(jobs)
+            for index, (job, (own, *_), image) in enumerate(zip(jobs, ready, images, strict=bool(images))):
+                record = job.record(own, self.target(job).lost(job.plan))
+                yield Picture(index, image, own.seed, seconds, record)
+        finally:
+            self._drawing = False
+
     def _check_free(self, job: Job) -> None:
         if self._drawing:
             raise InputError(f"job {job.name}: the engine is drawing another one; let that end, or open another engine")
@@ -249,7 +283,7 @@ class Engine:
                     own = settings.model_copy(update={"seed": settings.seed + index})
                     begin = time.perf_counter()
                     passes = Passes(job, self._family, facts_of(self.pipe).token_size)
-                    with _out_of_memory():
+                    with memory_told():
                         image = yield from self._passes(call, index, own, passes)
                     if image is None:
                         return
@@ -280,55 +314,24 @@ class Engine:
         image = None
         for plan in passes.plans:
             drawing = partial(call, plan, seed=settings.seed, **passes.begin())
-            image = yield from self._steps(drawing, index, settings, passes)
-            if image is None:
+            images = yield from self._steps(drawing, index, settings, passes)
+            if not images:
                 return None
-            image = passes.end(image)
+            image = passes.end(images[0])
         return image
 
     def _steps(
         self, call: Callable[..., Any], index: int, settings: RunSettings, passes: Passes
-    ) -> Generator[Step, None, Any]:
-        """Calls the pipeline in a thread that waits after each step; returns its picture, or None where cancelled."""
-        steps: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
-        go_on, ended = threading.Semaphore(0), threading.Event()
-        images: list[Any] = []
-        errors: list[BaseException] = []
+    ) -> Generator[Step, None, list[Any]]:
+        """Calls the pipeline; returns its pictures, none where cancelled."""
 
-        def after_step(pipe: Any, number: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            latents = passes.step(tensors["latents"])
-            preview = lambda: decoded(pipe, self._family, latents, *passes.size)  # noqa: E731
-            steps.put(Step(index, *passes.place(number, int(pipe.num_timesteps)), preview))
-            go_on.acquire()
-            if ended.is_set() or self._cancel.is_set():
-                raise _Cancelled
-            return {"latents": latents} if passes.watched else {}
+        def after(number: int, total: int, latents: Any) -> tuple[Step, Any]:
+            latents = passes.step(latents)
+            preview = partial(decoded, self.pipe, self._family, latents, *passes.size)
+            return Step(index, *passes.place(number, total), preview), latents if passes.watched else None
 
-        def run() -> None:
-            release = self._call.release
-            try:
-                noise = passes.noise if passes.watched else None
-                with threads(settings), stepping(self._call, after_step, noise) as options:
-                    images.extend(call(**options).images)
-            except BaseException as error:  # every error is the caller's, who waits in another thread
-                errors.append(error)
-                release()  # as the pipeline does at its end
-            finally:
-                steps.put(None)
-
-        thread = threading.Thread(None, contextvars.copy_context().run, "strata-engine", (run,), daemon=True)
-        thread.start()
-        try:
-            while (step := steps.get()) is not None:
-                yield step
-                go_on.release()
-        finally:
-            ended.set()
-            go_on.release()
-            thread.join()
-        if errors and not isinstance(errors[0], _Cancelled):
-            raise errors[0]
-        return images[0] if images and not self._cancel.is_set() else None
+        noise = passes.noise if passes.watched else None
+        return (yield from stepwise(self._call, call, settings, self._cancel, after, noise))
 
     def _choose_pipeline(self, job: Job) -> None:
         """Makes `pipe` the pipeline that takes the job's input pictures, of the same parts.
@@ -383,18 +386,3 @@ class Engine:
         if "max_area" in takes:  # else Kontext picks a size of its own
             options["max_area"] = job.plan.width * job.plan.height
         return options
-
-
-@contextmanager
-def _out_of_memory() -> Iterator[None]:
-    """Turns running out of memory into a `SettingError` with what to try."""
-    import torch
-
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-            raise SettingError(
-                "out of memory: try <offload>, <dtype> bfloat16, a smaller <width> and <height>, or <device> cpu"
-            ) from error
-        raise

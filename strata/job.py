@@ -16,7 +16,7 @@ from strata.layers.ranges import Mask
 from strata.layers.routing import DEFAULT_ROUTING, Routing
 from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for
 from strata.lora_search import found_again
-from strata.loras import checked_loras, in_full, with_given
+from strata.loras import checked_loras, in_full, lora_notes_of, with_given
 from strata.methods import drawn_in_place, method_of, routing_for
 from strata.record import Record, Repaint, RunSettings, TextSwap, now, plans_before, versions
 from strata.settings import LARGEST_SEED, DrawSettings, read_settings
@@ -175,8 +175,6 @@ def prepare(
         decode_picture(files[name], name, "RGB")
     steps = settings.steps or model.default_steps
     controls = controls_of(given, source, files, model, plan, steps)
-    if planned:
-        check_areas(controls, plan, plain)
     check_attachments(files)
     if source.swaps and image is not None:
         raise SettingError(f"{image}: texts that change at a step (<from_step>) do not go with an input picture")
@@ -198,6 +196,8 @@ def prepare(
                     method.check_program(program)
         else:
             used.resolve(*model.facts.block_counts, steps)
+    if planned:
+        check_areas(controls, plan, model, plain)
     hashes = checked_loras((plan, *before), settings.lora, model, method, routing, steps, record)
     if hashes and plain:
         raise InputError(f"{next(iter(hashes))}: the prompt alone is drawn without LoRAs")
@@ -205,6 +205,8 @@ def prepare(
     device, notes = _device(given, recorded)
     check_offload(given.offload, device)
     notes += resized_notes(controls, files, plan, given.control)
+    if planned and not plain and not (method is not None and method.unrouted):
+        notes += lora_notes_of((plan, *before), settings.lora, routing)
     if record is not None:
         notes += _other_versions(record.versions)
     return Job(
@@ -253,6 +255,8 @@ def check_drawn_as_planned(job: Job, source: str) -> None:
             f"{source}: was repainted, and so drawn by several plans; give the last one (plan.yaml of its folder)"
         )
     if job.method is not None and job.drawn != job.plan:
+        if job.given.method is not None:
+            raise SettingError(f"<method> {job.method.name}: does not draw the plan's texts as they are; leave it out")
         raise InputError(
             f"{source}: was drawn by the method {job.method.name}, which tells the model its plan otherwise; give the"
             " plan itself (plan.yaml of its folder)"

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strata.hierarchy.errors import InputError, SettingError
+from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.hierarchy.loras import Lora, parse_scale
 from strata.hierarchy.plan import PlacedLora, ScenePlan
 from strata.imports import uncollected
 from strata.injection.lora_form import check_form
-from strata.injection.lora_hub import find_lora, lora_path, named_in
+from strata.injection.lora_hub import find_lora, is_of_hub, lora_path, named_in
+from strata.layers.lora_rules import lora_notes
 from strata.layers.routing import Routing
 from strata.loading import ModelSource
 from strata.record import Record
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 def given_lora(text: str) -> Lora:
     """FILE, or FILE:SCALE. Raises `SettingError` for a scale that is none."""
     file, colon, scale = text.rpartition(":")
+    if not colon or not file:
+        return Lora(file=text)
     try:
         number = float(scale)
     except ValueError:
-        return Lora(file=text)  # a colon in the name of a file
-    if not colon or not file:
-        return Lora(file=text)
+        path, whole = Path(file).expanduser(), Path(text).expanduser()
+        if whole.exists() or not (path.is_file() or is_of_hub(file, Path())):
+            return Lora(file=text)  # a colon in the name of a file
+        raise SettingError(f"<lora> {text}: {quote(scale)} behind the colon is no scale; give a number") from None
     try:
         return Lora(file=file, scale=parse_scale(number))
     except ValueError as error:
@@ -101,6 +105,12 @@ def checked_loras(
                 with _named(plan, each):
                     check_adapter(adapter, schedule, method or method_for(routing), *stock[:2])
     return hashes
+
+
+def lora_notes_of(plans: Sequence[ScenePlan], given: Sequence[str] | None, routing: Routing) -> tuple[str, ...]:
+    """What the routing's `loras` do that one may not have meant, with plans' LoRAs and those of the settings."""
+    loras = [placed.lora for plan in plans for placed in with_given(plan, given).placed_loras()]
+    return tuple(lora_notes(routing.loras, loras))
 
 
 @contextmanager

@@ -19,6 +19,25 @@ if TYPE_CHECKING:
     from strata.record import RunSettings
 
 
+class MemoryShort(SettingError):
+    """There is too little memory."""
+
+
+@contextmanager
+def memory_told() -> Iterator[None]:
+    """Turns running out of memory into a `MemoryShort` with what to try."""
+    import torch
+
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise MemoryShort(
+                "out of memory: try <offload>, <dtype> bfloat16, a smaller <width> and <height>, or <device> cpu"
+            ) from error
+        raise
+
+
 def of_the_same_parts(pipe: Any, name: str, more: Mapping[str, Any]) -> Any:
     """Diffusers' pipeline of this class name, of a pipeline's parts and configuration, and `more` parts."""
     import diffusers

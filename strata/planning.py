@@ -23,6 +23,8 @@ from strata.llm.protocol import Backend
 from strata.settings import LARGEST_SCALE, PLANNING, Count, File, Name, Settings
 
 TIMEOUT, ATTEMPTS = 120.0, 3
+CONCURRENCY = 16
+"""Prompts that a server works on at the same time, where nothing else is said."""
 _LONGEST_SLUG = 40
 SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".png", ".txt")
 """Of the files that commands take where they take a prompt."""

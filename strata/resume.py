@@ -75,6 +75,14 @@ def drawn_otherwise(path: Path, job: Job) -> list[str] | None:
     return [*found, *_record_differences(record, job)]
 
 
+def record_of(path: Path) -> Record | None:
+    """The record of a whole picture; None where there is none."""
+    try:
+        return Record.model_validate_json((_texts(path) or {})[CHUNK_RUN])
+    except (LookupError, ValueError):
+        return None
+
+
 def _refused(out: str, why: str) -> SettingError:
     return SettingError(
         f"<out> {out}: {why}, and <resume> only adds to the same one; give another folder, or <force> too to replace it"
@@ -138,8 +146,14 @@ def _record_differences(record: Record, job: Job) -> Iterator[str]:
     there, asked = record.settings, _settings(record.settings, job)
     for kind, value in there:
         if value != getattr(asked, kind):
-            then, now = ("unset" if x is None else x for x in (value, getattr(asked, kind)))
-            yield f"<{kind}> {then}, not {now}"
+            yield f"<{kind}> {_said(value)}, not {_said(getattr(asked, kind))}"
+
+
+def _said(value: object) -> str:
+    """A setting as it is given on a command line; several with "and" between them."""
+    if value is None or value == ():
+        return "unset"
+    return " and ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _holds(path: Path, content: bytes) -> bool:

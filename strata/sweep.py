@@ -21,6 +21,7 @@ from strata.job import Job, prepare
 from strata.methods import named_method, routing_for
 from strata.settings import MOST_PICTURES, DrawSettings, read_settings
 from strata.source import Source
+from strata.together import check_one_model
 
 if TYPE_CHECKING:
     from strata.injection.methods import Method
@@ -121,7 +122,7 @@ def prepare_sweep(sources: Sequence[Source], axes: Sequence[Axis], given: DrawSe
         if axis.name not in heeded:
             raise SettingError(f"<vary> {axis.name}: changes nothing, as the method heeds no routing; leave it out")
     found = tuple(runs.values())
-    _check_one_model(found)
+    check_one_model((run.job.name, run.job) for run in found)
     return Sweep(all_axes, found, cells)
 
 
@@ -190,16 +191,6 @@ def _job(chosen: Chosen, settings: DrawSettings, source: Source, method: "Method
         changes["routing"] = None
     settings = settings.model_copy(update=changes)
     return prepare(settings, replace(source, plan=plan, routing=routing), command=command)
-
-
-def _check_one_model(runs: Sequence[SweepRun]) -> None:
-    first, *others = (run.job for run in runs)
-    for job in others:
-        if (job.model.name, job.device, job.dtype) != (first.model.name, first.device, first.dtype):
-            one, two = (f"model {j.model.name} on {j.device} in {j.dtype}" for j in (job, first))
-            raise SettingError(
-                f"{job.name}: is for {one}, but {first.name} for {two}; name one <model>, <device>, <dtype>"
-            )
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

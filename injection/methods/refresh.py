@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from strata.injection.layout import Span
 from strata.injection.program import Program, Visibility
-
-if TYPE_CHECKING:
-    pass
 
 Kept = dict[int, tuple[Tensor, Tensor]]
 """Keys and values of a block's streams, `[B, S, H, D]`, by the number of the sample."""

@@ -40,7 +40,7 @@ class RegionalRun(MethodRun):
         self.drawing, self.family = drawing, drawing.family
         self.samples: tuple[Sample, ...] = ()
         self.order = self.inverse = torch.empty(0, dtype=torch.int64)
-        self.text_states = {False: TextStates(), True: TextStates()}
+        self.text_states, self.base_states = TextStates(), TextStates()
         """Of all streams beside the base prompt, and of that alone."""
         self.last: int | None = None
         """The step at which the streams rode along last, where their keys and values are kept."""

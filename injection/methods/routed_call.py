@@ -65,7 +65,8 @@ class RoutedCall:
             with handed_over(block.attn, attention.key):
                 return call(**inputs)
 
-        return self.run.text_states[self.alone].behind(block, inputs, attend)
+        states = self.run.base_states if self.alone else self.run.text_states
+        return states.behind(block, inputs, attend)
 
     def around(self, block: Block, call: Call, inputs: dict[str, Any]) -> Any:
         """See `BlockHooks`."""

@@ -14,10 +14,10 @@ from cyclopts import Parameter
 from strata.claims import numbered
 from strata.commands.options import BAD_INPUT, FAILED, Argv, PicturesOutput
 from strata.commands.runs import Pace, announce_run, draw_run, is_drawn
-from strata.console import count, flag, note, quiet, say
+from strata.console import count, note, quiet, say, tell
 from strata.contents import run_files
 from strata.engine import Engine
-from strata.hierarchy.errors import InputError, SettingError, StrataError, file_error, quote
+from strata.hierarchy.errors import InputError, SettingError, StrataError, quote
 from strata.hierarchy.plan import ScenePlan
 from strata.job import Job, check_canvas, check_seeds, prepare, read_files
 from strata.llm.draft import Draft
@@ -30,6 +30,7 @@ from strata.resume import begun_run, continued
 from strata.run_folder import Begun, RunFolder
 from strata.settings import WHERE_TO, DrawSettings
 from strata.source import Source, open_source
+from strata.together import check_one_model
 
 
 class GenerateOutput(PicturesOutput):
@@ -188,11 +189,11 @@ def _checked(sources: Sequence[str], asked: _Asked, output: GenerateOutput) -> l
         except StrataError as error:
             if not many:
                 raise
-            _tell(source, error)
+            tell(source, error)
     if len(tasks) < len(sources):
         say(f"error: {len(sources) - len(tasks)} of {count(len(sources), 'source')} are wrong, so none is drawn")
         return None
-    _check_one_model(tasks)
+    check_one_model((task.source, task.job) for task in tasks)
     tasks = list(_with_folders(tasks, output))
     for task in tasks:
         with task.claim(output):
@@ -205,19 +206,6 @@ def _refuse_run(source: Path) -> None:
     if (source / "run.json").is_file():
         goes_on = f"`strata generate {source / 'plan.yaml'} -o {source} --resume` goes on with it"
         raise InputError(f"{source}: is the folder of a run; {goes_on}")
-
-
-def _check_one_model(tasks: Sequence[_Task]) -> None:
-    """Raises `SettingError` where tasks are for several models: one is loaded."""
-    first = tasks[0]
-    for task in tasks:
-        here, there = ((job.model.name, job.device, job.dtype) for job in (task.job, first.job))
-        if here != there:
-            one, other = (f"model {name} on {device} in {dtype}" for name, device, dtype in (here, there))
-            raise SettingError(
-                f"{task.source}: is for {one}, but {first.source} for {other}; name one <model>, <device> and <dtype>"
-                " for all, or draw them one after the other"
-            )
 
 
 def _with_folders(tasks: Sequence[_Task], output: GenerateOutput) -> Iterator[_Task]:
@@ -251,7 +239,7 @@ def _planned(tasks: Sequence[_Task], asked: _Asked, failed: list[str]) -> Iterat
         except StrataError as error:
             if len(tasks) == 1:
                 raise
-            _tell(task.source, error)
+            tell(task.source, error)
             failed.append(task.source)
         else:
             yield replace(task, job=job, planned=True)
@@ -287,18 +275,6 @@ def _draw(tasks: Sequence[_Task], output: GenerateOutput, many: bool) -> list[st
             except (StrataError, OSError) as error:
                 if loading or not many:
                     raise
-                _tell(task.source, error)
+                tell(task.source, error)
                 failed.append(task.source)
     return failed
-
-
-def _tell(source: str, error: StrataError | OSError) -> None:
-    """Prints the error of one of several sources."""
-    match error:
-        case SettingError():
-            text = error.shown(flag)
-        case OSError():
-            text = file_error(error)
-        case _:
-            text = str(error)
-    say(f"error: {text}" if text.startswith(source) else f"error: {source}: {text}", error)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from pydantic import Field, field_validator
 from tqdm import tqdm
 
 from strata.claims import Claim, check_no_folders, claimed, file_claim, numbered
@@ -20,11 +18,9 @@ from strata.commands.options import BAD_INPUT
 from strata.console import count, note
 from strata.contents import check_unowned
 from strata.hierarchy.errors import InputError, SettingError, StrataError, quote
-from strata.hierarchy.file_model import NUMBER, StrictModel, Text
-from strata.hierarchy.files import read_json_lines, read_text, write_atomic
-from strata.hierarchy.plan import LARGEST_SIDE, ScenePlan
-from strata.hierarchy.validation import validate
-from strata.llm.answer import MOST_REGIONS
+from strata.hierarchy.files import write_atomic
+from strata.hierarchy.plan import ScenePlan
+from strata.lists import PromptRow, check_list, prompt_rows
 from strata.llm.backends import MINIATURE as BUNDLED
 from strata.llm.cache import PlanCache, planner_key
 from strata.llm.draft import Draft
@@ -33,13 +29,11 @@ from strata.llm.many import plan_many
 from strata.llm.planner import Planner, Request
 from strata.loading import CANVAS, MINIATURE, locate
 from strata.plan_table import Remark, announce, planner_remarks, print_plan
-from strata.planning import PlannerSettings, canvas, check_prompt, is_file, slug
+from strata.planning import CONCURRENCY, PlannerSettings, canvas, check_prompt, is_file, slug
 from strata.settings import PLANNING, WHERE_TO, Count, OutFolder
 
-CONCURRENCY = 16
 OUT = Path("out", "plans")
 FAILED = "failed.jsonl"
-LIST_SUFFIXES = (".txt", ".jsonl")
 
 
 class PlanSettings(PlannerSettings):
@@ -117,24 +111,6 @@ def plan(
     return BAD_INPUT if report.failures else 0
 
 
-class PromptRow(StrictModel):
-    """One line of a .jsonl file of prompts."""
-
-    prompt: Text
-    name: Text | None = None
-    width: Annotated[int, Field(ge=1, le=LARGEST_SIDE), NUMBER] | None = None
-    height: Annotated[int, Field(ge=1, le=LARGEST_SIDE), NUMBER] | None = None
-    regions: Annotated[int, Field(ge=1, le=MOST_REGIONS), NUMBER] | None = None
-    style: Text | None = None
-
-    @field_validator("name")
-    @classmethod
-    def _name_is_a_file_name(cls, name: str | None) -> str | None:
-        if name is not None and not re.fullmatch(r"\w[\w.-]{0,99}", name):
-            raise ValueError("must be a file name without its suffix: letters, digits, '_', '-' and '.', at most 100")
-        return name
-
-
 @dataclass(frozen=True)
 class _Task:
     """A prompt to be planned, and the file its plan goes to."""
@@ -191,13 +167,11 @@ def _names_a_plan(out: str) -> bool:
 def _read_list(path: str, settings: PlanSettings, draft: Draft | None) -> tuple[list[_Task], Path]:
     """The prompts of a file, all of them checked, and the folder of their plans."""
     source = Path(path)
-    if source.suffix.lower() not in LIST_SUFFIXES and source.exists():
-        kind = "is a folder" if source.is_dir() else f"suffix {quote(source.suffix)}"
-        raise InputError(f"{source}: {kind}; must be a prompt of several words, or a .txt or .jsonl file of prompts")
+    check_list(source)
     folder = OUT / source.stem if settings.out is None else Path(settings.out)
     if settings.out is not None and _names_a_plan(settings.out):
         raise InputError(f"-o {folder}: must be a folder, as {source} is a file of prompts")
-    rows = list(_rows(source))
+    rows = list(prompt_rows(source))
     if not rows:
         raise InputError(f"{source}: holds no prompt")
     tasks: list[_Task] = []
@@ -214,18 +188,6 @@ def _read_list(path: str, settings: PlanSettings, draft: Draft | None) -> tuple[
             raise InputError(f"{place}: {error}") from error
         tasks.append(_Task(asked, folder / f"{name}.yaml", place))
     return tasks, folder
-
-
-def _rows(path: Path) -> Iterator[tuple[int, PromptRow]]:
-    """The rows of a .jsonl file, or every line of a text that is neither empty nor a # comment; with their lines."""
-    if path.suffix.lower() == ".jsonl":
-        for document in read_json_lines(path):
-            yield document.lines[()], validate(PromptRow, document)
-        return
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        text = line.strip()
-        if text and not text.startswith("#"):
-            yield number, PromptRow.model_construct(prompt=text)
 
 
 def _request(settings: PlanSettings, draft: Draft | None, row: PromptRow) -> Request:

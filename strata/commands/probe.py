@@ -1,5 +1,6 @@
 """`strata probe`: draws a plan or a prompt and records what every block attends to."""
 
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,7 +55,8 @@ class RecordedSettings(Settings):
     blocks: Annotated[Name | None, Parameter(metavar="BLOCKS"), RECORDED] = None
     """such as "double 0-3, single all" or 0%-50% of depth (default: all)"""
     probed_steps: Annotated[Name | None, Parameter(name="--steps", metavar="STEPS"), RECORDED] = None
-    """such as 0-9, 0,5,10 or 50%-100% (default: all)"""
+    """of the run's steps those that are recorded, such as 0-9, 0,5,10 or 50%-100% (default: all); how many the run has,
+    --run-steps says"""
     heads: Annotated[Name | None, Parameter(metavar="HEADS"), RECORDED] = None
     """such as 0-3; maps are means over them (default: all)"""
     phases: Annotated[Count, RECORDED] = 4
@@ -120,6 +122,9 @@ def probe(
         _check(job, recorded, following)
         for text in job.notes:
             note(text)
+        if settings.steps is None and re.fullmatch(r"\s*[0-9]+\s*", recorded.probed_steps or ""):
+            one = f"--steps {recorded.probed_steps}: of {job.steps} steps that one is recorded"
+            note(f"{one}; --run-steps says how many there are")
         figures = not output.no_pictures and _figures_are_possible()
         writes = ("image.png", *PROBE_FILES, *BESIDE_PROBE)
         with RunFolder.claim(
@@ -165,7 +170,13 @@ def _check(job: Job, recorded: RecordedSettings, following: FollowingSettings) -
     from strata.analysis.selection import chosen_blocks, chosen_steps
 
     facts = job.model.facts
-    chosen_steps(recorded.probed_steps, job.steps)
+    try:
+        chosen_steps(recorded.probed_steps, job.steps)
+    except InputError as error:
+        reason = str(error).removeprefix("steps: ")
+        raise SettingError(
+            f"<probed_steps> {reason}; these are the steps that are recorded, <steps> sets how many there are"
+        ) from error
     texts = {"base": job.plan.prompt}
     if facts is not None:
         chosen_blocks(recorded.blocks, *facts.block_counts)

@@ -104,6 +104,8 @@ def _write(job: Job, opened: Source, source: str, output: RunOutput) -> None:
     with RunFolder.claim(output.out, job.name, writes, output.force, attached=job.files, reads=reads) as folder:
         pace = Pace()
         announce_run(job, 1, pace)
+        if (seed := job.repaints[-1].seed) is not None:
+            print(f"new noise in {job.repaints[-1].region}: seed {seed}", flush=True)
         with quiet(), Engine.open(job) as engine:
             draw_run(engine, job, folder, 1, pace)
         with Image.open(folder.find(picture_name(0, 1))) as after:

@@ -19,21 +19,21 @@ from strata.contents import COMPARE, PARTS, picture_name, run_files
 from strata.engine import Engine
 from strata.hierarchy.errors import InputError, SettingError, did_you_mean, quote
 from strata.hierarchy.grid import token_grid
+from strata.hierarchy.phrases import words
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.restyle import (
     area_names,
     left_behind,
     low_texts,
     matching_styles,
-    prompt_without,
     restyled,
-    words,
+    without_detail,
 )
 from strata.job import Job, check_drawn_as_planned, check_seeds, prepare, read_files
 from strata.layers.ranges import Percent, compact
 from strata.record import TextSwap
 from strata.run_folder import RunFolder
-from strata.settings import DrawSettings, Name, RecordedControls, SamplingSettings, Settings
+from strata.settings import DrawSettings, Name, Settings
 from strata.source import open_source
 
 
@@ -60,16 +60,12 @@ class Changes(Settings):
     """leave the base prompt as it is; else it loses what it says of the old detail of the changed areas alone"""
 
 
-class RestyleSettings(SamplingSettings, RecordedControls):
-    """What draws, and how."""
-
-
 def restyle(
     source: Annotated[str, Parameter(name="PLAN|IMAGE.png", help="a plan file, or a picture that strata drew")],
     /,
     *,
     changes: Changes = Changes(),
-    settings: RestyleSettings = RestyleSettings(),
+    settings: DrawSettings = DrawSettings(),
     output: PicturesOutput = PicturesOutput(),
     argv: Argv,
 ) -> None:
@@ -97,7 +93,7 @@ def restyle(
         if opened.swaps:
             raise InputError(f"{source}: was restyled from a later step on; restyle the original picture instead")
         texts = _new_texts(changes, source, opened.plan)
-        original = prepare(DrawSettings.of(settings), opened, command=command)
+        original = prepare(settings, opened, command=command)
         check_drawn_as_planned(original, source)
         other = replace(
             opened,
@@ -198,7 +194,7 @@ def _restyled(plan: ScenePlan, texts: Mapping[str, str], changes: Changes) -> Sc
     changed = restyled(plan, texts)
     if changes.keep_prompt or changes.from_step is not None:
         return changed
-    return changed.model_copy(update={"prompt": prompt_without(plan.prompt, left_behind(plan, texts))})
+    return changed.model_copy(update={"prompt": without_detail(plan, texts)})
 
 
 def _note_prompt(plan: ScenePlan, changed: ScenePlan, changes: Mapping[str, str]) -> None:

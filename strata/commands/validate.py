@@ -7,8 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from strata.commands.options import BAD_INPUT
-from strata.console import count, flag
-from strata.hierarchy.errors import InputError, SettingError, printable, quote
+from strata.console import count
+from strata.hierarchy.errors import InputError, on_command_line, printable, quote
 from strata.hierarchy.files import read_document
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.lora_form import check_form
@@ -38,7 +38,7 @@ def validate(
             print(f"{printable(path)}: ok ({_describe(path)})", flush=True)
         except InputError as error:
             failed = True
-            told = error.shown(flag) if isinstance(error, SettingError) else str(error)
+            told = on_command_line(error)
             print(f"strata: error: {told}", file=sys.stderr, flush=True)
     return BAD_INPUT if failed else 0
 

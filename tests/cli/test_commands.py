@@ -214,7 +214,7 @@ except SystemExit:
 
 COMMANDS = (
     *("generate", "plan", "restyle", "repaint", "serve-llm", "layout", "export", "import", "routing", "probe"),
-    *("roles", "calibrate", "validate", "compare", "sweep"),
+    *("roles", "calibrate", "validate", "compare", "sweep", "batch"),
 )
 
 

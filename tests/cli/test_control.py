@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from safetensors.torch import load_file, save_file
 
 from strata.engine import Engine, Picture
-from strata.hierarchy.errors import InputError
+from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.pipeline import RegionalPipeline
 from strata.injection.weights import load_folder
@@ -114,7 +114,7 @@ def test_drawn_as_from_python_recorded_and_repeated(
     other = ("--control-scale", 0.3, "-o", "again", "--resume")
     differs = strata("generate", "one/image.png", "-m", tiny_folder, "--control-model", nets["edges"], *other)
     assert differs.code == 2
-    assert "--control-scale (0.7,), not (0.3,)" in differs.err
+    assert "--control-scale 0.7, not 0.3" in differs.err
 
 
 def drawn_with(engine: Engine, drawing: Job) -> NDArray[np.uint8]:
@@ -222,7 +222,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"control": ("edges.png",), "control_model": ("edges",), "control_region": ("middle",)},
-        "control_region 'middle': the plan has no such region; valid: left, right, background, global",
+        "control_region 'middle': the plan has no such region; valid: left, right, global",
     ),
     (
         {"control": ("edges.png",), "control_model": ("edges",), "control_steps": ("half",)},
@@ -248,6 +248,17 @@ def test_what_does_not_fit_is_refused_before_weights_are_read(
     settings = settings | ({"control_model": models} if models else {})
     with pytest.raises(Exception, match=message.replace("'", "['\"]")):
         job(tiny_folder, **settings)
+
+
+@pytest.mark.parametrize("model", [None, "owner/of-the-hub"])
+def test_a_background_that_the_regions_leave_nothing_of_is_no_choice(
+    model: str | None, place: Path, tiny_folder: Path, nets: dict[str, Path]
+) -> None:
+    asked: dict[str, Any] = {"control": ("edges.png",), "control_model": (str(nets["edges"]),)}
+    for area, why in (("background", "the regions leave nothing of it"), ("middle", "the plan has no such region")):
+        message = f"control_region '{area}': {why}; valid: left, right, global$"
+        with open_source("plan.yaml") as source, pytest.raises(SettingError, match=message):
+            prepare(DrawSettings(model=model or str(tiny_folder), control_region=(area,), **asked), source)
 
 
 def test_weights_that_are_not_the_models_are_errors(place: Path, tiny_folder: Path, nets: dict[str, Path]) -> None:

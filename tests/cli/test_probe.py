@@ -29,7 +29,8 @@ def test_a_plan_is_probed(strata: Run, here: Path, tiny_folder: Path) -> None:
     assert "--out probed: holds" in again.err
     again_of = ("-m", str(tiny_folder), "--out", "again")
     picture = strata("probe", "probed/image.png", "--words", "blue", "--steps", "1", *again_of, "--no-pictures")
-    assert (picture.code, picture.err) == (0, "")
+    one = "strata: note: --steps 1: of 2 steps that one is recorded; --run-steps says how many there are\n"
+    assert (picture.code, picture.err) == (0, one)
     assert sorted(path.name for path in Path("again").iterdir()) == ["image.png", "probe.json", "probe.safetensors"]
     assert Probe.load("again/probe").facts.steps == (1,)
 
@@ -52,7 +53,8 @@ def test_mistakes_are_told_before_anything_is_loaded(strata: Run, here: Path, ti
         (("plan.yaml", "--words", "top/low"), "'top/low': is in no text that is heard, nor the name of one; these are"),
         (("plan.yaml", "--words", "red,"), "argument --words: '': must not be empty"),
         (("plan.yaml", "--blocks", "double 7"), "'double 7': index 7 is out of range (valid: 0-1)"),
-        (("plan.yaml", "--steps", "50-60"), "steps: '50-60': index 60 is out of range (valid: 0-27)"),
+        (("plan.yaml", "--steps", "50-60"), "--steps '50-60': index 60 is out of range (valid: 0-27); "),
+        (("plan.yaml", "--steps", "30"), "these are the steps that are recorded, --run-steps sets how many there are"),
         (("a red circle", "--routing", "isolate-first"), "--routing isolate-first: is for plans"),
         (("a red circle", "--width", "33"), "--width 33: must be a multiple of 4"),
         (("missing.yaml",), "missing.yaml: cannot be read"),

@@ -34,6 +34,7 @@ def test_the_command_writes_a_run_and_a_comparison(
     model = ("--model", tiny_folder)
     done = strata("repaint", original(), *model, "--region", "right", "--low", "green")
     assert done.code == 0, done.err
+    assert "new noise" not in done.out
     assert done.err.startswith(
         "strata: note: the base prompt is now 'a red circle and a green square — Ünïcode “quotes”' ("
     )
@@ -52,6 +53,9 @@ def test_the_command_writes_a_run_and_a_comparison(
     )
     assert moved.code == 0, moved.err
     assert len(json.loads((out / "run.json").read_text())["repaints"]) == 2
+    again = strata("repaint", out / "image.png", *model, "--region", "left", "--force", "-o", out)
+    seed = json.loads((out / "run.json").read_text())["repaints"][-1]["seed"]
+    assert f"new noise in left: seed {seed}\n" in again.out
     plain = strata("generate", "plan.yaml", *model, "--steps", 2, "-o", out, "--force")
     assert plain.code == 0, plain.err
     assert not (out / "compare.png").exists(), "of the run that is gone"

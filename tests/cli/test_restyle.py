@@ -9,6 +9,8 @@ from PIL import Image
 
 from strata.hierarchy.plan import ScenePlan
 from tests.cli.conftest import Run
+from tests.injection.conftest import tiny_transformer
+from tests.injection.loras import make_weights, save_weights
 
 QUICK = ("--steps", 2, "--seed", 7)
 
@@ -93,6 +95,9 @@ ISOLATED = "--routing", "early.yaml"
         (("--low", "left=blue", "--routing", "regional-prompting-flux"), "hears no low texts (full only)"),
         (("--low", "left=blue", "--from-step", "60%", *ISOLATED), "is heard in steps 0-9 of 20 only"),
         (("--low", "left=blue", "--from-step", "30"), "must be a share of the steps from 0% to below 100%"),
+        (("--low", "left=blue", "--method", "plain"), "--method plain: does not draw the plan's texts as they are"),
+        (("--low", "left=blue", "--lora", "gone.safetensors"), "--lora gone.safetensors: no such file"),
+        (("--low", "left=blue", "--control", "gone.png"), "gone.png: cannot be read"),
         (("--style-from", "plan.yaml"), "its low texts are those of plan.yaml"),
         (("--style-from", "gone.yaml"), "--style-from gone.yaml: gone.yaml: cannot be read"),
     ],
@@ -107,3 +112,14 @@ def test_bad_input_is_told_before_anything_is_loaded(
     assert done.code == 2
     assert message in done.err
     assert not (here / "out").exists()
+
+
+def test_it_draws_with_what_generate_draws_with(strata: Run, here: Path, tiny_folder: Path) -> None:
+    save_weights(here / "style.safetensors", make_weights(tiny_transformer(), 1))
+    more = ("--lora", "style.safetensors:0.5", "--width", 48)
+    done = strata("restyle", "plan.yaml", "--model", tiny_folder, *QUICK, *more, "--low", "left=green", "-o", "out")
+    assert done.code == 0, done.err
+    for part in ("original", "restyled"):
+        settings = json.loads((here / "out" / part / "run.json").read_text())["settings"]
+        assert settings["lora"] == [f"{here}/style.safetensors:0.5"]
+        assert pixels(here / "out" / part / "image.png").shape == (48, 48, 3)

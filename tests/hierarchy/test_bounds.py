@@ -82,6 +82,8 @@ def test_an_error_of_a_setting_names_the_first_one() -> None:
 
 def test_the_first_line_of_an_error_or_its_type() -> None:
     assert first_line(ValueError("\none\ntwo")) == "one"
+    assert first_line(ValueError("keys detected:\n\n  a, b\nc")) == "keys detected: a, b"
+    assert first_line(ValueError("keys detected:")) == "keys detected:"
     assert first_line(MemoryError()) == "MemoryError"
 
 

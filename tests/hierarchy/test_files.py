@@ -169,6 +169,9 @@ def test_unreadable_files(tmp_path: Path) -> None:
         read_document(tmp_path / "two_region.yml")
     with pytest.raises(InputError, match=r"cannot be read: No such file or directory$"):
         read_document(tmp_path / "gone" / "two_regions.yaml")
+    (tmp_path / "link.yaml").symlink_to("nowhere.yaml")
+    with pytest.raises(InputError, match=r"No such file or directory; it is a link to 'nowhere.yaml'$"):
+        read_document(tmp_path / "link.yaml")
     with pytest.raises(InputError, match=r"suffix '\.txt': must be one of \.yaml, \.yml, \.json"):
         read_document(tmp_path / "plan.txt")
     assert (syntax_of("a.JSON"), syntax_of("a.yml"), syntax_of("a.yaml")) == ("json", "yaml", "yaml")

@@ -44,6 +44,11 @@ def test_the_nearest(given: str, meant: str | None) -> None:
     assert nearest_path(given) == meant
 
 
+def test_what_is_asked_for_is_not_what_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    assert nearest_path(f"{tmp_path}/link") is None
+
+
 def test_an_absolute_path_stays_absolute(tmp_path: Path) -> None:
     assert nearest_path(f"{tmp_path}/cofnigs/other.yaml") == f"{tmp_path}/configs/other.yaml"
 

@@ -1,5 +1,6 @@
 """The layout's picture."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from PIL import Image
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.preview import draw_canvas, draw_layout, draw_legend
-from strata.hierarchy.typeset import Rect, Sheet
+from strata.hierarchy.typeset import Rect, Sheet, pixel_edges
 
 MARGIN = 24
 
@@ -122,6 +123,17 @@ def test_labels_lie_apart_and_on_the_canvas(labels: list[Rect]) -> None:
     moved = [(y - labels[0][1]) / tall for _, y, _, tall in labels]
     assert np.sign(moved).tolist() == [0, 1, -1, 1, -1, 1, -1, 1], "below and above in turn"
     assert np.diff(sorted(moved)).max() < 1.6, "no farther than earlier ones ask"
+
+
+def test_labels_are_two_pixels_apart_wherever_their_boxes_are_rounded(labels: list[Rect]) -> None:
+    for offset in range(8, 32):
+        labels.clear()
+        canvas_of(256, ("one", (10, 40, 200, 90)), ("two", (10, 40 + offset, 200, 90 + offset)))
+        (_, top, _, bottom), (_, other_top, _, other_bottom) = map(pixel_edges, labels)
+        assert max(top, other_top) - min(bottom, other_bottom) >= 2, offset
+    canvas_of(256, *((f"a name of some length {n}", (10, 10, 200, 200)) for n in range(8)))
+    edges = sorted((y, y2) for _, y, _, y2 in map(pixel_edges, labels[-8:]))
+    assert min(y - y2 for (_, y2), (y, _) in pairwise(edges)) >= 2
 
 
 def test_a_label_is_no_wider_than_its_region_and_at_the_edge_where_that_is(labels: list[Rect]) -> None:

@@ -41,6 +41,7 @@ def test_a_text_takes_the_place_of_that_of_its_level() -> None:
     assert changed_region(told, "left", {}) == told.regions[0]
     both = plan(left={"high": "a circle", "full": "a red circle"})
     assert levels(changed_region(both, "left", {"full": "x"})) == {"high": "a circle", "full": "x"}
+    assert levels(changed_region(both, "left", {"high": "y", "full": "x"})) == {"high": "y", "full": "x"}
 
 
 def test_a_new_box_takes_the_place_of_any_shape() -> None:
@@ -65,6 +66,13 @@ def test_a_new_box_takes_the_place_of_any_shape() -> None:
             None,
             "low: region 'right' has one undivided text, 'a blue square'; give another one",
         ),
+        (
+            "left",
+            {"high": "x", "full": "y"},
+            None,
+            "full 'y': is one undivided text in the place of all others, and does",
+        ),
+        ("right", {"full": "y", "low": "x"}, None, "does not go with low; leave one of them out"),
         ("left", {}, (0, 0, 32, 64), "box 0,0,32,64: is that already"),
         ("left", {}, (0, 0, 65, 64), "box 0,0,65,64: leaves the 64x64 canvas"),
         ("left", {}, (9, 0, 9, 64), "box 9,0,9,64: x2 must be greater than x1"),
@@ -104,10 +112,10 @@ LEVELS = {"high": "a circle", "low": "red, striped"}
         ("a Circle, striped and red", LEVELS, {"high": "an egg"}, "an egg, striped and red"),
         ("a red striped circle", LEVELS, {"full": "a yellow moon"}, "a yellow moon"),
         ("see a red circle here", {"full": "a red circle"}, {"full": "an egg"}, "see an egg here"),
-        ("a red circle at sea", {"full": "a red circle"}, {"high": "an egg", "low": "blue"}, "an egg, blue at sea"),
+        ("a red circle at sea", {"full": "a red circle"}, {"high": "an egg", "low": "blue"}, "a blue egg at sea"),
         ("a redwood", LEVELS, {"low": "blue"}, "a redwood"),
         ("two objects", LEVELS, {"low": "blue"}, "two objects"),
-        ("a blue circle", {"high": "a circle", "low": "blue"}, {"low": "red"}, "a blue circle"),  # the square's too
+        ("a blue circle", {"high": "a circle", "low": "blue"}, {"low": "red"}, "a red circle"),
         ("a man with a hat", {"full": "a boat with a sail"}, {"full": "a car"}, "a man with a hat"),
     ],
 )

@@ -3,8 +3,9 @@
 import pytest
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.phrases import prompt_without, words
 from strata.hierarchy.plan import ScenePlan
-from strata.hierarchy.restyle import left_behind, low_texts, matching_styles, prompt_without, restyled, words
+from strata.hierarchy.restyle import left_behind, low_texts, matching_styles, restyled, without_detail
 
 HEAD = "width: 64\nheight: 64\nprompt: two\n"
 PLAN = ScenePlan.from_yaml(
@@ -108,3 +109,14 @@ def test_styles_of_another_plan_by_name_or_in_order() -> None:
     assert matching_styles(PLAN, PLAN) == {}
     with pytest.raises(InputError, match="no low text for any of left, background, global; low texts there: none"):
         matching_styles(PLAN, ScenePlan.from_yaml(UNDIVIDED.replace("left", "bottom")))
+
+
+def test_an_area_whose_detail_stands_for_it_is_told_by_its_content() -> None:
+    text = HEAD.replace("prompt: two", "prompt: an orange on the left and a red square, orange light")
+    text += """regions:
+  - {name: left, box: [0, 0, 32, 64], high: a fruit, low: "orange, round"}
+  - {name: right, box: [32, 0, 64, 64], high: a square, low: red}
+"""
+    plan = ScenePlan.from_yaml(text)
+    assert without_detail(plan, {"left": "blue"}) == "a fruit on the left and a red square, light"
+    assert without_detail(plan, {"right": "blue"}) == "an orange on the left and a square, orange light"

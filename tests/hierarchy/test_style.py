@@ -11,7 +11,7 @@ from strata.hierarchy import style
 DEUTERANOPIA = [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]]  # Viénot, Brettel, Mollon 1999
 PROTANOPIA = [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]]
 TOGETHER = {
-    "a schedule": [*style.LEVELS.values(), style.BASE],
+    "a schedule": [*style.LEVELS.values(), style.BASE, style.LORA],
     "shares of attention": [style.OWN, style.OTHERS, style.GLOBAL, style.BASE, style.IMAGE],
     "a layout": list(style.REGIONS),
 }

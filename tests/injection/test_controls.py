@@ -193,7 +193,9 @@ def test_what_cannot_be_confined_is_refused(plan: ScenePlan) -> None:
     with pytest.raises(InputError, match=r"^control_regions: FluxPipeline has no ControlNet$"):
         RegionalPipeline(make_text_to_image()[0]).check(plan, control_regions="left")
     pipe, options = make_controlnet()
-    with pytest.raises(InputError, match=r"^control_regions: 'background': the regions leave nothing of it$"):
+    with pytest.raises(
+        InputError, match=r"^control_regions: 'background': the regions leave nothing of it; valid: .*, global$"
+    ):
         RegionalPipeline(pipe).check(whole(plan), control_regions="background", **options)
     pipe, options = make_two()
     with pytest.raises(InputError, match=r"^control_regions: 1 areas for 2 control pictures"):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.loras import Lora
 from strata.hierarchy.plan import ScenePlan, Texts
 from strata.injection.attach import Attachment, attached
 from strata.injection.description import Cost, cost_of, describe
@@ -119,6 +120,34 @@ def test_it_tells_itself_and_its_cost() -> None:
     assert cost_of(silent, method, words, 10) == (1.0, 1.0)
     assert cost_of(silent, method_for(Routing.load("regional-prompting-flux")), words, 10) == (1.0, 1.0)
     assert cost_of(program, method_named("stitch"), words, 10) is None, "more than a program decides"
+
+
+def test_it_tells_loras_and_what_the_routing_makes_of_them() -> None:
+    routing = Routing.from_yaml("""
+name: a
+rules: [{level: high}]
+loras: [{names: [oil], depth: 50%-100%, steps: 50%-100%}, {regions: [right], strength: {from: 1, to: 0.5}}]
+""")
+    plan = ScenePlan.from_yaml(f"{PLAN.to_yaml()}loras: [{{file: a/oil.safetensors, scale: 0.5}}, {{file: ink}}]")
+    right = plan.regions[1].model_copy(update={"loras": (Lora(file="b/oil", scale={"from": 1, "to": 0}),)})
+    plan = plan.model_copy(update={"regions": (plan.regions[0], right)})
+
+    def told(of: ScenePlan) -> list[str]:
+        return describe(compile_program(of, routing, FLUX_DEV, 4), method_for(routing), words, 10)
+
+    lines = told(plan)
+    head = lines.index("LoRA  of      scale   acts in blocks            at steps  strength")
+    assert lines[head + 1 : head + 4] == [
+        "oil   global  0.5     single 9-37               2-3       1",
+        "ink   global  1       none                      none      0",
+        "oil   right   1 to 0  double 0-18, single 0-37  0-3       0.5 to 1",
+    ]
+    assert lines[head + 5] == (
+        "note: the routing's loras: 'oil' is the name of 2 files, and all of them are meant: a/oil.safetensors, b/oil"
+    )
+    assert "note: the routing's loras do nothing: there is no LoRA to draw with" in told(PLAN)
+    with pytest.raises(InputError, match=r"loras\[1\].regions: 'right': has no LoRA in the plan"):
+        told(plan.model_copy(update={"regions": plan.regions[:1]}))
 
 
 def test_it_tells_how_many_image_tokens_see_a_text() -> None:

@@ -1,4 +1,4 @@
-"""Texts that ride along at some steps alone: when, at what cost, and who cannot have it; what is drawn, the oracle says."""
+"""Texts that ride along at some steps alone: when, and at what cost; what is drawn then, the oracle says."""
 
 from math import ceil
 from typing import Any

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.loras import Lora
+from strata.hierarchy.style import LORA
+from strata.layers.drawing import draw_schedule
+from strata.layers.lora_rules import lora_notes
 from strata.layers.routing import Routing
+from strata.layers.table import schedule_table
+from strata.layers.views import views
 
 HEAD = "name: a\nmodel: {double: 2, single: 4}\nrules: [{level: high}]\n"
 
@@ -43,3 +49,50 @@ def test_written_rescaled_and_resolved() -> None:
     with pytest.raises(InputError, match=r"loras\[0\].steps: .*index 1 is out of range"):
         routing.resolve(2, 8, 1)
     assert (Routing.from_yaml(HEAD).resolve(2, 4, 3).lora_strength("any", "any") == 1).all()
+
+
+SHOWN = """name: a
+rules: [{level: high}, {level: low, steps: 0%-50%}]
+loras:
+  - {names: [style, "\\x1b"], depth: 50%-100%}
+  - {regions: [boat], steps: 1, strength: 0.5}
+  - {regions: [boat], steps: 1-1}
+"""
+
+
+def test_shown_in_words_as_a_table_and_as_a_picture() -> None:
+    schedule = Routing.from_yaml(SHOWN).resolve(2, 4, 2)
+    assert schedule.summary()[2:] == [
+        "LoRA style and \\x1b: blocks single 1-3, steps 0-1 of 2, strength 1",
+        "LoRAs: blocks double 0-1 and single 0-3, steps 0 of 2, strength 0.5, only boat",
+        "LoRAs: blocks double 0-1 and single 0-3, steps 1 of 2, strength 1, only boat",
+    ]
+    shown = views(schedule)[2:]
+    assert [(view.level, view.name, view.areas) for view in shown] == [
+        (None, "LoRA style and \x1b", "all areas"),
+        (None, "LoRAs", "boat"),
+    ]
+    assert shown[1].strength.tolist() == [[0.5] * 6, [1.0] * 6]
+    rows = [line for line in schedule_table(schedule).splitlines() if "LoRA" in line]
+    assert [row.count("█") for row in rows] == [9, 0, 9, 18]
+    assert [row.count("▒") for row in rows] == [0, 18, 0, 0]
+    with_them, without = (
+        np.asarray(draw_schedule(routing.resolve(2, 4, 2)))
+        for routing in (Routing.from_yaml(SHOWN), Routing.from_yaml(SHOWN.partition("loras")[0]))
+    )
+    coloured = [int((pixels == LORA).all(axis=2).sum()) for pixels in (with_them, without)]
+    cell = 43 * 27  # px of a cell without its lines, at this size
+    assert coloured == [(6 + 6) * cell + (2 + 3) * 16 * 16, 0], "its cells; and a swatch for each panel and each rule"
+
+
+def test_what_rules_do_that_may_not_be_meant_is_noted() -> None:
+    def notes(text: str, *files: str) -> str:
+        return "; ".join(lora_notes(Routing.from_yaml(f"{HEAD}loras: [{text}]").loras, [Lora(file=f) for f in files]))
+
+    assert "there is no LoRA to draw with" in notes("{names: [style]}")
+    assert notes("{names: [style]}", "style.safetensors", "a/other.safetensors") == ""
+    told = notes("{names: [style]}, {names: [style]}", "a/style.safetensors", "style.safetensors", "b/c.safetensors")
+    assert told.endswith("name of 2 files, and all of them are meant: a/style.safetensors, style.safetensors")
+    assert notes("{}", "a/style.safetensors", "style.safetensors") == ""
+    assert notes("{names: [style]}", "style.safetensors", "style.safetensors") == "", "one file in two areas"
+    assert lora_notes((), []) == []

@@ -31,6 +31,7 @@ def test_the_list() -> None:
         "content-first",
         "hard-mid",
         "isolate-first",
+        "isolate-first-fast",
         "regional-prompting-flux",
         "splitflux",
         "uniform",
@@ -106,3 +107,10 @@ def test_an_unknown_preset_lists_the_known_ones() -> None:
         Routing.load("unifrom")
     with pytest.raises(InputError, match=r"^nowhere/uniform.yaml: cannot be read"):
         Routing.load("nowhere/uniform.yaml")
+
+
+def test_the_fast_one_is_the_default_but_for_its_texts() -> None:
+    default, fast = Routing.load("isolate-first"), Routing.load("isolate-first-fast")
+    assert fast.refresh == 4
+    same = {"name": default.name, "about": default.about, "source": default.source, "refresh": default.refresh}
+    assert fast.model_copy(update=same) == default

@@ -197,7 +197,7 @@ def test_what_is_no_python_is_told(python: str) -> None:
 def test_a_taken_port_is_refused() -> None:
     with hostile_server() as book:
         port = int(book.address.split(":")[2].split("/")[0])
-        with pytest.raises(InputError, match=f"--host 127.0.0.1 --port {port}: cannot be listened on: "):
+        with pytest.raises(InputError, match=f"host 127.0.0.1 port {port}: cannot be listened on: "):
             refuse_taken_port("127.0.0.1", port)
     refuse_taken_port("127.0.0.1", free_port())
 

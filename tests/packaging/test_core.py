@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("openai", "llguidance", "scipy", "skimage", "matplotlib", "vllm")
+EXTRAS = ("openai", "llguidance", "scipy", "skimage", "matplotlib", "vllm", "ray")
 
 BLOCK = f"""
 import sys

@@ -1,0 +1,311 @@
+"""What a base prompt says of one area, found in it and said otherwise: "a red striped boat" at sea.
+
+A phrase is found by the words of the area's own texts, and put together of its subject (a boat) and its detail: words
+in front of it (red, striped), or behind it (made of glass; with white sails).
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from strata.hierarchy.plan import Level
+
+_INDEFINITE = ("a", "an")
+_DEFINITE = ("the", "this", "that", "these", "those", "his", "her", "its", "their")
+_COUNTS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "some", "several", "many")
+_DETERMINERS = frozenset((*_INDEFINITE, *_DEFINITE, *_COUNTS))
+_POSITIONS = (
+    *("of", "on", "in", "at", "by", "with", "without", "from", "for", "to", "into", "onto", "over", "under", "near"),
+    *("off", "behind", "before", "beside", "between", "above", "below", "against", "through", "along", "like", "as"),
+)
+_FUNCTION = frozenset(
+    (*_DETERMINERS, *_POSITIONS, "and", "or", "is", "are", "was", "has", "have", "there", "which", "who", "while")
+)
+"""Words that say nothing of an object, and end what is said of one."""
+_BEHIND = frozenset((*_POSITIONS, "made", "covered", "painted", "lit", "dressed", "filled", "decorated", "wearing"))
+"""First words of detail that stands behind its subject."""
+_CONSONANT = re.compile(r"uni(?!n|m)|us[eu]|euro?|ewe|one\b|once\b", re.IGNORECASE)
+_VOWEL = re.compile(r"[aeiou]|hour|hono|honest|heir", re.IGNORECASE)
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text of three letters and more, in lower case, each once."""
+    return [word for word in dict.fromkeys(re.findall(r"\w+", text.lower())) if len(word) > 2]
+
+
+def article(word: str) -> str:
+    """ "a" or "an", as the word behind it sounds."""
+    return "an" if _VOWEL.match(word) and not _CONSONANT.match(word) else "a"
+
+
+@dataclass(frozen=True)
+class _Phrase:
+    """Words of a prompt that speak of one area. `start` and `end` are characters, the article among them."""
+
+    start: int
+    end: int
+    det: str
+    other: str
+    """Words of nobody's texts between the article and what the area's texts say: "big"."""
+    own: list[str]
+    """The words that are the area's, from the first to the last."""
+    text: str
+    """Those in the prompt, with what stands between them."""
+
+
+def retold(prompt: str, old: Mapping[Level, str], new: Mapping[Level, str], others: Sequence[str]) -> str:
+    """A prompt that says an area's new texts where it said the old ones, as far as it speaks of that area alone.
+
+    Args:
+        prompt: that may speak of several areas.
+        old: what the area's texts were, by level.
+        new: what they are.
+        others: the texts of the other areas.
+    """
+    shared = {word.lower() for text in others for word in _WORD.findall(text)}
+    for phrase in reversed(list(_phrases(prompt, list(old.values()), shared))):
+        before = prompt[: phrase.start]
+        said = _said_anew(phrase, prompt[phrase.end :], old, new, shared)
+        if said is not None:
+            if re.search(r"\b(?:with|in)\s+$", before) and _first(said) in _BEHIND:
+                before = re.sub(r"\w+\s+$", "", before)
+            said = said[:1].upper() + said[1:] if prompt[phrase.start].isupper() and not before.strip() else said
+            prompt = _joined(before, said, prompt[phrase.end :])
+    return prompt
+
+
+def prompt_without(prompt: str, dropped: Collection[str], subject: str | None = None) -> str:
+    """A base prompt without some words: "a red and white boat at sea" without "red" and "white" is "a boat at sea".
+
+    Every area attends to the base prompt as well; what it still says of an old detail is drawn beside the new one.
+    Where nothing is left behind an article, the subject stands there: "an orange at sea" is "a fruit at sea".
+    """
+    if not dropped:
+        return prompt
+    one = rf"\b(?:{'|'.join(map(re.escape, dropped))})\b"
+    many = re.compile(rf"{one}(?:(?:\s*,\s*|\s+and\s+|\s+){one})*", re.IGNORECASE)
+    left = prompt
+    for found in reversed(list(many.finditer(prompt))):
+        before, after = left[: found.start()], left[found.end() :]
+        following = _WORD.match(after.lstrip())
+        bare = following is None or following[0].lower() in _FUNCTION
+        last = re.search(r"(\w+)\s*$", before)
+        if bare and last is not None and last[1].lower() in _DETERMINERS:
+            left = _joined(before[: last.start()], _with_article(subject or "something", last[1]), after)
+        elif bare and last is not None and last[1].lower() in (*_POSITIONS, "and", "is", "are", "was"):
+            left = before[: last.start()] + after
+        else:
+            left = _joined(before, "", after)
+    left = re.sub(r"\s+", " ", left)
+    left = re.sub(r"\s*,(?:\s*,)*", ",", left).strip(" ,")
+    return left or prompt
+
+
+def _with_article(subject: str, det: str) -> str:
+    """A subject of its own, behind the article that stood in a prompt."""
+    own, rest = _divided(subject)
+    return f"{det} {rest}" if own in _INDEFINITE and det.lower() in _DEFINITE else subject
+
+
+def _joined(before: str, said: str, after: str) -> str:
+    """Parts of a prompt, with the article before them as the first word asks for."""
+    following = _WORD.match((said or after).lstrip())
+    found = re.search(r"\b([Aa])n?(\s+)$", before)
+    if found is not None and following is not None:
+        kept = article(following[0])
+        before = before[: found.start()] + found[1] + kept[1:] + found[2]
+    return before + said + after
+
+
+# Finding --------------------------------------------------------------------------------------------------------------
+
+
+def _phrases(prompt: str, own: Sequence[str], shared: Collection[str]) -> Iterator[_Phrase]:
+    tokens = list(_WORD.finditer(prompt))
+    said = [token[0].lower() for token in tokens]
+    known = [[word.lower() for word in _WORD.findall(text)] for text in own]
+    mine = {word for text in known for word in text}
+    pairs = {pair for text in known for pair in pairwise("a" if word == "an" else word for word in text)}
+
+    def between(left: int) -> str:
+        return prompt[tokens[left].end() : tokens[left + 1].start()].strip()
+
+    first = 0
+    while first < len(tokens):
+        if said[first] not in mine or said[first] in _FUNCTION:
+            first += 1
+            continue
+        last = first
+        while last + 1 < len(tokens):
+            following = "a" if said[last + 1] == "an" else said[last + 1]
+            goes_on = {following, said[last + 1]} & {*mine, "and"} or (said[last], following) in pairs
+            parted = between(last) not in ("", ",", "-") or following in _DETERMINERS
+            if not goes_on or (parted and (said[last], following) not in pairs):
+                break
+            last += 1
+        while said[last] in _FUNCTION:
+            last -= 1
+        last = _without_neighbours(first, last, said, between, shared)
+        yield _phrase(prompt, tokens, first, last)
+        first = last + 1
+
+
+def _without_neighbours(first: int, last: int, said: Sequence[str], between: object, shared: Collection[str]) -> int:
+    """The last word of a phrase, without those behind an "and" that begin what is said of another area."""
+    if last + 1 < len(said) and said[last + 1] not in _FUNCTION and "and" in said[first:last]:
+        cut = last - said[first : last + 1][::-1].index("and")
+        if all(word in shared for word in said[cut + 1 : last + 1]):
+            return cut - 1
+    return last
+
+
+def _phrase(prompt: str, tokens: Sequence[re.Match[str]], first: int, last: int) -> _Phrase:
+    """With the article before it, and up to two words between."""
+    start, det, other = tokens[first].start(), "", ""
+    for back in range(1, min(3, first) + 1):
+        token = tokens[first - back]
+        if prompt[token.end() : tokens[first - back + 1].start()].strip():
+            break
+        if token[0].lower() in _DETERMINERS:
+            start, det, other = token.start(), token[0], prompt[token.end() : tokens[first].start()].strip()
+        if token[0].lower() in _FUNCTION:
+            break
+    end = tokens[last].end()
+    own = [token[0] for token in tokens[first : last + 1]]
+    return _Phrase(start, end, det, other, own, prompt[tokens[first].start() : end])
+
+
+# Saying ---------------------------------------------------------------------------------------------------------------
+
+
+def _said_anew(
+    phrase: _Phrase, after: str, old: Mapping[Level, str], new: Mapping[Level, str], shared: Collection[str]
+) -> str | None:
+    """The phrase with the new texts; None where it is not the area's alone, or not of what has changed."""
+    subject, detail, now = _subject(old), old.get("low", ""), new.get("low", "")
+    of_subject = {word.lower() for word in _WORD.findall(subject)} - _FUNCTION
+    content = [word.lower() for word in phrase.own if word.lower() not in _FUNCTION]
+    if not set(content) - set(shared):
+        return None
+    if not _heads(subject) & set(content):
+        alone = now and now != detail and not of_subject & set(content)
+        return _detail_alone(phrase, after, now) if alone else None
+    places = list(_WORD.finditer(phrase.text))
+    found = [place for place in places if place[0].lower() in of_subject]
+    front, behind = phrase.text[: found[0].start()].strip(" ,-"), phrase.text[found[-1].end() :]
+    core = phrase.text[found[0].start() : found[-1].end()]
+    among = [word for word in _WORD.findall(core) if word.lower() not in (*of_subject, *_FUNCTION)]
+    told = front or among or behind or "low" not in old
+    det, closing = phrase.det, ""
+    if _subject(new) != subject:
+        det, core = _subject_anew(phrase.det, subject, _subject(new))
+        front = " ".join(filter(None, (front, *among)))
+        among = []
+    if ("full" in old) != ("full" in new):
+        front = behind = ""
+    if now and now != detail and told:
+        if behind.startswith(","):
+            behind = f", {_listed(now)}"
+        else:
+            front, behind, closing = _placed(now)
+        if among:
+            core, front = _in_place(core, among, front), ""
+    said = " ".join(filter(None, (phrase.other, front, core)))
+    if det.lower() in _INDEFINITE:
+        det = det[0] + article(said)[1:]
+    ended = not after.strip() or not after[0].isspace()
+    return f"{det} {said}{behind}".strip() + ("" if ended else closing)
+
+
+def _in_place(core: str, old: Sequence[str], new: str) -> str:
+    """A subject with other words where detail stands in the midst of it: "an old red boat", "a cat with a red hat"."""
+    first, *rest = old
+    core = re.sub(rf"\b{re.escape(first)}\b", lambda _: new, core, count=1)
+    for word in rest:
+        core = re.sub(rf"(?:\s*,|\s+and)?\s*\b{re.escape(word)}\b", "", core, count=1)
+    core = re.sub(r"\s+", " ", core)
+    return re.sub(r"\b([Aa])n? (?=(\w+))", lambda found: f"{found[1]}{article(found[2])[1:]} ", core)
+
+
+def _detail_alone(phrase: _Phrase, after: str, low: str) -> str | None:
+    """Where the prompt says the detail without its subject: "one is red", "a red one"."""
+    front, behind, _ = _placed(low)
+    attributive = after[:1].isspace() and _first(after) not in _FUNCTION.difference(_COUNTS) | {""}
+    if attributive and behind:
+        return None
+    said = " ".join(filter(None, (phrase.other, front if attributive else _listed(low))))
+    det = phrase.det[0] + article(said)[1:] if phrase.det.lower() in _INDEFINITE else phrase.det
+    return f"{det} {said}".strip()
+
+
+def _first(text: str) -> str:
+    """The first word of a text, in lower case."""
+    found = _WORD.match(text.lstrip())
+    return "" if found is None else found[0].lower()
+
+
+def _subject(texts: Mapping[Level, str]) -> str:
+    return texts.get("full") or texts.get("high") or ""
+
+
+def _divided(text: str) -> tuple[str, str]:
+    """The article of a text, or its number, and the rest."""
+    first = _WORD.match(text)
+    if first is None or first[0].lower() not in _DETERMINERS:
+        return "", text
+    return first[0].lower(), text[first.end() :].strip()
+
+
+def _heads(text: str) -> set[str]:
+    """The noun that a text is about; two words where that may be either: "a ship sailing"."""
+    found: list[str] = []
+    for part in re.split(r"[,;:.]", _divided(text)[1])[0].split():
+        for word in _WORD.findall(part.lower()):
+            if word in _BEHIND or word in _FUNCTION:
+                return set(found[-1:]) | set(found[-2:-1] if found and found[-1].endswith("ing") else ())
+            found.append(word)
+    return set(found[-1:])
+
+
+def _subject_anew(det: str, old: str, new: str) -> tuple[str, str]:
+    """The article and the rest of a new subject, in the place of an old one that stood behind `det`."""
+    own, rest = _divided(new)
+    if own in _INDEFINITE and (det.lower() in _DEFINITE):
+        return det, rest
+    if own:
+        return own, rest
+    plural = rest.split(" ")[0:1] != [] and next(iter(_heads(rest)), "").endswith("s")
+    return ("" if det.lower() in (*_INDEFINITE, *_COUNTS) and plural else det), rest
+
+
+def _parts(low: str) -> list[str]:
+    return [part.strip() for part in low.strip(" .").split(",") if part.strip()] or [low]
+
+
+def _placed(low: str) -> tuple[str, str, str]:
+    """Detail before its subject, behind it, and what ends it: "red, made of glass" is "red" and " made of glass"."""
+    front: list[str] = []
+    bare: list[str] = []
+    with_: list[str] = []
+    apart: list[str] = []
+    for part in _parts(low):
+        said = [word.lower() for word in _WORD.findall(part)]
+        plural = len(said) > 1 and re.search(r"[^su]s$", said[-1]) is not None
+        if said and said[0] in _BEHIND:
+            (with_ if said[0] == "with" else bare).append(part.removeprefix("with "))
+        elif plural and not set(said) & (_FUNCTION - {"and"}):
+            with_.append(part)
+        elif len(said) <= 4 and not set(said) & (_FUNCTION - {"and"}):
+            front.append(part)
+        else:
+            apart.append(part)
+    behind = "".join(f" {part}" for part in bare) + (f" with {_listed(', '.join(with_))}" if with_ else "")
+    return " ".join(front), behind + "".join(f", {part}" for part in apart), "," if apart else ""
+
+
+def _listed(low: str) -> str:
+    """ "red, striped, old" as "red, striped and old"."""
+    *most, last = _parts(low)
+    return f"{', '.join(most)} and {last}" if most else last

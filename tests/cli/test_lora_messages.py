@@ -1,0 +1,102 @@
+"""What is said of a LoRA that cannot be drawn with and of settings that differ; what libraries say and nobody needs."""
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from strata.hierarchy.errors import InputError, SettingError
+from strata.injection.lora_files import read_lora
+from strata.injection.lora_hub import find_lora
+from strata.job import prepare
+from strata.loras import given_lora
+from strata.record import RunSettings
+from strata.resume import begun_run
+from strata.settings import DrawSettings
+from strata.source import open_source
+from tests.cli.conftest import Run
+from tests.injection.conftest import tiny_transformer
+from tests.injection.loras import make_weights, save_weights
+
+
+@pytest.fixture
+def style(here: Path) -> Path:
+    return save_weights(here / "style.safetensors", make_weights(tiny_transformer()))
+
+
+def test_a_scale_that_is_none_is_told_where_the_file_is_there(style: Path) -> None:
+    for text in ("style.safetensors:abc", "style.safetensors:", "owner/name:0,5"):
+        with pytest.raises(SettingError, match=f"lora {text}: '{text.partition(':')[2]}' behind the colon is no scale"):
+            given_lora(text)
+    for text in ("gone.safetensors:abc", "a:b.safetensors"):
+        assert given_lora(text).file == text
+    style.rename("style.safetensors:abc")
+    assert given_lora("style.safetensors:abc").scale == 1
+
+
+def test_why_a_method_does_not_draw_it(here: Path, style: Path, tiny_folder: Path) -> None:
+    (here / "early.yaml").write_text("name: early\nrules: [{level: full}]\nloras: [{steps: 0%-50%}]\n")
+    plan = here / "plan.yaml"
+    settings = DrawSettings(model=str(tiny_folder), method="rpg")
+    lora = DrawSettings.model_validate({**dict(settings), "routing": "early.yaml", "lora": (style.name,)})
+    message = "method 'rpg': LoRA 'style.safetensors' {}: only the method regional draws it"
+    why = message.format("where the routing's loras have it act")
+    with open_source("plan.yaml") as source, pytest.raises(InputError, match=why):
+        prepare(lora, source)
+    plan.write_text(f"{plan.read_text()}loras: [{{file: style.safetensors, scale: {{from: 1, to: 0}}}}]\n")
+    why = message.format("with a ramp as its scale")
+    with open_source("plan.yaml") as source, pytest.raises(InputError, match=why):
+        prepare(settings, source)
+
+
+def test_a_file_for_another_kind_of_model_is_told_so(tmp_path: Path) -> None:
+    for key in ("lora_unet_down_blocks_0_attn1_to_q.lora_down.weight", "unet.up_blocks.0.attn1.to_q.lora_A.weight"):
+        save_file({key: torch.ones(2, 2)}, tmp_path / "sd.safetensors")
+        with pytest.raises(InputError, match=f"{key}: is of a LoRA for a U-Net .Stable Diffusion., not for a transf"):
+            read_lora(tmp_path / "sd.safetensors", None)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read anything")
+def test_a_file_that_may_not_be_read_is_told_so(style: Path) -> None:
+    style.chmod(0)
+    with pytest.raises(InputError, match=r"style.safetensors: cannot be read: Permission denied"):
+        read_lora(style, None)
+
+
+def test_only_what_is_left_out_is_an_ellipsis(tmp_path: Path) -> None:
+    for count in range(2, 5):
+        for n in range(count):
+            (tmp_path / f"{n}.safetensors").touch()
+        names = ", ".join(f"{n}.safetensors" for n in range(min(count, 3))) + (", …" if count > 3 else "")
+        with pytest.raises(InputError, match=rf"holds {count} .safetensors files \({names}\); name one"):
+            find_lora(str(tmp_path), Path())
+
+
+def test_settings_of_a_run_that_goes_on_are_told_as_they_are_given(here: Path, style: Path, tiny_folder: Path) -> None:
+    given = DrawSettings(model=str(tiny_folder), steps=2, seed=3, lora=("style.safetensors:0.5", "style.safetensors"))
+    with open_source("plan.yaml") as source:
+        job = prepare(given, source)
+    drawn = RunSettings(
+        model=job.model.name, seed=3, steps=4, guidance=3.5, lora=(), device="cpu", dtype="float32", threads=1
+    )
+    record = json.loads(job.record(drawn).model_dump_json()) | {"images": [], "rules": []}
+    (here / "run.json").write_text(json.dumps(record))
+    with pytest.raises(SettingError) as refused:
+        begun_run(here, job, 1, "out")
+    assert f"lora unset, not {style}:0.5 and {style}:1" in str(refused.value)
+    assert "steps 4, not 2" in str(refused.value)
+
+
+def test_what_transformers_says_of_torchvision_is_not_shown(strata: Run) -> None:
+    assert strata("routing", "list").code == 0
+    log = logging.getLogger("transformers.utils.import_utils")
+    fallback = "`A` requires torchvision (not installed); falling back to `APil` for backward compatibility."
+    shown = [
+        log.filter(log.makeRecord(log.name, logging.WARNING, "", 0, text, (), None))
+        for text in (fallback, "`A` requires torchvision")
+    ]
+    assert shown == [False, True]
