@@ -187,7 +187,7 @@ def _json(file: str) -> Iterator[Document]:
 
 def _parquet(file: str, columns: Sequence[str] | None) -> Iterator[Document]:
     try:
-        import pyarrow.parquet as parquet  # type: ignore[import-not-found, unused-ignore]
+        import pyarrow.parquet as parquet
     except ImportError as error:
         message = 'parquet files need pyarrow: pip install "strata-prompting[benchmarks]"; or save the rows as .jsonl'
         raise InputError(f"{file}: {message}") from error
