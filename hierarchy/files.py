@@ -98,14 +98,14 @@ def read_document(path: str | os.PathLike[str]) -> Document:
     return parse_document(read_text(path), name=os.fspath(path), root=Path(path).parent, syntax=syntax)
 
 
-def read_json_lines(path: str | os.PathLike[str]) -> Iterator[Document]:
-    """Reads a `.jsonl` file: one JSON mapping a line, empty lines aside.
+def read_json_lines(path: str | os.PathLike[str], most: int = LARGEST_TEXT) -> Iterator[Document]:
+    """Reads a `.jsonl` file of at most `most` bytes: one JSON mapping a line, empty lines aside.
 
     Raises:
         InputError: the file cannot be read, or a line is no JSON mapping or repeats a key; names file and line.
     """
     name = os.fspath(path)
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path, most).split("\n"), start=1):
         if line.strip():
             data, lines = _parse_json(line, name, number)
             if not isinstance(data, dict):

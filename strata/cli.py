@@ -41,7 +41,7 @@ COMMANDS = {
     "serve-llm": "serve a language model with vLLM",
     "layout": "draw the regions of a plan",
     "export": "write a plan as a model's own structured caption",
-    "import": "make a plan of a model's structured caption",
+    "import": "make plans of another program's, a benchmark's or a model's layout",
     "routing": "list, show and check routings",
     "probe": "draw and record what every block attends to",
     "roles": "measure which depth does what",

@@ -4,10 +4,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from strata.commands.captions import FormName
 from strata.commands.one_file import check_free, write_file
 from strata.console import note
-from strata.native import native_caption
+from strata.native import FORMS, native_caption
 from strata.settings import OutFile, Settings
 from strata.source import open_source
 
@@ -22,7 +21,7 @@ class ExportSettings(Settings):
 
 
 def export(
-    form: FormName,
+    form: Annotated[str, Parameter(name="FORM", help=", ".join(FORMS))],
     plan: Annotated[str, Parameter(name="PLAN", help="plan (.yaml, .yml, .json), or a picture that strata drew")],
     /,
     *,
