@@ -2,7 +2,8 @@
 
 Source: `nodes.py` of comfyanonymous/ComfyUI. Both forms of a file: that of the API (numbers of nodes, each with
 `class_type` and `inputs`) and that of the editor (`nodes` with `widgets_values`, and `links`). A text without an area
-is part of the base prompt. Nodes that are not known are passed through, and told.
+is part of the base prompt. Nodes that are not known are passed through, and told; one that is called a text encoder and
+has a text is taken for one.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ DEEPEST = 100
 MOST_TEXTS = 1000
 
 
+Source = tuple[str, int]
+"""A node's number, and which of its outputs."""
+
+
 @dataclass(frozen=True)
 class Node:
     """One node of either form."""
@@ -45,8 +50,8 @@ class Node:
     place: KeyPath
     values: Mapping[str, Any]
     """Inputs that are values."""
-    links: Mapping[str, str]
-    """Inputs that come from another node, by its number; in the file's order."""
+    links: Mapping[str, Source]
+    """Inputs that come from another node; in the file's order."""
     runs: bool = True
 
 
@@ -68,8 +73,8 @@ class _Walk:
     nodes: Mapping[str, Node]
     notes: list[str]
     passed: set[str] = field(default_factory=set)
-    found: dict[str, list[Told]] = field(default_factory=dict)
-    """What was found before a node; many may lead to one."""
+    found: dict[Source, list[Told]] = field(default_factory=dict)
+    """What was found before an output; many may lead to one."""
 
     def tell(self, node: Node, message: str) -> None:
         note = str(self.document.error(node.place, f"{node.kind}: {message}"))
@@ -137,7 +142,7 @@ def _nodes(document: Document) -> dict[str, Node]:
         inputs = told.get("inputs", {})
         if not isinstance(inputs, dict):
             raise document.error((*place, "inputs"), f"{quote(inputs)}: must be a mapping")
-        links = {key: str(value[0]) for key, value in inputs.items() if _is_link(value)}
+        links = {key: (str(value[0]), value[1]) for key, value in inputs.items() if _is_link(value)}
         values = {key: value for key, value in inputs.items() if key not in links}
         found[str(number)] = Node(told["class_type"], place, values, links)
     return found
@@ -148,12 +153,13 @@ def _is_link(value: Any) -> bool:
 
 
 def _of_editor(document: Document) -> dict[str, Node]:
-    sources: dict[Any, str] = {}
-    for number, link in enumerate(document.data.get("links") or []):
-        if isinstance(link, list) and len(link) >= 4:  # id, from node, its output, to node, its input, type
-            sources[link[0]] = str(link[1])
-        elif isinstance(link, dict) and {"id", "origin_id"} <= link.keys():
-            sources[link["id"]] = str(link["origin_id"])
+    sources: dict[int, Source] = {}
+    for number, link in enumerate(_listed(document.data.get("links"))):
+        # number, from node, its output, to node, its input, type
+        if isinstance(link, list) and len(link) >= 4 and isinstance(link[0], int) and isinstance(link[2], int):
+            sources[link[0]] = (str(link[1]), link[2])
+        elif isinstance(link, dict) and isinstance(link.get("id"), int) and isinstance(link.get("origin_slot"), int):
+            sources[link["id"]] = (str(link.get("origin_id")), link["origin_slot"])
         else:
             message = "must be a list: number, node, output, node, input, type"
             raise document.error(("links", number), f"{quote(link)}: {message}")
@@ -162,16 +168,14 @@ def _of_editor(document: Document) -> dict[str, Node]:
         place: KeyPath = ("nodes", index)
         if not isinstance(told, dict) or "id" not in told or not isinstance(told.get("type"), str):
             raise document.error(place, f"{quote(told)}: must be a node with id and type")
-        links, converted = {}, []
-        for slot in told.get("inputs") or []:
-            if isinstance(slot, dict) and isinstance(slot.get("name"), str):
-                if slot.get("link") is not None and slot["link"] in sources:
-                    links[slot["name"]] = sources[slot["link"]]
-                if isinstance(slot.get("widget"), dict):
-                    converted.append(slot["name"])
-        widgets = told.get("widgets_values") or []
+        links = {}
+        for slot in _listed(told.get("inputs")):
+            named = isinstance(slot, dict) and isinstance(slot.get("name"), str) and isinstance(slot.get("link"), int)
+            if named and slot["link"] in sources:
+                links[slot["name"]] = sources[slot["link"]]
+        widgets = told.get("widgets_values")
         names = _WIDGETS.get(told["type"], ())
-        values = dict(widgets) if isinstance(widgets, dict) else dict(zip(names, widgets, strict=False))
+        values = dict(widgets) if isinstance(widgets, dict) else dict(zip(names, _listed(widgets), strict=False))
         if isinstance(widgets, list) and not names:
             values = {f"widget {n}": value for n, value in enumerate(widgets)}
         kept = {key: value for key, value in values.items() if key not in links}
@@ -179,7 +183,11 @@ def _of_editor(document: Document) -> dict[str, Node]:
     return found
 
 
-def _sampler(walk: _Walk) -> tuple[str, str]:
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _sampler(walk: _Walk) -> tuple[str, Source]:
     """The first sampler, of those whose texts have areas if there are any; and where its positive texts come from."""
     found = []
     for number, node in walk.nodes.items():
@@ -190,7 +198,7 @@ def _sampler(walk: _Walk) -> tuple[str, str]:
         message = "holds no sampler with a positive input (KSampler, KSamplerAdvanced, CFGGuider, BasicGuider)"
         raise walk.document.error((), message)
 
-    def has_area(one: tuple[str, str]) -> bool:
+    def has_area(one: tuple[str, Source]) -> bool:
         quiet = _Walk(walk.document, walk.nodes, [])
         return any(told.area is not None for told in _texts(quiet, one[1], 0))
 
@@ -201,14 +209,15 @@ def _sampler(walk: _Walk) -> tuple[str, str]:
     return chosen
 
 
-def _texts(walk: _Walk, number: str, depth: int) -> list[Told]:
-    """The texts that leave a node, in their order."""
-    if number not in walk.found:
-        walk.found[number] = _found(walk, number, depth)
-    return walk.found[number]
+def _texts(walk: _Walk, source: Source, depth: int) -> list[Told]:
+    """The texts that leave an output, in their order."""
+    if source not in walk.found:
+        walk.found[source] = _found(walk, source, depth)
+    return walk.found[source]
 
 
-def _found(walk: _Walk, number: str, depth: int) -> list[Told]:
+def _found(walk: _Walk, source: Source, depth: int) -> list[Told]:
+    number, output = source
     node = walk.nodes.get(number)
     if node is None:
         raise InputError(f"{walk.document.name}: node {quote(number)}: is linked to, and not in the file")
@@ -220,9 +229,9 @@ def _found(walk: _Walk, number: str, depth: int) -> list[Told]:
 
     if not node.runs:
         walk.tell(node, "is switched off in the editor; it is passed through")
-        return _through(walk, node, before)
-    if node.kind in _TEXTS:
-        return _encoded(walk, node)
+        return _through(node, output, before)
+    if (key := _TEXTS.get(node.kind) or _own_text(node)) is not None:
+        return _encoded(walk, node, key)
     if node.kind in _JOINING:
         return _joined(walk, node, before)
     if node.kind in ("ConditioningSetArea", "ConditioningSetAreaPercentage"):
@@ -242,14 +251,22 @@ def _found(walk: _Walk, number: str, depth: int) -> list[Told]:
     if node.kind == "ConditioningZeroOut":
         return []
     walk.tell(node, "does what no plan holds; it is passed through")
-    return _through(walk, node, before)
+    return _through(node, output, before)
 
 
-def _through(walk: _Walk, node: Node, before: Callable[[str], list[Told]]) -> list[Told]:
-    for key in node.links:
-        if key.startswith("conditioning") or key == "positive":
-            return before(key)
-    return []
+def _through(node: Node, output: int, before: Callable[[str], list[Told]]) -> list[Told]:
+    """What a node passes on: of a pair of texts the one of the same place, else the first."""
+    if "positive" in node.links or "negative" in node.links:
+        return before("negative" if output == 1 else "positive")
+    return next((before(key) for key in node.links if key.startswith("conditioning")), [])
+
+
+def _own_text(node: Node) -> str | None:
+    """Which value the text of an encoder is that is not ComfyUI's own; None where the node is none."""
+    if "TextEncode" not in node.kind or any(key.startswith("conditioning") for key in node.links):
+        return None
+    named = [key for key in ("text", "prompt") if key in node.values or key in node.links]
+    return next(iter([*named, *(key for key, value in node.values.items() if isinstance(value, str))]), None)
 
 
 def _joined(walk: _Walk, node: Node, before: Callable[[str], list[Told]]) -> list[Told]:
@@ -265,8 +282,7 @@ def _joined(walk: _Walk, node: Node, before: Callable[[str], list[Told]]) -> lis
     return [replace(first, text=joined(told.text for part in parts for told in part))]
 
 
-def _encoded(walk: _Walk, node: Node) -> list[Told]:
-    key = _TEXTS[node.kind]
+def _encoded(walk: _Walk, node: Node, key: str) -> list[Told]:
     text = _value(walk, node, key)
     if not isinstance(text, str):
         raise walk.document.error(node.place, f"{key}: {quote(text)}: must be a text")
@@ -282,9 +298,9 @@ def _value(walk: _Walk, node: Node, key: str) -> Any:
     for _ in range(DEEPEST):
         if key in node.values:
             return node.values[key]
-        if key not in node.links or node.links[key] not in walk.nodes:
+        if key not in node.links or node.links[key][0] not in walk.nodes:
             return None
-        node = walk.nodes[node.links[key]]
+        node = walk.nodes[node.links[key][0]]
         plain = [name for name, value in node.values.items() if isinstance(value, str | int | float)]
         key = plain[0] if plain else next(iter(node.links), "")
     return None
@@ -301,8 +317,8 @@ def _number(walk: _Walk, node: Node, key: str, default: float | None = None) -> 
 
 def _latent(walk: _Walk, sampler: Node) -> tuple[int | None, int | None]:
     """Width and height of the empty latent that is drawn on; None where the file does not tell."""
-    number: str | None = sampler.links.get("latent_image")
-    candidates = [walk.nodes[number]] if number in walk.nodes and number is not None else []
+    number = sampler.links.get("latent_image", ("", 0))[0]
+    candidates = [walk.nodes[number]] if number in walk.nodes else []
     candidates += [node for node in walk.nodes.values() if node.kind.startswith("Empty") and "Latent" in node.kind]
     for node in candidates:
         names = ("width", "height")

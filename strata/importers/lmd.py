@@ -129,14 +129,13 @@ def _objects(document: Document, listed: str) -> tuple[tuple[str, tuple[float, f
     except ValueError as error:
         raise document.error(("objects",), f"{quote(listed)}: is no list: {error}") from error
     pairs = [
-        [item.get("name"), item.get("bounding_box")] if isinstance(item, dict) else list(item)
-        for item in (found if isinstance(found, list | tuple) else [found])
-        if isinstance(item, dict | list | tuple)
+        [item.get("name"), item.get("bounding_box")] if isinstance(item, dict) else item
+        for item in (found if isinstance(found, list) else [found])
+        if isinstance(item, dict | list)
     ]
-    if not isinstance(found, list | tuple) or len(pairs) != len(found):
+    if not isinstance(found, list) or len(pairs) != len(found):
         raise document.error(("objects",), f"{quote(found)}: must be a list of (text, [x, y, width, height])")
-    data = {"objects": [[list(part) if isinstance(part, tuple) else part for part in pair] for pair in pairs]}
-    checked = validate(_Objects, Document(data, document.name, document.root, document.lines))
+    checked = validate(_Objects, Document({"objects": pairs}, document.name, document.root, document.lines))
     return checked.objects
 
 

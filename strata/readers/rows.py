@@ -105,13 +105,24 @@ def literal(text: str) -> Any:
     if len(text) > LONGEST_LITERAL:
         raise ValueError(f"has more than {LONGEST_LITERAL} characters")
     try:
-        return ast.literal_eval(text.strip())
+        return _plain(ast.literal_eval(text.strip()))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         try:
             return parse_document(f'{{"":{text}}}', syntax="json").data[""]
         except InputError:
             reason = error.msg if isinstance(error, SyntaxError) else first_line(error)
             raise ValueError(reason) from error
+
+
+def _plain(value: Any) -> Any:
+    """A value of Python as JSON has it: tuples are lists, and keys are texts."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise ValueError(f"holds a {type(value).__name__}")
 
 
 def files_of(path: str | os.PathLike[str], suffixes: Sequence[str]) -> list[str]:
@@ -176,7 +187,7 @@ def _json(file: str) -> Iterator[Document]:
 
 def _parquet(file: str, columns: Sequence[str] | None) -> Iterator[Document]:
     try:
-        import pyarrow.parquet as parquet  # type: ignore[import-not-found, unused-ignore]
+        import pyarrow.parquet as parquet
     except ImportError as error:
         message = 'parquet files need pyarrow: pip install "strata-prompting[benchmarks]"; or save the rows as .jsonl'
         raise InputError(f"{file}: {message}") from error

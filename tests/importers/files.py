@@ -157,3 +157,22 @@ def read(folder: Path, form: str, text: str | None = None, size: tuple[int | Non
 
 def told(one: Imported, folder: Path) -> list[str]:
     return [note.replace(f"{folder}/layout.txt", "f") for note in one.notes]
+
+
+def editor_form() -> dict[str, Any]:
+    """The same workflow as the editor stores it."""
+    order = {"ConditioningSetArea": ["width", "height", "x", "y", "strength"], "EmptyLatentImage": ["width", "height"]}
+    order["ConditioningSetAreaPercentage"] = order["ConditioningSetArea"]
+    nodes, links = [], []
+    for number, node in COMFYUI.items():
+        slots = []
+        for key, value in node["inputs"].items():
+            if isinstance(value, list):
+                links.append([len(links) + 1, int(value[0]), value[1], int(number), len(slots), "ANY"])
+                slots.append({"name": key, "type": "ANY", "link": len(links)})
+        widgets = order.get(node["class_type"], [k for k, v in node["inputs"].items() if not isinstance(v, list)])
+        values = [node["inputs"][key] for key in widgets]
+        nodes.append(
+            {"id": int(number), "type": node["class_type"], "mode": 0, "inputs": slots, "widgets_values": values}
+        )
+    return {"nodes": nodes, "links": links, "version": 0.4}

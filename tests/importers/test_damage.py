@@ -2,13 +2,14 @@
 
 import json
 import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from strata.hierarchy.errors import LONGEST_MESSAGE, InputError
-from tests.importers.files import FILES, area, encode, read
+from tests.importers.files import FILES, area, editor_form, encode, read
 
 
 def deep(number: int) -> str:
@@ -124,6 +125,27 @@ def test_damaged_files_are_refused(tmp_path: Path, form: str, old: str, new: str
     if message == "--":
         message = "missing: this file of format"
     assert message in said
+
+
+@pytest.mark.parametrize("wrong", [3, "x", [3], [[]], {"a": 1}, [{"name": []}], [["x", 1, [], 2, 3]], None, True])
+@pytest.mark.parametrize("field", ["inputs", "widgets_values", "mode", "links", "id", "type"])
+def test_wrong_kinds_in_an_editors_file(tmp_path: Path, field: str, wrong: object) -> None:
+    form = editor_form()
+    if field == "links":
+        form["links"] = wrong
+    else:
+        form["nodes"][1][field] = wrong
+    with suppress(InputError):  # a plan or that, and nothing else
+        read(tmp_path, "comfyui", json.dumps(form), (64, 64))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{(1, 2): {3}}", "[{('a', 'b'): 1}]", "(('a kiln', [0, 0, {1: 2}, 4]),)", "[b'x']", "[1j]", "[[['a']], {}]"],
+)
+def test_values_of_python_that_json_does_not_have(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"layout\.txt:1: objects"):
+        read(tmp_path, "lmd", f"Objects: {text}")
 
 
 def test_what_never_ends_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image, PngImagePlugin
@@ -11,7 +10,7 @@ from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import Region, ScenePlan, Texts
 from strata.importers import FORMATS, IMPORTERS, LAYOUTS, import_plans
 from strata.readers import BENCHMARKS, benchmark_named
-from tests.importers.files import COMFYUI, FILES, GUIDANCE, OMOST, RPG, encode, read, told
+from tests.importers.files import COMFYUI, FILES, GUIDANCE, OMOST, RPG, editor_form, encode, read, told
 from tests.readers.rows import written
 
 
@@ -202,25 +201,6 @@ def test_comfyui(tmp_path: Path) -> None:
     assert wrapped.plan == one.plan
 
 
-def editor_form() -> dict[str, Any]:
-    """The same workflow as the editor stores it."""
-    order = {"ConditioningSetArea": ["width", "height", "x", "y", "strength"], "EmptyLatentImage": ["width", "height"]}
-    order["ConditioningSetAreaPercentage"] = order["ConditioningSetArea"]
-    nodes, links = [], []
-    for number, node in COMFYUI.items():
-        slots = []
-        for key, value in node["inputs"].items():
-            if isinstance(value, list):
-                links.append([len(links) + 1, int(value[0]), value[1], int(number), len(slots), "ANY"])
-                slots.append({"name": key, "type": "ANY", "link": len(links)})
-        widgets = order.get(node["class_type"], [k for k, v in node["inputs"].items() if not isinstance(v, list)])
-        values = [node["inputs"][key] for key in widgets]
-        nodes.append(
-            {"id": int(number), "type": node["class_type"], "mode": 0, "inputs": slots, "widgets_values": values}
-        )
-    return {"nodes": nodes, "links": links, "version": 0.4}
-
-
 def test_the_editors_form_of_comfyui(tmp_path: Path) -> None:
     (api,) = read(tmp_path, "comfyui")
     (one,) = read(tmp_path, "comfyui", json.dumps(editor_form()))
@@ -255,6 +235,23 @@ def test_other_nodes_of_comfyui(tmp_path: Path) -> None:
     flow["16"] = {"class_type": "KSampler", "inputs": {"positive": ["15", 0], "latent_image": ["10", 0]}}
     (one,) = read(tmp_path, "comfyui", json.dumps(flow))
     assert "16: KSampler: is another sampler with other texts, which are left out" in " ".join(one.notes)
+
+
+def test_pairs_of_texts_and_other_encoders_of_comfyui(tmp_path: Path) -> None:
+    flow = json.loads(FILES["comfyui"])
+    pair = {"positive": ["8", 0], "negative": ["9", 0], "strength": 0.5}
+    flow["30"] = {"class_type": "ControlNetApplyAdvanced", "inputs": pair}
+    flow["11"]["inputs"] |= {"positive": ["30", 0], "negative": ["30", 1]}
+    flow["4"] = {
+        "class_type": "TextEncodeOfOthers",
+        "inputs": {"style": "none", "text": "a deckchair", "clip": ["20", 1]},
+    }
+    (one,) = read(tmp_path, "comfyui", json.dumps(flow))
+    assert one.plan == read(tmp_path, "comfyui")[0].plan
+    assert "30: ControlNetApplyAdvanced: does what no plan holds; it is passed through" in one.notes[0]
+    flow["9"] = {"class_type": "ConditioningZeroOut", "inputs": {"conditioning": ["8", 0]}}
+    (one,) = read(tmp_path, "comfyui", json.dumps(flow))
+    assert one.plan.negative_prompt is None
 
 
 def test_of_several_samplers_one_with_areas_is_read(tmp_path: Path) -> None:
