@@ -14,7 +14,7 @@ from strata.injection.families import families
 from strata.injection.families.base import BaseText, Canvas
 from strata.injection.methods import Method
 from strata.injection.methods.base import Drawing
-from strata.injection.methods.refresh import recalled
+from strata.injection.methods.refresh import needs_texts, recalled
 from strata.injection.methods.regional import RegionalRun
 from strata.injection.program import Program
 from strata.injection.streams import Stream
@@ -72,6 +72,19 @@ def cost_of(program: Program, method: Method, count: Callable[[str], int], base_
     return Cost(tokens / (blocks * plain), pairs / (blocks * plain**2))
 
 
+def _refreshed(program: Program, routed: list[int]) -> list[str]:
+    """At which steps texts ride along, where it is not at all of them."""
+    if program.routing.refresh == 1 or not routed:
+        return []
+    last, found = None, []
+    for step in routed:
+        if needs_texts([program], last, step):
+            last = step
+            found.append(step)
+    steps = compact(np.isin(np.arange(program.steps), found))
+    return [f"refresh {program.routing.refresh}: texts ride along at steps {steps}, and are kept for the others"]
+
+
 @torch.no_grad()
 def _specs(run: RegionalRun, program: Program, step: int) -> Iterator[AttentionSpec | None]:
     """What each block of a step attends to; None: it is plain."""
@@ -94,6 +107,7 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
     lines = [
         f"{plan.width}x{plan.height} pixels, {grid.rows}x{grid.cols} image tokens; {program.facts}",
         f"routing {program.routing.name}, method {method.name}, {program.steps} steps, {of_them}",
+        *_refreshed(program, routed),
         "",
     ]
     rows = [("text", "tokens", "image tokens", "visible in blocks", "at steps", "strength")]

@@ -151,7 +151,8 @@ class Schedule:
 
     def _manner(self, rule: "Rule") -> list[str]:
         isolated = ["regions isolated"] if rule.isolate else []
-        return isolated + (["anchored"] if self.anchors(rule.level) and rule.regions != ("global",) else [])
+        anchored = ["anchored"] if self.anchors(rule.level) and rule.regions != ("global",) else []
+        return [*isolated, *anchored, *([f"refresh {self.routing.refresh}"] if self.routing.refresh > 1 else [])]
 
     def _summarise(self, whose: str, resolved: ResolvedRule[Any], manner: Sequence[str] = ()) -> str:
         rule = resolved.rule

@@ -82,9 +82,17 @@ def title(schedule: Schedule) -> str:
         f"{schedule.steps} step{'s' if schedule.steps > 1 else ''}",
         f"{routing.blend.mode} blend",
     ]
+    if routing.refresh > 1:
+        facts.append(f"texts ride along at every {ordinal(routing.refresh)} step")
     if schedule.rescaled and routing.model is not None:
         facts.append(f"block ranges rescaled from {routing.model.double} + {routing.model.single}")
     return ", ".join(facts)
+
+
+def ordinal(number: int) -> str:
+    """2nd, 3rd, 11th, 21st, …"""
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def tick_stride(least: float) -> int:

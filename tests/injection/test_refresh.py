@@ -8,7 +8,7 @@ import torch
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.injection.description import cost_of
+from strata.injection.description import cost_of, describe
 from strata.injection.errors import UnsupportedError
 from strata.injection.methods import method_for
 from strata.injection.methods.refresh import needs_texts
@@ -98,6 +98,15 @@ def test_what_it_costs_is_told() -> None:
         costs[refresh] = cost.tokens - 1
     assert costs[2] == pytest.approx(costs[1] / 2)
     assert costs[4] == pytest.approx(costs[1] / 4)
+
+
+def test_the_steps_are_told() -> None:
+    for refresh, steps in ((1, None), (2, "0-6 every 2"), (4, "0, 4"), (5, "0, 5")):
+        program = compile_program(PLANS[0], routing(refresh), FACTS, 8)
+        lines = describe(program, method_for(program.routing), len, 10)
+        told = [line for line in lines if line.startswith("refresh")]
+        wanted = f"refresh {refresh}: texts ride along at steps {steps}, and are kept for the others"
+        assert told == ([] if steps is None else [wanted])
 
 
 @pytest.mark.parametrize("method", ["rpg", "densediffusion", "stitch", "regional-prompting-flux"])

@@ -9,6 +9,7 @@ from strata.hierarchy.errors import InputError
 from strata.layers import routing as routing_module
 from strata.layers.routing import Routing, presets
 from strata.layers.schedule import Schedule
+from strata.layers.views import title
 
 FLUX = (19, 38)
 
@@ -112,5 +113,9 @@ def test_an_unknown_preset_lists_the_known_ones() -> None:
 def test_the_fast_one_is_the_default_but_for_its_texts() -> None:
     default, fast = Routing.load("isolate-first"), Routing.load("isolate-first-fast")
     assert fast.refresh == 4
+    schedule = fast.resolve(*FLUX, 8)
+    assert all(line.endswith("refresh 4") for line in schedule.summary())
+    assert title(schedule).endswith("texts ride along at every 4th step")
+    assert "refresh" not in default.resolve(*FLUX, 8).summary()[0]
     same = {"name": default.name, "about": default.about, "source": default.source, "refresh": default.refresh}
     assert fast.model_copy(update=same) == default
