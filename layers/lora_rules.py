@@ -84,12 +84,12 @@ def lora_notes(rules: Sequence[LoraRule], placed: Sequence[PlacedLora]) -> list[
         if len(same) > 1
     ]
     silent = dict.fromkeys(
-        (each.lora.file, each.area)
+        (each.lora.name, each.area)
         for each in placed
         if not any(rule.is_for(each.area, each.lora.name) for rule in rules)
     )
     return shared + [
-        f"LoRA {quote(file)} of {'the whole picture' if area == 'global' else quote(area)} does nothing: none of the"
+        f"LoRA {quote(name)} of {'the whole picture' if area == 'global' else quote(area)} does nothing: none of the"
         " routing's loras is for it"
-        for file, area in silent
+        for name, area in silent
     ]

@@ -36,7 +36,7 @@ def test_rules_that_meet_no_lora_or_several_files_of_one_name_are_noted(here: Pa
     assert notes(one) == ""
     assert f"'style' is the name of 2 files, and all of them are meant: {here}/a/style" in notes(one, other)
     (here / "b" / "style.safetensors").rename("b/ink.safetensors")
-    silent = f"LoRA '{here}/b/ink.safetensors' of the whole picture does nothing: none of the routing's loras is for it"
+    silent = "LoRA 'ink' of the whole picture does nothing: none of the routing's loras is for it"
     assert notes(one, "b/ink.safetensors:2", "b/ink.safetensors") == silent
 
 

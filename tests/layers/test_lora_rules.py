@@ -105,7 +105,7 @@ def test_a_lora_that_no_rule_is_for_is_noted_once() -> None:
         loras = [PlacedLora(area, Lora(file=f"a/{name}.safetensors"), ()) for area, name in placed]
         return lora_notes(Routing.from_yaml(f"{HEAD}loras: [{text}]").loras if text else (), loras)
 
-    note = "LoRA 'a/{}.safetensors' of {} does nothing: none of the routing's loras is for it"
+    note = "LoRA '{}' of {} does nothing: none of the routing's loras is for it"
     both = ("global", "style"), ("boat", "ink")
     assert silent("", *both) == silent("{}", *both) == []
     assert silent("{names: [style]}", *both, *both) == [note.format("ink", "'boat'")]
