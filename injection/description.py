@@ -152,7 +152,7 @@ def _loras(program: Program) -> list[str]:
         acts = strength > 0
         where = (_blocks(acts, schedule.double_blocks), compact(_any(acts, 1))) if acts.any() else ("none", "none")
         rows.append((lora.name, area, scale, *where, _span(strength[acts]) if acts.any() else "0"))
-    notes = [f"note: {text}" for text in lora_notes(program.routing.loras, [each.lora for each in placed])]
+    notes = [f"note: {text}" for text in lora_notes(program.routing.loras, placed)]
     return [*(["", *_columns(rows)] if placed else []), *(["", *notes] if notes else [])]
 
 

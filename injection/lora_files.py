@@ -127,7 +127,7 @@ def read_lora(path: Path, pipeline: Any) -> LoraFile:
     It is read once as long as it stays what it is.
 
     Raises:
-        InputError: it cannot be read, holds no LoRA or one of a kind that is not drawn with, or NaN.
+        InputError: it cannot be read, holds no LoRA, half of one, one of a kind that is not drawn with, or NaN.
     """
     return _read_lora(path, file_mark(path), pipeline)
 

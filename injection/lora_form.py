@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +20,10 @@ _OTHERS = {
     ".oft_": "OFT, not a LoRA",
 }
 """Parts of keys that tell other kinds of adapters."""
+_HALF = re.compile(r"(?P<layer>.*lora\w*?[._])(?P<half>A|B|down|up)(?P<rest>(?:\.(?:\w+\.)?weight)?)")
+"""The name of one factor of a low-rank pair, as peft, kohya, diffusers of old and xlabs write it."""
+_OTHER_HALF = {"A": "B", "B": "A", "down": "up", "up": "down"}
+_BIAS = ".lora_B.bias"
 Mark = tuple[int, int]
 
 
@@ -53,7 +58,8 @@ def _sha256(path: Path, mark: Mark) -> str:
 
 
 def check_form(path: Path) -> None:
-    """Raise `InputError` for a file that cannot be read, holds no LoRA, or one of a kind that is not drawn with."""
+    """Raise `InputError` for a file that cannot be read, holds no LoRA, one of a kind that is not drawn with, or half a
+    pair: peft would fill up the other half with random numbers or zeros."""
     try:
         with path.open("rb"):  # safetensors tells of any file that it may not open that there is none
             pass
@@ -73,6 +79,23 @@ def check_form(path: Path) -> None:
     if not any("lora" in key for key in keys):
         named = first_key(keys)
         raise InputError(f"{path}: holds no LoRA: none of its {len(keys)} weights is named so (first: {named})")
+    for key, missing in _halves(keys):
+        raise InputError(f"{path}: {key}: stands alone, without {missing}; the file is damaged")
+
+
+def _halves(keys: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The keys of low-rank pairs whose counterpart is missing, and that."""
+    known = frozenset(keys)
+    for key in keys:
+        found = _HALF.fullmatch(key)
+        if found is not None:
+            needed = f"{found['layer']}{_OTHER_HALF[found['half']]}{found['rest']}"
+        elif key.endswith(_BIAS):
+            needed = f"{key.removesuffix('bias')}weight"
+        else:
+            continue
+        if needed not in known:
+            yield key, needed
 
 
 def first_key(keys: Sequence[str]) -> str:

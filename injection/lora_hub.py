@@ -74,10 +74,11 @@ def _only(folder: Path) -> Path:
     found = sorted(folder.glob(f"*{_SUFFIX}"))
     if len(found) > 1 and folder / _DEFAULT in found:
         return (folder / _DEFAULT).absolute()
+    if not found:
+        raise InputError(f"is a folder that holds no {_SUFFIX} file")
     if len(found) != 1:
         names = [path.name for path in found[:3]] + ["…"] * (len(found) > 3)
-        told = f" ({', '.join(names)})" if names else ""
-        raise InputError(f"holds {len(found)} {_SUFFIX} files{told}; name one, behind a slash")
+        raise InputError(f"holds {len(found)} {_SUFFIX} files ({', '.join(names)}); name one, behind a slash")
     return found[0].absolute()
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, field_validator
 
 from strata.hierarchy.errors import quote
-from strata.hierarchy.loras import Lora
+from strata.hierarchy.plan import PlacedLora
 from strata.hierarchy.ramp import Ramp
 from strata.layers.fields import IndicesField, PercentField, StepsField, StrengthField
 from strata.layers.ranges import Indices, Percent
@@ -69,14 +69,27 @@ class LoraRule(Selecting):
         return (self.regions is None or area in self.regions) and (self.names is None or name in self.names)
 
 
-def lora_notes(rules: Sequence[LoraRule], loras: Sequence[Lora]) -> list[str]:
+def lora_notes(rules: Sequence[LoraRule], placed: Sequence[PlacedLora]) -> list[str]:
     """What a routing's `loras` do that one may not have meant, with the LoRAs of a plan: a sentence each."""
-    if rules and not loras:
+    if not rules:
+        return []
+    if not placed:
         return ["the routing's loras do nothing: there is no LoRA to draw with"]
+    loras = [each.lora for each in placed]
     files = {name: {lora.file for lora in loras if lora.name == name} for rule in rules for name in rule.names or ()}
-    return [
+    shared = [
         f"the routing's loras: {quote(name)} is the name of {len(same)} files, and all of them are meant:"
         f" {', '.join(sorted(same))}"
         for name, same in files.items()
         if len(same) > 1
+    ]
+    silent = dict.fromkeys(
+        (each.lora.name, each.area)
+        for each in placed
+        if not any(rule.is_for(each.area, each.lora.name) for rule in rules)
+    )
+    return shared + [
+        f"LoRA {quote(name)} of {'the whole picture' if area == 'global' else quote(area)} does nothing: none of the"
+        " routing's loras is for it"
+        for name, area in silent
     ]

@@ -23,7 +23,7 @@ from pydantic import Field, field_validator, model_validator
 from strata.hierarchy.errors import InputError, did_you_mean, quote
 from strata.hierarchy.file_model import LONGEST_TEXT, FileModel, StrictModel
 from strata.hierarchy.files import Document, KeyPath, dump_yaml, read_document
-from strata.hierarchy.plan import LONGEST_NAME, Level, ScenePlan
+from strata.hierarchy.plan import LONGEST_NAME, Level, Region, ScenePlan
 from strata.hierarchy.ramp import Ramp
 from strata.layers.arrays import Key, rules_of_arrays
 from strata.layers.balance import Balance, mean_area
@@ -39,6 +39,8 @@ MOST_RULES = 1000
 """Rules of a routing, and entries of its balance."""
 
 
+_ABOUT = "name", "about", "source", "model", "evidence"
+"""Fields that tell of a routing and decide nothing."""
 MOST_REFRESH = 1000
 """Steps from one ride of the texts to the next."""
 
@@ -306,6 +308,15 @@ class Routing(FileModel):
         """An `InputError` about the field at `path`, with file and line where the routing was read from a file."""
         document = self._document or Document(None, f"routing {quote(self.name)}", Path(), {})
         return document.error(path, message)
+
+
+def routing_only() -> dict[str, str]:
+    """Fields that routing files have and plans have not, by their names; each as messages write its place."""
+    places = {name: f"rules[].{name}" for name in Rule.model_fields}
+    places |= {name: f"blend.{name}" for name in Blend.model_fields}
+    places |= {name: name for name in Routing.model_fields}
+    others = {*_ABOUT, *ScenePlan.model_fields, *Region.model_fields}
+    return {name: place for name, place in places.items() if name not in others}
 
 
 def _is_plan(path: str | os.PathLike[str]) -> bool:

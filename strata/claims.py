@@ -105,7 +105,16 @@ def _claim(folder: Path, label: str, name: str) -> Claim | None:
     try:
         return Claim.take(folder, name)
     except (OSError, ValueError) as error:
-        raise SettingError(f"{label}: cannot be written: {reason_of(error)}") from error
+        raise SettingError(f"{label}: cannot be written: {folder_reason(error, folder)}") from error
+
+
+def folder_reason(error: OSError | ValueError, folder: Path) -> object:
+    """Why a folder cannot be made or written into: where a file is in its place, or in that of one above it, so."""
+    if not isinstance(error, FileExistsError) or error.filename is None:
+        return reason_of(error)
+    found = Path(os.path.realpath(error.filename))
+    same = found == Path(os.path.realpath(folder))
+    return "is a file, not a folder" if same else f"{found.name} is a file, not a folder"
 
 
 def check_no_folders(paths: list[Path]) -> None:

@@ -193,7 +193,7 @@ def _usage_error(error: CycloptsError, command: App) -> str:
         case UnknownOptionError():
             hint = str(error).partition(" Did you mean ")[2]
             unknown = error.token.keyword or error.token.value  # the latter beside several sources
-            return f"unrecognized arguments: {unknown}" + (f"; did you mean {hint}" if hint else "")
+            return f"unrecognized arguments: {unknown}{_advice(unknown, hint)}"
         case UnusedCliTokensError():
             rest = " ".join(error.unused_tokens or ())
             return f"unrecognized arguments: {rest}; a text of several words goes in quotes"
@@ -213,6 +213,24 @@ def _usage_error(error: CycloptsError, command: App) -> str:
         assert isinstance(error.__cause__, ValidationError)
         return f"argument {setting_error(error.__cause__, argument.hint).shown(_flags(command))}"
     return str(error)
+
+
+def _advice(unknown: str, hint: str) -> str:
+    """What may be meant by an option that a command does not have; `hint` is cyclopts' guess, by the letters."""
+    from strata.layers.routing import routing_only
+    from strata.settings import DrawSettings
+
+    field = _field_of(unknown)
+    if field not in DrawSettings.model_fields and (path := routing_only().get(field)) is not None:
+        return f"; {path} is a field of the routing file"
+    if {field, _field_of(hint)} <= DrawSettings.model_fields.keys():
+        return ""  # two settings of a drawing: the one is no misspelling of the other
+    return f"; did you mean {hint}" if hint else ""
+
+
+def _field_of(option: str) -> str:
+    """The field that an option would set: `base_ratio` of `--base-ratio=0.2`, `lora_dir` of `"--lora-dir"?`."""
+    return option.partition("=")[0].strip('"?-').replace("-", "_")
 
 
 def _missing(error: MissingArgumentError, command: App) -> list[str]:

@@ -109,8 +109,8 @@ def checked_loras(
 
 def lora_notes_of(plans: Sequence[ScenePlan], given: Sequence[str] | None, routing: Routing) -> tuple[str, ...]:
     """What the routing's `loras` do that one may not have meant, with plans' LoRAs and those of the settings."""
-    loras = [placed.lora for plan in plans for placed in with_given(plan, given).placed_loras()]
-    return tuple(lora_notes(routing.loras, loras))
+    placed = [each for plan in plans for each in with_given(plan, given).placed_loras()]
+    return tuple(lora_notes(routing.loras, placed))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from strata.claims import Claim, numbered, taken
+from strata.claims import Claim, folder_reason, numbered, taken
 from strata.contents import RECORDS, check_apart, is_kept_by, is_picture, picture_name, preview_name
 from strata.hierarchy.errors import InputError, SettingError, reason_of
 from strata.hierarchy.files import dump_json, read_bytes, write_atomic
@@ -315,6 +315,6 @@ def _new_folder(name: str) -> tuple[Path, Claim]:
         except OSError as error:
             if not isinstance(error, FileExistsError) or not os.path.lexists(path):
                 raise SettingError(
-                    f"{path}: cannot be made: {reason_of(error)}; give another folder as <out>"
+                    f"{path}: cannot be made: {folder_reason(error, path)}; give another folder as <out>"
                 ) from error
     raise AssertionError

@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
+from strata.claims import folder_reason
 from strata.contents import check_unowned, is_kept_by
-from strata.hierarchy.errors import SettingError, printable, quote, reason_of
+from strata.hierarchy.errors import SettingError, printable, quote
 from strata.hierarchy.files import write_atomic
 
 
@@ -39,7 +40,7 @@ def make_folder(out: str) -> None:
     try:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingError(f"<out> {out}: cannot be written: {reason_of(error)}") from error
+        raise SettingError(f"<out> {out}: cannot be written: {folder_reason(error, Path(out))}") from error
 
 
 def write_file(out: str, content: bytes, force: bool) -> None:

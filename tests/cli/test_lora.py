@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from diffusers import FluxPipeline
 from huggingface_hub import constants
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.plan import ScenePlan
@@ -276,6 +278,12 @@ def test_bad_files_of_plans_are_named_with_their_line(strata: Run, loras: Path, 
         assert "regions[0].loras[0].file: 'other.safetensors': no such file" in done.err
 
 
+def save_half(path: Path, lost: str) -> None:
+    whole = load_file(save_weights(path, make_weights(tiny_transformer())))
+    del whole[f"transformer.{Q}.lora_{lost}.weight"]
+    save_file(whole, path)
+
+
 def save_cut(path: Path) -> None:
     whole = save_weights(path, make_weights(tiny_transformer())).read_bytes()
     path.write_bytes(whole[:-10])
@@ -285,6 +293,8 @@ def save_cut(path: Path) -> None:
     ("make", "message"),
     [
         (save_cut, "no .safetensors file, or a damaged one"),
+        (partial(save_half, lost="A"), f"transformer.{Q}.lora_B.weight: stands alone, without transformer.{Q}.lora_A"),
+        (partial(save_half, lost="B"), f"transformer.{Q}.lora_A.weight: stands alone, without transformer.{Q}.lora_B"),
         (lambda path: path.write_text("words"), "no .safetensors file, or a damaged one"),
         (lambda path: save_weights(path, *FILES["none"][:1], more=FILES["none"][1]), "holds no LoRA"),
         (lambda path: save_weights(path, *FILES["dora"][:1], more=FILES["dora"][1]), "lora_magnitude_vector: is DoRA"),

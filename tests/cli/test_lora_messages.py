@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from strata.hierarchy.errors import InputError, SettingError
 from strata.injection.lora_files import read_lora
+from strata.injection.lora_form import check_form
 from strata.injection.lora_hub import find_lora
 from strata.job import prepare
 from strata.loras import given_lora
@@ -74,6 +75,46 @@ def test_only_what_is_left_out_is_an_ellipsis(tmp_path: Path) -> None:
         names = ", ".join(f"{n}.safetensors" for n in range(min(count, 3))) + (", …" if count > 3 else "")
         with pytest.raises(InputError, match=rf"holds {count} .safetensors files \({names}\); name one"):
             find_lora(str(tmp_path), Path())
+
+
+def test_a_folder_without_any_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^is a folder that holds no \.safetensors file$"):
+        find_lora(str(tmp_path), Path())
+
+
+NAMES = {
+    "peft": ("transformer.{}.lora_A.weight", "transformer.{}.lora_B.weight"),
+    "peft, with an adapter's name": ("{}.lora_A.default.weight", "{}.lora_B.default.weight"),
+    "kohya": ("lora_unet_{}_mlp_up.lora_down.weight", "lora_unet_{}_mlp_up.lora_up.weight"),
+    "kohya, split": ("lora_unet_{}.lora_down.0.weight", "lora_unet_{}.lora_up.0.weight"),
+    "xlabs": ("{}.processor.qkv_lora1.down.weight", "{}.processor.qkv_lora1.up.weight"),
+    "diffusers of old": ("unet.{}.lora_linear_layer.down.weight", "unet.{}.lora_linear_layer.up.weight"),
+    "text encoder": ("text_encoder.{}.lora_A.weight", "text_encoder.{}.lora_B.weight"),
+}
+
+
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+def test_half_a_pair_is_refused_by_its_name(names: tuple[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "half.safetensors"
+    keys = {name.format(layer) for name in names for layer in ("one", "two")} | {"one.alpha", "two.alpha"}
+    save_file({key: torch.ones(2, 2) for key in keys}, path)
+    check_form(path)
+    one, other = (name.format("two") for name in names)
+    for kept, lost in ((one, other), (other, one)):
+        save_file({key: torch.ones(2, 2) for key in keys - {lost}}, path)
+        with pytest.raises(InputError) as refused:
+            check_form(path)
+        assert str(refused.value) == f"{path}: {kept}: stands alone, without {lost}; the file is damaged"
+
+
+def test_a_bias_without_its_pair_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bias.safetensors"
+    keys = ["one.lora_A.weight", "one.lora_B.weight", "one.lora_B.bias", "two.lora_B.bias"]
+    save_file({key: torch.ones(2, 2) for key in keys[:3]}, path)
+    check_form(path)
+    save_file({key: torch.ones(2, 2) for key in keys}, path)
+    with pytest.raises(InputError, match=r"two.lora_B.bias: stands alone, without two.lora_B.weight; the file is d"):
+        check_form(path)
 
 
 def test_settings_of_a_run_that_goes_on_are_told_as_they_are_given(here: Path, style: Path, tiny_folder: Path) -> None:

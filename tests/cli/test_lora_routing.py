@@ -35,6 +35,9 @@ def test_rules_that_meet_no_lora_or_several_files_of_one_name_are_noted(here: Pa
     assert "the routing's loras do nothing: there is no LoRA to draw with" in notes()
     assert notes(one) == ""
     assert f"'style' is the name of 2 files, and all of them are meant: {here}/a/style" in notes(one, other)
+    (here / "b" / "style.safetensors").rename("b/ink.safetensors")
+    silent = "LoRA 'ink' of the whole picture does nothing: none of the routing's loras is for it"
+    assert notes(one, "b/ink.safetensors:2", "b/ink.safetensors") == silent
 
 
 @pytest.mark.slow

@@ -396,6 +396,12 @@ class TestRefusals:
         self.check(pipe, plan_of(tmp_path, _file(tmp_path, "bad2", unlike)), "is 32×3, the model's layer needs 32×2")
         broken = {f"{key}.lora_A.weight": torch.ones(2, 32), f"{key}.lora_B.weight": torch.full((32, 2), torch.nan)}
         self.check(pipe, plan_of(tmp_path, _file(tmp_path, "nan", broken)), "to_q.lora_B.weight: holds NaN")
+        for part in "AB":
+            pair = {f"{key}.lora_A.weight": torch.ones(2, 32), f"{key}.lora_B.weight": torch.ones(32, 2)}
+            del pair[f"{key}.lora_{part}.weight"]
+            lora = _file(tmp_path, f"half{part}", pair)
+            self.check(pipe, plan_of(tmp_path, lora), rf"to_q.lora_[AB].weight: stands alone, without .*lora_{part}.w")
+            self.check(pipe, plan_of(tmp_path, region=lora), "stands alone")
         dora = wide | {f"{key}.dora_scale": torch.ones(32, 1)}
         self.check(pipe, plan_of(tmp_path, _file(tmp_path, "dora", dora)), "dora_scale: is DoRA")
 

@@ -5,6 +5,7 @@ import pytest
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.loras import Lora
+from strata.hierarchy.plan import PlacedLora
 from strata.hierarchy.style import LORA
 from strata.layers.drawing import draw_schedule
 from strata.layers.lora_rules import lora_notes
@@ -87,12 +88,30 @@ def test_shown_in_words_as_a_table_and_as_a_picture() -> None:
 
 def test_what_rules_do_that_may_not_be_meant_is_noted() -> None:
     def notes(text: str, *files: str) -> str:
-        return "; ".join(lora_notes(Routing.from_yaml(f"{HEAD}loras: [{text}]").loras, [Lora(file=f) for f in files]))
+        placed = [PlacedLora("global", Lora(file=file), ()) for file in files]
+        return "; ".join(lora_notes(Routing.from_yaml(f"{HEAD}loras: [{text}]").loras, placed))
 
     assert "there is no LoRA to draw with" in notes("{names: [style]}")
-    assert notes("{names: [style]}", "style.safetensors", "a/other.safetensors") == ""
-    told = notes("{names: [style]}, {names: [style]}", "a/style.safetensors", "style.safetensors", "b/c.safetensors")
+    assert notes("{names: [style]}", "style.safetensors") == ""
+    told = notes("{names: [style]}, {names: [style]}", "a/style.safetensors", "style.safetensors")
     assert told.endswith("name of 2 files, and all of them are meant: a/style.safetensors, style.safetensors")
     assert notes("{}", "a/style.safetensors", "style.safetensors") == ""
     assert notes("{names: [style]}", "style.safetensors", "style.safetensors") == "", "one file in two areas"
     assert lora_notes((), []) == []
+
+
+def test_a_lora_that_no_rule_is_for_is_noted_once() -> None:
+    def silent(text: str, *placed: tuple[str, str]) -> list[str]:
+        loras = [PlacedLora(area, Lora(file=f"a/{name}.safetensors"), ()) for area, name in placed]
+        return lora_notes(Routing.from_yaml(f"{HEAD}loras: [{text}]").loras if text else (), loras)
+
+    note = "LoRA '{}' of {} does nothing: none of the routing's loras is for it"
+    both = ("global", "style"), ("boat", "ink")
+    assert silent("", *both) == silent("{}", *both) == []
+    assert silent("{names: [style]}", *both, *both) == [note.format("ink", "'boat'")]
+    assert silent("{regions: [boat]}", *both) == [note.format("style", "the whole picture")]
+    assert silent("{names: [style]}, {regions: [boat]}", *both) == []
+    assert silent("{names: [style], regions: [boat]}", *both) == [
+        note.format("style", "the whole picture"),
+        note.format("ink", "'boat'"),
+    ]
