@@ -5,11 +5,11 @@ in front of it (red, striped), or behind it (made of glass; with white sails).
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from strata.hierarchy.plan import Level
+from strata.hierarchy.plan import Level, ScenePlan
 
 _INDEFINITE = ("a", "an")
 _DEFINITE = ("the", "this", "that", "these", "those", "his", "her", "its", "their")
@@ -25,6 +25,10 @@ _FUNCTION = frozenset(
 """Words that say nothing of an object, and end what is said of one."""
 _BEHIND = frozenset((*_POSITIONS, "made", "covered", "painted", "lit", "dressed", "filled", "decorated", "wearing"))
 """First words of detail that stands behind its subject."""
+LINKING = frozenset(
+    ("and", "are", "for", "from", "has", "into", "its", "near", "off", "one", "over", "the", "their", "under", "with")
+)
+"""Words of texts that say nothing of an object."""
 _CONSONANT = re.compile(r"uni(?!n|m)|us[eu]|euro?|ewe|one\b|once\b", re.IGNORECASE)
 _VOWEL = re.compile(r"[aeiou]|hour|hono|honest|heir", re.IGNORECASE)
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -55,58 +59,107 @@ class _Phrase:
     """Those in the prompt, with what stands between them."""
 
 
-def retold(prompt: str, old: Mapping[Level, str], new: Mapping[Level, str], others: Sequence[str]) -> str:
-    """A prompt that says an area's new texts where it said the old ones, as far as it speaks of that area alone.
+@dataclass(frozen=True)
+class Change:
+    """What is said of one area, before and after.
 
-    Args:
-        prompt: that may speak of several areas.
+    Attributes:
         old: what the area's texts were, by level.
         new: what they are.
-        others: the texts of the other areas.
+        others: what the texts of the other areas were.
     """
-    shared = {word.lower() for text in others for word in _WORD.findall(text)}
-    for phrase in reversed(list(_phrases(prompt, list(old.values()), shared))):
+
+    old: Mapping[Level, str]
+    new: Mapping[Level, str]
+    others: Sequence[str]
+
+    @property
+    def shared(self) -> set[str]:
+        """Words of the other areas, in lower case."""
+        return {word.lower() for text in self.others for word in _WORD.findall(text)}
+
+
+def retold_prompt(before: ScenePlan, after: ScenePlan) -> str:
+    """The base prompt of a plan, as far as it speaks of one area alone, as the area's texts in another plan say it.
+
+    That is where the noun of its old content stands, with words in front of it and behind it that its old texts say
+    too; among them at least one that no other text of the plan says.
+
+    Args:
+        before: the plan, with the base prompt.
+        after: the same areas, some of them with other texts.
+    """
+    return retold(before.prompt, _changes(before, after))
+
+
+def old_words(before: ScenePlan, after: ScenePlan, area: str) -> list[str]:
+    """Words of an area's old texts, and not of its new ones, which the base prompt of the changed plan still says.
+
+    Without those that it says of another area, where it has been told anew of this one.
+    """
+    prompt, new = words(after.prompt), _by_area(after)
+    said = set(_telling(new.get(area, {}).values()))
+    if after.prompt != before.prompt and retold(before.prompt, _changes(before, after, area)) != before.prompt:
+        said |= {word for other in new if other != area for word in _telling(new[other].values())}
+    return [word for word in _telling(_by_area(before).get(area, {}).values()) if word in prompt and word not in said]
+
+
+def _by_area(plan: ScenePlan) -> dict[str, dict[Level, str]]:
+    found: dict[str, dict[Level, str]] = {}
+    for text in plan.descriptions():
+        found.setdefault(text.area, {})[text.level] = text.text
+    return found
+
+
+def _changes(before: ScenePlan, after: ScenePlan, only: str | None = None) -> list[Change]:
+    """What differs between two plans, area by area; or in one area only."""
+    old, new = _by_area(before), _by_area(after)
+    return [
+        Change(texts, new[area], [text for other in old if other != area for text in old[other].values()])
+        for area, texts in old.items()
+        if only in (None, area) and area in new and new[area] != texts
+    ]
+
+
+def _telling(texts: Iterable[str]) -> list[str]:
+    """Words of texts that say something of an object."""
+    return [word for word in dict.fromkeys(word for text in texts for word in words(text)) if word not in LINKING]
+
+
+def retold(prompt: str, changes: Sequence[Change]) -> str:
+    """A prompt that says the new texts of areas where it said the old ones, as far as it speaks of one alone.
+
+    All are found in the prompt as it was: two areas may change places.
+    """
+    found = [(phrase, said) for change in changes for phrase, said in _told(prompt, change)]
+    end = len(prompt)
+    for phrase, said in sorted(found, key=lambda one: one[0].start, reverse=True):
+        if phrase.end > end:
+            continue
+        end = phrase.start
         before = prompt[: phrase.start]
-        said = _said_anew(phrase, prompt[phrase.end :], old, new, shared)
-        if said is not None:
-            if re.search(r"\b(?:with|in)\s+$", before) and _first(said) in _BEHIND:
-                before = re.sub(r"\w+\s+$", "", before)
-            said = said[:1].upper() + said[1:] if prompt[phrase.start].isupper() and not before.strip() else said
-            prompt = _joined(before, said, prompt[phrase.end :])
+        if re.search(r"\b(?:with|in)\s+$", before) and _first(said) in _BEHIND:
+            before = re.sub(r"\w+\s+$", "", before)
+        said = said[:1].upper() + said[1:] if prompt[phrase.start].isupper() and not before.strip() else said
+        prompt = _joined(before, said, prompt[phrase.end :])
     return prompt
 
 
-def prompt_without(prompt: str, dropped: Collection[str], subject: str | None = None) -> str:
-    """A base prompt without some words: "a red and white boat at sea" without "red" and "white" is "a boat at sea".
+def _told(prompt: str, change: Change) -> Iterator[tuple[_Phrase, str]]:
+    """The phrases that speak of one area alone, with what is said there instead.
 
-    Every area attends to the base prompt as well; what it still says of an old detail is drawn beside the new one.
-    Where nothing is left behind an article, the subject stands there: "an orange at sea" is "a fruit at sea".
+    Detail that stands by itself in several parts ("oil painting, of a boat, moody") is said anew at the first.
     """
-    if not dropped:
-        return prompt
-    one = rf"\b(?:{'|'.join(map(re.escape, dropped))})\b"
-    many = re.compile(rf"{one}(?:(?:\s*,\s*|\s+and\s+|\s+){one})*", re.IGNORECASE)
-    left = prompt
-    for found in reversed(list(many.finditer(prompt))):
-        before, after = left[: found.start()], left[found.end() :]
-        following = _WORD.match(after.lstrip())
-        bare = following is None or following[0].lower() in _FUNCTION
-        last = re.search(r"(\w+)\s*$", before)
-        if bare and last is not None and last[1].lower() in _DETERMINERS:
-            left = _joined(before[: last.start()], _with_article(subject or "something", last[1]), after)
-        elif bare and last is not None and last[1].lower() in (*_POSITIONS, "and", "is", "are", "was"):
-            left = before[: last.start()] + after
-        else:
-            left = _joined(before, "", after)
-    left = re.sub(r"\s+", " ", left)
-    left = re.sub(r"\s*,(?:\s*,)*", ",", left).strip(" ,")
-    return left or prompt
-
-
-def _with_article(subject: str, det: str) -> str:
-    """A subject of its own, behind the article that stood in a prompt."""
-    own, rest = _divided(subject)
-    return f"{det} {rest}" if own in _INDEFINITE and det.lower() in _DEFINITE else subject
+    first: set[str] = set()
+    shared, heads = change.shared, _heads(_subject(change.old))
+    for phrase in _phrases(prompt, list(change.old.values()), shared):
+        said = _said_anew(phrase, prompt, change, shared)
+        own = {word.lower() for word in phrase.own}
+        alone = not heads & own
+        if said is None or (alone and first and own != first):
+            continue
+        first = own if alone else first
+        yield phrase, said
 
 
 def _joined(before: str, said: str, after: str) -> str:
@@ -180,10 +233,9 @@ def _phrase(prompt: str, tokens: Sequence[re.Match[str]], first: int, last: int)
 # Saying ---------------------------------------------------------------------------------------------------------------
 
 
-def _said_anew(
-    phrase: _Phrase, after: str, old: Mapping[Level, str], new: Mapping[Level, str], shared: Collection[str]
-) -> str | None:
+def _said_anew(phrase: _Phrase, prompt: str, change: Change, shared: Collection[str]) -> str | None:
     """The phrase with the new texts; None where it is not the area's alone, or not of what has changed."""
+    old, new, after = change.old, change.new, prompt[phrase.end :]
     subject, detail, now = _subject(old), old.get("low", ""), new.get("low", "")
     of_subject = {word.lower() for word in _WORD.findall(subject)} - _FUNCTION
     content = [word.lower() for word in phrase.own if word.lower() not in _FUNCTION]
@@ -191,7 +243,7 @@ def _said_anew(
         return None
     if not _heads(subject) & set(content):
         alone = now and now != detail and not of_subject & set(content)
-        return _detail_alone(phrase, after, now) if alone else None
+        return _detail_alone(phrase, prompt, detail, now, subject) if alone else None
     places = list(_WORD.finditer(phrase.text))
     found = [place for place in places if place[0].lower() in of_subject]
     front, behind = phrase.text[: found[0].start()].strip(" ,-"), phrase.text[found[-1].end() :]
@@ -229,15 +281,32 @@ def _in_place(core: str, old: Sequence[str], new: str) -> str:
     return re.sub(r"\b([Aa])n? (?=(\w+))", lambda found: f"{found[1]}{article(found[2])[1:]} ", core)
 
 
-def _detail_alone(phrase: _Phrase, after: str, low: str) -> str | None:
-    """Where the prompt says the detail without its subject: "one is red", "a red one"."""
+def _detail_alone(phrase: _Phrase, prompt: str, old: str, low: str, subject: str) -> str | None:
+    """Where the prompt says the detail without its subject: "one is red", "a red one"; None where no other fits."""
+    before, after = prompt[: phrase.start], prompt[phrase.end :]
     front, behind, _ = _placed(low)
     attributive = after[:1].isspace() and _first(after) not in _FUNCTION.difference(_COUNTS) | {""}
-    if attributive and behind:
+    leading = _first(low) in _BEHIND
+    if attributive:
+        adjectives = {part.strip().lower() for part in re.split(r",|\band\b", old)}
+        own = {word.lower() for word in phrase.own} - _FUNCTION
+        if behind or not own <= adjectives:  # "red clay stands": the noun itself
+            return None
+    elif phrase.det and (leading or (subject and _first(after) != "of")):
+        return None  # "an orange on the left"; but "an oil painting of it"
+    preposition = _last(before) if not phrase.det else ""
+    stripped = leading and preposition in ("with", "in")
+    if (preposition == "of" or (preposition in _POSITIONS and not attributive)) and not stripped:
         return None
     said = " ".join(filter(None, (phrase.other, front if attributive else _listed(low))))
     det = phrase.det[0] + article(said)[1:] if phrase.det.lower() in _INDEFINITE else phrase.det
     return f"{det} {said}".strip()
+
+
+def _last(text: str) -> str:
+    """The word at the very end of a text, in lower case."""
+    found = re.search(r"(\w+)\s*$", text)
+    return "" if found is None else found[1].lower()
 
 
 def _first(text: str) -> str:

@@ -9,14 +9,8 @@ from pydantic import ValidationError
 from strata.hierarchy.areas import region_mask
 from strata.hierarchy.errors import SettingError, did_you_mean, quote
 from strata.hierarchy.grid import tokens_of_region
-from strata.hierarchy.phrases import retold, words
 from strata.hierarchy.plan import LEVELS, Box, Level, Region, ScenePlan, Texts
 from strata.hierarchy.validation import first_reason
-
-LINKING = frozenset(
-    ("and", "are", "for", "from", "has", "into", "its", "near", "off", "one", "over", "the", "their", "under", "with")
-)
-"""Words of texts that say nothing of an object."""
 
 
 def region_named(plan: ScenePlan, name: str) -> int:
@@ -81,28 +75,6 @@ def with_region(plan: ScenePlan, region: Region, prompt: str | None = None) -> S
     return plan.model_copy(update=changes)
 
 
-def retold_prompt(plan: ScenePlan, region: Region) -> str:
-    """The plan's base prompt, as far as it speaks of a region alone, as the region's new texts say it.
-
-    That is where the noun of its old content stands, with words in front of it and behind it that its old texts say
-    too; among them at least one that no other text of the plan says.
-
-    Args:
-        plan: as it was.
-        region: as it is told now.
-    """
-    before = plan.regions[region_named(plan, region.name)]
-    others = [text.text for text in plan.descriptions() if text.area != region.name]
-    return retold(plan.prompt, dict(before.by_level()), dict(region.by_level()), others)
-
-
-def old_words(plan: ScenePlan, region: Region) -> list[str]:
-    """Words of a region's old texts, and not of its new ones, which a plan's base prompt still says."""
-    before = plan.regions[region_named(plan, region.name)]
-    new, prompt = _words(*(text for _, text in region.by_level())), words(plan.prompt)
-    return [word for word in _words(*(text for _, text in before.by_level())) if word in prompt and word not in new]
-
-
 def repainted_area(before: ScenePlan, after: ScenePlan, name: str) -> NDArray[np.bool_]:
     """bool `[height, width]`: the pixels that a region covers in either of two plans, whatever overlaps it.
 
@@ -156,7 +128,3 @@ def _checked(level: Level, text: str) -> str:
 
 def _shown(box: Box | None) -> str:
     return ",".join(map(str, box or ()))
-
-
-def _words(*texts: str) -> list[str]:
-    return [word for word in dict.fromkeys(word for text in texts for word in words(text)) if word not in LINKING]

@@ -6,7 +6,6 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError, did_you_mean, quote
-from strata.hierarchy.phrases import prompt_without, words
 from strata.hierarchy.plan import ScenePlan, Texts
 from strata.hierarchy.validation import first_reason
 
@@ -55,29 +54,6 @@ def restyled(plan: ScenePlan, low: Mapping[str, str]) -> ScenePlan:
     return plan.model_copy(update=changes | {"regions": tuple(regions)})
 
 
-def left_behind(plan: ScenePlan, low: Mapping[str, str]) -> list[str]:
-    """Words of the detail that `low` replaces which the base prompt says too, and says of the changed areas alone.
-
-    No content has them, no low text that stays, and no new one.
-    """
-    before = low_texts(plan)
-    staying = [text.text for text in plan.descriptions() if text.level != "low" or text.area not in low]
-    kept = {word for text in (*staying, *low.values()) for word in words(text)}
-    prompt = set(words(plan.prompt))
-    old = dict.fromkeys(word for area in low for word in words(before.get(area, "")))
-    return [word for word in old if word in prompt and word not in kept]
-
-
-def without_detail(plan: ScenePlan, low: Mapping[str, str]) -> str:
-    """The plan's base prompt without what is `left_behind`; a detail that stood for its area is the area's content."""
-    before, gone, prompt = low_texts(plan), left_behind(plan, low), plan.prompt
-    content = {text.area: text.text for text in plan.descriptions() if text.level == "high" and text.area != "global"}
-    for area in low:
-        own = words(before.get(area, ""))
-        prompt = prompt_without(prompt, [word for word in gone if word in own], content.get(area))
-    return prompt
-
-
 def matching_styles(plan: ScenePlan, other: ScenePlan) -> dict[str, str]:
     """The low texts of `other` for the areas of `plan`: by name where a region's name is shared, else in order.
 
@@ -105,8 +81,8 @@ def _with_low(plan: ScenePlan, path: tuple[str | int, ...], texts: SomeTexts | N
         raise plan.error(path, "has no texts whose style could change; give it a high and a low text")
     if texts.high is None and texts.low is None:
         message = (
-            f"has one undivided text, {quote(texts.full or '')}, that mixes content and detail; divide it into"
-            " high (a circle) and low (red, striped)"
+            f"has one undivided text, {quote(texts.full or '')}, that mixes content and detail; put its content into"
+            " high and its detail (colour, material, style) into low"
         )
         raise plan.error((*path, "full"), message)
     return texts.model_copy(update={"low": low})

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from strata.controls import Control, check_areas, controls_of, resized_notes
 from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.hierarchy.files import read_bytes
@@ -106,18 +108,23 @@ class Job:
     def heard(self, level: Level, area: str) -> Mask:
         """bool `[steps]`: when an area's text of a level is visible, as far as that is known before loading.
 
+        A full text stands in for high and low where the routing knows only those.
+
         Raises:
             InputError: it is visible nowhere.
             SettingError: the routing hears no such texts at all.
         """
         facts, name = self.model.facts_or_flux, self.routing.name
         schedule = self.routing.balanced_for(self.plan).resolve(*facts.block_counts, self.steps)
-        if level not in schedule.levels:
+        levels: tuple[Level, ...] = (level,)
+        if {text.level for text in self.plan.descriptions() if text.area == area} == {"full"} == {level}:
+            levels = (level,) if level in schedule.levels else ("high", "low")
+        if not set(levels) & set(schedule.levels):
             used = ", ".join(schedule.levels)
             raise SettingError(
                 f"routing {quote(name)}: hears no {level} texts ({used} only); choose another with <routing>"
             )
-        active: Mask = schedule.strength(level, area).max(axis=1) > 0
+        active: Mask = np.max([schedule.strength(one, area).max(axis=1) for one in levels], axis=0) > 0
         if not active.any():
             raise InputError(f"{level} text of {quote(area)}: the routing {quote(name)} makes it visible nowhere")
         return active

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError, SettingError
+from strata.hierarchy.phrases import retold_prompt
 from strata.hierarchy.plan import Box, Level, Region, ScenePlan
-from strata.hierarchy.repaint import changed_region, region_named, retold_prompt, with_region
+from strata.hierarchy.repaint import changed_region, region_named, with_region
 from strata.hierarchy.validation import first_reason
 from strata.imports import uncollected
 from strata.record import MOST_REPAINTS, Record, Repaint
@@ -67,7 +68,7 @@ def repainted(
     texts |= {level: text for level, text in given if text is not None}
     after = changed_region(plan, region, texts, box)
     if prompt is None:
-        prompt = plan.prompt if keep_prompt else retold_prompt(plan, after)
+        prompt = plan.prompt if keep_prompt else retold_prompt(plan, with_region(plan, after))
     elif keep_prompt:
         raise SettingError("<keep_prompt>: and <prompt> say different things; leave one of them out")
     changed = _with(plan, after, prompt)

@@ -13,8 +13,9 @@ from strata.console import note, quiet
 from strata.contents import COMPARE, picture_name, run_files
 from strata.engine import Engine
 from strata.hierarchy.errors import SettingError, quote
+from strata.hierarchy.phrases import old_words
 from strata.hierarchy.plan import Box, Level, Region, ScenePlan
-from strata.hierarchy.repaint import old_words, region_named
+from strata.hierarchy.repaint import region_named
 from strata.job import Job, prepare, read_files
 from strata.repaint import check_repaintable, repainted
 from strata.run_folder import RunFolder
@@ -135,8 +136,7 @@ def _note_prompt(opened: Source, job: Job, changes: RegionChanges) -> None:
     region = _region(job.plan, job)
     if changes.prompt is None and job.plan.prompt != opened.plan.prompt:
         note(f"the base prompt is now '{job.plan.prompt}' (--keep-prompt leaves it, --prompt gives another)")
-    told = opened.plan.model_copy(update={"prompt": job.plan.prompt})
-    if left := old_words(told, region):
+    if left := old_words(opened.plan, job.plan, region.name):
         named = ", ".join(map(quote, left))
         note(f"{region.name}: the base prompt says {named} too, and is heard beside its texts (--prompt gives another)")
 

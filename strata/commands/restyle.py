@@ -19,16 +19,9 @@ from strata.contents import COMPARE, PARTS, picture_name, run_files
 from strata.engine import Engine
 from strata.hierarchy.errors import InputError, SettingError, did_you_mean, quote
 from strata.hierarchy.grid import token_grid
-from strata.hierarchy.phrases import words
+from strata.hierarchy.phrases import old_words, retold_prompt
 from strata.hierarchy.plan import ScenePlan
-from strata.hierarchy.restyle import (
-    area_names,
-    left_behind,
-    low_texts,
-    matching_styles,
-    restyled,
-    without_detail,
-)
+from strata.hierarchy.restyle import area_names, low_texts, matching_styles, restyled
 from strata.job import Job, check_drawn_as_planned, check_seeds, prepare, read_files
 from strata.layers.ranges import Percent, compact
 from strata.record import TextSwap
@@ -57,7 +50,7 @@ class Changes(Settings):
     from_step: Annotated[Percentage | None, CHANGES] = None
     """use the original's low texts until there (default: 0%)"""
     keep_prompt: Annotated[bool, Parameter(negative=""), CHANGES] = False
-    """leave the base prompt as it is; else it loses what it says of the old detail of the changed areas alone"""
+    """leave the base prompt as it is (default: with the new low texts where it says the old ones)"""
 
 
 def restyle(
@@ -73,7 +66,7 @@ def restyle(
 
     Once as it is, once with other low texts (colour, material, texture,
     lighting, style) in some areas. The texts of the content stay as they are;
-    the base prompt loses words that it has of the old detail alone.
+    the base prompt has the new words where it said the old ones of an area.
     Writes a folder:
 
       original/, restyled/   a run each, as `strata generate` writes them
@@ -194,21 +187,17 @@ def _restyled(plan: ScenePlan, texts: Mapping[str, str], changes: Changes) -> Sc
     changed = restyled(plan, texts)
     if changes.keep_prompt or changes.from_step is not None:
         return changed
-    return changed.model_copy(update={"prompt": without_detail(plan, texts)})
+    return changed.model_copy(update={"prompt": retold_prompt(plan, changed)})
 
 
 def _note_prompt(plan: ScenePlan, changed: ScenePlan, changes: Mapping[str, str]) -> None:
-    """Notes what the base prompt, which every area attends to as well, has lost of the old style, or still says."""
+    """Notes what became of the base prompt, which every area attends to as well, or what it still says."""
     if changed.prompt != plan.prompt:
-        named = ", ".join(map(quote, left_behind(plan, changes)))
-        note(f"the restyled picture's base prompt is without {named} (--keep-prompt leaves it)")
-    before = low_texts(plan)
-    prompt = words(changed.prompt)
-    for area, text in changes.items():
-        kept = [word for word in words(before.get(area, "")) if word in prompt and word not in words(text)]
-        if kept:
-            named = ", ".join(quote(word) for word in kept)
-            note(f"{area}: the prompt names {named} too, and is heard beside the regions' texts")
+        note(f"the restyled picture's base prompt is now '{changed.prompt}' (--keep-prompt leaves it)")
+    for area in changes:
+        if kept := old_words(plan, changed, area):
+            named = ", ".join(map(quote, kept))
+            note(f"{area}: the base prompt says {named} too, and is heard beside the regions' texts")
 
 
 def _alike(one: Image.Image, other: Image.Image) -> bool:

@@ -99,6 +99,21 @@ def test_texts_that_no_block_would_hear_are_refused(
     assert "routing 'regional-prompting-flux': hears no low texts (full only)" in done.err
 
 
+@pytest.mark.parametrize("level", ["high", "low"])
+def test_a_full_text_stands_in_for_high_and_low_where_the_routing_knows_only_those(here: Path, level: str) -> None:
+    routing = here / "divided.yaml"
+    routing.write_text(
+        f"name: divided\nrules: [{{level: high}}, {{level: {level}, steps: 0%-50%}}]\n", encoding="utf-8"
+    )
+    regions: list[Any] = [{"name": "left", "box": (0, 0, 16, 48), "full": "a tree"}]
+    regions.append({"name": "both", "box": (16, 0, 32, 48), "high": "a house", "full": "a red house"})
+    plan = ScenePlan(width=32, height=48, prompt="two", regions=regions)
+    job = prepare(DrawSettings(routing=str(routing)), Source("two", plan))
+    assert job.heard("full", "left").all()
+    with pytest.raises(SettingError, match="hears no full texts"):
+        job.heard("full", "both")
+
+
 def test_what_is_no_picture_to_repaint_says_why(
     strata: Run, here: Path, original: Callable[..., str], engine: Engine, settings: DrawSettings
 ) -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strata.hierarchy.phrases import article, prompt_without, retold
+from strata.hierarchy.phrases import Change, article, retold
+from strata.hierarchy.plan import Level
 
 BOAT = {"high": "a boat", "low": "red, striped"}
 TWO = "a red striped boat on the left and a yellow checkered house on the right"
@@ -135,26 +136,42 @@ def test_an_area_said_anew(
     prompt: str, old: dict[str, str], new: dict[str, str], others: tuple[str, ...], told: str
 ) -> None:
     after = new if "full" in new or "full" in old else old | new
-    assert retold(prompt, old, after, others) == told  # type: ignore[arg-type]
+    assert retold(prompt, [Change(old, after, others)]) == told  # type: ignore[arg-type]
+
+
+MAN = {"high": "a man", "low": "clay, red"}
+STYLE = {"low": "oil painting, moody"}
 
 
 @pytest.mark.parametrize(
-    ("prompt", "dropped", "subject", "left"),
+    ("prompt", "old", "low", "told"),
     [
-        ("an orange on the left and a house", ["orange"], "a fruit", "a fruit on the left and a house"),
-        ("the orange on the left", ["orange"], "a fruit", "the fruit on the left"),
-        ("an orange, peeled", ["orange"], None, "something, peeled"),
-        ("a boat in red and white at sea", ["red", "white"], None, "a boat at sea"),
-        ("the boat is red, the sky is blue", ["red"], None, "the boat, the sky is blue"),
-        ("a red hour", ["red"], None, "an hour"),
-        ("an orange unicorn, an MRI", ["orange"], None, "a unicorn, an MRI"),
-        ("a boat with red sails", ["red", "sails"], None, "a boat"),
+        ("a man made of red clay stands near a house", MAN, "blue", "a man made of red clay stands near a house"),
+        (
+            "a boat that is red, next to a house",
+            BOAT,
+            "blue, dotted",
+            "a boat that is blue and dotted, next to a house",
+        ),
+        ("a boat before a striped wood", {"high": "a boat", "low": "striped"}, "oak", "a boat before an oak wood"),
+        ("a boat before a wood", {"high": "a boat", "low": "red, wood"}, "blue", "a boat before a wood"),
+        ("an old woman; her silver hair shines", WOMAN, "bald", "an old woman; her silver hair shines"),
+        ("an oil painting of a house", STYLE, "watercolour", "a watercolour of a house"),
+        ("an oil painting of a house", STYLE, "in pencil", "an oil painting of a house"),
+        (
+            "a house, oil painting, dark, moody",
+            STYLE,
+            "watercolour, bright",
+            "a house, watercolour and bright, dark, moody",
+        ),
+        ("a house in oil at dusk", {"low": "in oil"}, "made of ink", "a house made of ink at dusk"),
+        ("a house in oil at dusk", {"low": "oil"}, "watercolour", "a house in oil at dusk"),
     ],
 )
-def test_nothing_is_left_hanging_where_words_are_dropped(
-    prompt: str, dropped: list[str], subject: str | None, left: str
+def test_detail_by_itself_is_said_anew_where_that_leaves_a_sentence(
+    prompt: str, old: dict[Level, str], low: str, told: str
 ) -> None:
-    assert prompt_without(prompt, dropped, subject) == left
+    assert retold(prompt, [Change(old, {**old, "low": low}, HOUSE)]) == told
 
 
 def test_articles_go_by_sound() -> None:
@@ -177,8 +194,8 @@ WORDS = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(WORDS, WORDS, WORDS, WORDS)
 def test_any_words_are_read(prompt: str, old: str, new: str, other: str) -> None:
-    for levels in (("high", "high"), ("low", "low"), ("full", "full")):
-        retold(prompt, {levels[0]: old}, {levels[1]: new}, [other])  # type: ignore[dict-item]
-    retold(prompt, {"full": old}, {"high": new, "low": other}, [])
-    assert retold(prompt, {"high": old}, {"high": old}, [other]) == prompt
-    prompt_without(prompt, old.split(), new)
+    levels: tuple[Level, ...] = ("high", "low", "full")
+    for level in levels:
+        retold(prompt, [Change({level: old}, {level: new}, [other])])
+    retold(prompt, [Change({"full": old}, {"high": new, "low": other}, []), Change({"low": other}, {"low": old}, [])])
+    assert retold(prompt, [Change({"high": old}, {"high": old}, [other])]) == prompt

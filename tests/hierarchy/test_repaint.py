@@ -7,14 +7,13 @@ import pytest
 from pydantic import ValidationError
 
 from strata.hierarchy.errors import SettingError
+from strata.hierarchy.phrases import old_words, retold_prompt
 from strata.hierarchy.plan import Region, ScenePlan
 from strata.hierarchy.repaint import (
     changed_region,
     grown,
-    old_words,
     repainted_area,
     repainted_tokens,
-    retold_prompt,
     with_region,
 )
 
@@ -121,14 +120,14 @@ LEVELS = {"high": "a circle", "low": "red, striped"}
 )
 def test_the_base_prompt_says_the_new_words(prompt: str, left: Any, new: Any, told: str) -> None:
     before = plan(prompt, left)
-    assert retold_prompt(before, changed_region(before, "left", new)) == told
+    assert retold_prompt(before, with_region(before, changed_region(before, "left", new))) == told
 
 
 def test_old_words_that_are_still_said() -> None:
     before = plan("a blue dotted circle", {"high": "a circle", "low": "blue, dotted"})
-    region = changed_region(before, "left", {"low": "red, dotted"})
-    assert old_words(before, region) == ["blue"]
-    assert old_words(before.model_copy(update={"prompt": "two"}), region) == []
+    after = with_region(before, changed_region(before, "left", {"low": "red, dotted"}))
+    assert old_words(before, after, "left") == ["blue"]
+    assert old_words(before, after.model_copy(update={"prompt": "two"}), "left") == []
 
 
 def test_an_area_grows_by_so_many_pixels_in_all_directions() -> None:

@@ -3,9 +3,9 @@
 import pytest
 
 from strata.hierarchy.errors import InputError
-from strata.hierarchy.phrases import prompt_without, words
+from strata.hierarchy.phrases import old_words, retold_prompt, words
 from strata.hierarchy.plan import ScenePlan
-from strata.hierarchy.restyle import left_behind, low_texts, matching_styles, restyled, without_detail
+from strata.hierarchy.restyle import low_texts, matching_styles, restyled
 
 HEAD = "width: 64\nheight: 64\nprompt: two\n"
 PLAN = ScenePlan.from_yaml(
@@ -37,32 +37,40 @@ def test_only_the_low_texts_named_change() -> None:
     assert restyled(PLAN, {"left": "blue"}).regions[1] is PLAN.regions[1]
 
 
+def told(prompt: str, left: str, right: str, more: str = "") -> ScenePlan:
+    text = f"""{HEAD.replace("prompt: two", f"prompt: {prompt}")}regions:
+  - {{name: left, box: [0, 0, 32, 64], high: a circle, low: "{left}"}}
+  - {{name: right, box: [32, 0, 64, 64], high: a square, low: "{right}"}}
+{more}"""
+    return ScenePlan.from_yaml(text)
+
+
 @pytest.mark.parametrize(
-    ("prompt", "dropped", "left"),
+    ("prompt", "right", "low", "after", "still"),
     [
-        ("a red and white striped boat at sea", ["red", "white", "striped"], "a boat at sea"),
-        ("an orange, checkered house", ["orange", "checkered"], "a house"),
-        ("a red apple, oil painting, moody", ["red", "oil", "painting"], "an apple, moody"),
-        ("a boat, Red, striped", ["red", "striped"], "a boat"),
-        ("a redwood and a red door", ["red"], "a redwood and a door"),
-        ("red", ["red"], "red"),
-        ("a boat", [], "a boat"),
+        ("a red dotted circle and a red square", "red", {"left": "orange"}, "an orange circle and a red square", []),
+        ("a red circle, a red square", "red", {"right": "made of oak"}, "a red circle, a square made of oak", []),
+        ("a red circle, a blue square", "blue", {"left": "blue", "right": "red"}, "a blue circle, a red square", []),
+        ("one is red, one is blue", "blue", {"left": "blue", "right": "red"}, "one is blue, one is red", []),
+        ("red things and a square", "red", {"left": "blue"}, "red things and a square", ["red"]),
+        ("a shape of red dots", "blue", {"left": "green"}, "a shape of red dots", ["red"]),
+        ("a circle, oil painting", "blue", {"global": "pencil"}, "a circle, pencil", []),
+        ("a circle in oil", "blue", {"global": "pencil"}, "a circle in oil", ["oil"]),
     ],
 )
-def test_a_base_prompt_without_the_old_detail(prompt: str, dropped: list[str], left: str) -> None:
-    assert prompt_without(prompt, dropped) == left
+def test_the_base_prompt_says_the_new_detail_and_is_else_as_it_was(
+    prompt: str, right: str, low: dict[str, str], after: str, still: list[str]
+) -> None:
+    plan = told(f"'{prompt}'", "red, dotted", right, "low: oil painting\n")
+    changed = restyled(plan, low)
+    changed = changed.model_copy(update={"prompt": retold_prompt(plan, changed)})
+    assert changed.prompt == after
+    assert [word for area in low for word in old_words(plan, changed, area)] == still
 
 
-def test_only_what_the_changed_areas_alone_say_is_left_behind() -> None:
-    text = f"""{HEAD.replace("prompt: two", "prompt: a red dotted circle and a red square, watercolour")}regions:
-  - {{name: left, box: [0, 0, 32, 64], high: a circle, low: "red, dotted, watercolour"}}
-  - {{name: right, box: [32, 0, 64, 64], high: a square, low: "red, watercolour"}}
-"""
-    plan = ScenePlan.from_yaml(text)
-    assert left_behind(plan, {"left": "blue"}) == ["dotted"]
-    assert left_behind(plan, {"left": "blue", "right": "green, watercolour"}) == ["red", "dotted"]
-    assert left_behind(plan, {"left": "dotted, blue"}) == []
-    assert left_behind(plan, {"background": "brick"}) == []
+def test_all_old_words_are_named_where_the_prompt_stays() -> None:
+    plan = told("a red dotted circle and a red square", "red, dotted", "red")
+    assert old_words(plan, restyled(plan, {"left": "green, dotted"}), "left") == ["red"]
 
 
 @pytest.mark.parametrize(
@@ -81,8 +89,11 @@ def test_what_cannot_change(low: dict[str, str], message: str) -> None:
 
 def test_undivided_texts_are_refused_with_what_to_do() -> None:
     plan = ScenePlan.from_yaml(UNDIVIDED, "plan.yaml")
-    with pytest.raises(InputError, match=r"plan.yaml:5: regions\[0\].full: has one undivided text, 'a red circle'"):
+    with pytest.raises(
+        InputError, match=r"plan.yaml:5: regions\[0\].full: has one undivided text, 'a red circle'"
+    ) as told:
         restyled(plan, {"left": "blue"})
+    assert "striped" not in str(refused.value), "of this text, not of another"
     with pytest.raises(InputError, match="background: has no texts whose style could change"):
         restyled(plan, {"background": "blue"})
 
@@ -109,14 +120,3 @@ def test_styles_of_another_plan_by_name_or_in_order() -> None:
     assert matching_styles(PLAN, PLAN) == {}
     with pytest.raises(InputError, match="no low text for any of left, background, global; low texts there: none"):
         matching_styles(PLAN, ScenePlan.from_yaml(UNDIVIDED.replace("left", "bottom")))
-
-
-def test_an_area_whose_detail_stands_for_it_is_told_by_its_content() -> None:
-    text = HEAD.replace("prompt: two", "prompt: an orange on the left and a red square, orange light")
-    text += """regions:
-  - {name: left, box: [0, 0, 32, 64], high: a fruit, low: "orange, round"}
-  - {name: right, box: [32, 0, 64, 64], high: a square, low: red}
-"""
-    plan = ScenePlan.from_yaml(text)
-    assert without_detail(plan, {"left": "blue"}) == "a fruit on the left and a red square, light"
-    assert without_detail(plan, {"right": "blue"}) == "an orange on the left and a square, orange light"
