@@ -131,7 +131,8 @@ def retold(prompt: str, changes: Sequence[Change]) -> str:
 
     All are found in the prompt as it was: two areas may change places.
     """
-    found = [(phrase, said) for change in changes for phrase, said in _told(prompt, change)]
+    told = (change for change in changes if change.old != change.new)
+    found = [(phrase, said) for change in told for phrase, said in _told(prompt, change)]
     end = len(prompt)
     for phrase, said in sorted(found, key=lambda one: one[0].start, reverse=True):
         if phrase.end > end:

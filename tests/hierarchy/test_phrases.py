@@ -1,7 +1,7 @@
 """What a base prompt says of one area is found in it and said otherwise, as a person would write it."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from strata.hierarchy.phrases import Change, article, retold
@@ -192,6 +192,7 @@ WORDS = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
+@example("an x", "x", "", "")
 @given(WORDS, WORDS, WORDS, WORDS)
 def test_any_words_are_read(prompt: str, old: str, new: str, other: str) -> None:
     levels: tuple[Level, ...] = ("high", "low", "full")

@@ -287,7 +287,7 @@ def test_benchmarks_with_boxes(tmp_path: Path, form: str) -> None:
 
 
 def test_the_formats_there_are() -> None:
-    assert set(LAYOUTS) == {name for name in BENCHMARKS if benchmark_named(name).boxes}
+    assert {*LAYOUTS, "plans"} == {n for n in BENCHMARKS if benchmark_named(n).boxes}, "plans are plans already"
     assert set(FILES) == set(IMPORTERS)
     with pytest.raises(InputError, match=r"format 'omots': did you mean 'omost'\? must be one of flux3, ideogram"):
         import_plans("x", "omots")

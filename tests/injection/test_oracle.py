@@ -186,7 +186,7 @@ def run(
 
 
 @pytest.mark.parametrize("family", shown(["flux", "chroma", "flux2", "flux3"], "regions by depth"))
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(scenes(), st.booleans(), st.integers(0, 2**31))
 def test_the_whole_transformer_agrees_with_the_definition(
     family: str, drawn: tuple[Scene, TokenGrid], in_parts: bool, seed: int

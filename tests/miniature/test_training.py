@@ -104,7 +104,7 @@ def rows(log: Path) -> list[list[str]]:
         return [row[:3] + row[4:] for row in csv.reader(file)]
 
 
-QUICK = ("t5", "clip")
+QUICK = ("clip",)
 """Models whose training is repeated every day: the loop is that of all."""
 
 
