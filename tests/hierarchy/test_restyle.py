@@ -91,7 +91,7 @@ def test_undivided_texts_are_refused_with_what_to_do() -> None:
     plan = ScenePlan.from_yaml(UNDIVIDED, "plan.yaml")
     with pytest.raises(
         InputError, match=r"plan.yaml:5: regions\[0\].full: has one undivided text, 'a red circle'"
-    ) as told:
+    ) as refused:
         restyled(plan, {"left": "blue"})
     assert "striped" not in str(refused.value), "of this text, not of another"
     with pytest.raises(InputError, match="background: has no texts whose style could change"):
