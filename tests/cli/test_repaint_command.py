@@ -102,9 +102,8 @@ def test_texts_that_no_block_would_hear_are_refused(
 @pytest.mark.parametrize("level", ["high", "low"])
 def test_a_full_text_stands_in_for_high_and_low_where_the_routing_knows_only_those(here: Path, level: str) -> None:
     routing = here / "divided.yaml"
-    routing.write_text(
-        f"name: divided\nrules: [{{level: high}}, {{level: {level}, steps: 0%-50%}}]\n", encoding="utf-8"
-    )
+    rules = f"[{{level: high}}, {{level: {level}, steps: 0%-50%}}]"
+    routing.write_text(f"name: divided\nrules: {rules}\n", encoding="utf-8")
     regions: list[Any] = [{"name": "left", "box": (0, 0, 16, 48), "full": "a tree"}]
     regions.append({"name": "both", "box": (16, 0, 32, 48), "high": "a house", "full": "a red house"})
     plan = ScenePlan(width=32, height=48, prompt="two", regions=regions)
