@@ -59,7 +59,6 @@ OPTIONS: list[tuple[list[str], tuple[str, ...]]] = [
     (["batch", "plan.yaml", "--anchor", "true"], ("--anchor; anchor is a field of the routing file (see",)),
     (["repaint", "a.png", "--lora", "x"], ("unrecognized arguments: --lora (see strata repaint --help)",)),
     (["validate", "plan.yaml", "--steps", "4"], ("unrecognized arguments: --steps (see strata validate --help)",)),
-    (["compare", "plan.yaml", "--seed", "4"], ("--seed; did you mean --seeds?",)),
     (["generate", "plan.yaml", "--width", "9000"], ("width", "9000", "8192")),
     (["routing", "show", "uniform", "--model-blocks", "19"], ("--model-blocks", "'19'", "19+38")),
     (["routing", "show", "uniform", "--model-blocks", "0+0"], ("0 double and 0 single",)),

@@ -139,6 +139,8 @@ def plain_plans(draw: st.DrawFn) -> ScenePlan:
 @settings(max_examples=100, deadline=None)
 @given(plain_plans())
 def test_what_flux3_holds_comes_back_whole_and_without_a_note(plan: ScenePlan) -> None:
+    size = plan.width, plan.height  # a box of a step in the corner is told larger: it could be shares of the sides
+    assume(not any(region.box and max(to_grid(region.box, *size)) <= 2 for region in plan.regions))
     caption = native_caption(plan, "flux3")
     assert caption.notes == ()
     assert "\n" not in caption.text
