@@ -99,6 +99,14 @@ def _measured(values: Any) -> dict[str, Estimate]:
     return dict(zip(MEASURES, bootstrap(values), strict=True))
 
 
+def as_data(found: Found) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        many: {name: {m: e.as_data() for m, e in values.items()} for name, values in rows.items()}
+        for many, rows in found.items()
+    }
+
+
 def table(found: Found) -> str:
     """For the terminal: percent with 95 % intervals, and costs as multiples."""
     wide = 2 + max(len(name) for rows in found.values() for name in rows)
@@ -127,12 +135,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         opened.draw("methods", keys, study(drawn_by, todo, args.steps, opened.journal, Judge()))
         found = result(opened.journal, methods, regions, args.scenes)
         print(table(found))
-        opened.write(
-            methods={
-                many: {name: {m: e.as_data() for m, e in values.items()} for name, values in rows.items()}
-                for many, rows in found.items()
-            }
-        )
+        opened.write(methods=as_data(found))
 
 
 def _numbers(text: str) -> list[int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from strata.analysis.crowds import scenes
-from strata.analysis.methods import KINDS, key, result, study, table
+from strata.analysis.methods import KINDS, as_data, key, result, study, table
 from strata.analysis.studies import open_study, study_parser
 from strata.analysis.trials import Judge
 from strata.injection.pipeline import RegionalPipeline
@@ -36,12 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         opened.draw("refresh", keys, study(drawn_by, todo, args.steps, opened.journal, Judge()))
         found = result(opened.journal, list(drawn_by), REGIONS, args.scenes)
         print(table(found))
-        opened.write(
-            refresh={
-                many: {name: {m: e.as_data() for m, e in values.items()} for name, values in rows.items()}
-                for many, rows in found.items()
-            }
-        )
+        opened.write(refresh=as_data(found))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from strata.injection.families import families
 from strata.injection.families.base import BaseText, Canvas
 from strata.injection.methods import Method
 from strata.injection.methods.base import Drawing
-from strata.injection.methods.refresh import needs_texts, recalled
+from strata.injection.methods.refresh import recalled, riding
 from strata.injection.methods.regional import RegionalRun
 from strata.injection.program import Program
 from strata.injection.streams import Stream
@@ -72,16 +72,11 @@ def cost_of(program: Program, method: Method, count: Callable[[str], int], base_
     return Cost(tokens / (blocks * plain), pairs / (blocks * plain**2))
 
 
-def _refreshed(program: Program, routed: list[int]) -> list[str]:
+def _refreshed(program: Program) -> list[str]:
     """At which steps texts ride along, where it is not at all of them."""
-    if program.routing.refresh == 1 or not routed:
+    if program.routing.refresh == 1 or not program.streams:
         return []
-    last, found = None, []
-    for step in routed:
-        if needs_texts([program], last, step):
-            last = step
-            found.append(step)
-    steps = compact(np.isin(np.arange(program.steps), found))
+    steps = compact(np.isin(np.arange(program.steps), riding(program)))
     return [f"refresh {program.routing.refresh}: texts ride along at steps {steps}, and are kept for the others"]
 
 
@@ -107,7 +102,7 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
     lines = [
         f"{plan.width}x{plan.height} pixels, {grid.rows}x{grid.cols} image tokens; {program.facts}",
         f"routing {program.routing.name}, method {method.name}, {program.steps} steps, {of_them}",
-        *_refreshed(program, routed),
+        *_refreshed(program),
         "",
     ]
     rows = [("text", "tokens", "image tokens", "visible in blocks", "at steps", "strength")]

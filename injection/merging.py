@@ -123,12 +123,7 @@ def all_cells(sees: Sequence[Sees], text: int, traits: Traits) -> list[Counted]:
 
 
 class Layer(NamedTuple):
-    """Cells with disjoint queries.
-
-    Attributes:
-        rows: their queries, in the order of the cells.
-        joined: the same with touching ones joined, where that is the order.
-    """
+    """Cells with disjoint queries."""
 
     counted: tuple[Counted, ...]
 

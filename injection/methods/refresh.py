@@ -27,6 +27,15 @@ def needs_texts(programs: Sequence[Program], last: int | None, step: int) -> boo
     return not all(_covers(program, last, step) for program in programs)
 
 
+def riding(program: Program) -> list[int]:
+    """The steps at which a program's streams ride along, if it is drawn from the first one on."""
+    found: list[int] = []
+    for step in filter(program.routed, range(program.steps)):
+        if needs_texts([program], found[-1] if found else None, step):
+            found.append(step)
+    return found
+
+
 def _covers(program: Program, last: int, step: int) -> bool:
     """Whether every stream that a block's image tokens see at a step rode through that block at another."""
     pairs = zip(program.blocks(last), program.blocks(step), strict=True)

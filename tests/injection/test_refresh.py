@@ -11,10 +11,10 @@ from strata.hierarchy.plan import ScenePlan
 from strata.injection.description import cost_of, describe
 from strata.injection.errors import UnsupportedError
 from strata.injection.methods import method_for
-from strata.injection.methods.refresh import needs_texts
+from strata.injection.methods.refresh import riding
 from strata.injection.observer import Observer
 from strata.injection.pipeline import RegionalPipeline
-from strata.injection.program import Program, compile_program
+from strata.injection.program import compile_program
 from strata.layers.routing import Routing
 from tests.injection.conftest import make_chroma, make_img2img, make_text_to_image
 from tests.injection.drawings import seen_calls
@@ -26,16 +26,6 @@ OPTIONS = {"num_inference_steps": 5, "max_sequence_length": 24, "output_type": "
 
 def routing(refresh: int, rules: str = "[{level: high}, {level: low}, {level: full}]") -> Routing:
     return Routing.from_yaml(f"{{name: kept, refresh: {refresh}, rules: {rules}}}")
-
-
-def rides(program: Program) -> list[int]:
-    """The steps at which texts ride along."""
-    last, found = None, []
-    for step in range(program.steps):
-        if program.routed(step) and needs_texts([program], last, step):
-            last = step
-            found.append(step)
-    return found
 
 
 @pytest.mark.parametrize(
@@ -57,7 +47,7 @@ def test_texts_ride_along_when_they_are_due_or_new(refresh: int, rules: str, exp
     """New is what no step kept: a text that appears, or is heard in blocks that it did not reach."""
     plan = next(p for p in PLANS if any(r.high and r.low for r in p.regions))
     plan = plan.model_copy(update={"regions": tuple(r for r in plan.regions if r.high and r.low)})
-    assert rides(compile_program(plan, routing(refresh, rules), FACTS, 8)) == expected
+    assert riding(compile_program(plan, routing(refresh, rules), FACTS, 8)) == expected
 
 
 @pytest.mark.parametrize("make", [make_text_to_image, make_img2img, make_chroma, make_flux2, make_klein_kv])
