@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from strata.batch import BatchRun
 from strata.console import quiet
@@ -25,6 +25,7 @@ from strata.drawers import Call, Calls, Drawn, Failed, Outcome, Steps, Told
 from strata.engine import Engine
 from strata.hierarchy.errors import InputError, SettingError, StrataError, first_line
 from strata.hierarchy.extras import needs_extra
+from strata.hierarchy.interrupts import on_interrupt
 from strata.hierarchy.plan import ScenePlan
 from strata.job import Job
 from strata.loading import choose_device, choose_dtype
@@ -84,7 +85,7 @@ class RayPool:
         for _ in range(self._count):
             self.start()
         first = runs[0].job
-        with _as_ours():
+        with _as_ours(), _as_it_came():
             device = self._ray.get(self.workers[0].device.remote(first.settings.device or "auto"))
         placed = []
         for run in runs:
@@ -165,7 +166,8 @@ class _Shift:
 
     def next(self) -> Iterator[Outcome]:
         """Waits until a worker is done, and gives out calls; tells what came of it."""
-        (done,), _ = self._ray.wait(list(self.pending), num_returns=1)
+        with _as_it_came():
+            (done,), _ = self._ray.wait(list(self.pending), num_returns=1)
         worker, task = self.pending.pop(done)
         try:
             with _as_ours():
@@ -255,6 +257,17 @@ def _unpacked(job: Job, folder: Path) -> Job:
         (own / name).write_bytes(content)
     plan = ScenePlan.from_yaml(job.kept_plan.to_yaml(), f"{job.name} (plan)", own)
     return replace(job, plan=plan, before=plans_before(plan, job.repaints))
+
+
+@contextmanager
+def _as_it_came() -> Iterator[None]:
+    """A signal that ends a run raises what it always does: Ray, while it waits, makes a KeyboardInterrupt of any."""
+
+    def interrupt() -> NoReturn:
+        raise KeyboardInterrupt
+
+    with on_interrupt(interrupt):
+        yield
 
 
 @contextmanager
