@@ -169,7 +169,7 @@ def test_the_command_is_ended_and_goes_on(tmp_path: Path) -> None:
     assert begun.stdout is not None
     assert begun.stdout.readline().startswith("6 pictures, 48 steps to go, miniature on cpu")
     assert "[1/6" in begun.stdout.readline()
-    time.sleep(0.2)  # by then Ray waits for the next picture, and turns what a signal raises into a KeyboardInterrupt
+    time.sleep(1)  # by then Ray waits for the next picture, and turns what a signal raises into a KeyboardInterrupt
     begun.terminate()
     _, told = begun.communicate(timeout=120)
     assert begun.returncode == 128 + signal.SIGTERM, told
