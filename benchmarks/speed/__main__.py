@@ -8,6 +8,7 @@
     python -m benchmarks.speed --size full --compile        compiled blocks beside eager ones
     python -m benchmarks.speed --size full --routing mine.yaml --methods    by a routing file, and no other method
     python -m benchmarks.speed --count                      FLOPs, bytes, launches at FLUX.1-dev's size; computes none
+    python -m benchmarks.speed --count --whole              the same of whole pictures, as each routing stands
     python -m benchmarks.speed --size wide --profile        where the time of one routed step goes
 
 Ways take turns in rounds, so that all of them meet the same weather; what is told is the median, and half the distance
@@ -38,6 +39,7 @@ from benchmarks.speed.scenes import LAYOUTS, plan_of
 from benchmarks.speed.tables import tables, write_between
 from benchmarks.speed.timing import CLOCKS, machine, measure
 from benchmarks.speed.ways import METHODS, PASSES, PLAIN, ROUTINGS, Way, drawings_of, steps_of, ways_of
+from benchmarks.speed.whole import count_pictures, whole_table
 from strata.hierarchy.errors import InputError
 
 BEGUN = time.monotonic()
@@ -96,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     add("--fresh", action="store_true", help="forget what --out holds")
     add("--plot", type=Path, default=None, help="a PNG of what --out holds of this machine")
     add("--count", action="store_true", help="count, and measure nothing")
+    add("--whole", action="store_true", help="count whole pictures of --steps, as each routing stands (with --count)")
     add("--rates", choices=list(RATES), default="H200", help="of --count's estimate")
     add("--profile", action="store_true", help="operators of one routed step instead")
     add("--write", type=Path, default=None, metavar="PAGE", help="put the tables into a page")
@@ -215,6 +218,17 @@ def counted(args: argparse.Namespace, ways: list[Way]) -> str:
     return counted_table(found, rates_named(args.rates), cells)
 
 
+def counted_whole(args: argparse.Namespace, ways: list[Way]) -> str:
+    """Count whole pictures; returns the table."""
+    found = []
+    for each in count_pictures(
+        args.size, args.base_tokens, args.pixels[0], args.tokens, args.regions, ways, args.steps
+    ):
+        found.append(each)
+        print(f"{each.tokens} tokens, {each.regions} regions: {each.way}, {each.routed} routed steps", flush=True)
+    return whole_table(found, args.steps, rates_named(args.rates))
+
+
 def profiled(args: argparse.Namespace, ways: list[Way]) -> str:
     """Operators of one routed step of each way, of the first of everything that was asked for."""
     from benchmarks.speed.profiling import profiled as of_calls
@@ -251,10 +265,13 @@ def main(argv: list[str] | None = None) -> None:
         ways = ways_of(routings, METHODS if args.methods is None else args.methods)
     except InputError as error:
         raise SystemExit(str(error)) from error
+    if args.whole and not args.count:
+        raise SystemExit("--whole is of --count; --run measures whole pictures")
     args.code = digest(Path(source) for source in routings if Path(source).is_file())
     if args.fresh:
         args.out.unlink(missing_ok=True)
-    make = counted if args.count else profiled if args.profile else measured
+    count = counted_whole if args.whole else counted
+    make = count if args.count else profiled if args.profile else measured
     try:
         found = make(args, ways)
     except KeyboardInterrupt:

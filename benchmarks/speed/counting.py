@@ -94,6 +94,15 @@ class Counts:
     host_copies: int = 0
     waits: int = 0
 
+    def __add__(self, other: Counts) -> Counts:
+        """Of both calls, one after the other."""
+        parts = {}
+        for name, one in self.parts.items():
+            two = other.parts[name]
+            seconds = {gpu: one.seconds.get(gpu, 0) + two.seconds.get(gpu, 0) for gpu in RATES}
+            parts[name] = Part(one.flops + two.flops, one.bytes + two.bytes, one.launches + two.launches, seconds)
+        return Counts(parts, self.host_copies + other.host_copies, self.waits + other.waits)
+
     @property
     def flops(self) -> float:
         """Of all parts."""

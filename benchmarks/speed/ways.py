@@ -146,14 +146,16 @@ class Steps:
         """One step; what a run settles at its beginning is settled at the first call."""
         if self.way is None:
             return self._call(nullcontext())
+        if self._kept is None and self.behind:
+            self.at(self.first)
+        return self.at(self.first + self.behind)
+
+    @torch.no_grad()
+    def at(self, number: int) -> Any:
+        """The step of that number, in a run that goes on from call to call."""
         if self._kept is None:
             self._kept = self._run()
-            if self.behind:
-                self._step(self._kept, self.first)
-        return self._step(self._kept, self.first + self.behind)
-
-    def _step(self, run: MethodRun, number: int) -> Any:
-        return self._call(attached(self.model.transformer, Attachment(self.family, run, step=lambda: number)))
+        return self._call(attached(self.model.transformer, Attachment(self.family, self._kept, step=lambda: number)))
 
     @torch.no_grad()
     def picture(self) -> Any:

@@ -17,6 +17,7 @@ from benchmarks.speed.model import Model
 from benchmarks.speed.scenes import plan_of
 from benchmarks.speed.tables import write_between
 from benchmarks.speed.ways import METHODS, ROUTINGS, Steps, Way, ways_of, with_routed
+from benchmarks.speed.whole import count_pictures
 from strata.hierarchy.grid import token_grid
 from strata.layers.routing import Routing
 
@@ -254,6 +255,26 @@ def test_the_table_of_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert rpg.split("|")[5].strip() == "3.00"
 
 
+@pytest.mark.parametrize("name", ["uniform", "coarse-to-fine", "isolate-first-fast"])
+def test_a_whole_picture_costs_what_its_steps_do(name: str) -> None:
+    """Each step counted by itself, in a run that goes through all of them."""
+    (way,), steps = ways_of([name], []), 5
+    (whole,) = count_pictures("tiny", 4, (64, 64), [3], [2], [way], steps)
+    drawn = Steps(Model.made("tiny", META, base=4), plan_of("boxes", 2, 64, 64), way, 3, steps)
+    assert drawn.program is not None
+    found = []
+    for step in range(steps):
+        found.append(count(lambda step=step: drawn.at(step)))
+    assert whole.routed == sum(drawn.program.routed(step) for step in range(steps))
+    assert whole.counts.flops == sum(each.flops for each in found)
+    assert whole.counts.launches == sum(each.launches for each in found)
+    assert whole.counts.seconds(RATES["H200"]) == pytest.approx(sum(each.seconds(RATES["H200"]) for each in found))
+    assert (
+        whole.plain.flops == steps * count(Steps(drawn.model, plan_of("boxes", 1, 64, 64), None, 3, steps).step).flops
+    )
+    assert whole.counts.flops > whole.plain.flops
+
+
 def test_mistakes_are_told(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- begin one -->\n<!-- end one -->\n")
@@ -263,6 +284,8 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
         command.main([*TINY, "--methods", "rgp"])
     with pytest.raises(SystemExit, match="need a model of random weights"):
         command.main(["--count", "--size", "miniature"])
+    with pytest.raises(SystemExit, match="--whole is of --count"):
+        command.main([*TINY, "--whole"])
     for wrong in (["--pixels", "100x64"], ["--run", "10:24"]):
         with pytest.raises(SystemExit):
             command.parser().parse_args(wrong)
