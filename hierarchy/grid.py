@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from strata.hierarchy.areas import region_mask
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.splitting import cropped, owners
 
 _ROUNDING = 1e-9  # what a share may be off by
 
@@ -81,6 +82,8 @@ def token_grid(plan: ScenePlan, rows: int, cols: int) -> TokenGrid:
         masks[index] = tokens_of_region(plan, index, rows, cols)
     if plan.overlap == "priority":
         masks = _by_priority(plan, masks)
+    elif plan.overlap == "split":
+        masks = _split(plan, masks)
     background: NDArray[np.bool_] = np.logical_not(masks.any(axis=0))
     masks.setflags(write=False)
     background.setflags(write=False)
@@ -147,12 +150,20 @@ def _by_priority(plan: ScenePlan, masks: NDArray[np.bool_]) -> NDArray[np.bool_]
     return kept
 
 
-def _all_lost(name: str, winners: Sequence[str]) -> str:
+def _split(plan: ScenePlan, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Leaves every token to one region; see `splitting`."""
+    found = owners([cropped(mask) for mask in masks], *masks.shape[1:])
+    kept: NDArray[np.bool_] = found == np.arange(len(masks))[:, None, None]
+    for index in np.flatnonzero(~kept.any((1, 2))).tolist():
+        winners = [plan.regions[other].name for other in np.unique(found[masks[index]])]
+        raise plan.error(("regions", index), _all_lost(plan.regions[index].name, winners, "split"))
+    return kept
+
+
+def _all_lost(name: str, winners: Sequence[str], policy: str = "priority") -> str:
     by = ", ".join(f"'{winner}'" for winner in winners)
-    return (
-        f"region '{name}' loses all its tokens to {by} (overlap: priority); "
-        "give it a higher priority, move it, or use overlap: union"
-    )
+    mend = "give it a higher priority, move it" if policy == "priority" else "move it"
+    return f"region '{name}' loses all its tokens to {by} (overlap: {policy}); {mend}, or use overlap: union"
 
 
 def _too_small(plan: ScenePlan, index: int, pixels: NDArray[np.bool_], rows: int, cols: int) -> str:

@@ -55,7 +55,7 @@ def test_background_is_exactly_what_no_region_holds(plan: ScenePlan, rows: int, 
     assert grid.masks.any(axis=(1, 2)).all()
     for index in range(len(plan.regions)):
         assert grid.region_tokens(index).tolist() == np.flatnonzero(grid.masks[index].ravel()).tolist()
-    if plan.overlap == "priority":
+    if plan.overlap != "union":
         assert held.max(initial=0) <= 1
 
 
@@ -68,6 +68,37 @@ def test_priority_gives_each_token_to_the_highest_then_latest(plan: ScenePlan, r
             there = np.flatnonzero(union.masks[:, row, col]).tolist()
             winner = max(there, key=lambda index: (plan.regions[index].priority, index), default=None)
             assert np.flatnonzero(alone.masks[:, row, col]).tolist() == ([] if winner is None else [winner])
+
+
+@given(plans(masks=False), sides, sides)
+def test_split_gives_each_token_to_the_inner_region_else_to_the_nearest(plan: ScenePlan, rows: int, cols: int) -> None:
+    union = grid_of(plan.model_copy(update={"overlap": "union"}), rows, cols).masks
+    alone = grid_of(plan.model_copy(update={"overlap": "split"}), rows, cols).masks
+    sizes, places = union.sum((1, 2)), [np.argwhere(mask) for mask in union]
+
+    def lies_in(inner: int, outer: int) -> bool:
+        return sizes[inner] < sizes[outer] and (union[inner] & union[outer]).sum() >= 0.9 * sizes[inner]
+
+    for row, col in np.ndindex(rows, cols):
+        there = np.flatnonzero(union[:, row, col]).tolist()
+        outermost = [n for n in there if not any(lies_in(other, n) for other in there)]
+        apart = {n: np.linalg.norm(places[n].mean(0) - (row, col)) / np.sqrt(sizes[n]) for n in outermost}
+        owners = np.flatnonzero(alone[:, row, col]).tolist()
+        assert len(owners) == bool(there)
+        for owner in owners:
+            assert apart[owner] <= min(apart.values()) + 1e-4
+
+
+def test_split_boxes_meet_in_the_middle_and_a_nested_one_is_whole() -> None:
+    left, right, small = ({"box": box} for box in ((0, 0, 40, 64), (24, 0, 64, 64), (0, 0, 16, 16)))
+    masks = token_grid(plan_of(left, right, small, overlap="split"), 8, 8).masks
+    assert masks[2].sum() == 4
+    assert masks[2][:2, :2].all()
+    assert masks[1][:, 4:].all()
+    assert not masks[1][:, :4].any()
+    assert masks[0].sum() == 32 - 4
+    with pytest.raises(InputError, match=r"'r1' loses all its tokens to 'r0' \(overlap: split\); move it, or use"):
+        token_grid(plan_of(left, left, overlap="split"), 8, 8)
 
 
 def test_without_regions_all_is_background() -> None:
