@@ -56,7 +56,9 @@ def test_a_split_overlap_has_one_colour_a_place() -> None:
     texts = [{"name": "a", "box": (0, 0, 40, 64), "high": "x"}, {"name": "b", "box": (24, 0, 64, 64), "high": "y"}]
     drawn = {}
     for overlap in ("union", "split"):
-        plan = ScenePlan.model_validate(dict(width=64, height=64, prompt="x", overlap=overlap, regions=texts))
+        plan = ScenePlan.model_validate(
+            {"width": 64, "height": 64, "prompt": "x", "overlap": overlap, "regions": texts}
+        )
         image = np.asarray(draw_canvas(plan, 640), dtype=float)
         drawn[overlap] = [image[400:500, x : x + 30].mean(axis=(0, 1)) for x in (100, 280, 330, 500)]
     a, one, other, b = drawn["split"]
