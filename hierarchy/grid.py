@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from strata.hierarchy.areas import region_mask
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
-from strata.hierarchy.splitting import cropped, owners
+from strata.hierarchy.splitting import cropped, divided
 
 _ROUNDING = 1e-9  # what a share may be off by
 
@@ -83,7 +83,7 @@ def token_grid(plan: ScenePlan, rows: int, cols: int) -> TokenGrid:
     if plan.overlap == "priority":
         masks = _by_priority(plan, masks)
     elif plan.overlap == "split":
-        masks = _split(plan, masks)
+        masks = _split(masks)
     background: NDArray[np.bool_] = np.logical_not(masks.any(axis=0))
     masks.setflags(write=False)
     background.setflags(write=False)
@@ -150,20 +150,20 @@ def _by_priority(plan: ScenePlan, masks: NDArray[np.bool_]) -> NDArray[np.bool_]
     return kept
 
 
-def _split(plan: ScenePlan, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Leaves every token to one region; see `splitting`."""
-    found = owners([cropped(mask) for mask in masks], *masks.shape[1:])
-    kept: NDArray[np.bool_] = found == np.arange(len(masks))[:, None, None]
-    for index in np.flatnonzero(~kept.any((1, 2))).tolist():
-        winners = [plan.regions[other].name for other in np.unique(found[masks[index]])]
-        raise plan.error(("regions", index), _all_lost(plan.regions[index].name, winners, "split"))
+def _split(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """See `splitting`."""
+    kept = np.zeros_like(masks)
+    for index, (place, mask) in enumerate(divided([cropped(mask) for mask in masks], *masks.shape[1:])):
+        kept[index][place] = mask
     return kept
 
 
-def _all_lost(name: str, winners: Sequence[str], policy: str = "priority") -> str:
+def _all_lost(name: str, winners: Sequence[str]) -> str:
     by = ", ".join(f"'{winner}'" for winner in winners)
-    mend = "give it a higher priority, move it" if policy == "priority" else "move it"
-    return f"region '{name}' loses all its tokens to {by} (overlap: {policy}); {mend}, or use overlap: union"
+    return (
+        f"region '{name}' loses all its tokens to {by} (overlap: priority); "
+        "give it a higher priority, move it, or use overlap: union"
+    )
 
 
 def _too_small(plan: ScenePlan, index: int, pixels: NDArray[np.bool_], rows: int, cols: int) -> str:

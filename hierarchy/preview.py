@@ -12,7 +12,7 @@ from strata.hierarchy import style
 from strata.hierarchy.areas import region_mask
 from strata.hierarchy.loras import Lora
 from strata.hierarchy.plan import LEVELS, Level, Region, ScenePlan
-from strata.hierarchy.splitting import Shape, cropped, owners
+from strata.hierarchy.splitting import Shape, cropped, divided
 from strata.hierarchy.style import INK, MUTED, PAPER, RULE, WASH, Colour, region_colour
 from strata.hierarchy.typeset import Rect, Sheet, fit, hatching, line_height, measure, pixel_edges, resized, wrap
 
@@ -66,11 +66,9 @@ def draw_canvas(plan: ScenePlan, long_side: int, image: Image.Image | None = Non
     ground = _ground(drawn, image)
     pixels = ground.copy()
     share = 0.30 if image else 0.42
-    has = owners(shapes, drawn.height, drawn.width) if plan.overlap == "split" else None
+    filled = divided(shapes, drawn.height, drawn.width) if plan.overlap == "split" else shapes
     for index in sorted(range(len(shapes)), key=lambda index: (drawn.regions[index].priority, index)):
-        (place, mask), colour = shapes[index], np.asarray(region_colour(index), dtype=np.float32)
-        if has is not None:
-            mask = mask & (has[place] == index)
+        (place, mask), colour = filled[index], np.asarray(region_colour(index), dtype=np.float32)
         below = (ground if plan.overlap == "priority" else pixels)[place][mask]  # the winner's colour alone, or a blend
         pixels[place][mask] = below + share * (colour - below)
     for index, (place, mask) in enumerate(shapes):
@@ -204,7 +202,9 @@ def _divided(heights: Sequence[int], limit: int) -> list[int]:
 
 
 def _entries(plan: ScenePlan) -> list[_Entry]:
-    note = f"{plan.width} x {plan.height} px" + (f", overlap: {plan.overlap}" if len(plan.regions) > 1 else "")
+    note = f"{plan.width} x {plan.height} px" + (
+        f", overlap: {plan.overlap}" if plan.overlap and len(plan.regions) > 1 else ""
+    )
     levels: tuple[tuple[Level | None, str | None], ...] = ((None, plan.prompt), ("high", plan.high), ("low", plan.low))
     note += _loras_note(plan.loras)
     whole = _Entry("whole image", note, PAPER, [(level, text) for level, text in levels if text])

@@ -1,12 +1,13 @@
-"""Which of the regions that cover a place has it, where the overlap policy is `split`.
+"""Where regions overlap, what each of them has: the policy `split`.
 
-A region that lies in a larger one has its place to itself. Of any others the one whose middle is nearest has it, as
-measured in the root of a region's size, so that a small region keeps its part beside a large one.
+A place that several regions cover belongs to the one whose middle is nearest, as measured in the root of a region's
+size, so that a small region keeps its part beside a large one. A region that lies in a larger one is a part of it: the
+larger one has the inner one's places too. A region that would have nothing keeps all that it covers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ Shape = tuple[tuple[slice, slice], NDArray[np.bool_]]
 """A region: rows and columns of the canvas, and the places there that it holds."""
 INSIDE = 0.9
 """A region lies in a larger one that has this share of it."""
-NONE = -1
 
 
 def cropped(mask: NDArray[np.bool_]) -> Shape:
@@ -27,17 +27,28 @@ def cropped(mask: NDArray[np.bool_]) -> Shape:
     return (place[0], place[1]), mask[place].copy()
 
 
-def owners(shapes: Sequence[Shape], rows: int, cols: int) -> NDArray[np.int16]:
-    """int16 `[rows, cols]`: the region that has each place, `NONE` where there is none; of equals the first."""
-    nearest = np.full((rows, cols), np.inf, dtype=np.float32)
-    found = np.full((rows, cols), NONE, dtype=np.int16)
+def divided(shapes: Sequence[Shape], rows: int, cols: int) -> list[Shape]:
+    """The same regions of a canvas of so many rows and columns, each where it stood, without what others have."""
+    inside = {outer: _inside(shapes, outer) for outer in range(len(shapes))}
+    owner = _owners(shapes, inside, rows, cols)
+    found = []
     for index, (place, mask) in enumerate(shapes):
+        own = mask & np.isin(owner[place], [index, *inside[index]])
+        found.append((place, own if own.any() else mask))
+    return found
+
+
+def _owners(shapes: Sequence[Shape], inside: Mapping[int, Sequence[int]], rows: int, cols: int) -> NDArray[np.int32]:
+    """`[rows, cols]`: the nearest region of each place, but those around another one there; of equals the first."""
+    nearest = np.full((rows, cols), np.inf, dtype=np.float32)
+    found = np.full((rows, cols), -1, dtype=np.int32)
+    for index, (place, mask) in enumerate(shapes):
+        if not mask.any():
+            continue
         free = mask.copy()
-        for inner in _inside(shapes, index):
+        for inner in inside[index]:
             _clear(free, place, shapes[inner])
         ys, xs = np.nonzero(mask)
-        if len(ys) == 0:
-            continue
         middle = np.float32(ys.mean()), np.float32(xs.mean())
         down, across = (np.arange(n, dtype=np.float32) - at for n, at in zip(mask.shape, middle, strict=True))
         distance = np.hypot(down[:, None], across[None]) / np.float32(np.sqrt(len(ys)))
