@@ -10,7 +10,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -42,6 +42,8 @@ class Document:
     """The folder that relative paths inside the document start from."""
     lines: Mapping[KeyPath, int]
     """1-based line of every key and list item; `()` is the document itself."""
+    replaced: frozenset[KeyPath] = field(default=frozenset(), kw_only=True)
+    """What was given in the place of what the file says: errors about it name the field alone."""
 
     def line(self, path: KeyPath) -> int | None:
         """Line of `path`, or of the nearest thing around it that has a line."""
@@ -54,6 +56,8 @@ class Document:
         """An `InputError` that reads `file:line: field: message`."""
         line = self.line(path)
         place = self.name if line is None else f"{self.name}:{line}"
+        if any(path[:end] in self.replaced for end in range(len(path) + 1)):
+            place = ""
         return InputError(": ".join(part for part in (place, field_name(path), message) if part))
 
 
