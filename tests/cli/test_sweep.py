@@ -83,14 +83,13 @@ def test_fields_and_values_that_are_refused(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--vary", "base_ratio=0,1.5"), "base_ratio 1.5: isolate-first.yaml:8: blend.base_ratio: 1.5: must be from"),
-        (
-            ("--vary", "rules.low.single=2,3"),
-            "rules.low.single 3: isolate-first.yaml:13: rules[1].single: '3': index 3",
-        ),
+        (("--vary", "base_ratio=0,1.5"), "strata: error: --vary base_ratio: 1.5: must be from"),
+        (("--vary", "seed=1,2", "--vary", "refresh=1,0"), "strata: error: --vary refresh: 0: must be greater than or equal to 1"),
+        (("--vary", "rules.low.single=2,3"), "error: rules.low.single 3: rules[1].single: '3': index 3"),
         (("--vary", "regions.lft.high=a,b"), "regions.lft.high a: regions.lft.high: 'lft': did you mean 'left'?"),
-        (("--vary", "regions.left.box=[0, 0, 16, 99],[0, 0, 8, 8]"), "plan.yaml:5: regions[0]"),
-        (("--vary", "method=regional,rgp"), "method rgp: --method 'rgp': did you mean 'rpg'?"),
+        (("--vary", "regions.left.box=[0, 0, 16, 99],[0, 0, 8, 8]"), "--vary regions.left.box: [0, 0, 16, 99]: leaves"),
+        (("--vary", "regions.lft.high=a", "--vary", "method=plain,rgp"), "--vary method 'rgp': did you mean 'rpg'?"),
+        (("--vary", "regions.lft.high=a", "--vary", "settings.routing=unifrom"), "routing 'unifrom': did you mean"),
         (("--vary", "settings.steps=3,0"), "settings.steps 0: --steps: 0: must be a whole number from 1 to 1000"),
         (("--vary", "base_ratio=0,1", "--method", "plain"), "base_ratio: changes nothing, as the method heeds no"),
         (("--vary", "seed=1,2", "--vary", "settings.seed=3"), "settings.seed: is varied twice"),
