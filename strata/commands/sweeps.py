@@ -54,11 +54,16 @@ def _scorer(sweep: Sweep, sources: Sequence[Source]) -> Score | None:
         return None
     from strata.analysis.following_exact import named_things, picture_scores
 
+    unscored: dict[str, str] = {}
     for source in sources:
         try:
             named_things(source.plan)
         except InputError as error:
-            note(f"{source.name}: no score: {error}")
+            unscored[source.name] = str(error).partition("; it knows: ")[0]
+    if unscored:
+        name, why = next(iter(unscored.items()))
+        others = f" and {count(len(unscored) - 1, 'other plan')}" if len(unscored) > 1 else ""
+        note(f"{name}{others}: no score: {why}")
     return picture_scores
 
 

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from strata.axes import Axis
+from strata.commands.sweeps import _scorer
 from strata.engine import Engine
 from strata.hierarchy.errors import InputError, SettingError
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import Region, ScenePlan
 from strata.record import Repaint
 from strata.settings import DrawSettings
 from strata.source import Source, open_source
@@ -226,6 +227,17 @@ def test_plans_of_one_name_and_values_alike_have_files_of_their_own(here: Path, 
     sweep = prepare_sweep(sources, [Axis.of("regions.left.low", texts)], given)
     assert len({run.file.casefold() for run in sweep.runs}) == 12
     assert max(len(run.file) for run in sweep.runs) < 130
+
+
+def test_plans_that_have_no_score_are_told_once_and_briefly(capsys: pytest.CaptureFixture[str]) -> None:
+    sources = [
+        Source(name, ScenePlan(width=128, height=128, prompt="x", regions=[Region(name="a", box=(0, 0, 64, 64), high=text)]))
+        for name, text in (("one", "a wooden boat"), ("two", "a red circle"), ("three", "a tin can"))
+    ]
+    sweep = prepare_sweep(sources, [Axis.of("seed", [1, 2])], DrawSettings(width=128, height=128))
+    assert _scorer(sweep, sources) is not None
+    why = "'a wooden boat': 'wooden' is not in the miniature's language"
+    assert capsys.readouterr().err == f"strata: note: one and 1 other plan: no score: {why}\n"
 
 
 def test_a_value_has_the_same_file_whatever_is_beside_it(here: Path, tiny_folder: Path) -> None:
