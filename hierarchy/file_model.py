@@ -128,7 +128,9 @@ class FileModel(StrictModel):
         for path, value in values.items():
             _put(data, path, value)
         document = self._document or Document(None, "", self.root, {})
-        return self._from_document(replace(document, data=data, root=self.root, replaced=document.replaced | values.keys()))
+        return self._from_document(
+            replace(document, data=data, root=self.root, replaced=document.replaced | values.keys())
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a file whole or not at all; the suffix decides between YAML and JSON.

@@ -74,7 +74,7 @@ def is_sheet(name: str) -> bool:
 
 
 def check_unowned(path: Path, content: bytes | None = None) -> None:
-    """Raises `InputError` where a file has the place of one of a run, probe, sweep or batch, unless it holds the content.
+    """Raises `InputError` where a path is that of a file of a run, probe, sweep or batch, unless it holds the content.
 
     A file of another name does no harm in their folders: they read and replace none but theirs.
     """

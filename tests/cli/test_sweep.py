@@ -85,7 +85,10 @@ def test_fields_and_values_that_are_refused(text: str, message: str) -> None:
     ("arguments", "message"),
     [
         (("--vary", "base_ratio=0,1.5"), "strata: error: --vary base_ratio: 1.5: must be from"),
-        (("--vary", "seed=1,2", "--vary", "refresh=1,0"), "strata: error: --vary refresh: 0: must be greater than or equal to 1"),
+        (
+            ("--vary", "seed=1,2", "--vary", "refresh=1,0"),
+            "strata: error: --vary refresh: 0: must be greater than or equal to 1",
+        ),
         (("--vary", "rules.low.single=2,3"), "error: rules.low.single 3: rules[1].single: '3': index 3"),
         (("--vary", "regions.lft.high=a,b"), "regions.lft.high a: regions.lft.high: 'lft': did you mean 'left'?"),
         (("--vary", "regions.left.box=[0, 0, 16, 99],[0, 0, 8, 8]"), "--vary regions.left.box: [0, 0, 16, 99]: leaves"),
@@ -231,7 +234,10 @@ def test_plans_of_one_name_and_values_alike_have_files_of_their_own(here: Path, 
 
 def test_plans_that_have_no_score_are_told_once_and_briefly(capsys: pytest.CaptureFixture[str]) -> None:
     sources = [
-        Source(name, ScenePlan(width=128, height=128, prompt="x", regions=[Region(name="a", box=(0, 0, 64, 64), high=text)]))
+        Source(
+            name,
+            ScenePlan(width=128, height=128, prompt="x", regions=[Region(name="a", box=(0, 0, 64, 64), high=text)]),
+        )
         for name, text in (("one", "a wooden boat"), ("two", "a red circle"), ("three", "a tin can"))
     ]
     sweep = prepare_sweep(sources, [Axis.of("seed", [1, 2])], DrawSettings(width=128, height=128))
