@@ -20,6 +20,12 @@ def region_named(plan: ScenePlan, name: str) -> int:
         return names.index(name)
     if not names:
         raise SettingError(f"<region> {quote(name)}: the plan has no regions")
+    if name == "background":
+        told = "change its texts in the plan, and draw that with the picture's seed"
+        raise SettingError(
+            f"<region> 'background': is what the regions leave, and is not repainted; {told};"
+            f" regions: {', '.join(names)}"
+        )
     raise SettingError(
         f"<region> {quote(name)}: no such region; {did_you_mean(name, names)}regions: {', '.join(names)}"
     )

@@ -70,7 +70,8 @@ def test_a_routing_on_a_model_whose_first_blocks_no_routing_counts(strata: Run, 
     checked = strata("routing", "check", "hard-mid", "--model", tmp_path).out.splitlines()
     assert checked[0] == "hard-mid: ok (routing 'hard-mid' on 0+28 blocks, 28 steps, ranges rescaled)"
     assert checked[-1].strip() == beside
-    assert strata("routing", "show", "uniform", "--model", "miniature").out.startswith("uniform: 4 double + 8 single")
+    shown = strata("routing", "show", "uniform", "--model", "miniature").out
+    assert shown.startswith("uniform: 4 double + 8 single blocks, 20 steps"), "the model's own"
     for options, message in (
         (("--model-blocks", "0+28"), "--model-blocks 0+28: are the model's; leave one of the two out"),
         ((), "--model 'owner/name': its configuration is not at hand; give --model-blocks"),

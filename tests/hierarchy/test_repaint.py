@@ -55,6 +55,7 @@ def test_a_new_box_takes_the_place_of_any_shape() -> None:
 @pytest.mark.parametrize(
     ("name", "texts", "box", "message"),
     [
+        ("background", {}, None, "'background': is what the regions leave, and is not repainted; change its texts in"),
         ("lef", {}, None, "region 'lef': no such region; did you mean 'left'? regions: left, right"),
         ("left", {"low": "red"}, None, "low 'red': is that already"),
         ("left", {"low": " red "}, None, "is that already"),
