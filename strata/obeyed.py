@@ -8,7 +8,8 @@
 The first try is what the engine draws without a judge. Where at most half of the regions are wrong, the next one draws
 these anew in the best picture so far (`strata.repaint`): new noise there, everything else as it is, in one pass. Where
 more are wrong, or the background, or the method cannot repaint, it draws the whole picture from another seed. All seeds
-follow from the first, so that the same tries come out again.
+follow from the first, so that the same tries come out again. Other ways to go on (`mend`) mend less, as measured by
+`benchmarks/obeyed.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from strata.engine import Engine, Picture, Started, Step
 from strata.hierarchy.errors import InputError, SettingError
+from strata.injection.program import compile_program
 from strata.record import Obeyed, Tried
 from strata.repaint import check_drawn_repaintable, with_new_noise
 from strata.settings import Mend
@@ -38,7 +40,8 @@ class Until:
     Attributes:
         most: tries of a picture at most, the first one among them.
         judge: says which regions obey.
-        mend: what a next try does: "repaint", the wrong regions anew where that can help; "again", all of the picture.
+        mend: what a next try does: "repaint", the wrong regions anew as told above; "again", always the whole picture;
+            "isolate", the whole picture with the wrong regions isolated at all steps.
     """
 
     most: int
@@ -49,7 +52,7 @@ class Until:
         """Whether a job's pictures can be judged.
 
         Raises:
-            SettingError: `most` is below 1.
+            SettingError: `most` is below 1, or the method has no isolation.
             InputError: the plan has no regions, or is none that the judge can judge.
         """
         if self.most < 1:
@@ -60,19 +63,13 @@ class Until:
             self.judge.check(job.plan)
         except InputError as error:
             raise InputError(f"{job.name}: judge {self.judge.name}: {error}") from error
+        if self.mend == "isolate":
+            _check_isolation(job)
 
     def record(self, seed: int, tries: tuple[Tried, ...] = (), kept: int | None = None) -> Obeyed:
         """What a record says of it; `seed` is the first try's."""
-        known = {name: value for name, value in self.judge.settings.items()}
-        return Obeyed(
-            most=self.most,
-            mend=self.mend,
-            judge=self.judge.name,
-            judge_settings=known,
-            seed=seed,
-            tries=tries,
-            kept=kept,
-        )
+        judge = {"judge": self.judge.name, "judge_settings": dict(self.judge.settings)}
+        return Obeyed(most=self.most, mend=self.mend, **judge, seed=seed, tries=tries, kept=kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +165,7 @@ def tries(engine: Engine, job: Job, until: Until, index: int = 0) -> Iterator[Ev
             todo = with_new_noise(best.job, then.regions, then.seed)
             place = best.picture.seed - todo.seed
         else:
-            todo, place = _seeded(job, then.seed), 0
+            todo, place = _drawn_again(job, then), 0
     assert best is not None
     record = best.picture.record.model_copy(update={"obeyed": until.record(first, tuple(told), best.number)})
     yield Kept(best, replace(best.picture, index=index, seconds=seconds, record=record))
@@ -177,13 +174,15 @@ def tries(engine: Engine, job: Job, until: Until, index: int = 0) -> Iterator[Ev
 def _next(best: Try, mend: Mend, seed: int) -> Tried:
     """What is tried next, where the best so far does not obey."""
     wrong, judged = best.judged.disobedient, best.judged
+    if mend == "isolate":
+        return Tried(seed=seed, isolated=tuple(dict.fromkeys((*best.told.isolated, *wrong))))
     whole = mend == "again" or judged.background_wrong or 2 * len(wrong) > len(judged.objects)
-    if whole or not _repaintable(best.picture):
+    if whole or not _is_repaintable(best.picture):
         return Tried(seed=seed)
     return Tried(seed=seed, regions=wrong, after=best.number)
 
 
-def _repaintable(picture: Picture) -> bool:
+def _is_repaintable(picture: Picture) -> bool:
     try:
         check_drawn_repaintable(picture.record, "")
     except InputError:
@@ -191,8 +190,22 @@ def _repaintable(picture: Picture) -> bool:
     return True
 
 
-def _seeded(job: Job, seed: int) -> Job:
-    return replace(job, seed=seed, settings=job.settings.model_copy(update={"seed": seed}), picture=None)
+def _drawn_again(job: Job, then: Tried) -> Job:
+    settings = job.settings.model_copy(update={"seed": then.seed})
+    routing = job.routing.isolating(then.isolated) if then.isolated else job.routing
+    return replace(job, seed=then.seed, settings=settings, routing=routing, picture=None)
+
+
+def _check_isolation(job: Job) -> None:
+    """Raises `SettingError` where isolating regions has no part in the picture, or is none that the method draws."""
+    if job.unrouted:
+        raise SettingError(f"<mend> isolate: {job.name} is drawn by {job.drawn_by}, which heeds no routing")
+    if job.method is not None and job.model.facts is not None:
+        routing = job.routing.isolating([region.name for region in job.plan.regions])
+        try:
+            job.method.check_program(compile_program(job.drawn, routing, job.model.facts, job.steps))
+        except InputError as error:
+            raise SettingError(f"<mend> isolate: {error}") from error
 
 
 def _another(first: int, number: int) -> int:

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from PIL import Image, PngImagePlugin
 from pydantic import Field, JsonValue, ValidationError
@@ -92,6 +92,8 @@ class Tried(StrictModel):
     """Those that were drawn anew; none: the whole picture."""
     after: Annotated[Count, NUMBER] | None = None
     """The try, from 1, whose picture they were drawn anew in."""
+    isolated: tuple[str, ...] = ()
+    """Regions that the routing isolated wherever their texts are visible, beside those that it does isolate."""
     wrong: tuple[str, ...] = ()
     """What the judge found wrong, a line for each region and the background."""
 
@@ -111,6 +113,11 @@ class Obeyed(StrictModel):
     """All of them, the first one first."""
     kept: Annotated[Count, NUMBER] | None = None
     """Which one the picture is, from 1."""
+
+    def as_row(self) -> dict[str, Any]:
+        """What run.json says of a picture: its first seed, all tries, and which one it is."""
+        tries = [tried.model_dump(mode="json", exclude_defaults=True) for tried in self.tries]
+        return {"first_seed": self.seed, "kept": self.kept, "tries": tries}
 
     def of_one_kind(self, other: "Obeyed | None") -> bool:
         """Whether another picture is drawn until the same judge finds the same, by as many tries."""

@@ -100,7 +100,9 @@ class JudgedPicture:
         """What is wrong, a line for each region and for the background; none where all is as asked."""
         found = [complaint for judged in self.objects if (complaint := judged.complaint) is not None]
         wrong = [name for name, ok in (self.background or {}).items() if not ok]
-        return *found, *([f"background: its {' and '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong"] if wrong else [])
+        return *found, *(
+            [f"background: its {' and '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong"] if wrong else []
+        )
 
     def as_data(self) -> dict[str, Any]:
         """For JSON, without the features; probabilities rounded."""
