@@ -305,7 +305,7 @@ class Routing(FileModel):
         return self.model_copy(update={"balance": (), "blend": blend, "rules": rules})
 
     def isolating(self, areas: Sequence[str]) -> Self:
-        """The routing with these areas isolated wherever one of their texts is visible; no text is visible elsewhere."""
+        """The routing with these areas isolated wherever one of their texts is visible."""
         more = []
         for rule in self.rules:
             own = tuple(area for area in areas if rule.regions is None or area in rule.regions)

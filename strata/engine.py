@@ -223,9 +223,10 @@ class Engine:
     ) -> Iterator[Event]:
         """Draws `count` pictures of a job, of the seeds SEED, SEED+1, …; where `indices` are given, only these of them.
 
-        With `keep`, pictures have what their repainting goes on from (`drawn`: noise and latents of all steps). `after`
-        is what such a picture has; what repaints it (one of `indices`) is drawn alone, and comes out the same. The pipeline runs in a thread of its own, and only while the caller waits for the next event. A caller that
-        stops iterating ends the run after the current step, as `cancel` does.
+        With `keep`, pictures have what their repainting goes on from (`drawn`: noise and latents of all steps); with
+        that as `after`, only what repaints the picture is drawn. The pipeline runs in a thread of its own, and only
+        while the caller waits for the next event. A caller that stops iterating ends the run after the current step, as
+        `cancel` does.
 
         Yields:
             `Started`, then for every picture a `Step` after each denoising step and the `Picture`.
@@ -327,7 +328,8 @@ class Engine:
         image = None
         for plan in passes.plans:
             drawing = partial(call, plan, seed=settings.seed, **passes.begin())
-            images = yield from self._steps(drawing, index, settings, passes)
+            with passes.routed(self.target(passes.job)):
+                images = yield from self._steps(drawing, index, settings, passes)
             if not images:
                 return None
             image = passes.end(images[0])

@@ -8,8 +8,7 @@
 The first try is what the engine draws without a judge. Where at most half of the regions are wrong, the next one draws
 these anew in the best picture so far (`strata.repaint`): new noise there, everything else as it is, in one pass. Where
 more are wrong, or the background, or the method cannot repaint, it draws the whole picture from another seed. All seeds
-follow from the first, so that the same tries come out again. Other ways to go on (`mend`) mend less, as measured by
-`benchmarks/obeyed.py`.
+follow from the first, so that the same tries come out again. `benchmarks/obeyed.py` measures the ways to go on.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Until:
         most: tries of a picture at most, the first one among them.
         judge: says which regions obey.
         mend: what a next try does: "repaint", the wrong regions anew as told above; "again", always the whole picture;
-            "isolate", the whole picture with the wrong regions isolated at all steps.
+            "isolate", as "repaint", with the wrong regions isolated at all steps.
     """
 
     most: int
@@ -162,10 +161,10 @@ def tries(engine: Engine, job: Job, until: Until, index: int = 0) -> Iterator[Ev
             break
         now = then
         if then.regions:
-            todo = with_new_noise(best.job, then.regions, then.seed)
+            todo = with_new_noise(best.job, then.regions, then.seed, then.isolated)
             place = best.picture.seed - todo.seed
         else:
-            todo, place = _drawn_again(job, then), 0
+            todo, place = _seeded(job, then.seed), 0
     assert best is not None
     record = best.picture.record.model_copy(update={"obeyed": until.record(first, tuple(told), best.number)})
     yield Kept(best, replace(best.picture, index=index, seconds=seconds, record=record))
@@ -174,12 +173,10 @@ def tries(engine: Engine, job: Job, until: Until, index: int = 0) -> Iterator[Ev
 def _next(best: Try, mend: Mend, seed: int) -> Tried:
     """What is tried next, where the best so far does not obey."""
     wrong, judged = best.judged.disobedient, best.judged
-    if mend == "isolate":
-        return Tried(seed=seed, isolated=tuple(dict.fromkeys((*best.told.isolated, *wrong))))
     whole = mend == "again" or judged.background_wrong or 2 * len(wrong) > len(judged.objects)
     if whole or not _is_repaintable(best.picture):
         return Tried(seed=seed)
-    return Tried(seed=seed, regions=wrong, after=best.number)
+    return Tried(seed=seed, regions=wrong, after=best.number, isolated=mend == "isolate")
 
 
 def _is_repaintable(picture: Picture) -> bool:
@@ -190,10 +187,9 @@ def _is_repaintable(picture: Picture) -> bool:
     return True
 
 
-def _drawn_again(job: Job, then: Tried) -> Job:
-    settings = job.settings.model_copy(update={"seed": then.seed})
-    routing = job.routing.isolating(then.isolated) if then.isolated else job.routing
-    return replace(job, seed=then.seed, settings=settings, routing=routing, picture=None)
+def _seeded(job: Job, seed: int) -> Job:
+    settings = job.settings.model_copy(update={"seed": seed})
+    return replace(job, seed=seed, settings=settings, picture=None)
 
 
 def _check_isolation(job: Job) -> None:

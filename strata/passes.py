@@ -8,6 +8,8 @@ not among them. What a drawing keeps (`Drawn`), the next pass goes on from, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +69,7 @@ class Passes:
         keep: the picture may be gone on from, see `drawn`.
 
     Attributes:
+        job: the picture's.
         plans: what each pass draws.
         apart: grey levels that the picture to be repainted, as it was drawn again, differs from the one that is there
             at most; None where none is.
@@ -82,7 +85,8 @@ class Passes:
         after: Drawn | None = None,
         keep: bool = False,
     ) -> None:
-        self._job, self._family, self._keep = job, family, keep
+        self.job = job
+        self._family, self._keep = family, keep
         self._seed = job.seed if seed is None else seed
         self._first = 0 if after is None else self._passes_of(after)
         self.plans: tuple[ScenePlan, ...] = job.plans[self._first :]
@@ -106,12 +110,12 @@ class Passes:
         """The picture as it was drawn, where that is kept and all passes have ended."""
         if not self._keep or self._image is None:
             return None
-        return Drawn(self._seed, self._job.repaints, tuple(self._now), self._image)
+        return Drawn(self._seed, self.job.repaints, tuple(self._now), self._image)
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the picture, in pixels."""
-        return self._job.plan.height, self._job.plan.width
+        return self.job.plan.height, self.job.plan.width
 
     def place(self, number: int, steps: int) -> tuple[int, int]:
         """Which step of the picture, from 1, of how many, is the one with this number, from 0, of a pass of so many."""
@@ -133,6 +137,20 @@ class Passes:
         if not self._family.packed_latents:
             noise = noise.transpose(1, 2).unflatten(2, (self._rows, self._cols))
         return {"latents": noise}
+
+    @contextmanager
+    def routed(self, target: Any) -> Iterator[None]:
+        """While the context lasts, the `RegionalPipeline` that draws the pass has the pass's routing."""
+        repaint = self.job.repaints[self._number - 1] if self._number > 0 else None
+        if repaint is None or not repaint.isolated:
+            yield
+            return
+        routing = target.routing
+        target.routing = routing.isolating(repaint.regions)
+        try:
+            yield
+        finally:
+            target.routing = routing
 
     def noise(self, latents_BLC: Tensor) -> None:
         """What the pass begins with."""
@@ -159,7 +177,7 @@ class Passes:
         """
         from PIL import Image as Images
 
-        job = self._job
+        job = self.job
         if self._areas and image.size != (job.plan.width, job.plan.height):
             drawn = f"{image.width}x{image.height}"
             raise InputError(f"job {job.name}: the pipeline draws {drawn} pixels and not the plan's; no repainting")
@@ -175,14 +193,14 @@ class Passes:
     def _area(self, number: int, token: int) -> _Area:
         import torch
 
-        repaint, before, after = self._job.repaints[number], *self._job.plans[number : number + 2]
+        repaint, before, after = self.job.repaints[number], *self.job.plans[number : number + 2]
         tokens = repainted_tokens(before, after, repaint.regions, self._rows, self._cols)
         pixels = grown(repainted_area(before, after, repaint.regions), token)
         return _Area(torch.from_numpy(tokens).reshape(1, -1, 1), pixels[..., None], repaint.seed)
 
     def _passes_of(self, after: Drawn) -> int:
         """How many passes a picture that is gone on from took. Raises `InputError` where it is none of this job's."""
-        done, own = len(after.repaints), self._job.repaints
+        done, own = len(after.repaints), self.job.repaints
         if after.seed != self._seed or done >= len(own) or own[:done] != after.repaints:
-            raise InputError(f"job {self._job.name}: does not repaint the picture that it is to go on from")
+            raise InputError(f"job {self.job.name}: does not repaint the picture that it is to go on from")
         return done + 1

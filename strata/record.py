@@ -70,6 +70,8 @@ class Repaint(StrictModel):
     region: str
     also: tuple[str, ...] = ()
     """Further regions that were drawn anew in the same pass, by the texts that they had."""
+    isolated: bool = False
+    """Whether the routing isolated them in that pass wherever their texts are visible (`Routing.isolating`)."""
     before: Region | None = None
     """The region before that; None: as it is now."""
     prompt: AnyText | None = None
@@ -92,8 +94,8 @@ class Tried(StrictModel):
     """Those that were drawn anew; none: the whole picture."""
     after: Annotated[Count, NUMBER] | None = None
     """The try, from 1, whose picture they were drawn anew in."""
-    isolated: tuple[str, ...] = ()
-    """Regions that the routing isolated wherever their texts are visible, beside those that it does isolate."""
+    isolated: bool = False
+    """Whether the routing isolated them wherever their texts are visible."""
     wrong: tuple[str, ...] = ()
     """What the judge found wrong, a line for each region and the background."""
 

@@ -121,15 +121,16 @@ def check_drawn_repaintable(record: Record, name: str) -> None:
         )
 
 
-def with_new_noise(job: Job, regions: Sequence[str], seed: int) -> Job:
+def with_new_noise(job: Job, regions: Sequence[str], seed: int, isolated: bool = False) -> Job:
     """What repaints regions of a job's picture in one pass, by the texts that they have.
 
     Args:
         job: what drew it.
         regions: their names.
         seed: of the new noise.
+        isolated: by a routing that isolates them wherever their texts are visible.
     """
-    told = Repaint(region=regions[0], also=tuple(regions[1:]), seed=seed)
+    told = Repaint(region=regions[0], also=tuple(regions[1:]), isolated=isolated, seed=seed)
     return replace(job, repaints=(*job.repaints, told), before=(*job.before, job.plan), picture=None)
 
 

@@ -123,13 +123,12 @@ def _unlisted(folder: Path, record: Record, job: Job, count: int) -> Iterator[tu
         with suppress(LookupError, ValueError):  # a picture of nobody's
             found = Record.model_validate_json(texts[CHUNK_RUN])
             drawn, obeyed = found.settings, found.obeyed
-            if obeyed is not None:  # the seed, and the routing, may be those of another try than the first
+            if obeyed is None:
+                first = drawn.seed == seed and record.obeyed is None
+            else:  # its own seed may be that of another try
                 first = obeyed.seed == seed and obeyed.of_one_kind(record.obeyed)
-            else:
-                first = drawn.seed == seed and texts[CHUNK_ROUTING] == job.routing.to_yaml()
-            if not first or texts[CHUNK_PLAN] != job.kept_plan.to_yaml():
-                continue
-            if drawn == record.settings.model_copy(update={"seed": drawn.seed}):
+            same = texts[CHUNK_PLAN] == job.kept_plan.to_yaml() and texts[CHUNK_ROUTING] == job.routing.to_yaml()
+            if first and same and drawn == record.settings.model_copy(update={"seed": drawn.seed}):
                 yield index, {"file": name, "seed": drawn.seed} | ({} if obeyed is None else obeyed.as_row())
 
 
@@ -146,7 +145,7 @@ def _differences(folder: Path, record: Record, job: Job) -> Iterator[str]:
 
 
 def _judged_otherwise(record: Record, job: Job, until: Until | None) -> Iterator[str]:
-    """Whether a run that is there was drawn until it obeyed, and a job is not, or until it obeys otherwise; in words."""
+    """In words, what was judged otherwise than a job's pictures are."""
     there, asked = record.obeyed, None if until is None else until.record(job.seed)
     if there is None and asked is None:
         return

@@ -75,7 +75,7 @@ FileName = Annotated[Name, AfterValidator(_a_file)]
 OutFile = Annotated[FileName, AfterValidator(_no_dash), Parameter(name=("--out", "-o"), metavar="FILE")]
 OutFolder = Annotated[Name, AfterValidator(_no_dash), Parameter(name=("--out", "-o"), metavar="DIR")]
 Mend = Literal["repaint", "again", "isolate"]
-"""What the next try at a picture that does not obey does: regions anew, all of it, or all of it with them isolated."""
+"""What the next try at a picture that does not obey does: regions anew, all of it, or regions anew and isolated."""
 UsedDevice = Literal["cpu", "cuda", "mps"]
 Device = Literal["auto", UsedDevice]
 UsedDtype = Literal["float32", "bfloat16", "float16"]

@@ -91,7 +91,7 @@ class JudgedPicture:
 
     @property
     def faults(self) -> tuple[int, int]:
-        """How many regions, the background among them, are wrong, and how much of what was asked for: fewer are better."""
+        """How many regions are wrong, the background as one, and how much of what was asked for: fewer are better."""
         marks = [ok for judged in self.objects for ok in judged.right.values()] + [*(self.background or {}).values()]
         return len(self.disobedient) + self.background_wrong, marks.count(False)
 

@@ -32,8 +32,8 @@ class ObeySettings(Settings):
     can judge)"""
     mend: Annotated[Mend | None, OBEYING] = None
     """what a next try does: repaint the regions that are wrong (where over half of them are, or the background, the
-    whole picture is drawn again from another seed); again, always the whole picture; isolate, the whole picture with
-    those regions isolated at all steps (default: repaint)"""
+    whole picture is drawn again from another seed); isolate, the same with these regions isolated at all steps; again,
+    always the whole picture (default: repaint)"""
 
 
 class Judges:
@@ -119,6 +119,6 @@ def _obeying(judged: "JudgedPicture") -> str:
 def _next(then: Tried, number: int) -> str:
     if then.regions:
         where = "" if then.after == number else f" of try {then.after}"
-        return f"repainting {', '.join(then.regions)}{where}, seed {then.seed}"
-    isolated = f" with {', '.join(then.isolated)} isolated" if then.isolated else ""
-    return f"drawing all again{isolated}, seed {then.seed}"
+        isolated = " isolated" if then.isolated else ""
+        return f"repainting {', '.join(then.regions)}{isolated}{where}, seed {then.seed}"
+    return f"drawing all again, seed {then.seed}"
