@@ -51,13 +51,13 @@ class Until:
         """Whether a job's pictures can be judged.
 
         Raises:
-            SettingError: `most` is below 1, or the method has no isolation.
-            InputError: the plan has no regions, or is none that the judge can judge.
+            SettingError: `most` is below 1, the plan has no regions, or the method no isolation.
+            InputError: the plan is none that the judge can judge.
         """
         if self.most < 1:
             raise SettingError(f"<until_obeyed> {self.most}: must be a whole number of at least 1")
         if not job.plan.regions:
-            raise InputError(f"{job.name}: has no regions, so there is nothing to obey; leave <until_obeyed> out")
+            raise SettingError(f"<until_obeyed> {self.most}: {job.name} has no regions to obey; leave it out")
         try:
             self.judge.check(job.plan)
         except InputError as error:
