@@ -51,9 +51,11 @@ OBJECTS = (4, 6, 8)
 WAYS: tuple[Mend, ...] = get_args(Mend)
 BASELINE: Mend = "again"
 """Several seeds, the best kept."""
-MEASURES = ("seconds", "right", "regions", "judged")
-"""Behind so many tries: seconds from the first try's begin, judging among them; whether the best so far is fully right,
-and the share of its regions that are, both as measured; whether the judge that steers finds it fully right."""
+MEASURES = ("seconds", "pictures", "right", "regions", "judged")
+"""Behind so many tries: seconds from the first try's begin, judging among them, and pictures drawn, which no other work
+of the machine changes; whether the best so far is fully right, and the share of its regions that are, both as measured;
+whether the judge that steers finds it fully right."""
+TIMES = ("seconds", "pictures")
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _run(engine: Engine, until: Until, job: Any, measure: ExactJudge) -> list[li
             told = measure.judge(event.picture.image, job.plan)
             regions = 1 - len(told.disobedient) / len(told.objects)
             best = [float(told.faults[0] == 0), round(regions, 5), float(event.judged.faults[0] == 0)]
-        found.append([round(seconds, 3), *best])
+        found.append([round(seconds, 3), float(event.number), *best])
         begin = time.perf_counter()
     return found + [found[-1]] * (until.most - len(found))
 
@@ -130,7 +132,7 @@ def result(journal: Journal, todo: Sequence[Hard]) -> tuple[Found, dict[str, dic
 
     Returns:
         All measures; by number of objects and way, behind all tries, what it has more than the baseline of `right`, and
-        of seconds; the share of first tries that the two judges agree on.
+        of what it takes; the share of first tries that the two judges agree on.
     """
     found: Found = {}
     more: dict[str, dict[str, Estimate]] = {}
@@ -144,7 +146,7 @@ def result(journal: Journal, todo: Sequence[Hard]) -> tuple[Found, dict[str, dic
         for n, way in enumerate(WAYS):
             if way != BASELINE:
                 difference = dict(zip(MEASURES, bootstrap(values[:, n, -1] - base), strict=True))
-                more[objects] |= {f"{way} - {BASELINE}, {name}": difference[name] for name in ("right", "seconds")}
+                more[objects] |= {f"{way} - {BASELINE}, {name}": difference[name] for name in ("right", *TIMES)}
     first: NDArray[Any] = np.array([journal.rows[key(scene, BASELINE)][0] for scene in todo])
     agree = bootstrap(first[:, MEASURES.index("right")] == first[:, MEASURES.index("judged")])[0]
     return found, more, agree
@@ -156,10 +158,10 @@ def table(found: Found, more: Mapping[str, Mapping[str, Estimate]]) -> str:
     for objects, ways in found.items():
         for way, rows in ways.items():
             for number, values in enumerate(rows, start=1):
-                cells = [values[m].text(1, 1) if m == "seconds" else values[m].text() for m in MEASURES]
+                cells = [values[m].text(1, 1) if m in TIMES else values[m].text() for m in MEASURES]
                 lines.append(f"{objects:<9}{way:<10}{number:<7}" + "".join(f"{cell:<18}" for cell in cells))
         for name, difference in more[objects].items():
-            cell = difference.text(1, 1) if name.endswith("seconds") else difference.text()
+            cell = difference.text(1, 1) if name.endswith(TIMES) else difference.text()
             lines.append(f"{objects:<9}{name}: {cell}")
     return "\n".join(lines)
 
