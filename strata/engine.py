@@ -81,7 +81,7 @@ class Picture:
     """Grey levels that the picture which was to be repainted differs from itself, drawn again, at most: 0 where it was
     drawn on such a machine with the same versions. None where it was not repainted now."""
     drawn: Drawn | None = None
-    """What repainting it goes on from, where that is kept."""
+    """What repaints of it go on from, where that is kept."""
 
 
 Event = Started | Step | Picture
@@ -223,10 +223,9 @@ class Engine:
     ) -> Iterator[Event]:
         """Draws `count` pictures of a job, of the seeds SEED, SEED+1, …; where `indices` are given, only these of them.
 
-        With `keep`, pictures have what their repainting goes on from (`drawn`: noise and latents of all steps); with
-        that as `after`, only what repaints the picture is drawn. The pipeline runs in a thread of its own, and only
-        while the caller waits for the next event. A caller that stops iterating ends the run after the current step, as
-        `cancel` does.
+        With `keep`, pictures are `drawn` so that repaints go on from them: `after` that, these alone are drawn. The run
+        has a thread of its own, and goes on only while the caller waits for the next event. A caller that stops
+        iterating ends it after the current step, as `cancel` does.
 
         Yields:
             `Started`, then for every picture a `Step` after each denoising step and the `Picture`.
@@ -300,9 +299,8 @@ class Engine:
                         image = yield from self._passes(call, index, own, passes)
                     if image is None:
                         return
-                    record = job.record(own, lost)
-                    seconds = time.perf_counter() - begin
-                    yield Picture(index, image, own.seed, seconds, record, passes.apart, passes.drawn)
+                    told = own.seed, time.perf_counter() - begin, job.record(own, lost), passes.apart, passes.drawn
+                    yield Picture(index, image, *told)
         finally:
             self._drawing = False
 
