@@ -293,8 +293,7 @@ class Engine:
                         return
                     own = settings.model_copy(update={"seed": settings.seed + index})
                     begin = time.perf_counter()
-                    token = facts_of(self.pipe).token_size
-                    passes = Passes(job, self._family, token, seed=own.seed, after=after, keep=keep)
+                    passes = Passes(job, self._family, facts_of(self.pipe).token_size, own.seed, after=after, keep=keep)
                     with memory_told():
                         image = yield from self._passes(call, index, own, passes)
                     if image is None:

@@ -80,8 +80,8 @@ class Passes:
         job: Job,
         family: Family,
         token: int,
-        *,
         seed: int | None = None,
+        *,
         after: Drawn | None = None,
         keep: bool = False,
     ) -> None:
