@@ -307,6 +307,15 @@ class Routing(FileModel):
         rules = tuple(entry.laid(rule) for rule in self.rules)
         return self.model_copy(update={"balance": (), "blend": blend, "rules": rules})
 
+    def isolating(self, areas: Sequence[str]) -> Self:
+        """The routing with these areas isolated wherever one of their texts is visible."""
+        more = []
+        for rule in self.rules:
+            own = tuple(area for area in areas if rule.regions is None or area in rule.regions)
+            if own and not rule.isolate:
+                more.append(rule.model_copy(update={"isolate": True, "regions": own}))
+        return self.model_copy(update={"rules": (*self.rules, *more)})
+
     def error(self, path: KeyPath, message: str) -> InputError:
         """An `InputError` about the field at `path`, with file and line where the routing was read from a file."""
         document = self._document or Document(None, f"routing {quote(self.name)}", Path(), {})

@@ -3,17 +3,18 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from tqdm import tqdm
 
+from strata.commands.judging import told, told_at_last
 from strata.console import count as counted
 from strata.console import duration, note
 from strata.contents import COMPARE, CONTACT, FILES, SCHEDULE, picture_name, preview_name
-from strata.engine import Engine, Picture, Started, Step
+from strata.engine import Engine, Event, Picture, Started, Step
 from strata.hierarchy.compare import contact_cell, contact_sheet, side_by_side
 from strata.hierarchy.interrupts import uninterrupted
 from strata.hierarchy.plan import ScenePlan
@@ -22,6 +23,8 @@ from strata.hierarchy.typeset import enlarged
 from strata.job import Job
 from strata.layers.drawing import draw_schedule
 from strata.layers.schedule import Schedule
+from strata.obeyed import Event as Drawing
+from strata.obeyed import Kept, Try, Until, tries
 from strata.record import RunSettings, picture_bytes, png_bytes
 from strata.run_folder import RunFolder
 
@@ -116,8 +119,9 @@ class _Files:
         missing: the numbers, from 0, of the pictures that are still to be drawn.
     """
 
-    def __init__(self, job: Job, folder: RunFolder, count: int, part: str = "") -> None:
+    def __init__(self, job: Job, folder: RunFolder, count: int, part: str = "", until: Until | None = None) -> None:
         begun = folder.begun
+        self._until = until
         self._job, self._folder, self._count, self._part = job, folder, count, part
         self._first = begun.record if begun is not None else None
         self._rules = begun.rules if begun is not None else []
@@ -140,6 +144,8 @@ class _Files:
             self._write(SCHEDULE, png_bytes(draw_schedule(schedule)))
         if self._first is None:
             self._rules, self._first = [] if schedule is None else schedule.summary(), job.record(settings, lost)
+            if self._until is not None:
+                self._first = self._first.model_copy(update={"obeyed": self._until.record(job.seed)})
 
     def add(self, picture: Picture) -> Path:
         """Writes a picture, what goes with it and the record of all so far; returns where the picture is."""
@@ -147,6 +153,8 @@ class _Files:
         name = picture_name(picture.index, count)
         content = picture_bytes(image, job.kept_plan, job.routing, picture.record, job.files)
         row: dict[str, Any] = {"file": name, "seed": picture.seed, "seconds": round(picture.seconds, 2)}
+        if (obeyed := picture.record.obeyed) is not None:
+            row |= obeyed.as_row()
         self._cells[picture.index] = contact_cell(image, count)
         with uninterrupted():
             self._write(name, content)
@@ -202,16 +210,33 @@ def is_drawn(job: Job, folder: RunFolder, count: int) -> bool:
     return True
 
 
-def draw_run(engine: Engine, job: Job, folder: RunFolder, count: int, pace: Pace, part: str = "") -> None:
+def draw_run(
+    engine: Engine,
+    job: Job,
+    folder: RunFolder,
+    count: int,
+    pace: Pace,
+    part: str = "",
+    *,
+    until: Until | None = None,
+) -> None:
     """Draws a job's pictures into a folder or a `part` of it, with what explains and repeats the run.
 
-    Of a run that goes on only those that are missing.
+    Of a run that goes on only those that are missing. Where they are drawn until they obey, all tries are told.
     """
-    files = _Files(job, folder, count, part)
+    files = _Files(job, folder, count, part, until)
     bar = StepBar(len(files.missing))
     try:
-        for event in engine.draw(job, count, indices=files.missing):
+        for event in _events(engine, job, files.missing, until):
             match event:
+                case Try() if until is not None:
+                    bar.clear()
+                    pace.took(job, event.picture.seconds)
+                    print(told(event, until.most), flush=True)
+                case Kept():
+                    if (at_last := told_at_last(event)) is not None:
+                        print(at_last)
+                    print(_written(files, event.picture), flush=True)
                 case Started(settings, schedule, lost):
                     files.start(settings, schedule, lost)
                     if pace.of(job) is None:
@@ -226,10 +251,22 @@ def draw_run(engine: Engine, job: Job, folder: RunFolder, count: int, pace: Pace
                             " pixels stay, but whoever draws the new one again gets those drawn here"
                         )
                     pace.took(job, event.seconds)
-                    print(f"{files.add(event)}  seed {event.seed}  {event.seconds:.1f} s", flush=True)
+                    print(_written(files, event), flush=True)
     finally:
         bar.close()
     print(f"beside it: {', '.join(files.besides())}")
+
+
+def _events(engine: Engine, job: Job, indices: Sequence[int], until: Until | None) -> Iterator[Event | Drawing]:
+    if until is None:
+        yield from engine.draw(job, indices=indices)
+        return
+    for index in indices:
+        yield from tries(engine, job, until, index)
+
+
+def _written(files: _Files, picture: Picture) -> str:
+    return f"{files.add(picture)}  seed {picture.seed}  {picture.seconds:.1f} s"
 
 
 def write_comparison(folder: RunFolder, pairs: Sequence[Sequence[Image.Image]], titles: Sequence[str]) -> None:
