@@ -63,7 +63,7 @@ class Studio:
         if beside.loras is not None and not folders[0].is_dir():
             raise SettingError(f"<loras> {beside.loras}: no such folder")
         self.library = Library((*folders, *((LORAS,) if self.model.kind == "miniature" else ())))
-        self.roles = _read_roles(beside.roles, self.model.facts_or_flux.block_counts)
+        self.roles = _read_roles(beside.roles, sum(self.model.facts_or_flux.block_counts))
         self.judge = _judge(beside.judge or ("exact" if self.model.is_judged_exactly() else None))
         self.sessions = Sessions()
         self.runs_folder = Path(beside.out) if beside.out is not None else None
@@ -80,6 +80,7 @@ class Studio:
         self.planning.close(1)
         if self._engine is not None:
             self._engine.close()
+        self._quiet.close()
         self.sessions.close()
 
     # The model
@@ -328,6 +329,7 @@ def _named(name: str, suffix: str) -> str:
 
 
 def routing_of(text: Any) -> Routing | None:
+    """The routing of a text, or of a preset's name; None for None. Raises `InputError` where it is none."""
     if text is None:
         return None
     if not isinstance(text, str):
@@ -343,19 +345,12 @@ def _count(value: Any) -> int:
     return value
 
 
-def _read_roles(folder: str | None, blocks: tuple[int, int]) -> list[dict[str, Any]]:
+def _read_roles(folder: str | None, blocks: int) -> list[dict[str, Any]]:
     if folder is None:
         return []
-    from strata.analysis.roles import read_curves
-    from strata.studio.depth import measured
+    from strata.studio.roles import measured
 
-    try:
-        curves, number = read_curves(folder)
-    except InputError as error:
-        raise SettingError(f"<roles> {folder}: {error}") from error
-    if number != sum(blocks):
-        raise SettingError(f"<roles> {folder}: measured on a model of {number} blocks, not of {sum(blocks)}")
-    return measured(curves, number)
+    return measured(folder, blocks)
 
 
 def _judge(name: str | None) -> Any:

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strata.analysis.role_findings import telling
-from strata.analysis.roles import Curve
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import LEVELS
 from strata.layers.balance import Balance
@@ -15,7 +13,7 @@ from strata.layers.ramp import Ramp
 from strata.layers.ranges import Indices, Percent
 from strata.layers.routing import Routing, Rule
 from strata.layers.schedule import Schedule
-from strata.layers.views import MEANING, title, views
+from strata.layers.views import title, views
 
 PAINTED = " (edited)"
 """Behind the name of a routing that was changed by hand."""
@@ -234,22 +232,3 @@ def shown(routing: Routing, shape: tuple[int, int, int], plan: tuple[int, float]
 
 def _rounded(values: NDArray[Any]) -> Any:
     return np.round(values.astype(float), 3).tolist()
-
-
-def measured(curves: Sequence[Curve], blocks: int) -> list[dict[str, Any]]:
-    """What a study of roles measured, by block: for every curve the mean of the windows that hold the block."""
-    rows = []
-    for curve in telling(curves):
-        if curve.axis != "blocks":
-            continue
-        sums, counts = np.zeros(blocks), np.zeros(blocks)
-        for (first, last), point in zip(curve.windows, curve.points, strict=True):
-            sums[first : last + 1] += point.value
-            counts[first : last + 1] += 1
-        means = np.divide(sums, counts, out=np.zeros(blocks), where=counts > 0)
-        about = "another text in these blocks" if curve.kind == "swap" else "the text in these blocks alone"
-        values = [None if not np.isfinite(value) else round(float(value), 3) for value in means]
-        rows.append(
-            {"level": curve.level, "name": f"{MEANING[curve.level]}: {curve.name}", "about": about, "values": values}
-        )
-    return rows

@@ -25,7 +25,14 @@ SANDBOX = (
 """Of pages that hold their own script, such as a probe's: it can reach nothing."""
 UPLOADS = ("/api/open", "/api/masks")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_OPEN = ("/login", "/static/login.html", "/static/login.js", "/static/studio.css", "/static/icon.svg")
+_OPEN = ("/login", *(f"/static/{name}" for name in ("login.html", "login.js", "studio.css", "panels.css", "icon.svg")))
+    "/login",
+    "/static/login.html",
+    "/static/login.js",
+    "/static/studio.css",
+    "/static/panels.css",
+    "/static/icon.svg",
+)
 """What is shown without the password."""
 
 
@@ -48,6 +55,7 @@ class Guard:
         self._trying = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers in the application's place, or lets it answer."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

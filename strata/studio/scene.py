@@ -155,7 +155,7 @@ def keep_mask(content: bytes, session: Session, width: int, height: int) -> str:
 
 
 def store_mask(inside: NDArray[np.bool_], session: Session) -> str:
-    """Keeps the pixels of a mask `[height, width]`; returns its name for a plan. Raises `InputError` for an empty one."""
+    """Keeps the pixels of a mask `[height, width]`; returns its name for a plan. `InputError` for an empty one."""
     if not inside.any():
         raise InputError("mask: holds no pixel that is inside (bright, or opaque)")
     out = io.BytesIO()

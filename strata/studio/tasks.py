@@ -1,4 +1,4 @@
-"""What a session waits for: runs that draw pictures, and sentences that are planned. Each tells the page how it goes."""
+"""What a session waits for: runs that draw pictures, and sentences that are planned; each tells how it goes."""
 
 import io
 import logging
@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from strata.console import count as counted
 from strata.contents import picture_name, preview_name, run_files
 from strata.hierarchy.errors import StrataError, file_error, first_line
 from strata.studio.errors import Refused, problem
@@ -378,8 +377,3 @@ class PlanRun(Run):
         self.plan = self._plan()
         return
         yield
-
-
-def waits(number: int) -> str:
-    """`3 runs`, for messages."""
-    return counted(number, "run")
