@@ -25,14 +25,8 @@ SANDBOX = (
 """Of pages that hold their own script, such as a probe's: it can reach nothing."""
 UPLOADS = ("/api/open", "/api/masks")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_OPEN = ("/login", *(f"/static/{name}" for name in ("login.html", "login.js", "studio.css", "panels.css", "icon.svg")))
-    "/login",
-    "/static/login.html",
-    "/static/login.js",
-    "/static/studio.css",
-    "/static/panels.css",
-    "/static/icon.svg",
-)
+_SHOWN = ("login.html", "login.js", "studio.css", "panels.css", "icon.svg")
+_OPEN = ("/login", *(f"/static/{name}" for name in _SHOWN))
 """What is shown without the password."""
 
 
