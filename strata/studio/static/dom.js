@@ -4,7 +4,7 @@
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   set(element, attributes);
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
@@ -14,7 +14,7 @@ const SVG = "http://www.w3.org/2000/svg";
 export function s(tag, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, tag);
   set(element, attributes);
-  element.append(...children.flat().filter(Boolean));
+  element.append(...children.flat(Infinity).filter(Boolean));
   return element;
 }
 
@@ -39,7 +39,7 @@ export function fill(element, ...children) {
   const active = document.activeElement;
   const key = element.contains(active) ? active.dataset.key : null;
   const caret = key && "selectionStart" in active ? [active.selectionStart, active.selectionEnd] : null;
-  element.replaceChildren(...children.flat().filter(Boolean));
+  element.replaceChildren(...children.flat(Infinity).filter(Boolean));
   if (key) {
     const again = element.querySelector(`[data-key="${CSS.escape(key)}"]`);
     again?.focus({ preventScroll: true });

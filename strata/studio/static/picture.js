@@ -2,7 +2,7 @@
 
 import { $, fill, h, post } from "./dom.js";
 import { changed, colourOf, commit, facts, scene, takePlan, view } from "./store.js";
-import { follow, refuse, say } from "./runs.js";
+import { queued, refuse, say } from "./runs.js";
 import { nameOf, pictureUrl, shownRun } from "./stage.js";
 
 let drawn = "";
@@ -92,13 +92,6 @@ function changes(run, picture) {
     region && h("p", { class: "note" }, "Repainting leaves all other pixels as they are. Without new texts it comes out otherwise by chance."));
 }
 
-function queued(run) {
-  if (!view.runs.has(run.id)) view.runs.set(run.id, run);
-  follow(run.id);
-  say("");
-  changed();
-}
-
 async function restyle(run, picture) {
   try {
     queued(await post(`runs/${run.id}/restyle`, { picture: picture.name, area: view.area, low: written.low }));
@@ -165,10 +158,9 @@ export function renderAttention() {
 async function probe(run, picture) {
   try {
     const made = await post(`runs/${run.id}/probe`, { picture: picture.name, words: written.words });
-    queued(made);
     view.picture = { run: made.id, name: "" };
     view.mode = "picture";
-    changed();
+    queued(made);
   } catch (error) {
     say(error.message, true);
   }

@@ -96,7 +96,19 @@ function takePlanned(run, before) {
   commit();
 }
 
-export function follow(id) {
+/** A run that was asked for: the bar follows it. Its events may have come before the answer. */
+export function queued(run) {
+  const known = view.runs.get(run.id);
+  following = run.id;
+  say("");
+  if (known && ended(known)) {
+    view.runs.delete(run.id);
+    takeRun(known);
+  } else if (!known) view.runs.set(run.id, run);
+  changed();
+}
+
+function follow(id) {
   following = id;
 }
 
@@ -182,12 +194,10 @@ async function draw(event) {
   };
   if (!scene.settings.method || scene.settings.method.startsWith("regional") || scene.settings.method === "native+regional") data.routing = scene.routing;
   try {
-    say("");
     const { runs } = await post("draw", data);
-    for (const run of runs) if (!view.runs.has(run.id)) view.runs.set(run.id, run);
-    follow(runs[0].id);
     view.picture = { run: runs[0].id, name: "" };
     view.beside = null;
+    for (const run of runs.reverse()) queued(run);
     setView("picture");
   } catch (error) {
     refuse(error);
@@ -229,11 +239,7 @@ async function planSentence(event) {
   if ($("keep").checked && regions.length)
     data.draft = { width, height, regions: regions.map(({ loras, ...each }) => (/^region \d+$/.test(each.name) ? { ...each, name: undefined } : each)) };
   try {
-    say("");
-    const run = await post("plan", data);
-    if (!view.runs.has(run.id)) view.runs.set(run.id, run);
-    follow(run.id);
-    changed();
+    queued(await post("plan", data));
   } catch (error) {
     refuse(error);
   }
