@@ -188,7 +188,17 @@ def _of_arrays(
     data = routing.model_dump(mode="json", exclude_defaults=True)
     settings = {key: data[key] for key in _KEPT if key in data}
     name = _renamed(routing).name
-    return Routing.from_arrays(name, dict(levels), schedule.double_blocks, isolate=apart, **settings)
+    found = Routing.from_arrays(name, dict(levels), schedule.double_blocks, isolate=apart, **settings)
+    rules = tuple(piece for rule in found.rules for piece in _in_percent(rule, schedule.steps))
+    return Routing.from_yaml(found.model_copy(update={"rules": rules}).to_yaml(), f"routing {name}")
+
+
+def _in_percent(rule: Rule, steps: int) -> list[Rule]:
+    """A rule for exact steps as rules for shares of them, which hold for runs of other lengths too."""
+    if not isinstance(rule.steps, Indices) or rule.steps.spans is None:
+        return [rule]
+    ends = [(round(100 * first / steps, 4), round(100 * (last + 1) / steps, 4)) for first, last in rule.steps.spans]
+    return [rule.model_copy(update={"steps": Percent(start, stop)}) for start, stop in ends]
 
 
 # What is shown --------------------------------------------------------------------------------------------------------

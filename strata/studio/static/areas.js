@@ -129,7 +129,7 @@ function place(chosen, index) {
     const sides = ["Left", "Top", "Right", "Bottom"].map((name, n) =>
       h("label", { class: "field" }, h("span", {}, name),
         h("input", { type: "number", step: view.snap ? facts.model.token : 1, value: chosen.box[n], "data-key": `${index} side ${n}`, onchange: (event) => { chosen.box[n] = Math.round(Number(event.target.value)); commit(); } })));
-    return [h("div", { class: "row" }, sides), priority];
+    return [h("div", { class: "sides" }, sides), priority];
   }
   const box = bounds(chosen);
   const told = chosen.polygon ? `Polygon of ${chosen.polygon.length} corners; double-click an edge for another` : "Brushed mask";

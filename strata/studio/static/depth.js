@@ -1,7 +1,7 @@
 // The routing as a strip of blocks × steps per level: chosen, painted, slid, or written.
 
 import { $, fill, h } from "./dom.js";
-import { changeRouting, facts, takeRouting, view } from "./store.js";
+import { changeRouting, facts, scene, takeRouting, view } from "./store.js";
 
 const pen = { level: "high", strength: 1, isolate: null, name: "hear" };
 const PENS = [
@@ -14,13 +14,16 @@ const PENS = [
 let stroke = null; // {level, cells: Map} while a pen is down
 let rules = null; // what is written in the text, while it is edited
 let shown = null;
+let lastUsed = "";
 
 export function renderDepth() {
   const depth = view.depth;
   if (!depth) return fill($("depth"), h("p", { class: "note" }, view.depthProblem ?? "…"));
   if (stroke) return drawStrips();
-  if (shown === depth && $("depth").dataset.problem === (view.depthProblem ?? "")) return;
+  const used = ["high", "low", "full"].map(told).join();
+  if (shown === depth && lastUsed === used && $("depth").dataset.problem === (view.depthProblem ?? "")) return;
   shown = depth;
+  lastUsed = used;
   $("depth").dataset.problem = view.depthProblem ?? "";
   const preset = facts.presets.find((each) => each.name === depth.name);
   fill($("depth"),
@@ -75,8 +78,8 @@ function strips(depth) {
   return [
     h("div", { class: "axis" }, h("span", {}, `${depth.double} double blocks`), h("span", {}, `${depth.single} single`)),
     [...levels, ...silent].map((each, n) =>
-      h("div", { class: "strip" },
-        h("div", { class: "name" }, h("i", { style: { background: `var(--${each.level})` } }), each.name, h("span", {}, each.areas)),
+      h("div", { class: `strip${told(each.level) ? "" : " unused"}` },
+        h("div", { class: "name" }, h("i", { style: { background: `var(--${each.level})` } }), each.name, h("span", {}, told(each.level) ? each.areas : "no such text in the plan")),
         h("canvas", {
           tabindex: "0", role: "img", "data-strip": n, "data-level": each.level, "data-key": `strip ${n}`,
           "aria-label": `${each.name}, ${each.areas}: rows are ${depth.steps} steps, columns ${depth.double + depth.single} blocks. ${depth.summary.filter((line) => line.startsWith(each.level)).join("; ")}`,
@@ -87,6 +90,12 @@ function strips(depth) {
   ];
 }
 
+/** Whether the plan has a text of a level. */
+function told(level) {
+  const { plan } = scene;
+  return Boolean(plan[level] || plan.background?.[level] || plan.regions.some((each) => each[level]));
+}
+
 function pens(depth) {
   if (!depth.paintable) return h("p", { class: "note" }, "This routing has rules for some regions only: edit its text.");
   return h("div", { class: "pens", role: "group", "aria-label": "Pen for the strips" }, h("span", { class: "note" }, "Pen"),
@@ -94,7 +103,7 @@ function pens(depth) {
       onclick: () => { Object.assign(pen, each); shown = null; renderDepth(); } }, each.label)));
 }
 
-const ROW = 9;
+const ROW = 6;
 const GAP = 5;
 
 function layout(canvas, depth) {
@@ -128,7 +137,7 @@ function drawStrip(canvas, depth, strength, level) {
   for (let step = 0; step < depth.steps; step += 1)
     for (let block = 0; block < depth.double + depth.single; block += 1) {
       const [x, y] = [place.left(block), step * place.row];
-      const size = [Math.max(1, place.cell - 1), Math.max(1, place.row - 1)];
+      const size = [Math.max(1, place.cell - (place.cell > 9 ? 1.5 : 0.6)), place.row + 0.4];
       const value = painted(level, step, block) ?? strength?.[step]?.[block] ?? 0;
       pen2.globalAlpha = 1;
       pen2.fillStyle = empty;
@@ -139,12 +148,14 @@ function drawStrip(canvas, depth, strength, level) {
         pen2.fillRect(x, y, ...size);
       }
       if (value > 0 && isolated(depth, level, step, block)) {
-        pen2.globalAlpha = 0.75;
+        pen2.globalAlpha = 0.8;
         pen2.strokeStyle = paper;
-        pen2.lineWidth = 1.2;
+        pen2.lineWidth = 1;
         pen2.beginPath();
-        pen2.moveTo(x + 1, y + size[1] - 1);
-        pen2.lineTo(x + Math.min(size[0], size[1] * 1.6), y + 1);
+        for (let from = 0; from < size[0]; from += 6) {
+          pen2.moveTo(x + from, y + place.row);
+          pen2.lineTo(x + Math.min(size[0], from + place.row), y + Math.max(0, place.row - (size[0] - from)));
+        }
         pen2.stroke();
       }
     }
@@ -174,7 +185,13 @@ function drawOn(event) {
   let block = -1;
   for (let n = 0; n < depth.double + depth.single; n += 1) if (x >= place.left(n)) block = n;
   if (step < 0 || step >= depth.steps || block < 0) return;
-  stroke.cells.set(`${step},${block}`, [step, block]);
+  const [from, to] = [stroke.last ?? [step, block], [step, block]];
+  const far = Math.max(Math.abs(to[0] - from[0]), Math.abs(to[1] - from[1]), 1);
+  for (let n = 0; n <= far; n += 1) {
+    const cell = from.map((start, side) => Math.round(start + ((to[side] - start) * n) / far));
+    stroke.cells.set(cell.join(), cell);
+  }
+  stroke.last = to;
   drawStrips();
 }
 

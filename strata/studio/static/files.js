@@ -1,10 +1,9 @@
 // What is opened, saved, imported and exported.
 
 import { $, blobOf, download, fill, h, post, upload } from "./dom.js";
-import { addRegion, commit, facts, scene, takePlan, view } from "./store.js";
+import { addRegion, changed, commit, facts, scene, takePlan, view } from "./store.js";
 import { refuse, say } from "./runs.js";
 import { underlay } from "./stage.js";
-import { changed } from "./store.js";
 
 const dialog = $("dialog");
 
@@ -92,7 +91,7 @@ function exportDialog() {
 const KEYS = [
   ["V B P M E", "select, box, polygon, brush, eraser"], ["N", "a new box in the middle"], ["Arrow keys", "move the region; with Shift resize it; with Alt by one pixel"],
   ["Enter", "to its texts; closes a polygon"], ["Delete", "remove the region, or the chosen corner"], ["[ ]", "further back, further to the front"],
-  ["Ctrl+C X V D", "copy, cut, paste, duplicate"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"], ["O", "regions over the picture"], ["Ctrl+Enter", "draw"], ["Alt", "while dragging: off the token grid"],
+  ["Ctrl+C X V D", "copy, cut, paste, duplicate"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"], ["O", "regions over the picture"], ["Shift+click", "on a picture below: beside the one that is shown"], ["Ctrl+Enter", "draw"], ["Alt", "while dragging: off the token grid"],
 ];
 
 function helpDialog() {

@@ -18,7 +18,7 @@ export function renderGallery() {
     return h("li", {}, h("button", {
       type: "button", "data-key": `${run.id} ${name}`, "data-run": run.id, "data-state": run.state,
       "aria-current": String(current), "aria-label": told(run, picture), title: told(run, picture),
-      onclick: () => choose(run, name),
+      onclick: (event) => (event.shiftKey && picture ? compare(run, name) : choose(run, name)),
     }, picture ? thumbnail(run, picture) : progress(run)));
   }));
 }
@@ -59,8 +59,15 @@ function progress(run) {
 
 function choose(run, name) {
   view.picture = { run: run.id, name };
-  if (view.beside?.run === run.id && view.beside.name === name) view.beside = null;
+  view.beside = null;
   view.mode = "picture";
   view.area = null;
+  changed();
+}
+
+/** Shows a picture beside the one that is looked at. */
+function compare(run, name) {
+  view.beside = { run: run.id, name };
+  view.mode = "picture";
   changed();
 }

@@ -159,6 +159,7 @@ async function probe(run, picture) {
   try {
     const made = await post(`runs/${run.id}/probe`, { picture: picture.name, words: written.words });
     view.picture = { run: made.id, name: "" };
+    view.beside = null;
     view.mode = "picture";
     queued(made);
   } catch (error) {

@@ -1,7 +1,7 @@
 // Drawing: the bar below the canvas, and the events of runs.
 
 import { $, fill, get, h, post } from "./dom.js";
-import { changed, commit, facts, keep, scene, takePlan, view } from "./store.js";
+import { changed, commit, facts, keep, look, scene, takePlan, view } from "./store.js";
 import { setView } from "./tools.js";
 
 let following = null; // the run whose progress the bar shows
@@ -146,7 +146,7 @@ function renderStatus() {
   let error = told.error;
   if (run && !ended(run)) [text, error] = [going(run), false];
   else if (!text && first) [text, error] = [first.message, scene.plan.regions.length > 0 || scene.plan.prompt !== ""];
-  else if (!text) text = facts.model.state === "loading" ? "The model is loading; draw meanwhile" : "";
+  else if (!text) text = facts.model.state === "loading" ? "The model is loading" : "";
   if ($("status").textContent !== text) $("status").textContent = text;
   $("status").classList.toggle("error", error);
 }
@@ -255,8 +255,7 @@ export function startRuns() {
       event.target.removeAttribute("aria-invalid");
       scene.settings[name] = event.target.value.trim();
       say("");
-      (name === "steps" ? commit : keep)();
-      if (name === "steps") import("./store.js").then((store) => store.look());
+      (name === "steps" ? look : keep)();
     });
   $("count").addEventListener("input", (event) => { scene.count = Math.min(64, Math.max(1, Math.round(Number(event.target.value)) || 1)); keep(); });
   $("versus").addEventListener("change", (event) => { versus = event.target.value; });

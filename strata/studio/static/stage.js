@@ -173,12 +173,12 @@ function label(region, index, plan) {
   if (!box) return null;
   const size = pixels(12.5);
   const name = region.name.length > 26 ? `${region.name.slice(0, 25)}…` : region.name;
-  const wide = (name.length * 0.6 + 1) * size;
+  const wide = (name.length * 0.65 + 1) * size;
   const x = clamp(box[0] + pixels(4), 0, Math.max(0, plan.width - wide));
   const y = clamp(box[1] + pixels(4), 0, plan.height - size * 1.5);
   const { fill: colour, ink } = colourOf(index);
   return s("g", { class: "label" },
-    s("rect", { x, y, width: wide, height: size * 1.5, fill: colour }),
+    s("rect", { x, y, width: wide, height: size * 1.5, rx: size * 0.25, fill: colour }),
     s("text", { x: x + size * 0.5, y: y + size * 1.1, "font-size": size, fill: ink }, name));
 }
 
