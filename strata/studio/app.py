@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from strata.hierarchy.errors import InputError, StrataError
 from strata.studio import depth, files, scene
-from strata.studio.core import Studio, routing_of
+from strata.studio.core import Studio
 from strata.studio.errors import Refused, problem
 from strata.studio.facts import facts_of
 from strata.studio.guard import SANDBOX, Guard
@@ -163,10 +163,7 @@ class _Api:
         plan = (regions if type(regions) is int else 0, float(area) if isinstance(area, int | float) else 0.0)
 
         def answer() -> dict[str, Any]:
-            text = data.get("text")
-            if not isinstance(text, str):
-                raise InputError("routing: must be the text of a routing file, or the name of a preset")
-            return depth.shown(depth.edited(text, data.get("op") or {}, shape, plan), shape, plan)
+            return depth.shown(depth.edited(data.get("text"), data.get("op") or {}, shape, plan), shape, plan)
 
         return await self._answer(answer)
 
@@ -255,7 +252,7 @@ class _Api:
 
         def answer() -> bytes:
             plan = scene.read_plan(data.get("plan"), session, self._studio.library)
-            return files.saved(plan, routing_of(data.get("routing")))
+            return files.saved(plan, None if data.get("routing") is None else depth.routing_of(data["routing"]))
 
         content = await run_in_threadpool(answer)
         return Response(content, media_type="application/zip", headers=_attachment("scene.zip"))

@@ -1,7 +1,6 @@
 """The Studio behind its page: one model, its sessions, and the threads that draw and plan for them."""
 
 import logging
-import re
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -14,7 +13,6 @@ from strata.hierarchy.phrases import retold_prompt
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.restyle import restyled
 from strata.job import Job, check_drawn_as_planned, check_seeds, prepare
-from strata.layers.routing import Routing
 from strata.llm.draft import Draft
 from strata.llm.planner import Request
 from strata.loading import locate_for
@@ -23,6 +21,7 @@ from strata.planning import PlannerSettings, check_prompt, plan_prompts, slug
 from strata.repaint import repainted
 from strata.settings import DrawSettings, ModelSettings, read_settings
 from strata.source import Source, open_source, safe_name
+from strata.studio.depth import routing_of
 from strata.studio.errors import Refused
 from strata.studio.scene import Library, adopted, read_plan
 from strata.studio.sessions import Session, Sessions
@@ -119,14 +118,14 @@ class Studio:
         """
         plan = read_plan(data.get("plan"), session, self.library)
         check_canvas(plan, self.model.facts_or_flux.token_size)
-        routing = routing_of(data.get("routing"))
+        routing = None if data.get("routing") is None else routing_of(data["routing"])
         given = self._settings(data.get("settings") or {})
         count = _count(data.get("count", 1))
         name = slug(str(data.get("title") or plan.prompt or "scene"))
-        told = {"plan": data["plan"], "settings": _told(data.get("settings") or {})}
+        settings = _told(data.get("settings") or {})
         previews = data.get("previews") is not False
         job = self._checked(given, Source(name, plan, routing), count)
-        pairs = [("draw", job, told)]
+        pairs = [("draw", job)]
         if versus := data.get("versus"):
             if not isinstance(versus, Mapping):
                 raise InputError("versus: must be a mapping")
@@ -135,14 +134,15 @@ class Studio:
             if versus.get("routing") is not None:
                 second = routing_of(versus["routing"])
             if versus.get("method") is not None:
-                other = self._settings({**dict(_told(data.get("settings") or {})), "method": versus["method"]})
+                other = self._settings({**settings, "method": versus["method"]})
                 other = other.model_copy(update={"seed": job.seed})
                 second = None if versus.get("routing") is None else second
-            pairs.append(("versus", self._checked(other, Source(name, plan, second), count), told))
+            pairs.append(("versus", self._checked(other, Source(name, plan, second), count)))
         self._check_room(session, len(pairs))
         runs: list[DrawRun] = []
-        for kind, each, shown in pairs:
-            asked = Asked(each, count, previews, **shown, beside=f"{runs[0].id}/" if runs else None)
+        for kind, each in pairs:
+            beside = f"{runs[0].id}/" if runs else None
+            asked = Asked(each, count, previews, plan=data["plan"], settings=settings, beside=beside)
             runs.append(self._queue(session, kind, str(data.get("title") or name), asked))
         return runs
 
@@ -201,7 +201,7 @@ class Studio:
         prompt = str(data.get("prompt") or "")
         check_prompt(prompt)
         size = self.model.default_size
-        sides = [int(data.get(name) or size) for name in ("width", "height")]
+        width, height = (value if type(value := data.get(name)) is int else size for name in ("width", "height"))
         draft = None
         if data.get("draft"):
             import json
@@ -209,7 +209,7 @@ class Studio:
             draft = Draft.from_json(json.dumps(data["draft"]), "draft", session.folder)
             if any(region.mask is not None for region in draft.regions):
                 raise InputError("draft: brushed regions cannot be filled in by the planner; draw a box or a polygon")
-        request = Request(prompt, *sides, draft, data.get("regions") or None, data.get("style") or None)
+        request = Request(prompt, width, height, draft)
         self._check_room(session, 1)
 
         def planned() -> Mapping[str, Any]:
@@ -274,9 +274,9 @@ class Studio:
         words: tuple[str, ...] | None = None,
     ) -> DrawRun:
         self._check_room(session, 1)
-        plan = adopted(job.plan, session, self.library, job.files | dict.fromkeys(_masks(job.plan), b""))
-        told = {"plan": plan, "settings": {**run.asked.settings, "seed": job.seed}}
-        asked = Asked(job, words=words, **told, beside=f"{run.id}/{picture}")
+        plan = adopted(job.plan, session, self.library, dict.fromkeys(_masks(job.plan), b""))
+        settings = {**run.asked.settings, "seed": job.seed}
+        asked = Asked(job, words=words, plan=plan, settings=settings, beside=f"{run.id}/{picture}")
         return self._queue(session, kind, title, asked, kept.pop_all())
 
     def _queue(self, session: Session, kind: str, title: str, asked: Asked, kept: ExitStack | None = None) -> DrawRun:
@@ -326,17 +326,6 @@ def _told(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _named(name: str, suffix: str) -> str:
     return safe_name(name.removesuffix(suffix)[: 40 - len(suffix)] + suffix)
-
-
-def routing_of(text: Any) -> Routing | None:
-    """The routing of a text, or of a preset's name; None for None. Raises `InputError` where it is none."""
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise InputError("routing: must be the text of a routing file, or the name of a preset")
-    if re.fullmatch(r"[\w-]+", text):
-        return Routing.load(text)
-    return Routing.from_yaml(text, "routing")
 
 
 def _count(value: Any) -> int:

@@ -1,5 +1,6 @@
 """Routings as the page edits them: text in, text out, with what the strip of blocks and steps shows."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,8 +9,9 @@ from numpy.typing import NDArray
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import LEVELS
+from strata.hierarchy.ramp import Ramp
+from strata.layers.arrays import Key
 from strata.layers.balance import Balance
-from strata.layers.ramp import Ramp
 from strata.layers.ranges import Indices, Percent
 from strata.layers.routing import Routing, Rule
 from strata.layers.schedule import Schedule
@@ -20,7 +22,16 @@ PAINTED = " (edited)"
 _KEPT = ("blend", "unrouted", "background", "background_in_regions", "pad", "anchor", "refresh", "loras")
 
 
-def edited(text: str, ops: Mapping[str, Any], shape: tuple[int, int, int], plan: tuple[int, float]) -> Routing:
+def routing_of(text: Any) -> Routing:
+    """The routing of a text, or of a preset's name; never of a path. Raises `InputError` where it is none."""
+    if not isinstance(text, str):
+        raise InputError("routing: must be the text of a routing file, or the name of a preset")
+    if re.fullmatch(r"[\w-]+", text):
+        return Routing.load(text)
+    return Routing.from_yaml(text, "routing")
+
+
+def edited(text: Any, ops: Mapping[str, Any], shape: tuple[int, int, int], plan: tuple[int, float]) -> Routing:
     """The routing of a text, after one change.
 
     Args:
@@ -33,7 +44,7 @@ def edited(text: str, ops: Mapping[str, Any], shape: tuple[int, int, int], plan:
     Raises:
         InputError: the text is no routing, or the change cannot be made.
     """
-    routing = Routing.load(text) if "\n" not in text and ":" not in text else Routing.from_yaml(text, "routing")
+    routing = routing_of(text)
     for name, change in (("base_ratio", _with_base), ("heard", _with_heard)):
         if name in ops:
             return _renamed(change(_folded(routing, plan, keep_steps=True), _number(ops[name], name)))
@@ -188,7 +199,8 @@ def _of_arrays(
     data = routing.model_dump(mode="json", exclude_defaults=True)
     settings = {key: data[key] for key in _KEPT if key in data}
     name = _renamed(routing).name
-    found = Routing.from_arrays(name, dict(levels), schedule.double_blocks, isolate=apart, **settings)
+    named: dict[Key, NDArray[np.float32]] = dict(levels.items())
+    found = Routing.from_arrays(name, named, schedule.double_blocks, isolate=apart, **settings)
     rules = tuple(piece for rule in found.rules for piece in _in_percent(rule, schedule.steps))
     return Routing.from_yaml(found.model_copy(update={"rules": rules}).to_yaml(), f"routing {name}")
 

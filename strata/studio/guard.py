@@ -24,6 +24,8 @@ SANDBOX = (
 )
 """Of pages that hold their own script, such as a probe's: it can reach nothing."""
 UPLOADS = ("/api/open", "/api/masks")
+WRONG = 1.0
+"""Seconds that a wrong password takes."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SHOWN = ("login.html", "login.js", "studio.css", "panels.css", "icon.svg")
 _OPEN = ("/login", *(f"/static/{name}" for name in _SHOWN))
@@ -96,7 +98,7 @@ class Guard:
         given = (await _body(request, 1000)).decode(errors="replace")
         async with self._trying:  # one guess at a time, and a second for each wrong one
             if not secrets.compare_digest(given.encode(), (self._password or "").encode()):
-                await asyncio.sleep(1)
+                await asyncio.sleep(WRONG)
                 return JSONResponse({"error": {"message": "that is not the password"}}, 401)
         response = JSONResponse({"ok": True})
         response.set_cookie(self._cookie, self._token, httponly=True, samesite="strict")
