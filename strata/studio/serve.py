@@ -3,11 +3,12 @@
 import socket
 import sys
 import webbrowser
-from contextlib import closing, suppress
+from contextlib import closing
 
 import uvicorn
 
 from strata.hierarchy.errors import SettingError, reason_of
+from strata.hierarchy.interrupts import Terminated
 from strata.planning import PlannerSettings
 from strata.settings import ModelSettings
 from strata.studio.app import create_app
@@ -31,8 +32,12 @@ def serve(serving: ServingSettings, model: ModelSettings, planner: PlannerSettin
             print(f"others can reach it at port {port} of this machine, with the password", file=sys.stderr, flush=True)
         if serving.on_loopback and not serving.no_browser and sys.stdout.isatty():
             webbrowser.open(_address(serving, port))
-        with suppress(KeyboardInterrupt):
+        try:
             server.run(sockets=[bound])
+        except Terminated:
+            raise
+        except KeyboardInterrupt:  # how a page is ended
+            print("ended", flush=True)
 
 
 def _address(serving: ServingSettings, port: int) -> str:

@@ -38,12 +38,12 @@ export function icon(name) {
 export function fill(element, ...children) {
   const active = document.activeElement;
   const key = element.contains(active) ? active.dataset.key : null;
-  const caret = key && "selectionStart" in active ? [active.selectionStart, active.selectionEnd] : null;
+  const caret = key && typeof active.selectionStart === "number" ? [active.selectionStart, active.selectionEnd] : null;
   element.replaceChildren(...children.flat(Infinity).filter(Boolean));
   if (key) {
     const again = element.querySelector(`[data-key="${CSS.escape(key)}"]`);
     again?.focus({ preventScroll: true });
-    if (caret && again?.setSelectionRange && again.type !== "number") again.setSelectionRange(...caret);
+    if (caret && again?.setSelectionRange) again.setSelectionRange(...caret);
   }
 }
 
