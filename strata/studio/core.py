@@ -1,10 +1,10 @@
 """The Studio behind its page: one model, its sessions, and the threads that draw and plan for them."""
 
 import logging
-import threading
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from strata.studio.tasks import Asked, DrawRun, PlanRun, Run
 from strata.studio.work import Worker
 
 if TYPE_CHECKING:
+    from strata.analysis.judges import Judge
     from strata.engine import Engine
 
 logger = logging.getLogger(__name__)
@@ -56,20 +57,22 @@ class Studio:
     def __init__(self, model: ModelSettings, planner: PlannerSettings, beside: BesideSettings) -> None:
         self.settings, self.planner, self.beside = DrawSettings.of(model), planner, beside
         self.model = locate_for(model.model)
-        self._first = self._job(ScenePlan(width=self.model.default_size, height=self.model.default_size, prompt=""))
+        if model.device is not None or model.dtype is not None or model.offload:
+            self._first  # noqa: B018  (what cannot be is told before anything is served; the defaults always can)
         _, self._instructions = planner.read()
         folders = [Path(beside.loras)] if beside.loras is not None else []
         if beside.loras is not None and not folders[0].is_dir():
             raise SettingError(f"<loras> {beside.loras}: no such folder")
         self.library = Library((*folders, *((LORAS,) if self.model.kind == "miniature" else ())))
         self.roles = _read_roles(beside.roles, sum(self.model.facts_or_flux.block_counts))
-        self.judge = _judge(beside.judge or ("exact" if self.model.is_judged_exactly() else None))
+        self.judged_by = beside.judge or ("exact" if self.model.is_judged_exactly() else None)
+        if beside.judge is not None:
+            self._judge  # noqa: B018  (likewise)
         self.sessions = Sessions()
         self.runs_folder = Path(beside.out) if beside.out is not None else None
         self.state: dict[str, Any] = {"state": "loading", "message": None}
         self._engine: Engine | None = None
         self._quiet = ExitStack()
-        self._loaded = threading.Event()
         self.drawing = Worker("draw", self._load)
         self.planning = Worker("plan")
 
@@ -105,8 +108,21 @@ class Studio:
             raise InputError(f"model {self.model.name}: could not be loaded: {self.state['message']}")
         return self._engine
 
-    def _job(self, plan: ScenePlan) -> Job:
+    @cached_property
+    def _first(self) -> Job:
+        """Names what is loaded: model, device, data type."""
+        size = self.model.default_size
+        plan = ScenePlan(width=size, height=size, prompt="")
         return prepare(self.settings, Source("studio", plan), planned=False)
+
+    @cached_property
+    def _judge(self) -> "Judge | None":
+        from strata.analysis.judges import judge_named
+
+        try:
+            return None if self.judged_by is None else judge_named(self.judged_by)
+        except InputError as error:
+            raise SettingError(f"<judge> {error}") from error
 
     # What pages ask for
 
@@ -281,7 +297,7 @@ class Studio:
 
     def _queue(self, session: Session, kind: str, title: str, asked: Asked, kept: ExitStack | None = None) -> DrawRun:
         folder = self.runs_folder or session.folder / "runs"
-        run = DrawRun(session, kind, title[:200], asked, self._open_engine, self.judge, folder, kept)
+        run = DrawRun(session, kind, title[:200], asked, self._open_engine, lambda: self._judge, folder, kept)
         self._keep(session, run)
         self.drawing.put(run)
         return run
@@ -340,14 +356,3 @@ def _read_roles(folder: str | None, blocks: int) -> list[dict[str, Any]]:
     from strata.studio.roles import measured
 
     return measured(folder, blocks)
-
-
-def _judge(name: str | None) -> Any:
-    if name is None:
-        return None
-    from strata.analysis.judges import judge_named
-
-    try:
-        return judge_named(name)
-    except InputError as error:
-        raise SettingError(f"<judge> {error}") from error

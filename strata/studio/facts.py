@@ -47,7 +47,7 @@ def facts_of(studio: "Studio") -> dict[str, Any]:
             "largest": LARGEST_SIDE if knowledge is None else knowledge.sizes.largest,
         },
         "planner": studio.planner.llm or "miniature",
-        "judge": None if studio.judge is None else studio.judge.name,
+        "judge": studio.judged_by,
         "roles": studio.roles,
         "loras": list(studio.library.files),
         "presets": [_preset(name) for name in presets()],

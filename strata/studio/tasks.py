@@ -17,6 +17,7 @@ from strata.studio.errors import Refused, problem
 from strata.studio.sessions import Session
 
 if TYPE_CHECKING:
+    from strata.analysis.judges import Judge
     from strata.engine import Engine, Picture, Step
     from strata.job import Job
     from strata.run_files import RunFiles
@@ -160,7 +161,7 @@ class DrawRun(Run):
         title: for people.
         asked: what is drawn.
         open_engine: the engine, once it is loaded; asked in the thread that draws.
-        judge: what tells whether regions obeyed, or None.
+        judge: what tells whether regions obeyed, or None; asked in the thread that draws.
         folder: where runs go.
         kept: holds the files that the job is drawn from, until it is.
     """
@@ -172,7 +173,7 @@ class DrawRun(Run):
         title: str,
         asked: Asked,
         open_engine: Callable[["DrawRun"], "Engine"],
-        judge: Any,
+        judge: "Callable[[], Judge | None]",
         folder: Path,
         kept: AbstractContextManager[Any] | None = None,
     ) -> None:
@@ -307,18 +308,18 @@ class DrawRun(Run):
         if picture.apart:
             self.lost = (*self.lost, f"drawn again here, the old picture differs by up to {picture.apart} grey levels")
         self.tell()
-        if self._judge is not None and self.asked.job.plan.regions:
-            drawn.judged = self._verdict(image)
+        if self.asked.job.plan.regions and (judge := self._judge()) is not None:
+            drawn.judged = self._verdict(judge, image)
             self.tell()
 
-    def _verdict(self, image: Any) -> dict[str, Any]:
+    def _verdict(self, judge: "Judge", image: Any) -> dict[str, Any]:
         plan = self.asked.job.plan
         try:
-            self._judge.check(plan)
-            found: dict[str, Any] = self._judge.judge(image, plan).as_data()
+            judge.check(plan)
+            found = judge.judge(image, plan).as_data()
         except StrataError as error:
             return {"refused": str(error)}
-        return found | {"judge": self._judge.name}
+        return found | {"judge": judge.name}
 
     def _write_page(self, probe: Any, picture: "Picture", folder: "RunFolder") -> None:
         from strata.analysis.page import page

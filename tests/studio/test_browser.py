@@ -207,9 +207,7 @@ def test_drawing_and_dragging_with_the_mouse(opened: Opened) -> None:
     until(lambda: "mask" in scene(page)["regions"][0])
 
     for _ in range(20):
-        if page.locator("#undo").is_disabled():
-            break
-        page.click("#undo")
+        page.evaluate("document.querySelector('#undo').click()")
     assert scene(page)["regions"] == []
     page.click("#redo")
     page.click("#redo")

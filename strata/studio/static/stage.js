@@ -257,7 +257,7 @@ function overlaid(region, index, plan) {
   const d = outline(region);
   return [
     s("path", { class: "halo", d }),
-    s("path", { class: "shape", d, fill: colour, stroke: colour, "fill-opacity": on ? 0.3 : 0.08, "fill-rule": "evenodd" }),
+    s("path", { class: on ? "shape seen on" : "shape seen", d, fill: colour, stroke: colour, "fill-rule": "evenodd" }),
     label(region, index, plan),
   ];
 }
