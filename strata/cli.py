@@ -45,6 +45,7 @@ COMMANDS = {
     "evaluate": "draw benchmark scenes in several ways, judge and compare",
     "sweep": "draw a plan with other values of any field, on one sheet",
     "batch": "draw many plans and prompts, here or on a cluster",
+    "studio": "open a page to draw regions and pictures with the mouse",
     "serve-llm": "serve a language model with vLLM",
     "layout": "draw the regions of a plan",
     "export": "write a plan as a model's own structured caption",

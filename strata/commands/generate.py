@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from strata.claims import numbered
 from strata.commands.judging import Judges, ObeySettings, judged_by
 from strata.commands.options import BAD_INPUT, FAILED, Argv, PicturesOutput
-from strata.commands.runs import Pace, announce_run, draw_run, is_drawn
+from strata.commands.runs import Pace, announce_run, draw_run
 from strata.console import count, note, quiet, say, tell
 from strata.contents import run_files
 from strata.engine import Engine
@@ -29,6 +29,7 @@ from strata.obeyed import Until
 from strata.plan_table import announce, print_plan
 from strata.planning import PlannerSettings, canvas, check_prompt, is_file, plan_prompts, slug
 from strata.resume import begun_run, continued
+from strata.run_files import is_drawn
 from strata.run_folder import Begun, RunFolder
 from strata.settings import WHERE_TO, DrawSettings
 from strata.source import Source, open_source

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from strata.claims import LOCK
-from strata.commands.runs import Pace, draw_run, is_drawn
+from strata.commands.runs import Pace, draw_run
 from strata.contents import run_files
 from strata.engine import IMAGE_STRENGTH, Engine
 from strata.hierarchy.errors import InputError, SettingError
@@ -22,6 +22,7 @@ from strata.job import Job, prepare
 from strata.layers.routing import Routing
 from strata.record import RunSettings
 from strata.resume import begun_run
+from strata.run_files import is_drawn
 from strata.run_folder import RunFolder
 from strata.settings import LARGEST_SEED, DrawSettings
 from strata.source import Source, open_source

@@ -1,0 +1,265 @@
+// Drawing: the bar below the canvas, and the events of runs.
+
+import { $, fill, get, h, post } from "./dom.js";
+import { changed, commit, facts, keep, look, scene, takePlan, view } from "./store.js";
+import { setView } from "./tools.js";
+
+let following = null; // the run whose progress the bar shows
+let told = { text: "", error: false };
+
+export function say(text, error = false) {
+  told = { text, error };
+  renderStatus();
+}
+
+// The server's events -------------------------------------------------------------------------------------------------
+
+/** Listens; after a gap everything is asked for again, so that nothing is missed. */
+export function listen() {
+  let opened = false;
+  const source = new EventSource("/api/events");
+  source.onopen = async () => {
+    $("banner").hidden = true;
+    if (opened) takeRuns((await get("session")).runs);
+    opened = true;
+  };
+  source.onerror = () => {
+    $("banner").textContent = "The server does not answer. What is drawn stays; this page goes on when it is back.";
+    $("banner").hidden = false;
+  };
+  source.onmessage = (event) => take(JSON.parse(event.data));
+  addEventListener("pagehide", () => source.close());
+}
+
+export function takeRuns(runs) {
+  view.runs = new Map(runs.map((run) => [run.id, run]));
+  const busy = runs.find((run) => ["drawing", "loading", "planning"].includes(run.state)) ?? runs.find((run) => run.state === "waiting");
+  if (busy && !following) follow(busy.id);
+  changed();
+}
+
+function take(event) {
+  if (event.type === "model") {
+    Object.assign(facts.model, event.model);
+    if (event.model.state === "failed") say(`The model could not be loaded: ${event.model.message}`, true);
+  } else if (event.type === "run") takeRun(event.run);
+  else if (event.type === "step") {
+    const run = view.runs.get(event.id);
+    if (run) Object.assign(run, { state: "drawing", index: event.index, step: event.step, total: event.total, preview: event.preview });
+  } else if (event.type === "gone") view.runs.delete(event.id);
+  changed();
+}
+
+function takeRun(run) {
+  const before = view.runs.get(run.id);
+  view.runs.set(run.id, run);
+  if (run.kind === "plan") return takePlanned(run, before);
+  const news = run.pictures.length > (before?.pictures.length ?? 0);
+  const looked = view.picture?.run === run.id;
+  if (looked && run.pictures.length && (news || !view.picture.name)) view.picture = { run: run.id, name: run.pictures.at(-1).name };
+  if (news && run.beside && following === run.id) showBeside(run);
+  if (following === run.id && run.state === "failed") say(run.problem?.message ?? "could not be drawn", true);
+  if (following === run.id && run.state === "done") say(finished(run));
+  if (following === run.id && ended(run)) follow(next()?.id ?? run.id);
+}
+
+export const ended = (run) => ["done", "failed", "cancelled"].includes(run.state);
+const next = () => [...view.runs.values()].find((run) => !ended(run));
+
+function finished(run) {
+  const seconds = run.pictures.reduce((sum, each) => sum + each.seconds, 0);
+  const what = run.kind === "probe" ? "Attention recorded" : run.pictures.length === 1 ? "Drawn" : `${run.pictures.length} pictures drawn`;
+  return `${what} in ${seconds.toFixed(1)} s, seed ${run.pictures[0]?.seed ?? run.seed}`;
+}
+
+/** A picture that was made of another one, or with it, is shown beside it. */
+function showBeside(run) {
+  const [id, name] = run.beside.split("/");
+  const other = view.runs.get(id);
+  const first = name || other?.pictures[0]?.name;
+  if (!other || !first || run.kind === "probe") return;
+  view.beside = { run: run.id, name: run.pictures[0].name };
+  view.picture = { run: id, name: first };
+  view.mode = "picture";
+}
+
+function takePlanned(run, before) {
+  if (following !== run.id || before?.state === run.state) return;
+  if (run.state === "failed") say(run.problem?.message ?? "could not be planned", true);
+  if (run.state !== "done") return;
+  takePlan(run.plan);
+  view.selected = run.plan.regions?.length ? 0 : "whole";
+  view.mode = "edit";
+  const number = run.plan.regions?.length ?? 0;
+  const missing = run.plan.provenance?.planner?.missing ?? [];
+  say(`Planned: ${number} region${number === 1 ? "" : "s"}${missing.length ? `; in no description: ${missing.join(", ")}` : ""}`);
+  commit();
+}
+
+/** A run that was asked for: the bar follows it. Its events may have come before the answer. */
+export function queued(run) {
+  const known = view.runs.get(run.id);
+  following = run.id;
+  say("");
+  if (known && ended(known)) {
+    view.runs.delete(run.id);
+    takeRun(known);
+  } else if (!known) view.runs.set(run.id, run);
+  changed();
+}
+
+function follow(id) {
+  following = id;
+}
+
+// The bar -------------------------------------------------------------------------------------------------------------
+
+export function renderBar() {
+  const { settings } = scene;
+  value("seed", settings.seed);
+  value("count", scene.count);
+  value("steps", settings.steps);
+  $("steps").placeholder = facts.model.steps;
+  const run = following && view.runs.get(following);
+  const busy = run && !ended(run);
+  $("cancel").hidden = !busy;
+  $("plan").disabled = [...view.runs.values()].some((each) => each.kind === "plan" && !ended(each));
+  $("progress").hidden = !busy;
+  if (busy) {
+    const share = run.kind === "plan" ? 50 : (100 * (run.index + run.step / Math.max(run.total, 1))) / Math.max(run.count, 1);
+    $("progress").firstElementChild.style.width = `${share}%`;
+    $("progress").setAttribute("aria-valuenow", Math.round(share));
+  }
+  renderStatus();
+  renderVersus();
+}
+
+function value(id, text) {
+  const field = $(id);
+  if (document.activeElement !== field && field.value !== String(text ?? "")) field.value = text ?? "";
+}
+
+function renderStatus() {
+  const run = following && view.runs.get(following);
+  const [first] = view.look.problems;
+  let text = told.text;
+  let error = told.error;
+  if (run && !ended(run)) [text, error] = [going(run), false];
+  else if (!text && first) [text, error] = [first.message, scene.plan.regions.length > 0 || scene.plan.prompt !== ""];
+  else if (!text) text = facts.model.state === "loading" ? "The model is loading" : "";
+  if ($("status").textContent !== text) $("status").textContent = text;
+  $("status").classList.toggle("error", error);
+}
+
+function going(run) {
+  if (run.state === "waiting") return facts.model.state === "loading" ? "Waits for the model to load" : `Waits: ${run.place} before it`;
+  if (run.state === "loading") return "The model is loading";
+  if (run.state === "planning") return "Planning the sentence";
+  const of = run.count > 1 ? `picture ${run.index + 1} of ${run.count}, ` : "";
+  return `Drawing: ${of}step ${run.step} of ${run.total}`;
+}
+
+let versus = "";
+
+function renderVersus() {
+  const select = $("versus");
+  if (select.options.length) return;
+  fill(select, h("option", { value: "" }, "nothing"),
+    h("optgroup", { label: "Method" }, facts.methods.filter((each) => each !== "regional").map((each) => h("option", { value: `method ${each}` }, each))),
+    h("optgroup", { label: "Routing" }, facts.presets.map((each) => h("option", { value: `routing ${each.name}` }, each.name))));
+  select.value = versus;
+}
+
+function settingsNow() {
+  const numbers = ["seed", "steps", "guidance", "true_cfg"];
+  const found = {};
+  for (const [name, text] of Object.entries(scene.settings)) {
+    if (text === "" || text === false || text === null || text === undefined) continue;
+    const number = Number(text);
+    found[name] = numbers.includes(name) && String(text).trim() !== "" && Number.isFinite(number) ? number : text;
+  }
+  return found;
+}
+
+async function draw(event) {
+  event.preventDefault();
+  const [kind, name] = versus.split(" ");
+  const data = {
+    plan: scene.plan,
+    settings: settingsNow(),
+    count: scene.count,
+    previews: scene.previews,
+    title: scene.plan.prompt.slice(0, 80) || "scene",
+    versus: versus ? { [kind]: name } : undefined,
+  };
+  if (!scene.settings.method || scene.settings.method.startsWith("regional") || scene.settings.method === "native+regional") data.routing = scene.routing;
+  try {
+    const { runs } = await post("draw", data);
+    view.picture = { run: runs[0].id, name: "" };
+    view.beside = null;
+    for (const run of runs.reverse()) queued(run);
+    setView("picture");
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+/** Shows what the server refused, where it is. */
+export function refuse(error) {
+  say(error.message, true);
+  if (typeof error.region === "number") {
+    view.selected = error.region;
+    view.mode = "edit";
+  }
+  if (["seed", "steps"].includes(error.field)) $(error.field).setAttribute("aria-invalid", "true");
+  changed();
+}
+
+function fields() {
+  const { settings } = scene;
+  const write = (name) => (event) => {
+    settings[name] = event.target.type === "checkbox" ? event.target.checked : event.target.value;
+    keep();
+  };
+  fill($("more-fields"),
+    h("label", {}, "Method", h("select", { onchange: write("method") },
+      h("option", { value: "" }, "as the routing asks"), facts.methods.map((each) => h("option", { value: each, selected: each === settings.method }, each)))),
+    facts.model.guidance !== null && h("label", {}, "Guidance", h("input", { type: "number", step: 0.1, min: 0, max: 1000, placeholder: facts.model.guidance, value: settings.guidance ?? "", oninput: write("guidance") })),
+    h("label", { title: "Weight of the negative prompt, above 1" }, "True CFG", h("input", { type: "number", step: 0.5, min: 0, max: 1000, value: settings.true_cfg ?? "", oninput: write("true_cfg") })),
+    h("label", { class: "check" }, "Previews at each step", h("input", { type: "checkbox", checked: scene.previews, onchange: (event) => { scene.previews = event.target.checked; keep(); } })),
+    h("label", { class: "check" }, "Refuse unknown words", h("input", { type: "checkbox", checked: Boolean(settings.strict), onchange: write("strict") })));
+}
+
+async function planSentence(event) {
+  event.preventDefault();
+  const prompt = $("prompt").value.trim();
+  if (!prompt) return say("Write a sentence first: what is to be seen, and where", true);
+  const { width, height, regions } = scene.plan;
+  const data = { prompt, width, height };
+  if ($("keep").checked && regions.length)
+    data.draft = { width, height, regions: regions.map(({ loras, ...each }) => (/^region \d+$/.test(each.name) ? { ...each, name: undefined } : each)) };
+  try {
+    queued(await post("plan", data));
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+export function startRuns() {
+  $("drawbar").addEventListener("submit", draw);
+  $("sentence").addEventListener("submit", planSentence);
+  $("cancel").addEventListener("click", () => following && post(`runs/${following}/cancel`).catch(refuse));
+  $("dice").addEventListener("click", () => { scene.settings.seed = ""; $("seed").value = ""; keep(); changed(); });
+  for (const name of ["seed", "steps"])
+    $(name).addEventListener("input", (event) => {
+      event.target.removeAttribute("aria-invalid");
+      scene.settings[name] = event.target.value.trim();
+      say("");
+      (name === "steps" ? look : keep)();
+    });
+  $("count").addEventListener("input", (event) => { scene.count = Math.min(64, Math.max(1, Math.round(Number(event.target.value)) || 1)); keep(); });
+  $("versus").addEventListener("change", (event) => { versus = event.target.value; });
+  $("more").addEventListener("toggle", () => $("more").open && fields());
+  document.addEventListener("pointerdown", (event) => { if (!$("more").contains(event.target)) $("more").open = false; });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") $("more").open = false; });
+}

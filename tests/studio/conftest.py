@@ -1,0 +1,84 @@
+"""A Studio on the bundled model, without a network; each client is a browser of its own."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("starlette", reason="the Studio's extra is not installed")
+pytest.importorskip("httpx2", reason="starlette's client needs it")
+
+from starlette.testclient import TestClient
+
+from strata.hierarchy.plan import ScenePlan
+from strata.planning import PlannerSettings
+from strata.settings import ModelSettings
+from strata.studio.app import create_app
+from strata.studio.core import Studio
+from strata.studio.settings import BesideSettings
+from strata.studio.tasks import DrawRun
+
+if TYPE_CHECKING:
+    from strata.engine import Engine
+
+ROOT = Path(__file__).resolve().parents[2]
+LOOPBACK = "http://127.0.0.1:7860"
+
+
+class LateStudio(Studio):
+    """Loads its model with the first picture: most tests draw none."""
+
+    def _load(self) -> None:
+        pass
+
+    def _open_engine(self, run: DrawRun) -> Engine:
+        if self._engine is None:
+            super()._load()
+        return super()._open_engine(run)
+
+
+@pytest.fixture(scope="session")
+def studio() -> Iterator[Studio]:
+    made = LateStudio(ModelSettings(), PlannerSettings(), BesideSettings())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def browser(studio: Studio) -> Callable[[], TestClient]:
+    """Opens the page as another browser."""
+    app = create_app(studio, port=7860)
+
+    def opened() -> TestClient:
+        client = TestClient(app, base_url=LOOPBACK)
+        assert client.get("/").status_code == 200
+        return client
+
+    return opened
+
+
+@pytest.fixture
+def client(browser: Callable[[], TestClient]) -> TestClient:
+    return browser()
+
+
+@pytest.fixture
+def plan() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(ScenePlan.load(ROOT / "configs" / "plans" / "three_regions.yaml").to_json())
+    return found
+
+
+def ended(client: TestClient, run: str, seconds: float = 120) -> dict[str, Any]:
+    """The run, once nothing more comes of it."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = {each["id"]: each for each in client.get("/api/session").json()["runs"]}[run]
+        if found["state"] in ("done", "failed", "cancelled"):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"still {found['state']}")
