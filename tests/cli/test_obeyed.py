@@ -245,11 +245,11 @@ def test_the_command_tells_every_try_and_goes_on_with_what_is_missing(
 
     assert "would come out the same" in strata(*command, *obey, "--resume").out
     for other, message in (
-        (("--until-obeyed", 4), "--until-obeyed 3, not 4"),
-        (("--mend", "again"), "--mend repaint, not again"),
-        ((), "drawn until it obeyed"),
+        (("--until-obeyed", 4, *obey[2:]), "--until-obeyed 3, not 4"),
+        ((*obey, "--mend", "again"), "--mend repaint, not again"),
+        (("--count", 2), "drawn until it obeyed"),
     ):
-        refused = strata(*command, "--count", 2, *(other and (*obey, *other)), "--resume")
+        refused = strata(*command, *other, "--resume")
         assert refused.code == 2
         assert message in refused.err, refused.err
 
