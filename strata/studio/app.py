@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -26,6 +26,7 @@ from strata.studio.sessions import Session
 from strata.studio.tasks import PROBE, DrawRun, Run
 
 STATIC = Path(__file__).with_name("static")
+LED_HERE = '<!doctype html><meta http-equiv="refresh" content="0;url=/"><a href="/">Strata Studio</a>'
 MOST_EVENTS = 2000
 """That wait for a page which does not read them."""
 BEAT = 10.0
@@ -95,6 +96,9 @@ class _Api:
         self._studio, self._cookie, self._closing = studio, cookie, closing
 
     async def page(self, request: Request) -> Response:
+        if request.headers.get("sec-fetch-site") == "cross-site":
+            # Led here by another page, a browser keeps its cookie back, and would get a new session.
+            return HTMLResponse(LED_HERE)
         response: Response = FileResponse(STATIC / "index.html", headers={"cache-control": "no-store"})
         sessions = self._studio.sessions
         if sessions.get(request.cookies.get(self._cookie)) is None:

@@ -57,7 +57,7 @@ class Guard:
             return
         headers, path, method = Headers(scope=scope), scope["path"], scope["method"]
         sender = self._with_headers(send, path)
-        if (reason := self._refusal(headers, method)) is not None:
+        if (reason := self._refusal(headers, method, path)) is not None:
             await JSONResponse({"error": {"message": reason}}, 403)(scope, receive, sender)
             return
         most = LARGEST_BODY if path in UPLOADS else LARGEST_JSON
@@ -76,7 +76,7 @@ class Guard:
         except _TooMuch:
             await _too_large(most)(scope, receive, sender)
 
-    def _refusal(self, headers: Headers, method: str) -> str | None:
+    def _refusal(self, headers: Headers, method: str, path: str) -> str | None:
         """Why a request is none of the page's; None where it is."""
         host = urlsplit(f"//{headers.get('host', '')}").hostname
         if self._password is None and host not in (*_LOOPBACK, self._host):
@@ -84,7 +84,8 @@ class Guard:
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
             return "another page asks for this"
-        if method not in ("GET", "HEAD") and site not in (None, "same-origin"):
+        asks = method not in ("GET", "HEAD") or path.startswith("/api/")
+        if asks and site not in (None, "same-origin", "none"):
             return "another page asks for this"
         return None
 

@@ -68,8 +68,8 @@ class BesideSettings(Settings):
 
     loras: Annotated[FolderName | None, BESIDE] = None
     """a folder with LoRAs (.safetensors) that regions may use"""
-    roles: Annotated[FolderName | None, BESIDE] = None
-    """a folder that `strata roles` wrote for this model; shown under the routing"""
+    roles: Annotated[Name | None, Parameter(metavar="DIR|roles.json"), BESIDE] = None
+    """what `strata roles` wrote for this model; shown under the routing"""
     judge: Annotated[Name | None, Parameter(metavar="JUDGE"), BESIDE] = None
     """tells of every picture whether its regions obeyed: exact, clip:MODEL, detector:MODEL, vqa:ADDRESS (default: exact
     for the miniature, else none)"""

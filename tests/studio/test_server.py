@@ -70,6 +70,17 @@ def test_other_pages_and_strangers_are_refused(studio: Studio, headers: dict[str
     assert stranger.post("/api/look", json={}, headers=headers).status_code == status
 
 
+def test_another_page_gets_no_session(studio: Studio) -> None:
+    stranger = TestClient(create_app(studio, port=7860), base_url=LOOPBACK)
+    before = len(studio.sessions.all())
+    led = stranger.get("/", headers={"sec-fetch-site": "cross-site"})
+    assert "set-cookie" not in led.headers
+    assert 'content="0;url=/"' in led.text
+    assert stranger.get("/api/session", headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    assert len(studio.sessions.all()) == before
+    assert "HttpOnly" in stranger.get("/").headers["set-cookie"]
+
+
 def test_with_a_password_nothing_is_shown_before_it(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("strata.studio.guard.WRONG", 0)
     client = TestClient(create_app(studio, "0.0.0.0", "a long secret"), base_url="http://studio.lan")

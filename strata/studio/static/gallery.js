@@ -25,7 +25,7 @@ export function renderGallery() {
 
 function entries(run) {
   const found = run.pictures.map((picture) => ({ run, name: picture.name, picture, key: [run.id, picture.name, picture.judged !== null] }));
-  if (!ended(run) || !run.pictures.length) found.unshift({ run, name: "", picture: null, key: [run.id, run.state, run.step, run.index] });
+  if (!ended(run) || !run.pictures.length) found.unshift({ run, name: "", picture: null, key: [run.id, run.state, run.step, run.index, run.place] });
   return found;
 }
 
@@ -52,7 +52,7 @@ export function right(picture) {
 function progress(run) {
   const share = (100 * run.step) / Math.max(run.total, 1);
   return [
-    run.preview ? h("img", { src: `/api/runs/${run.id}/preview?n=${run.index}-${run.step}`, alt: "" }) : h("span", { class: "text" }, run.state),
+    run.preview ? h("img", { src: `/api/runs/${run.id}/preview?n=${run.index}-${run.step}`, alt: "" }) : h("span", { class: "text" }, run.state === "waiting" && run.place ? `waits: ${run.place} before it` : run.state),
     run.state === "drawing" && h("span", { class: "bar", style: { width: `${share}%` } }),
   ];
 }

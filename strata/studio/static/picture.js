@@ -2,7 +2,7 @@
 
 import { $, fill, h, post } from "./dom.js";
 import { changed, colourOf, commit, facts, scene, takePlan, view } from "./store.js";
-import { queued, refuse, say } from "./runs.js";
+import { ended, queued, refuse, say } from "./runs.js";
 import { nameOf, pictureUrl, shownRun } from "./stage.js";
 
 let drawn = "";
@@ -14,12 +14,14 @@ export function renderPicture() {
   const key = JSON.stringify([shown?.run.id, shown?.picture, shown?.run.state, view.area, shown?.run.notes]);
   if (key === drawn) return;
   drawn = key;
-  if (!shown?.picture) return fill($("picture"), h("p", { class: "note" }, shown ? stateOf(shown.run) : "Draw something, or choose a picture below."));
+  if (!shown?.picture) return fill($("picture"), h("p", { class: "note" }, shown ? stateOf(shown.run) : "Draw something, or choose a picture below."), shown && !ended(shown.run) && cancel(shown.run));
   const { run, picture } = shown;
   fill($("picture"), about(run, picture), obeyed(run, picture), changes(run, picture), files(run, picture));
 }
 
 const stateOf = (run) => run.problem?.message ?? `${run.state[0].toUpperCase()}${run.state.slice(1)}`;
+
+const cancel = (run) => h("button", { type: "button", class: "small", onclick: () => post(`runs/${run.id}/cancel`).catch(refuse) }, "Cancel this run");
 
 function about(run, picture) {
   const rows = [
