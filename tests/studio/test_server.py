@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 
 from strata.hierarchy.errors import SettingError
 from strata.hierarchy.plan import ScenePlan
 from strata.source import open_source
-from strata.studio.app import STATIC, create_app
 from strata.studio.core import Studio
-from strata.studio.guard import LARGEST_JSON
 from strata.studio.settings import ServingSettings
 from tests.studio.conftest import LOOPBACK, ended
+
+pytest.importorskip("starlette", reason="the Studio's extra is not installed")
+from starlette.testclient import TestClient
+
+from strata.studio.app import STATIC, create_app
+from strata.studio.guard import LARGEST_JSON
 
 Browser = Callable[[], TestClient]
 
