@@ -10,20 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-pytest.importorskip("starlette", reason="the Studio's extra is not installed")
-pytest.importorskip("httpx2", reason="starlette's client needs it")
-
-from starlette.testclient import TestClient
-
 from strata.hierarchy.plan import ScenePlan
 from strata.planning import PlannerSettings
 from strata.settings import ModelSettings
-from strata.studio.app import create_app
 from strata.studio.core import Studio
 from strata.studio.settings import BesideSettings
 from strata.studio.tasks import DrawRun
 
 if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
     from strata.engine import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +48,11 @@ def studio() -> Iterator[Studio]:
 @pytest.fixture
 def browser(studio: Studio) -> Callable[[], TestClient]:
     """Opens the page as another browser."""
+    pytest.importorskip("starlette", reason="the Studio's extra is not installed")
+    from starlette.testclient import TestClient
+
+    from strata.studio.app import create_app
+
     app = create_app(studio, port=7860)
 
     def opened() -> TestClient:

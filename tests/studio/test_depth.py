@@ -80,6 +80,9 @@ def test_isolation_is_painted_where_something_is_heard() -> None:
     assert after.isolate[15, 1]
     assert not after.isolate[15, 2]
     assert after.isolate[0].all()
+    silent = edited("coarse-to-fine", {"paint": {**stroke, "cells": [[19, 1], [0, 11]]}}, SHAPE, PLAN).resolve(*SHAPE)
+    assert not silent.isolate[19, 1], "nothing is heard there"
+    assert silent.isolate[0, 11]
 
 
 @pytest.mark.parametrize(

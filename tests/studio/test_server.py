@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 
 from strata.hierarchy.errors import SettingError
 from strata.hierarchy.plan import ScenePlan
 from strata.source import open_source
-from strata.studio.app import STATIC, create_app
 from strata.studio.core import Studio
-from strata.studio.guard import LARGEST_JSON
 from strata.studio.settings import ServingSettings
 from tests.studio.conftest import LOOPBACK, ended
+
+pytest.importorskip("starlette", reason="the Studio's extra is not installed")
+from starlette.testclient import TestClient
+
+from strata.studio.app import STATIC, create_app
+from strata.studio.guard import LARGEST_JSON
 
 Browser = Callable[[], TestClient]
 
@@ -122,6 +125,17 @@ def test_masks_are_the_sessions_own(client: TestClient, plan: dict[str, Any], ma
     assert problems[0]["region"] == 1
 
 
+def test_pictures_elsewhere_are_no_masks(
+    client: TestClient, plan: dict[str, Any], studio: Studio, tmp_path: Path
+) -> None:
+    (tmp_path / "mask.png").write_bytes(png(np.full((128, 128), 255, np.uint8)))
+    depth = "../" * 20
+    for mask in (str(tmp_path / "mask.png"), f"{depth}{tmp_path}/mask.png", f"masks/{depth}{tmp_path}/mask.png"):
+        plan["regions"][1] = {"name": "house", "high": "a house", "mask": mask}
+        error = refused(client.post("/api/mask", json={"plan": plan, "region": 1}))
+        assert "is no mask of this session" in error["message"]
+
+
 def test_loras_are_those_that_are_offered(client: TestClient, plan: dict[str, Any]) -> None:
     offered = client.get("/api/session").json()["loras"]
     plan["regions"][0]["loras"] = [{"file": offered[0]}]
@@ -163,6 +177,11 @@ def test_damaged_and_hostile_uploads(client: TestClient) -> None:
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("plan.yaml", b"#" * (5 * 2**20))
         archive.writestr("../outside.txt", "x")
+    padded = io.BytesIO()
+    with zipfile.ZipFile(padded, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("plan.yaml", "width: 64\nheight: 64\nprompt: sea\n")
+        archive.writestr("masks/large.png", bytes(17 * 2**20))
+    assert "larger than 16 MiB" in refused(client.post("/api/open?name=a.zip", content=padded.getvalue()))["message"]
     huge = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + b"IHDR" + (60000).to_bytes(4, "big") * 2 + bytes(9)
     for content, name in (
         (bomb.getvalue(), "a.zip"),
