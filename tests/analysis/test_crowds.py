@@ -124,8 +124,10 @@ def test_the_table_has_a_line_for_every_crowd_and_way(tmp_path: Path) -> None:
         (["--depth", "half"], 'error: --depth half: must be a range such as "0%-50%"'),
     ],
 )
-def test_bad_input_is_told(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_told(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(arguments)
+        main([*arguments, "--out", str(tmp_path)])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err

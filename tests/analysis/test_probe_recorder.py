@@ -358,7 +358,7 @@ def test_a_probe_of_a_run_is_saved_and_loaded(tmp_path: Any) -> None:
     assert again.facts == probe.facts
     assert (again.facts.width, again.facts.height, again.facts.seed) == (48, 32, 1)
     assert again.facts.plan is not None
-    assert ScenePlan.model_validate(again.facts.plan) == scene
+    assert ScenePlan.model_validate(again.facts.plan) == scene.model_copy(update={"overlap": "split"}), "the routing's"
     np.testing.assert_allclose(again.maps, probe.maps, atol=1e-3)
 
 
