@@ -15,7 +15,7 @@ DEMO_PLANS := two three four
 # Each takes a core and up to 2 GB.
 TESTS_AT_ONCE ?= 2
 # What a program may use; the command line's own modules are not among it.
-API := strata $(addprefix strata.,hierarchy layers injection llm analysis miniature engine job settings record source repaint batch batch_run)
+API := strata $(addprefix strata.,hierarchy layers injection llm analysis miniature engine job settings record source repaint obeyed batch batch_run)
 # vLLM pins versions of its own, so it has an environment of its own.
 VLLM_VENV := .venv-vllm
 

@@ -123,7 +123,7 @@ def _judged(
     """`MEASURES`, without the cost."""
     others = [number for number in range(len(found)) if number != scene.changed]
     same = [all(getattr(before[i], name) == getattr(found[i], name) for name in JUDGED) for i in others]
-    area = repainted_area(scene.plan, scene.plan, scene.plan.regions[scene.changed].name)
+    area = repainted_area(scene.plan, scene.plan, [scene.plan.regions[scene.changed].name])
     outside = ~grown(area, job.model.facts_or_flux.token_size)
     one, other = (np.asarray(each.image.convert("RGB"))[outside] for each in (original, picture))
     unchanged = float((one == other).all(axis=1).mean()) if outside.any() else float("nan")

@@ -122,13 +122,15 @@ class FileModel(StrictModel):
         """The same contents with other values at some places, as a file would have them; None takes what is there away.
 
         Raises:
-            InputError: the contents would not be valid; names the place, with file and line where there are any.
+            InputError: the contents would not be valid; names the place, with file and line where it stands in one.
         """
         data = self._contents()
         for path, value in values.items():
             _put(data, path, value)
         document = self._document or Document(None, "", self.root, {})
-        return self._from_document(replace(document, data=data, root=self.root))
+        return self._from_document(
+            replace(document, data=data, root=self.root, replaced=document.replaced | values.keys())
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a file whole or not at all; the suffix decides between YAML and JSON.

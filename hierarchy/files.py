@@ -1,25 +1,21 @@
-"""YAML and JSON documents that remember their lines, so that every complaint can name file, line and field.
-
-YAML is read by the rules of YAML 1.2 (`no` and `on` are words, `1e-3` is a number), without aliases and without any
-tag that builds Python objects. Keys must be text and may not occur twice, in JSON as in YAML.
-"""
+"""YAML and JSON documents that remember their lines, so that every complaint can name file, line and field."""
 
 import json
 import os
-import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import yaml
 
 from strata.hierarchy.errors import LONGEST_VALUE, InputError, printable, quote, reason_of, shortened
 from strata.hierarchy.nearest import nearest_path
+from strata.hierarchy.parsing import YAML_FLOAT, parse_json, parse_yaml
+from strata.hierarchy.parsing import KeyPath as KeyPath
 
-KeyPath = tuple[str | int, ...]
 Syntax = Literal["yaml", "json"]
 
 _SYNTAX_OF_SUFFIX: dict[str, Syntax] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
@@ -27,8 +23,6 @@ LARGEST_TEXT = 8 * 2**20
 """Bytes of a plan, a draft, a routing or another file of text."""
 LARGEST_FILE = 512 * 2**20
 """Bytes of any file, such as a picture: more than a picture of the largest canvas with all its attachments."""
-DEEPEST = 64
-"""Mappings and lists within each other."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +36,8 @@ class Document:
     """The folder that relative paths inside the document start from."""
     lines: Mapping[KeyPath, int]
     """1-based line of every key and list item; `()` is the document itself."""
+    replaced: frozenset[KeyPath] = field(default=frozenset(), kw_only=True)
+    """What was given in the place of what the file says: errors about it name the field alone."""
 
     def line(self, path: KeyPath) -> int | None:
         """Line of `path`, or of the nearest thing around it that has a line."""
@@ -54,6 +50,8 @@ class Document:
         """An `InputError` that reads `file:line: field: message`."""
         line = self.line(path)
         place = self.name if line is None else f"{self.name}:{line}"
+        if any(path[:end] in self.replaced for end in range(len(path) + 1)):
+            place = ""
         return InputError(": ".join(part for part in (place, field_name(path), message) if part))
 
 
@@ -107,7 +105,7 @@ def read_json_lines(path: str | os.PathLike[str], most: int = LARGEST_TEXT) -> I
     name = os.fspath(path)
     for number, line in enumerate(read_text(path, most).split("\n"), start=1):
         if line.strip():
-            data, lines = _parse_json(line, name, number)
+            data, lines = parse_json(line, name, number)
             if not isinstance(data, dict):
                 raise InputError(f"{name}:{number}: must be a JSON mapping, not {quote(data)}")
             document = Document(data, name, Path(path).parent, lines)
@@ -177,7 +175,7 @@ def parse_document(
     Raises:
         InputError: not valid, a repeated key, or no mapping.
     """
-    data, lines = _parse_json(text, name) if syntax == "json" else _parse_yaml(text, name)
+    data, lines = parse_json(text, name) if syntax == "json" else parse_yaml(text, name)
     if not isinstance(data, dict):
         raise InputError(f"{name}:{lines.get((), 1)}: must be a mapping (key: value lines), not {quote(data)}")
     document = Document(data, name, Path(root), lines)
@@ -195,150 +193,6 @@ def _refuse_surrogates(document: Document, data: Any, path: KeyPath) -> None:
     if isinstance(data, dict | list):
         for key, value in data.items() if isinstance(data, dict) else enumerate(data):
             _refuse_surrogates(document, value, (*path, key))
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML with the scalars of YAML 1.2's core schema, no aliases and no deep nesting."""
-
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event: Any = self.get_event()
-            problem = f"aliases (*{shortened(event.anchor, LONGEST_VALUE)}) are not supported"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-        if self.depth == DEEPEST and self.check_event(yaml.CollectionStartEvent):
-            problem = f"nested more than {DEEPEST} levels deep"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.peek_event().start_mark)
-        self.depth += 1
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.depth -= 1
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:  # its tag
-            value = quote(node.value) if isinstance(node, yaml.ScalarNode) else "what stands here"
-            problem = f"{value} is no {node.tag.rpartition(':')[2]} that can be read"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
-
-
-_FLOAT = re.compile(r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$")
-_SCALARS: tuple[tuple[str, re.Pattern[str], list[str]], ...] = (
-    ("bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")),
-    ("null", re.compile(r"(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
-    ("int", re.compile(r"[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789")),
-    ("float", _FLOAT, list("-+.0123456789")),
-)
-_Loader.yaml_implicit_resolvers = {}  # instead of those of YAML 1.1
-for _tag, _pattern, _first in _SCALARS:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, _first)
-
-
-def _parse_yaml(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
-    try:
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            if node is None:
-                return None, {}
-            lines = dict(_yaml_lines(node, (), name))
-            return loader.construct_document(node), lines
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{name}:{mark.line + 1}" if mark else name
-        raise InputError(f"{place}: not valid YAML: {error.problem or error.context}") from error
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise InputError(f"{name}:{line}: not valid YAML: character {error.character!r} is not allowed") from error
-    except InputError:
-        raise
-    except (ValueError, OverflowError) as error:  # of the scanner, such as an escape beyond Unicode
-        raise InputError(f"{name}: not valid YAML: {error}") from error
-
-
-def _yaml_lines(node: yaml.Node, path: KeyPath, name: str) -> Iterator[tuple[KeyPath, int]]:
-    yield path, node.start_mark.line + 1
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _yaml_lines(item, (*path, index), name)
-    elif isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key_node, value in node.value:
-            line = key_node.start_mark.line + 1
-            if key_node.tag != "tag:yaml.org,2002:str":
-                shown = quote(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "a list or mapping"
-                raise InputError(f"{name}:{line}: key {shown}: keys must be text (write it in quotes)")
-            _refuse_twice(seen, key_node.value, line, name)
-            child = (*path, key_node.value)
-            yield from _yaml_lines(value, child, name)
-            yield child, line  # the line of the key counts, not that of a value below it
-
-
-def _refuse_twice(seen: dict[str, int], key: str, line: int, name: str) -> None:
-    if key in seen:
-        raise InputError(f"{name}:{line}: key {quote(key)}: already given in line {seen[key]}")
-    seen[key] = line
-
-
-_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
-
-
-def _parse_json(text: str, name: str, only_line: int | None = None) -> tuple[Any, dict[KeyPath, int]]:
-    """Parses a whole file, or the one line of it that is the text."""
-    first_line = only_line or 1
-    place = f"{name}:{only_line}" if only_line else name
-
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is no JSON number")
-
-    try:
-        data = json.loads(text, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{name}:{first_line + error.lineno - 1}: not valid JSON: {error.msg}") from error
-    except RecursionError as error:
-        raise InputError(f"{place}: nested more than {DEEPEST} levels deep") from error
-    except ValueError as error:
-        raise InputError(f"{place}: not valid JSON: {error}") from error
-    return data, _json_lines(text, name, first_line)
-
-
-def _json_lines(text: str, name: str, first_line: int) -> dict[KeyPath, int]:
-    """Lines of all keys and items of a text that is known to be valid JSON."""
-    lines: dict[KeyPath, int] = {}
-    stack: list[dict[str, int] | None] = []  # per open bracket: the keys seen so far, or None in a list
-    path: list[str | int] = []  # where the next value goes
-    line, position = first_line, 0
-    previous = ""
-    for match in _JSON_TOKEN.finditer(text):
-        token = match.group()
-        line += text.count("\n", position, match.start())
-        position = match.start()
-        keys = stack[-1] if stack else None
-        if token in ("}", "]"):
-            stack.pop()
-            path.pop()
-        elif token == ",":
-            last = path[-1]
-            if isinstance(last, int):
-                path[-1] = last + 1
-        elif keys is not None and previous in ("{", ",") and token[0] == '"':
-            path[-1] = json.loads(token, strict=False)
-            _refuse_twice(keys, str(path[-1]), line, name)
-            lines[tuple(path)] = line
-        elif token != ":":
-            lines.setdefault(tuple(path), line)
-            if token in ("{", "["):
-                if len(stack) == DEEPEST:
-                    raise InputError(f"{name}:{line}: nested more than {DEEPEST} levels deep")
-                stack.append({} if token == "{" else None)
-                path.append("" if token == "{" else 0)
-        previous = token
-    return lines
 
 
 # Writing --------------------------------------------------------------------------------------------------------------
@@ -372,7 +226,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 _Dumper.add_representer(str, _represent_text)
 _Dumper.add_representer(list, _represent_list)
 _Dumper.add_representer(tuple, _represent_list)
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", YAML_FLOAT, list("-+.0123456789"))
 
 
 def dump_yaml(data: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from strata.hierarchy.areas import region_mask
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.splitting import cropped, divided
 
 _ROUNDING = 1e-9  # what a share may be off by
 
@@ -81,6 +82,8 @@ def token_grid(plan: ScenePlan, rows: int, cols: int) -> TokenGrid:
         masks[index] = tokens_of_region(plan, index, rows, cols)
     if plan.overlap == "priority":
         masks = _by_priority(plan, masks)
+    elif plan.overlap == "split":
+        masks = _split(masks)
     background: NDArray[np.bool_] = np.logical_not(masks.any(axis=0))
     masks.setflags(write=False)
     background.setflags(write=False)
@@ -144,6 +147,14 @@ def _by_priority(plan: ScenePlan, masks: NDArray[np.bool_]) -> NDArray[np.bool_]
             winners = [plan.regions[other].name for other in order[:position] if (masks[other] & masks[index]).any()]
             raise plan.error(("regions", index), _all_lost(plan.regions[index].name, winners))
         free &= ~masks[index]
+    return kept
+
+
+def _split(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """See `splitting`."""
+    kept = np.zeros_like(masks)
+    for index, (place, mask) in enumerate(divided([cropped(mask) for mask in masks], *masks.shape[1:])):
+        kept[index][place] = mask
     return kept
 
 

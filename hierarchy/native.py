@@ -163,7 +163,7 @@ def boxed(plan: ScenePlan) -> tuple[ScenePlan, list[str]]:
         InputError: an area covers no pixel, or its mask file cannot be used.
     """
     notes = []
-    for key, default in (("negative_prompt", None), ("overlap", "union"), ("grid", "nearest"), ("provenance", None)):
+    for key, default in (("negative_prompt", None), ("overlap", None), ("grid", "nearest"), ("provenance", None)):
         value = getattr(plan, key)
         if value != default:
             notes.append(f"{key} {quote(value)} is left out")

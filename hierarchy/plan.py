@@ -207,8 +207,9 @@ class ScenePlan(FileModel):
     """Texts of the part of the canvas outside all regions; where they are missing, the routing decides."""
     loras: Loras = ()
     """Adapters that act on the whole model, as they do without a plan."""
-    overlap: Literal["union", "priority"] = "union"
-    """Where regions overlap, the texts of all of them are visible (`union`) or of one (`priority`)."""
+    overlap: Literal["union", "priority", "split"] | None = None
+    """Where regions overlap, the texts of all of them are visible (`union`) or of one: of the region of the highest
+    priority (`priority`), or of the nearest (`split`, see `splitting`). None: as the routing says."""
     grid: Literal["nearest", "coverage"] = "nearest"
     """How areas become image tokens; see `grid.py`."""
     provenance: dict[str, JsonValue] | None = None
@@ -228,7 +229,7 @@ class ScenePlan(FileModel):
             regions: Sequence[Region | Mapping[str, Any]] = (),
             background: Texts | Mapping[str, Any] | None = None,
             loras: Sequence[Lora | Mapping[str, Any]] = (),
-            overlap: Literal["union", "priority"] = "union",
+            overlap: Literal["union", "priority", "split"] | None = None,
             grid: Literal["nearest", "coverage"] = "nearest",
             provenance: Mapping[str, Any] | None = None,
         ) -> None: ...

@@ -12,6 +12,7 @@ from strata.hierarchy import style
 from strata.hierarchy.areas import region_mask
 from strata.hierarchy.loras import Lora
 from strata.hierarchy.plan import LEVELS, Level, Region, ScenePlan
+from strata.hierarchy.splitting import Shape, cropped, divided
 from strata.hierarchy.style import INK, MUTED, PAPER, RULE, WASH, Colour, region_colour
 from strata.hierarchy.typeset import Rect, Sheet, fit, hatching, line_height, measure, pixel_edges, resized, wrap
 
@@ -22,8 +23,6 @@ _APART = 2  # px between labels
 _LEGEND_WIDTH = 360
 _MOST_LINES = 6  # of one text in the legend
 _TITLE, _BODY, _SMALL = 18, 15, 12  # font sizes
-_Shape = tuple[tuple[slice, slice], NDArray[np.bool_]]
-"""A region: rows and columns of the canvas, and the pixels there that it holds."""
 
 
 def draw_layout(plan: ScenePlan, image: Image.Image | None = None) -> Image.Image:
@@ -63,12 +62,13 @@ def draw_canvas(plan: ScenePlan, long_side: int, image: Image.Image | None = Non
     scale = long_side / max(plan.width, plan.height)
     width, height = max(1, round(plan.width * scale)), max(1, round(plan.height * scale))
     drawn = plan.resized(width * _FINER, height * _FINER)
-    shapes = [_cropped(region_mask(drawn, index)) for index in range(len(drawn.regions))]
+    shapes = [cropped(region_mask(drawn, index)) for index in range(len(drawn.regions))]
     ground = _ground(drawn, image)
     pixels = ground.copy()
     share = 0.30 if image else 0.42
+    filled = divided(shapes, drawn.height, drawn.width) if plan.overlap == "split" else shapes
     for index in sorted(range(len(shapes)), key=lambda index: (drawn.regions[index].priority, index)):
-        (place, mask), colour = shapes[index], np.asarray(region_colour(index), dtype=np.float32)
+        (place, mask), colour = filled[index], np.asarray(region_colour(index), dtype=np.float32)
         below = (ground if plan.overlap == "priority" else pixels)[place][mask]  # the winner's colour alone, or a blend
         pixels[place][mask] = below + share * (colour - below)
     for index, (place, mask) in enumerate(shapes):
@@ -95,15 +95,6 @@ def _hatched(width: int, height: int, period: int) -> NDArray[np.uint8]:
     return hatched
 
 
-def _cropped(mask: NDArray[np.bool_]) -> _Shape:
-    """The smallest part of the canvas that holds the mask (one pixel for an empty one), and the mask there."""
-    place = tuple(
-        slice(int(hit[0]), int(hit[-1]) + 1) if len(hit) else slice(0, 1)
-        for hit in (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    )
-    return (place[0], place[1]), mask[place].copy()
-
-
 def _outline(mask: NDArray[np.bool_], thickness: int) -> NDArray[np.bool_]:
     """The pixels of a cropped mask within `thickness` of its edge; the canvas's border is an edge too."""
     inner = mask
@@ -116,7 +107,7 @@ def _outline(mask: NDArray[np.bool_], thickness: int) -> NDArray[np.bool_]:
     return edge
 
 
-def _draw_names(sheet: Sheet, height: int, regions: Sequence[Region], shapes: Sequence[_Shape]) -> None:
+def _draw_names(sheet: Sheet, height: int, regions: Sequence[Region], shapes: Sequence[Shape]) -> None:
     """A label in each region, where it is alone if it is anywhere; labels give way to earlier ones."""
     size = 17 if max(sheet.width, height) >= _SHORTEST_LONG_SIDE else 13
     covered = np.zeros((height * _FINER, sheet.width * _FINER), dtype=np.int32)
@@ -211,7 +202,9 @@ def _divided(heights: Sequence[int], limit: int) -> list[int]:
 
 
 def _entries(plan: ScenePlan) -> list[_Entry]:
-    note = f"{plan.width} x {plan.height} px" + (f", overlap: {plan.overlap}" if len(plan.regions) > 1 else "")
+    note = f"{plan.width} x {plan.height} px" + (
+        f", overlap: {plan.overlap}" if plan.overlap and len(plan.regions) > 1 else ""
+    )
     levels: tuple[tuple[Level | None, str | None], ...] = ((None, plan.prompt), ("high", plan.high), ("low", plan.low))
     note += _loras_note(plan.loras)
     whole = _Entry("whole image", note, PAPER, [(level, text) for level, text in levels if text])

@@ -1,6 +1,6 @@
 """One region of a plan told otherwise or put elsewhere: the region, the base prompt, and the area that changes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,12 @@ def region_named(plan: ScenePlan, name: str) -> int:
         return names.index(name)
     if not names:
         raise SettingError(f"<region> {quote(name)}: the plan has no regions")
+    if name == "background":
+        told = "change its texts in the plan, and draw that with the picture's seed"
+        raise SettingError(
+            f"<region> 'background': is what the regions leave, and is not repainted; {told};"
+            f" regions: {', '.join(names)}"
+        )
     raise SettingError(
         f"<region> {quote(name)}: no such region; {did_you_mean(name, names)}regions: {', '.join(names)}"
     )
@@ -75,19 +81,21 @@ def with_region(plan: ScenePlan, region: Region, prompt: str | None = None) -> S
     return plan.model_copy(update=changes)
 
 
-def repainted_area(before: ScenePlan, after: ScenePlan, name: str) -> NDArray[np.bool_]:
-    """bool `[height, width]`: the pixels that a region covers in either of two plans, whatever overlaps it.
+def repainted_area(before: ScenePlan, after: ScenePlan, names: Sequence[str]) -> NDArray[np.bool_]:
+    """bool `[height, width]`: the pixels that regions cover in either of two plans, whatever overlaps them.
 
     Raises:
         InputError: a mask file cannot be used.
     """
-    return np.logical_or(*(region_mask(plan, region_named(plan, name)) for plan in (before, after)))
+    return _any(region_mask(plan, region_named(plan, name)) for plan in (before, after) for name in names)
 
 
-def repainted_tokens(before: ScenePlan, after: ScenePlan, name: str, rows: int, cols: int) -> NDArray[np.bool_]:
-    """bool `[rows, cols]`: the image tokens that it covers in either of them. Raises `InputError` likewise."""
-    found = (tokens_of_region(plan, region_named(plan, name), rows, cols) for plan in (before, after))
-    return np.logical_or(*found)
+def repainted_tokens(
+    before: ScenePlan, after: ScenePlan, names: Sequence[str], rows: int, cols: int
+) -> NDArray[np.bool_]:
+    """bool `[rows, cols]`: the image tokens that they cover in either of them. Raises `InputError` likewise."""
+    places = ((plan, region_named(plan, name)) for plan in (before, after) for name in names)
+    return _any(tokens_of_region(*place, rows, cols) for place in places)
 
 
 def grown(inside: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
@@ -98,6 +106,11 @@ def grown(inside: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
         last, first = np.minimum(np.arange(size) + by + 1, size), np.maximum(np.arange(size) - by, 0)
         inside = np.take(sums, last, axis) > np.take(sums, first, axis)
     return inside
+
+
+def _any(masks: Iterable[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = np.logical_or.reduce([*masks])
+    return found
 
 
 def _texts(region: Region, texts: Mapping[Level, str]) -> dict[str, str | None]:

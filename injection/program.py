@@ -54,7 +54,7 @@ class Program:
     """Immutable; `compile_program` makes it.
 
     Attributes:
-        plan: what was compiled.
+        plan: what was compiled, with the overlap policy that holds.
         routing: balanced for the plan.
         facts: of the model.
         grid: the plan's regions on the image tokens.
@@ -160,6 +160,8 @@ def compile_program(
         InputError: the canvas is no multiple of the token size, a region has no token, the routing does not fit.
     """
     rows, cols = size or _grid_size(plan, facts.token_size)
+    if plan.overlap is None:
+        plan = plan.model_copy(update={"overlap": routing.overlap})
     grid = token_grid(plan, rows, cols)
     balanced = routing.balanced_for(plan)
     schedule = balanced.resolve(*facts.block_counts, steps)

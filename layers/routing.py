@@ -138,6 +138,7 @@ class Routing(FileModel):
         pad: "full" keeps the padding tokens of the texts (as published), "none" drops them.
         anchor: whether an area's low text stands behind its high text ("a circle, red, striped"), so that the
             model knows what the detail is of. Global texts are left as they are.
+        overlap: what holds where regions of a plan overlap that does not say it itself; see `ScenePlan.overlap`.
         refresh: texts ride along at every so many steps, and in between the image attends to what they were when they
             did last: a text's part of the cost falls to a share of it. 1: at every step, which is exact.
         rules: which level is visible where. Where rules of one level overlap, the strongest counts.
@@ -157,6 +158,7 @@ class Routing(FileModel):
     background_in_regions: Annotated[bool, Field(strict=True)] = False
     pad: Literal["none", "full"] = "none"
     anchor: Annotated[bool, Field(strict=True)] = False
+    overlap: Literal["union", "split"] = "union"
     refresh: Annotated[int, Field(ge=1, le=MOST_REFRESH, strict=True)] = 1
     rules: Annotated[tuple[Rule, ...], Field(max_length=MOST_RULES)]
     balance: Annotated[tuple[Balance, ...], Field(max_length=MOST_RULES)] = ()
@@ -178,6 +180,7 @@ class Routing(FileModel):
             background_in_regions: bool = False,
             pad: Literal["none", "full"] = "none",
             anchor: bool = False,
+            overlap: Literal["union", "split"] = "union",
             refresh: int = 1,
             rules: Sequence[Rule | Mapping[str, Any]],
             balance: Sequence[Balance | Mapping[str, Any]] = (),
@@ -303,6 +306,15 @@ class Routing(FileModel):
             blend = blend.model_copy(update={"base_ratio": entry.base_ratio})
         rules = tuple(entry.laid(rule) for rule in self.rules)
         return self.model_copy(update={"balance": (), "blend": blend, "rules": rules})
+
+    def isolating(self, areas: Sequence[str]) -> Self:
+        """The routing with these areas isolated wherever one of their texts is visible."""
+        more = []
+        for rule in self.rules:
+            own = tuple(area for area in areas if rule.regions is None or area in rule.regions)
+            if own and not rule.isolate:
+                more.append(rule.model_copy(update={"isolate": True, "regions": own}))
+        return self.model_copy(update={"rules": (*self.rules, *more)})
 
     def error(self, path: KeyPath, message: str) -> InputError:
         """An `InputError` about the field at `path`, with file and line where the routing was read from a file."""

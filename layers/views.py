@@ -82,6 +82,8 @@ def title(schedule: Schedule) -> str:
         f"{schedule.steps} step{'s' if schedule.steps > 1 else ''}",
         f"{routing.blend.mode} blend",
     ]
+    if routing.overlap == "split":
+        facts.append("overlaps split")
     if routing.refresh > 1:
         facts.append(f"texts ride along at every {ordinal(routing.refresh)} step")
     if schedule.rescaled and routing.model is not None:

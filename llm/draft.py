@@ -80,7 +80,7 @@ class Draft(FileModel):
     negative_prompt: Text | None = None
     regions: Annotated[tuple[DraftRegion, ...], Field(max_length=MOST_REGIONS)] = ()
     background: Texts | None = None
-    overlap: Literal["union", "priority"] = "union"
+    overlap: Literal["union", "priority", "split"] | None = None
     grid: Literal["nearest", "coverage"] = "nearest"
 
     @model_validator(mode="after")

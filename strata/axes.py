@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.hierarchy.file_model import FileModel
-from strata.hierarchy.files import parse_document
+from strata.hierarchy.files import field_name, parse_document
 from strata.hierarchy.paths import Names, field_paths, places
 from strata.hierarchy.plan import ScenePlan
 from strata.layers.routing import Routing
@@ -113,7 +113,7 @@ def varied(model: F, values: Sequence[tuple[Axis, Any]]) -> F:
     """A plan or a routing with the axes' values in their places.
 
     Raises:
-        InputError: it has no such place, or would not be valid.
+        InputError: it has no such place, or would not be valid; a `SettingError` where a value is wrong by itself.
     """
     for axis, value in values:
         try:
@@ -121,7 +121,13 @@ def varied(model: F, values: Sequence[tuple[Axis, Any]]) -> F:
             at = places(model.model_dump(mode="json"), type(model), axis.path)
         except InputError as error:
             raise InputError(f"{axis.name}: {error}") from error
-        model = model.with_values(dict.fromkeys(at, value))
+        try:
+            model = model.with_values(dict.fromkeys(at, value))
+        except InputError as error:
+            own = next((own for own in map(field_name, at) if str(error).startswith(f"{own}: ")), None)
+            if own is None:
+                raise
+            raise SettingError(f"<vary> {axis.name}: {str(error).removeprefix(f'{own}: ')}") from error
     return model
 
 

@@ -13,7 +13,13 @@ from keyword import iskeyword
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
-from cyclopts.exceptions import MissingArgumentError, UnknownCommandError, UnknownOptionError, UnusedCliTokensError
+from cyclopts.exceptions import (
+    MissingArgumentError,
+    RepeatArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from strata import __version__
 from strata.console import say
@@ -154,7 +160,7 @@ def _app(argv: Sequence[str]) -> App:
         help_epilogue=EXAMPLES if argv[:1] and argv[0] not in COMMANDS else None,
         help_format="plaintext",
         version=f"strata {__version__}",
-        default_parameter=Parameter(negative=(), show_default=False, allow_repeating=True),
+        default_parameter=Parameter(negative=(), show_default=False),
         result_action="return_value",
     )
     for place, (name, about) in enumerate(COMMANDS.items()):
@@ -198,6 +204,8 @@ def _usage_error(error: CycloptsError, command: App) -> str:
         case UnusedCliTokensError():
             rest = " ".join(error.unused_tokens or ())
             return f"unrecognized arguments: {rest}; a text of several words goes in quotes"
+        case RepeatArgumentError():
+            return _twice(error, command)
         case MissingArgumentError(keyword=None) if argument is not None:
             return f"the following arguments are required: {', '.join(_missing(error, command))}"
         case MissingArgumentError() if argument is not None:
@@ -214,6 +222,16 @@ def _usage_error(error: CycloptsError, command: App) -> str:
         assert isinstance(error.__cause__, ValidationError)
         return f"argument {setting_error(error.__cause__, argument.hint).shown(_flags(command))}"
     return str(error)
+
+
+def _twice(error: RepeatArgumentError, command: App) -> str:
+    """An option given twice that takes one value, with both values: neither is silently the one that counts."""
+    argument, _, _ = command.assemble_argument_collection().match(str(error.token.keyword))
+    tokens = error.root_input_tokens or ()
+    given = [place for place, token in enumerate(tokens) if token.partition("=")[0] in argument.names]
+    values = [tokens[i].partition("=")[2] if "=" in tokens[i] else "".join(tokens[i + 1 : i + 2]) for i in given]
+    told = "" if argument.hint is bool else f": {' and '.join(values)}"
+    return f"argument {error.token.keyword}: is given twice{told}"
 
 
 def _advice(unknown: str, hint: str) -> str:

@@ -1,4 +1,4 @@
-"""What stands in the folders that Strata writes, by the names of the files: runs, probes, sweeps, batches, plans."""
+"""What stands in the folders that Strata writes, by the names of the files: of runs, sweeps, evaluations and others."""
 
 import os
 import re
@@ -33,6 +33,8 @@ TABLE, PICTURES, SHEET = "runs.csv", "pictures", "sheet"
 """Of a sweep: the table of its pictures, the folder that they are in, and the name of the sheet of all."""
 LINES, PLANS = "runs.jsonl", "plans"
 """Of a batch: the line of each picture, beside the folder `PICTURES`, and the folder of the plans of its prompts."""
+JOURNAL = "judged.jsonl"
+"""Of an evaluation: what a judge found, in the folder of its name, beside the folder `PICTURES`."""
 ATTACHED = ("masks", "inputs")
 """Folders of a run's attachments."""
 RECORDS: Mapping[str, tuple[str, ...]] = {
@@ -72,8 +74,11 @@ def is_sheet(name: str) -> bool:
 
 
 def check_unowned(path: Path, content: bytes | None = None) -> None:
-    """Raises `InputError` where a file of a run, probe, sweep or batch would be replaced, but by what it holds."""
-    if not os.path.lexists(path) or (content is not None and is_kept_by(path, content)):
+    """Raises `InputError` where a path is that of a file of a run, probe, sweep or batch, unless it holds the content.
+
+    A file of another name does no harm in their folders: they read and replace none but theirs.
+    """
+    if content is not None and os.path.lexists(path) and is_kept_by(path, content):
         return
     for place in {Path(os.path.realpath(path.parent)) / path.name, Path(os.path.realpath(path))}:  # it may be a link
         if (found := _owner(place)) is not None:
@@ -117,7 +122,7 @@ def check_apart(folder: Path, out: str, beside: Collection[str] = ()) -> None:
     Args:
         folder: that is written into.
         out: what the user calls it.
-        beside: kinds of what may be there: "run", "probe", "restyled", "sweep", "batch", "plans".
+        beside: kinds of what may be there: "run", "probe", "restyled", "sweep", "batch", "evaluation", "plans".
     """
     for kind, held in _held(folder):
         if kind not in beside:
@@ -136,6 +141,8 @@ def _held(folder: Path) -> Iterator[tuple[str, str]]:
         yield "sweep", f"a sweep ({TABLE})"
     if (folder / LINES).is_file():
         yield "batch", f"a batch ({LINES})"
+    if (journal := next(folder.glob(f"*/{JOURNAL}"), None)) is not None:
+        yield "evaluation", f"an evaluation ({journal.parent.name}/{JOURNAL})"
     if (plan := _plan_in(folder)) is not None:
         yield "plans", f"plans, such as {plan}"
 

@@ -29,7 +29,7 @@ from strata.job import Job
 from strata.layers.routing import Routing
 from strata.layers.schedule import Schedule
 from strata.loading import load_pipeline
-from strata.passes import Passes
+from strata.passes import Drawn, Passes
 from strata.pipelines import call_plain, decoded, memory_told, of_the_same_parts, sized_for
 from strata.record import Record, RunSettings
 from strata.source import decode_picture
@@ -80,6 +80,8 @@ class Picture:
     apart: int | None = None
     """Grey levels that the picture which was to be repainted differs from itself, drawn again, at most: 0 where it was
     drawn on such a machine with the same versions. None where it was not repainted now."""
+    drawn: Drawn | None = None
+    """What repaints of it go on from, where that is kept."""
 
 
 Event = Started | Step | Picture
@@ -210,11 +212,20 @@ class Engine:
             self._regional = job.drawn_as, RegionalPipeline(self.pipe, *job.drawn_as, job.model.form)
         return self._regional[1]
 
-    def draw(self, job: Job, count: int = 1, *, indices: Sequence[int] | None = None) -> Iterator[Event]:
+    def draw(
+        self,
+        job: Job,
+        count: int = 1,
+        *,
+        indices: Sequence[int] | None = None,
+        keep: bool = False,
+        after: Drawn | None = None,
+    ) -> Iterator[Event]:
         """Draws `count` pictures of a job, of the seeds SEED, SEED+1, …; where `indices` are given, only these of them.
 
-        The pipeline runs in a thread of its own, and only while the caller waits for the next event. A caller that
-        stops iterating ends the run after the current step, as `cancel` does.
+        With `keep`, pictures are `drawn` so that repaints go on from them: `after` that, these alone are drawn. The run
+        has a thread of its own, and goes on only while the caller waits for the next event. A caller that stops
+        iterating ends it after the current step, as `cancel` does.
 
         Yields:
             `Started`, then for every picture a `Step` after each denoising step and the `Picture`.
@@ -224,7 +235,7 @@ class Engine:
         """
         self._check_free(job)
         self._cancel.clear()
-        return self._draw(job, range(count) if indices is None else indices)
+        return self._draw(job, range(count) if indices is None else indices, keep, after)
 
     def draw_together(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Draws a picture of each of several jobs in one call of the pipeline.
@@ -268,7 +279,7 @@ class Engine:
         if self._drawing:
             raise InputError(f"job {job.name}: the engine is drawing another one; let that end, or open another engine")
 
-    def _draw(self, job: Job, indices: Sequence[int]) -> Iterator[Event]:
+    def _draw(self, job: Job, indices: Sequence[int], keep: bool, after: Drawn | None) -> Iterator[Event]:
         self._check_free(job)
         settings, program, call = self._ready(job)
         self._drawing = True
@@ -282,13 +293,13 @@ class Engine:
                         return
                     own = settings.model_copy(update={"seed": settings.seed + index})
                     begin = time.perf_counter()
-                    passes = Passes(job, self._family, facts_of(self.pipe).token_size)
+                    passes = Passes(job, self._family, facts_of(self.pipe).token_size, own.seed, after=after, keep=keep)
                     with memory_told():
                         image = yield from self._passes(call, index, own, passes)
                     if image is None:
                         return
-                    record = job.record(own, lost)
-                    yield Picture(index, image, own.seed, time.perf_counter() - begin, record, passes.apart)
+                    told = own.seed, time.perf_counter() - begin, job.record(own, lost), passes.apart, passes.drawn
+                    yield Picture(index, image, *told)
         finally:
             self._drawing = False
 
@@ -314,7 +325,8 @@ class Engine:
         image = None
         for plan in passes.plans:
             drawing = partial(call, plan, seed=settings.seed, **passes.begin())
-            images = yield from self._steps(drawing, index, settings, passes)
+            with passes.routed(self.target(passes.job)):
+                images = yield from self._steps(drawing, index, settings, passes)
             if not images:
                 return None
             image = passes.end(images[0])

@@ -16,7 +16,7 @@ from typing import Any
 from strata.axes import Axis
 from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.job import Job, prepare
-from strata.methods import named_method
+from strata.methods import check_methods, check_routings, named_method
 from strata.readers import Benchmark, Scene, benchmark_named, read_scenes, split_spec
 from strata.settings import DrawSettings
 from strata.source import Source, safe_name
@@ -144,6 +144,7 @@ def ways_of(methods: Sequence[str], routings: Sequence[str] = ()) -> list[Way]:
     """
     found: list[Way] = []
     routed = [*Axis.of("routing", routings).labels] if routings else []
+    check_methods(methods, "<methods>")
     for name in _once("methods", methods):
         method = named_method(name)
         if method.unrouted or method.routing is not None or not routings:
@@ -200,9 +201,10 @@ def prepare_evaluation(
     for name in ("method", "routing", "seed"):
         if getattr(settings, name) is not None:
             raise SettingError(f"<{name}>: not allowed; give <{name}s>")
+    ways = ways_of(methods, routings)
+    check_routings(routings)
     benchmark, all_scenes = open_scenes(spec)
     scenes = chosen(all_scenes, objects, tags, limit)
-    ways = ways_of(methods, routings)
     _once("seeds", [str(seed) for seed in seeds])
     if (count := len(scenes) * len(ways) * len(seeds)) > MOST_PICTURES:
         raise SettingError(f"<seeds>: {count} pictures; at most {MOST_PICTURES}")

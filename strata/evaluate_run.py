@@ -19,7 +19,7 @@ from strata.analysis.judges import JUDGES, Judge
 from strata.analysis.seams import seam_strength
 from strata.analysis.trials import Journal
 from strata.claims import claimed
-from strata.contents import PICTURES, check_apart
+from strata.contents import JOURNAL, PICTURES, check_apart
 from strata.engine import Engine, Picture, Step
 from strata.evaluate import Draw, Evaluation, tags_of
 from strata.hierarchy.errors import InputError, SettingError
@@ -28,7 +28,7 @@ from strata.record import picture_bytes
 from strata.resume import drawn_otherwise
 from strata.together import grouped
 
-JOURNAL, LAID_OUT = "judged.jsonl", "for-scorer"
+LAID_OUT = "for-scorer"
 """Of a judge; and the folder of pictures as the benchmark's own scorer wants them."""
 
 

@@ -16,7 +16,7 @@ from strata.hierarchy.plan import Level, ScenePlan
 from strata.injection.program import compile_program
 from strata.layers.ranges import Mask
 from strata.layers.routing import DEFAULT_ROUTING, Routing
-from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for
+from strata.loading import ModelSource, check_offload, choose_device, choose_dtype, locate_for, slow_dtype
 from strata.lora_search import found_again
 from strata.loras import checked_loras, in_full, lora_notes_of, with_given
 from strata.methods import drawn_in_place, method_of, routing_for
@@ -211,6 +211,8 @@ def prepare(
     settings = settings.model_copy(update={"lora": settings.lora and tuple(map(in_full, settings.lora))})
     device, notes = _device(given, recorded)
     check_offload(given.offload, device)
+    dtype = choose_dtype(settings.dtype or model.default_dtype, device)
+    notes += tuple(filter(None, [slow_dtype(dtype, device)]))
     notes += resized_notes(controls, files, plan, given.control)
     if planned and not plain and not (method is not None and method.unrouted):
         notes += lora_notes_of((plan, *before), settings.lora, routing)
@@ -224,7 +226,7 @@ def prepare(
         seed=secrets.randbits(32) if settings.seed is None else settings.seed,
         steps=steps,
         device=device,
-        dtype=choose_dtype(settings.dtype or model.default_dtype, device),
+        dtype=dtype,
         plan=plan,
         drawn=plans[0],
         kept_plan=kept_plan,

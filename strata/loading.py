@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,11 @@ MINIATURE_TEXT = 96
 """T5 tokens a text of the miniature and of models trained by its recipe, whose pictures the exact scorer can judge: no
 other FLUX has 96."""
 
+_FAST_WITH: Mapping[str, tuple[str, ...]] = {
+    "bfloat16": ("avx512_bw", "avx_ne_convert", "amx_bf16"),
+    "float16": ("avx512_fp16", "avx_ne_convert", "amx_fp16"),
+}
+"""Instructions of x86, by torch's names, one of which oneDNN's matrix products need; without, torch's own are used."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -200,6 +205,20 @@ def choose_dtype(name: str, device: str) -> str:
     if name != "auto":
         return name
     return "float32" if device == "cpu" else "bfloat16"
+
+
+def slow_dtype(dtype: str, device: str) -> str | None:
+    """What to tell of a data type that this CPU has no instructions for, in a sentence; None where all is well."""
+    if device != "cpu" or dtype not in _FAST_WITH:
+        return None
+    with uncollected():
+        import torch
+
+    here: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not there in older torch
+    known = [name for name in _FAST_WITH[dtype] if name in here]
+    if not known or any(here[name] for name in known):
+        return None
+    return f"this CPU has no instructions for {dtype}: a step takes many times as long as in float32"
 
 
 def check_offload(offload: bool, device: str) -> None:

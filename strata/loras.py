@@ -78,30 +78,34 @@ def checked_loras(
     extra = [PlacedLora("global", given_lora(text), ()) for text in given or ()]
     if not extra and not any(plan.placed_loras() for plan in plans):
         return {}
+    here, known = record is not None, record.settings.lora if record is not None else ()
+    named = [_given_path(text, only_here=text in known) for text in given or ()]
+    found: list[tuple[ScenePlan, list[tuple[PlacedLora, Path]]]] = []
+    for plan in plans:
+        paths = [*(lora_path(plan, own, here) for own in plan.placed_loras()), *named]
+        found.append((plan, list(zip([*plan.placed_loras(), *extra], paths, strict=True))))
+        for each, path in found[-1][1]:
+            with _named(plan, each):
+                check_form(path)  # of all, before torch and peft are imported, which takes seconds
     with uncollected():
         from strata.injection.lora_adapters import Adapter
         from strata.injection.lora_files import LoraFile, empty_transformer, read_lora
         from strata.injection.loras import check_adapter
         from strata.injection.methods import method_for
-    here, known = record is not None, record.settings.lora if record is not None else ()
     folder = model.folder() if model.facts is not None else None
     stock = None if folder is None else empty_transformer(folder)  # else the loaded model is asked
-    named = [_given_path(text, only_here=text in known) for text in given or ()]
     hashes: dict[str, str] = {}
-    for plan in plans:
-        placed = [*plan.placed_loras(), *extra]
-        paths = [*(lora_path(plan, own, here) for own in plan.placed_loras()), *named]
+    for plan, placed in found:
         adapters = []
-        for each, path in zip(placed, paths, strict=True):
+        for each, path in placed:
             with _named(plan, each):
-                check_form(path)
                 file = LoraFile(path, {}) if stock is None else read_lora(path, stock[2])
                 hashes[local_lora(each.lora.file, plan.root if each.path else Path())] = file.sha256
             adapters.append(Adapter(each.area, each.lora, file))
         if stock is not None and model.facts is not None:
             schedule = routing.balanced_for(plan).resolve(*model.facts.block_counts, steps)
             schedule.check_loras((adapter.area, adapter.lora.name) for adapter in adapters)
-            for each, adapter in zip(placed, adapters, strict=True):
+            for (each, _), adapter in zip(placed, adapters, strict=True):
                 with _named(plan, each):
                     check_adapter(adapter, schedule, method or method_for(routing), *stock[:2])
     return hashes

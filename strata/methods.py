@@ -1,6 +1,6 @@
 """Which method draws, by which routing: as asked for, else as the source picture was drawn."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,6 +23,23 @@ def named_method(name: str) -> "Method":
         from strata.injection.methods import method_named
     with _method_as_setting():
         return method_named(name)
+
+
+def check_methods(names: Iterable[object], setting: str = "<method>") -> None:
+    """Raises `SettingError`, which names the setting, where one of the names is of no method; passes over None."""
+    for name in names:
+        if isinstance(name, str):
+            try:
+                named_method(name)
+            except SettingError as error:
+                raise SettingError(error.template.replace("<method>", setting, 1)) from error
+
+
+def check_routings(names: Iterable[object]) -> None:
+    """Raises `InputError` where one of the names is no preset, nor a file that is a routing; passes over None."""
+    for name in names:
+        if isinstance(name, str):
+            Routing.load(name)
 
 
 @contextmanager

@@ -7,10 +7,10 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from PIL import Image, PngImagePlugin
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from strata import __version__
 from strata.hierarchy.errors import InputError, quote
@@ -20,7 +20,7 @@ from strata.hierarchy.repaint import with_region
 from strata.hierarchy.validation import first_reason
 from strata.layers.fields import PercentField
 from strata.layers.routing import Routing
-from strata.settings import Count, Mode, Name, Scale, Seed, Share, Steps, UsedDevice, UsedDtype
+from strata.settings import Count, Mend, Mode, Name, Scale, Seed, Share, Steps, UsedDevice, UsedDtype
 
 MOST_REPAINTS = 50
 """How often one picture is repainted at most: each time, it takes as long as a picture more to draw it again."""
@@ -65,15 +65,66 @@ class TextSwap(StrictModel):
 
 
 class Repaint(StrictModel):
-    """The picture was drawn anew where one region is, and around that it stayed as it was."""
+    """The picture was drawn anew where one region is, or several, and around that it stayed as it was."""
 
     region: str
+    also: tuple[str, ...] = ()
+    """Further regions that were drawn anew in the same pass, by the texts that they had."""
+    isolated: bool = False
+    """Whether the routing isolated them in that pass wherever their texts are visible (`Routing.isolating`)."""
     before: Region | None = None
     """The region before that; None: as it is now."""
     prompt: AnyText | None = None
     """The base prompt before that; None: as it is now."""
     seed: Annotated[Seed, NUMBER] | None = None
     """Of new noise in its area; None: the noise stayed."""
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """All that were drawn anew."""
+        return self.region, *self.also
+
+
+class Tried(StrictModel):
+    """One of several tries at a picture that obeys its plan."""
+
+    seed: Annotated[Seed, NUMBER]
+    """Of the noise: of the whole picture, or of what is new in regions of it."""
+    regions: tuple[str, ...] = ()
+    """Those that were drawn anew; none: the whole picture."""
+    after: Annotated[Count, NUMBER] | None = None
+    """The try, from 1, whose picture they were drawn anew in."""
+    isolated: bool = False
+    """Whether the routing isolated them wherever their texts are visible."""
+    wrong: tuple[str, ...] = ()
+    """What the judge found wrong, a line for each region and the background."""
+
+
+class Obeyed(StrictModel):
+    """The picture was drawn until a judge found that its regions obey."""
+
+    most: Annotated[Count, NUMBER]
+    """Tries at most."""
+    mend: Mend
+    judge: Name
+    judge_settings: dict[str, JsonValue] = Field(default={})
+    """What decides its verdicts."""
+    seed: Annotated[Seed, NUMBER]
+    """Of the first try; of a run, of its first picture."""
+    tries: tuple[Tried, ...] = ()
+    """All of them, the first one first."""
+    kept: Annotated[Count, NUMBER] | None = None
+    """Which one the picture is, from 1."""
+
+    def as_row(self) -> dict[str, Any]:
+        """What run.json says of a picture: its first seed, all tries, and which one it is."""
+        tries = [tried.model_dump(mode="json", exclude_defaults=True) for tried in self.tries]
+        return {"first_seed": self.seed, "kept": self.kept, "tries": tries}
+
+    def of_one_kind(self, other: "Obeyed | None") -> bool:
+        """Whether another picture is drawn until the same judge finds the same, by as many tries."""
+        mine = {"seed", "tries", "kept"}
+        return other is not None and self.model_dump(exclude=mine) == other.model_dump(exclude=mine)
 
 
 class Record(StrictModel):
@@ -93,6 +144,8 @@ class Record(StrictModel):
     """SHA-256 of every LoRA file, those of the plan too, by the name that settings and plan have it by."""
     repaints: Annotated[tuple[Repaint, ...], Field(max_length=MOST_REPAINTS)] = ()
     """How the picture was repainted, the first time first; the plan is that of the last."""
+    obeyed: Obeyed | None = None
+    """The tries that it is the best of; None: there was no judge."""
     lost: tuple[str, ...] = ()
     """What of the plan the method left out or told otherwise, a line each."""
     command: str
@@ -111,6 +164,8 @@ def plans_before(plan: ScenePlan, repaints: Sequence[Repaint]) -> tuple[ScenePla
         region = repaint.before or next((r for r in plan.regions if r.name == repaint.region), None)
         if region is None or region.name != repaint.region or all(r.name != region.name for r in plan.regions):
             raise InputError(f"repaints[{number}]: {quote(repaint.region)}: is not the name of one region of the plan")
+        if unknown := [name for name in repaint.also if all(r.name != name for r in plan.regions)]:
+            raise InputError(f"repaints[{number}].also: {quote(unknown[0])}: is not the name of a region of the plan")
         try:
             plan = with_region(plan, region, repaint.prompt)
         except ValidationError as error:

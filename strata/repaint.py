@@ -10,6 +10,7 @@ is drawn, `strata.passes` says.
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from strata.hierarchy.plan import Box, Level, Region, ScenePlan
 from strata.hierarchy.repaint import changed_region, region_named, with_region
 from strata.hierarchy.validation import first_reason
 from strata.imports import uncollected
+from strata.job import Job
 from strata.record import MOST_REPAINTS, Record, Repaint
 from strata.settings import LARGEST_SEED
 from strata.source import Source
@@ -93,6 +95,17 @@ def check_repaintable(source: Source, label: str | None = None) -> None:
         raise InputError(
             f"{name}: is a plan, not a picture; draw it first (`strata generate PLAN`), and repaint its image.png"
         )
+    if source.picture.size != (source.plan.width, source.plan.height):
+        width, height = source.picture.size
+        raise InputError(
+            f"{name}: is {width}x{height} pixels, but its plan {source.plan.width}x{source.plan.height}: another"
+            " program cut or resized it; repaint the picture as it was drawn"
+        )
+    check_drawn_repaintable(record.model_copy(update={"repaints": source.repaints}), name)
+
+
+def check_drawn_repaintable(record: Record, name: str) -> None:
+    """Raises `InputError` where a picture with such a record cannot be repainted."""
     if record.settings.image_strength is not None:
         raise SettingError(
             f"{name}: was drawn over another picture (<image>), and not from noise of its own; draw over it again, with"
@@ -102,16 +115,23 @@ def check_repaintable(source: Source, label: str | None = None) -> None:
         raise InputError(f"{name}: was restyled from a later step on; repaint the original picture instead")
     if (method := _method(record)) is not None and method.unrouted and not method.rewrites:
         raise InputError(f"{name}: was drawn by the method {method.name}, which leaves regions out")
-    if source.picture.size != (source.plan.width, source.plan.height):
-        width, height = source.picture.size
-        raise InputError(
-            f"{name}: is {width}x{height} pixels, but its plan {source.plan.width}x{source.plan.height}: another"
-            " program cut or resized it; repaint the picture as it was drawn"
-        )
-    if len(source.repaints) >= MOST_REPAINTS:
+    if len(record.repaints) >= MOST_REPAINTS:
         raise InputError(
             f"{name}: was repainted {MOST_REPAINTS} times, the most there are; draw its plan (plan.yaml of its folder)"
         )
+
+
+def with_new_noise(job: Job, regions: Sequence[str], seed: int, isolated: bool = False) -> Job:
+    """What repaints regions of a job's picture in one pass, by the texts that they have.
+
+    Args:
+        job: what drew it.
+        regions: their names.
+        seed: of the new noise.
+        isolated: by a routing that isolates them wherever their texts are visible.
+    """
+    told = Repaint(region=regions[0], also=tuple(regions[1:]), isolated=isolated, seed=seed)
+    return replace(job, repaints=(*job.repaints, told), before=(*job.before, job.plan), picture=None)
 
 
 def _method(record: Record) -> "Method | None":

@@ -16,6 +16,7 @@ from strata.controls import recorded_controls
 from strata.engine import IMAGE_STRENGTH
 from strata.hierarchy.errors import SettingError
 from strata.job import Job, check_seeds
+from strata.obeyed import Until
 from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, RunSettings
 from strata.run_folder import Begun
 
@@ -23,7 +24,7 @@ Row = dict[str, Any]
 """What run.json says of one picture."""
 
 
-def begun_run(folder: Path, job: Job, count: int, out: str) -> Begun | None:
+def begun_run(folder: Path, job: Job, count: int, out: str, until: Until | None = None) -> Begun | None:
     """The run of a job that a folder holds, with those of its pictures that are whole; None where it holds no run.
 
     A seed that is left to chance may be any. Versions of libraries are not compared.
@@ -31,6 +32,7 @@ def begun_run(folder: Path, job: Job, count: int, out: str) -> Begun | None:
     Args:
         count: pictures that are wanted.
         out: what messages call the folder.
+        until: when the job's pictures obey; None: they are not judged.
 
     Raises:
         SettingError: it holds another run, or more pictures.
@@ -39,7 +41,7 @@ def begun_run(folder: Path, job: Job, count: int, out: str) -> Begun | None:
     if read is None:
         return None
     record, rules, rows = read
-    if others := list(_differences(folder, record, job)):
+    if others := [*_differences(folder, record, job), *_judged_otherwise(record, job, until)]:
         raise _refused(out, f"holds another run ({', '.join(others)})")
     check_seeds(continued(job, record), count)
     if (there := max(rows, default=-1) + 1) > count:
@@ -95,7 +97,7 @@ def _read(folder: Path) -> tuple[Record, list[str], dict[int, Row]] | None:
         data: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         images, rules = data.pop("images"), [str(rule) for rule in data.pop("rules")]
         record = Record.model_validate(data)
-        rows: dict[int, Row] = {int(row["seed"]) - record.settings.seed: row for row in images}
+        rows: dict[int, Row] = {int(row.get("first_seed", row["seed"])) - record.settings.seed: row for row in images}
         names = [row[kind] for row in images for kind in ("file", "preview") if kind in row]
         usable = len(rows) == len(images) and min(rows, default=0) >= 0 and all(map(is_picture, names))
         return (record, rules, rows) if usable and all("file" in row for row in images) else None
@@ -119,10 +121,15 @@ def _unlisted(folder: Path, record: Record, job: Job, count: int) -> Iterator[tu
         name, seed = picture_name(index, count), record.settings.seed + index
         texts = _texts(folder / name) or {}
         with suppress(LookupError, ValueError):  # a picture of nobody's
-            settings = Record.model_validate_json(texts[CHUNK_RUN]).settings
+            found = Record.model_validate_json(texts[CHUNK_RUN])
+            drawn, obeyed = found.settings, found.obeyed
+            if obeyed is None:
+                first = drawn.seed == seed and record.obeyed is None
+            else:  # its own seed may be that of another try
+                first = obeyed.seed == seed and obeyed.of_one_kind(record.obeyed)
             same = texts[CHUNK_PLAN] == job.kept_plan.to_yaml() and texts[CHUNK_ROUTING] == job.routing.to_yaml()
-            if same and settings == record.settings.model_copy(update={"seed": seed}):
-                yield index, {"file": name, "seed": seed}
+            if first and same and drawn == record.settings.model_copy(update={"seed": drawn.seed}):
+                yield index, {"file": name, "seed": drawn.seed} | ({} if obeyed is None else obeyed.as_row())
 
 
 def _differences(folder: Path, record: Record, job: Job) -> Iterator[str]:
@@ -135,6 +142,21 @@ def _differences(folder: Path, record: Record, job: Job) -> Iterator[str]:
         if not _holds(folder / name, content):
             yield f"another {name}"
     yield from _record_differences(record, job)
+
+
+def _judged_otherwise(record: Record, job: Job, until: Until | None) -> Iterator[str]:
+    """In words, what was judged otherwise than a job's pictures are."""
+    there, asked = record.obeyed, None if until is None else until.record(job.seed)
+    if there is None and asked is None:
+        return
+    if there is None or asked is None:
+        yield "not judged" if there is None else "drawn until it obeyed"
+        return
+    for field, name in {"most": "until_obeyed", "judge": "judge", "judge_settings": "judge", "mend": "mend"}.items():
+        old, new = getattr(there, field), getattr(asked, field)
+        if old != new:
+            yield f"<{name}> {old}, not {new}"
+            return
 
 
 def _record_differences(record: Record, job: Job) -> Iterator[str]:

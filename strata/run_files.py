@@ -16,6 +16,7 @@ from strata.hierarchy.typeset import enlarged
 from strata.job import Job
 from strata.layers.drawing import draw_schedule
 from strata.layers.schedule import Schedule
+from strata.obeyed import Until
 from strata.record import RunSettings, picture_bytes, png_bytes
 from strata.run_folder import RunFolder
 
@@ -30,8 +31,9 @@ class RunFiles:
         missing: the numbers, from 0, of the pictures that are still to be drawn.
     """
 
-    def __init__(self, job: Job, folder: RunFolder, count: int, part: str = "") -> None:
+    def __init__(self, job: Job, folder: RunFolder, count: int, part: str = "", until: Until | None = None) -> None:
         begun = folder.begun
+        self._until = until
         self._job, self._folder, self._count, self._part = job, folder, count, part
         self._first = begun.record if begun is not None else None
         self._rules = begun.rules if begun is not None else []
@@ -54,6 +56,8 @@ class RunFiles:
             self._write(SCHEDULE, png_bytes(draw_schedule(schedule)))
         if self._first is None:
             self._rules, self._first = [] if schedule is None else schedule.summary(), job.record(settings, lost)
+            if self._until is not None:
+                self._first = self._first.model_copy(update={"obeyed": self._until.record(job.seed)})
 
     def add(self, picture: Picture) -> Path:
         """Writes a picture, what goes with it and the record of all so far; returns where the picture is."""
@@ -61,6 +65,8 @@ class RunFiles:
         name = picture_name(picture.index, count)
         content = picture_bytes(image, job.kept_plan, job.routing, picture.record, job.files)
         row: dict[str, Any] = {"file": name, "seed": picture.seed, "seconds": round(picture.seconds, 2)}
+        if (obeyed := picture.record.obeyed) is not None:
+            row |= obeyed.as_row()
         self._cells[picture.index] = contact_cell(image, count)
         with uninterrupted():
             self._write(name, content)

@@ -74,6 +74,8 @@ FileName = Annotated[Name, AfterValidator(_a_file)]
 """What names a file that is written: never a folder, as a name that ends with a slash does."""
 OutFile = Annotated[FileName, AfterValidator(_no_dash), Parameter(name=("--out", "-o"), metavar="FILE")]
 OutFolder = Annotated[Name, AfterValidator(_no_dash), Parameter(name=("--out", "-o"), metavar="DIR")]
+Mend = Literal["repaint", "again", "isolate"]
+"""What the next try at a picture that does not obey does: regions anew, all of it, or regions anew and isolated."""
 UsedDevice = Literal["cpu", "cuda", "mps"]
 Device = Literal["auto", UsedDevice]
 UsedDtype = Literal["float32", "bfloat16", "float16"]

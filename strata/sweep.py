@@ -154,7 +154,8 @@ def _told(axes: Sequence[Axis], at: At) -> Iterator[None]:
     try:
         yield
     except SettingError as error:
-        raise SettingError(f"{where}: {error.template}" if where else error.template) from error
+        named_itself = error.template.startswith("<vary>")
+        raise SettingError(f"{where}: {error.template}" if where and not named_itself else error.template) from error
     except InputError as error:
         raise InputError(f"{where}: {error}" if where else str(error)) from error
 

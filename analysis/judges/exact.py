@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -14,7 +15,7 @@ from strata.hierarchy.areas import region_mask
 from strata.hierarchy.plan import ScenePlan
 from strata.miniature.world.drawn import Patch, box_iou, patches
 from strata.miniature.world.facts import Backdrop
-from strata.miniature.world.scorer import OBJECT_HEADS, Scorer, Verdict
+from strata.miniature.world.scorer import OBJECT_HEADS, WEIGHTS, Scorer, Verdict
 from strata.miniature.world.truth import plan_backdrop, render
 
 LEAKING = ("colour", "surface", "style")
@@ -33,13 +34,14 @@ class ExactJudge:
     name = "exact"
     settings: Mapping[str, Any] = {}
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Path = WEIGHTS) -> None:
+        self._weights = weights
         self._known: dict[str, list[bool] | None] = {}
 
     @cached_property
     def scorer(self) -> Scorer:
-        """The bundled scorer."""
-        return Scorer.load()
+        """The scorer, loaded on first use."""
+        return Scorer.load(self._weights)
 
     @property
     def error(self) -> str:

@@ -14,7 +14,7 @@ from strata.hierarchy.areas import box_around, region_mask
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.plan import Box, Region, ScenePlan
 from strata.miniature.world.reading import parse_thing
-from strata.miniature.world.scorer import OBJECT_HEADS
+from strata.miniature.world.scorer import NONE, OBJECT_HEADS
 
 Features = NDArray[np.float32]
 
@@ -51,6 +51,17 @@ class JudgedObject:
         """Whether everything asked for is there."""
         return all(self.right.values())
 
+    @property
+    def complaint(self) -> str | None:
+        """What is wrong, such as "moon: asked for red, found blue"; None where everything is there."""
+        wrong = [name for name, ok in self.right.items() if not ok]
+        if not wrong:
+            return None
+        asked = ", ".join(self.asked[name] for name in wrong)
+        found = [value for name in wrong if (value := self.found.get(name)) is not None]
+        told = ", ".join("no whole object" if value == NONE else value for value in dict.fromkeys(found))
+        return f"{self.region}: asked for {asked}, {f'found {told}' if told else 'which was not found'}"
+
 
 @dataclass(frozen=True)
 class JudgedPicture:
@@ -67,6 +78,31 @@ class JudgedPicture:
     count: bool | None = None
     background: Mapping[str, bool] | None = None
     features: Features | None = None
+
+    @property
+    def disobedient(self) -> tuple[str, ...]:
+        """The regions in which something is not as asked."""
+        return tuple(judged.region for judged in self.objects if not judged.success)
+
+    @property
+    def background_wrong(self) -> bool:
+        """Whether the background is known not to be as asked."""
+        return self.background is not None and not all(self.background.values())
+
+    @property
+    def faults(self) -> tuple[int, int]:
+        """How many regions are wrong, the background as one, and how much of what was asked for: fewer are better."""
+        marks = [ok for judged in self.objects for ok in judged.right.values()] + [*(self.background or {}).values()]
+        return len(self.disobedient) + self.background_wrong, marks.count(False)
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What is wrong, a line for each region and for the background; none where all is as asked."""
+        found = [complaint for judged in self.objects if (complaint := judged.complaint) is not None]
+        wrong = [name for name, ok in (self.background or {}).items() if not ok]
+        return *found, *(
+            [f"background: its {' and '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong"] if wrong else []
+        )
 
     def as_data(self) -> dict[str, Any]:
         """For JSON, without the features; probabilities rounded."""

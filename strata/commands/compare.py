@@ -10,6 +10,7 @@ from strata.axes import Axis
 from strata.commands.options import Argv
 from strata.commands.sweeps import draw_sweep
 from strata.hierarchy.errors import SettingError
+from strata.methods import check_methods, check_routings
 from strata.settings import WHERE_TO, DrawSettings, OutFolder, Settings, Words
 
 COMPARED = Parameter(group=Group("what is compared", sort_key=1))
@@ -59,6 +60,8 @@ def compare(
       strata compare plans/*.yaml --routings isolate-first,uniform
     """
     axes = list(_axes(compared))
+    check_methods(compared.methods, "<methods>")
+    check_routings(compared.routings)
     for axis in axes:
         if getattr(settings, axis.name) is not None:
             raise SettingError(f"<{axis.name}>: not allowed with <{axis.name}s>")

@@ -10,6 +10,7 @@ from cyclopts import Group, Parameter
 from tqdm import tqdm
 
 from strata.axes import Axis
+from strata.commands.judging import judges_for
 from strata.commands.options import Argv
 from strata.console import count, duration, note, quiet
 from strata.contents import PICTURES
@@ -132,17 +133,11 @@ def _numbers(texts: Words) -> list[int]:
     return [int(text) for text in texts]
 
 
-def _judges(names: Words, evaluation: Evaluation) -> Words:
-    model = evaluation.draws[0].job.model
-    if names:
-        if "exact" in names and not model.is_judged_exactly():
-            raise SettingError(f"<judges> exact: judges the miniature's pictures alone, not those of {model.name}")
-        if len({name.partition(":")[0] for name in names}) < len(names):
-            raise SettingError(f"<judges> {', '.join(names)}: two of one kind; one of them would replace the other")
-        return names
-    if not model.is_judged_exactly():
-        raise SettingError(f"<judges>: model {model.name} needs one: clip:MODEL, detector:MODEL or vqa:ADDRESS")
-    return ("exact",)
+def _judges(names: Words, evaluation: Evaluation) -> Sequence[str]:
+    found = judges_for(evaluation.draws[0].job.model, names, "judges")
+    if len({name.partition(":")[0] for name in found}) < len(found):
+        raise SettingError(f"<judges> {', '.join(found)}: two of one kind; one of them would replace the other")
+    return found
 
 
 def _draw(evaluation: Evaluation, judges: Sequence["Judge"], compared: EvaluateSettings) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from strata.claims import numbered
+from strata.commands.judging import Judges, ObeySettings, judged_by
 from strata.commands.options import BAD_INPUT, FAILED, Argv, PicturesOutput
 from strata.commands.runs import Pace, announce_run, draw_run
 from strata.console import count, note, quiet, say, tell
@@ -24,6 +25,7 @@ from strata.llm.draft import Draft
 from strata.llm.instructions import Instructions
 from strata.llm.planner import Request
 from strata.loading import locate_for
+from strata.obeyed import Until
 from strata.plan_table import announce, print_plan
 from strata.planning import PlannerSettings, canvas, check_prompt, is_file, plan_prompts, slug
 from strata.resume import begun_run, continued
@@ -54,6 +56,7 @@ def generate(
     *,
     settings: DrawSettings = DrawSettings(),
     planner: PlannerSettings = PlannerSettings(),
+    obey: ObeySettings = ObeySettings(),
     output: GenerateOutput = GenerateOutput(),
     argv: Argv,
 ) -> int:
@@ -81,7 +84,12 @@ def generate(
     are there stay, and those that are missing are drawn; more of them, too, if
     --count is larger than it was.
 
+    With --until-obeyed N, a judge looks at every region of a picture, and what
+    is wrong is drawn again: the first try is the picture without a judge, and
+    the best of at most N is kept. The record has all tries.
+
     examples:
+      strata generate plan.yaml --until-obeyed 4
       strata generate plans/*.yaml -o drawn --seed 1
       strata generate plans/*.yaml -o drawn --seed 1 --resume
                                      go on after an interruption
@@ -89,13 +97,15 @@ def generate(
     many = len(sources) > 1
     failed: list[str] = []
     with ExitStack() as opened:
-        asked = _Asked(settings, planner, shlex.join(["strata", *argv]), opened)
+        asked = _Asked(settings, planner, Judges(obey), shlex.join(["strata", *argv]), opened)
         tasks = _checked(sources, asked, output)
         if tasks is None:
             return BAD_INPUT
         for task in tasks:
             for text in task.job.notes:
                 note(f"{task.source}: {text}" if many else text)
+        if (until := tasks[0].until) is not None:
+            print(judged_by(until), flush=True)
         failed += _draw(list(_planned(tasks, asked, failed)), output, many)
     if failed:
         say(f"error: {len(failed)} of {count(len(sources), 'source')} not drawn: {', '.join(failed)}")
@@ -117,6 +127,8 @@ class _Task:
     """Whether the job has its plan."""
     out: str | None = None
     """Where the run goes; None: to a new folder, named by the job."""
+    until: Until | None = None
+    """When a picture obeys; None: it is not judged."""
 
     def claim(self, output: GenerateOutput) -> AbstractContextManager[RunFolder]:
         """The folder of the run, which with --resume may hold some of it: whether it does, a planned job can tell."""
@@ -125,7 +137,7 @@ class _Task:
             if not output.resume or not self.planned:
                 return None
             try:
-                return begun_run(folder, self.job, output.count, str(self.out))
+                return begun_run(folder, self.job, output.count, str(self.out), self.until)
             except SettingError:
                 if not output.force:
                     raise
@@ -142,6 +154,7 @@ class _Asked:
 
     settings: DrawSettings
     planner: PlannerSettings
+    judges: Judges
     command: str
     opened: ExitStack
     """Until it is closed, the files of the sources can be read."""
@@ -155,8 +168,15 @@ class _Asked:
         """A source, checked as far as that can be without weights and without the plan of a prompt."""
         if not is_file(source):
             return self._prompt(source)
-        job = prepare(self.settings, self.opened.enter_context(open_source(source)), command=self.command)
-        return _Task(source, job, read_files(job, source))
+        job = self.job(self.opened.enter_context(open_source(source)))
+        return _Task(source, job, read_files(job, source), until=self.judges.until(job))
+
+    def job(self, source: Source) -> Job:
+        """What draws a source, which can be judged where that is asked for."""
+        job = prepare(self.settings, source, command=self.command)
+        if (until := self.judges.until(job)) is not None:
+            until.check(job)
+        return job
 
     def _prompt(self, prompt: str) -> _Task:
         check_prompt(prompt)
@@ -169,7 +189,7 @@ class _Asked:
         job = prepare(settings, Source(slug(prompt), stand_in), command=self.command, planned=False)
         check_canvas(job.model, stand_in)
         reads = [planner.draft, settings.routing, settings.image, settings.mask_image]
-        return _Task(prompt, job, reads, request, planned=False)
+        return _Task(prompt, job, reads, request, planned=False, until=self.judges.until(job))
 
 
 def _checked(sources: Sequence[str], asked: _Asked, output: GenerateOutput) -> list[_Task] | None:
@@ -236,7 +256,7 @@ def _planned(tasks: Sequence[_Task], asked: _Asked, failed: list[str]) -> Iterat
         try:
             if isinstance(plan, StrataError):
                 raise plan
-            job = prepare(asked.settings, Source(task.job.name, plan), command=asked.command)
+            job = asked.job(Source(task.job.name, plan))
         except StrataError as error:
             if len(tasks) == 1:
                 raise
@@ -272,7 +292,7 @@ def _draw(tasks: Sequence[_Task], output: GenerateOutput, many: bool) -> list[st
                         stack.enter_context(quiet())
                         engine = stack.enter_context(Engine.load(job))
                         loading = False
-                    draw_run(engine, job, folder, output.count, pace)
+                    draw_run(engine, job, folder, output.count, pace, until=task.until)
             except (StrataError, OSError) as error:
                 if loading or not many:
                     raise

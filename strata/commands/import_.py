@@ -9,6 +9,7 @@ from pydantic import Field
 
 from strata.commands.one_file import check_free, make_folder
 from strata.console import count, note
+from strata.contents import check_apart
 from strata.hierarchy.errors import SettingError, printable
 from strata.hierarchy.plan import LARGEST_SIDE
 from strata.importers import FORMATS, Imported, import_plans
@@ -69,6 +70,9 @@ def import_(
     if settings.out is not None and not one_file:
         for plan in read:  # all of them, before any is written
             check_free(str(_path(settings.out, plan)), settings.force)
+    if settings.out is not None and not settings.force:
+        folder = Path(settings.out).parent if one_file else Path(settings.out)
+        check_apart(folder, str(folder), ("plans",))
     for plan in read:
         for text in plan.notes:
             note(text)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from strata.claims import Claim, check_no_folders, claimed, file_claim, numbered
 from strata.commands.options import BAD_INPUT
 from strata.console import count, note
-from strata.contents import check_unowned
+from strata.contents import check_apart, check_unowned
 from strata.hierarchy.errors import InputError, SettingError, StrataError, quote
 from strata.hierarchy.files import write_atomic
 from strata.hierarchy.plan import ScenePlan
@@ -95,6 +95,8 @@ def plan(
             report = _Report(tasks, tasks[0].path.parent, None)
         for task in tasks:
             check_unowned(task.path)
+        if not settings.force:
+            check_apart(report.folder, str(report.folder), ("plans",))
         kept = {task.path: key for task in tasks if (key := _kept_key(task.path, settings)) is not None}
         with closing(settings.open(settings.concurrency or CONCURRENCY)) as backend:
             planner = settings.planner(backend, instructions)

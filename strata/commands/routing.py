@@ -38,14 +38,19 @@ class ModelShape(Settings):
     """double and single blocks (default: 19+38, FLUX.1; FLUX.3 is 0+28: in its first blocks no text meets the image)"""
     model: ModelName | None = None
     """in their place: miniature, or a model's folder"""
-    steps: Steps = STEPS
-    """denoising steps (default: 28)"""
+    steps: Steps | None = None
+    """denoising steps (default: the model's; 28 without one)"""
+
+    @property
+    def run_steps(self) -> int:
+        """The steps that are asked for, else those of the model."""
+        return self.steps or (STEPS if self.model is None else locate(self.model).default_steps)
 
     def resolve(self, routing: Routing) -> Schedule:
         """The schedule of a routing on this model."""
         facts = self.facts()
         double, single = map(int, self.model_blocks.split("+")) if self.model_blocks else facts.block_counts
-        return routing.resolve(double, single, self.steps)
+        return routing.resolve(double, single, self.run_steps)
 
     def facts(self) -> ModelFacts:
         """Those of the model named, else FLUX.1's.
@@ -159,7 +164,7 @@ def check(
     model = f"{schedule.double_blocks}+{schedule.single_blocks} blocks"
     rescaled = ", ranges rescaled" if schedule.rescaled else ""
     anchored = ", low texts anchored" if schedule.anchors("low") else ""
-    print(f"{file}: ok (routing {quote(schedule.routing.name)} on {model}, {settings.steps} steps{rescaled}{anchored})")
+    print(f"{file}: ok (routing {quote(schedule.routing.name)} on {model}, {schedule.steps} steps{rescaled}{anchored})")
     for line in [*schedule.summary(), *filter(None, [settings.beside()])]:
         print(f"  {line}")
     _print_balance(routing, "  ")

@@ -2,17 +2,20 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from PIL import Image
 from tqdm import tqdm
 
+from strata.commands.judging import told, told_at_last
 from strata.console import count as counted
 from strata.console import duration, note
 from strata.contents import COMPARE
-from strata.engine import Engine, Picture, Started, Step
+from strata.engine import Engine, Event, Picture, Started, Step
 from strata.hierarchy.compare import side_by_side
 from strata.job import Job
+from strata.obeyed import Event as Drawing
+from strata.obeyed import Kept, Try, Until, tries
 from strata.record import png_bytes
 from strata.run_files import RunFiles
 from strata.run_folder import RunFolder
@@ -98,16 +101,33 @@ class StepBar:
         self._bar.close()
 
 
-def draw_run(engine: Engine, job: Job, folder: RunFolder, count: int, pace: Pace, part: str = "") -> None:
+def draw_run(
+    engine: Engine,
+    job: Job,
+    folder: RunFolder,
+    count: int,
+    pace: Pace,
+    part: str = "",
+    *,
+    until: Until | None = None,
+) -> None:
     """Draws a job's pictures into a folder or a `part` of it, with what explains and repeats the run.
 
-    Of a run that goes on only those that are missing.
+    Of a run that goes on only those that are missing. Where they are drawn until they obey, all tries are told.
     """
-    files = RunFiles(job, folder, count, part)
+    files = RunFiles(job, folder, count, part, until)
     bar = StepBar(len(files.missing))
     try:
-        for event in engine.draw(job, count, indices=files.missing):
+        for event in _events(engine, job, files.missing, until):
             match event:
+                case Try() if until is not None:
+                    bar.clear()
+                    pace.took(job, event.picture.seconds)
+                    print(told(event, until.most), flush=True)
+                case Kept():
+                    if (at_last := told_at_last(event)) is not None:
+                        print(at_last)
+                    print(_written(files, event.picture), flush=True)
                 case Started(settings, schedule, lost):
                     files.start(settings, schedule, lost)
                     if pace.of(job) is None:
@@ -122,10 +142,22 @@ def draw_run(engine: Engine, job: Job, folder: RunFolder, count: int, pace: Pace
                             " pixels stay, but whoever draws the new one again gets those drawn here"
                         )
                     pace.took(job, event.seconds)
-                    print(f"{files.add(event)}  seed {event.seed}  {event.seconds:.1f} s", flush=True)
+                    print(_written(files, event), flush=True)
     finally:
         bar.close()
     print(f"beside it: {', '.join(files.besides())}")
+
+
+def _events(engine: Engine, job: Job, indices: Sequence[int], until: Until | None) -> Iterator[Event | Drawing]:
+    if until is None:
+        yield from engine.draw(job, indices=indices)
+        return
+    for index in indices:
+        yield from tries(engine, job, until, index)
+
+
+def _written(files: RunFiles, picture: Picture) -> str:
+    return f"{files.add(picture)}  seed {picture.seed}  {picture.seconds:.1f} s"
 
 
 def write_comparison(folder: RunFolder, pairs: Sequence[Sequence[Image.Image]], titles: Sequence[str]) -> None:

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from strata.console import quiet
+from strata.console import note, quiet
 from strata.hierarchy.errors import SettingError
-from strata.loading import MINIATURE, ModelSource, choose_device, choose_dtype, load_pipeline, locate
+from strata.loading import MINIATURE, ModelSource, choose_device, choose_dtype, load_pipeline, locate, slow_dtype
 from strata.settings import MODEL, ClipName, Count, ModelSettings, Scale, Steps
 
 SMALLEST = 128
@@ -65,8 +65,10 @@ class StudySettings(ModelSettings):
     def load(self) -> Any:
         """The pipeline."""
         device = choose_device(self.device or "auto")
-        dtype = self.dtype or self.source().default_dtype
-        return load_pipeline(self.source(), choose_dtype(dtype, device), device, self.offload)
+        dtype = choose_dtype(self.dtype or self.source().default_dtype, device)
+        if (slow := slow_dtype(dtype, device)) is not None:
+            note(slow)
+        return load_pipeline(self.source(), dtype, device, self.offload)
 
     def facts(self) -> dict[str, Any]:
         """What decides the pictures beside routing and scenes, for journals and evidence."""

@@ -12,6 +12,7 @@ from strata.console import count, duration, note, quiet
 from strata.contents import TABLE
 from strata.engine import Step
 from strata.hierarchy.errors import InputError, SettingError
+from strata.methods import check_methods, check_routings
 from strata.settings import DrawSettings
 from strata.source import Source, open_source
 from strata.sweep import Sweep, prepare_sweep
@@ -21,7 +22,14 @@ from strata.sweep_run import Ready, Row, Score, Sheets, events
 def draw_sweep(
     paths: Sequence[str], axes: Sequence[Axis], settings: DrawSettings, out: str, force: bool, command: str
 ) -> None:
-    """Reads and checks everything, then draws what is missing and prints what comes of it."""
+    """Reads and checks everything, names first, then draws what is missing and prints what comes of it."""
+    check_methods([settings.method])
+    check_routings([settings.routing])
+    for axis in axes:
+        if axis.field == ("settings", ("method",)):
+            check_methods(axis.values, f"<vary> {axis.name}")
+        if axis.field == ("settings", ("routing",)):
+            check_routings(axis.values)
     with ExitStack() as opened:
         sources = [opened.enter_context(open_source(path)) for path in paths]
         _check_out(paths, out)
@@ -46,11 +54,16 @@ def _scorer(sweep: Sweep, sources: Sequence[Source]) -> Score | None:
         return None
     from strata.analysis.following_exact import named_things, picture_scores
 
+    unscored: dict[str, str] = {}
     for source in sources:
         try:
             named_things(source.plan)
         except InputError as error:
-            note(f"{source.name}: no score: {error}")
+            unscored[source.name] = str(error).partition("; it knows: ")[0]
+    if unscored:
+        name, why = next(iter(unscored.items()))
+        others = f" and {count(len(unscored) - 1, 'other plan')}" if len(unscored) > 1 else ""
+        note(f"{name}{others}: no score: {why}")
     return picture_scores
 
 

@@ -70,7 +70,8 @@ def test_a_routing_on_a_model_whose_first_blocks_no_routing_counts(strata: Run, 
     checked = strata("routing", "check", "hard-mid", "--model", tmp_path).out.splitlines()
     assert checked[0] == "hard-mid: ok (routing 'hard-mid' on 0+28 blocks, 28 steps, ranges rescaled)"
     assert checked[-1].strip() == beside
-    assert strata("routing", "show", "uniform", "--model", "miniature").out.startswith("uniform: 4 double + 8 single")
+    shown = strata("routing", "show", "uniform", "--model", "miniature").out
+    assert shown.startswith("uniform: 4 double + 8 single blocks, 20 steps"), "the model's own"
     for options, message in (
         (("--model-blocks", "0+28"), "--model-blocks 0+28: are the model's; leave one of the two out"),
         ((), "--model 'owner/name': its configuration is not at hand; give --model-blocks"),
@@ -245,11 +246,13 @@ def test_commands_import_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
-def test_options_are_not_abbreviated_and_the_last_one_counts(strata: Run, here: Path) -> None:
+def test_options_are_not_abbreviated_nor_given_twice(strata: Run, here: Path) -> None:
     done = strata("layout", "plan.yaml", "--ou", "a.png")
     assert (done.code, done.out) == (2, "")
     assert done.err == ("strata: error: unrecognized arguments: --ou; did you mean --out? (see strata layout --help)\n")
-    assert strata("layout", "plan.yaml", "-o", "a.png", "--out=b.png").out == "b.png\n"
+    twice = strata("layout", "plan.yaml", "-o", "a.png", "--out=b.png")
+    assert (twice.code, twice.out) == (2, "")
+    assert "is given twice: a.png and b.png (see strata layout --help)" in twice.err
     assert strata("--verison").err.endswith(" --verison; did you mean '--version'? (see strata --help)\n")
     assert strata("--nothing").err.endswith(" unrecognized arguments: --nothing (see strata --help)\n")
     assert "required: COMMAND (see strata routing --help)" in strata("routing").err

@@ -12,11 +12,12 @@ from tests.cli.conftest import Run
 
 @pytest.fixture
 def kept(here: Path) -> Path:
-    """A run, a restyled picture and a sweep, by the names of their files."""
+    """A run, a restyled picture, a sweep, a batch and an evaluation, by the names of their files."""
     for name in (
         *("run/run.json", "run/masks/m.png", "run/inputs/image.png", "run/contact.png", "run/preview-2.png"),
         *("restyled/original/run.json", "restyled/restyled/run.json", "restyled/compare.png"),
         *("sweep/runs.csv", "sweep/sheet.png", "sweep/sheet-2.png", "sweep/pictures/scale-0.png"),
+        *("batch/runs.jsonl", "evaluation/exact/judged.jsonl"),
         *("interrupted/pictures/scale-0.png", "mine/sheet.png", "mine/compare.png", "mine/masks/m.png"),
     ):
         (here / name).parent.mkdir(parents=True, exist_ok=True)
@@ -70,8 +71,42 @@ def test_links_and_the_working_folder(kept: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(InputError, match=r"^scale-0.png: belongs to the sweep in \.\.,"):
         check_unowned(Path("scale-0.png"))
     check_unowned(Path("scale-0.png"), b"kept")
-    check_unowned(Path("new.png"))
+    check_unowned(Path("new.txt"))
+    with pytest.raises(InputError, match=r"^new.png: belongs to the sweep in \.\.,"):  # its name is one of theirs
+        check_unowned(Path("new.png"))
     check_unowned(kept / "interrupted" / "pictures" / "scale-0.png")
+
+
+@pytest.mark.parametrize(
+    ("folder", "held"),
+    [
+        ("run", "a run (run.json)"),
+        ("restyled", "a restyled picture and its original (compare.png)"),
+        ("sweep", "a sweep (runs.csv)"),
+        ("batch", "a batch (runs.jsonl)"),
+        ("evaluation", "an evaluation (exact/judged.jsonl)"),
+    ],
+)
+def test_plans_are_not_mixed_with_pictures(folder: str, held: str, strata: Run, kept: Path) -> None:
+    (kept / "prompts.txt").write_text("a red boat\n")
+    (kept / "layout.txt").write_text("Objects: [('a heron', [0, 0, 64, 64])]\nBackground prompt: a lake\n")
+    before = sorted(kept.rglob("*"))
+    for command in (
+        *(("plan", source, "-o", folder) for source in ("a red boat", "prompts.txt")),
+        ("plan", "a red boat", "-o", f"{folder}/new.yaml"),
+        *(("import", "lmd", "layout.txt", "-o", f"{folder}/{name}") for name in ("", "new.yaml")),
+    ):
+        done = strata(*command)
+        assert done.code == 2
+        assert f"--out {folder}: holds {held}; give another folder, or --force to write beside it" in done.err
+        assert sorted(kept.rglob("*")) == before
+
+
+def test_a_new_file_has_no_name_of_theirs(strata: Run, kept: Path) -> None:
+    for file in ("run/image-7.png", "run/schedule.png", "sweep/sheet-9.png"):
+        assert f"{file}: belongs to the" in strata("export", "flux3", "plan.yaml", "-o", file, "--force").err
+        assert not Path(file).exists()
+    assert strata("export", "flux3", "plan.yaml", "-o", "run/mine.png").code == 0, "a name that no run looks at"
 
 
 @pytest.fixture

@@ -227,3 +227,21 @@ def test_settings_that_are_not_valid(data: dict[str, Any], message: str) -> None
         read_settings(DrawSettings, data)
     assert message in str(caught.value)
     assert caught.value.field == next(iter(data))
+
+
+@pytest.mark.parametrize(
+    ("has", "told"),
+    [
+        ({"avx512_bw": False, "avx_ne_convert": False, "amx_bf16": False, "avx512_fp16": False}, True),
+        ({"avx512_bw": True, "avx_ne_convert": False, "amx_bf16": False, "avx512_fp16": True}, False),
+        ({"sve": True}, False),
+    ],
+)
+def test_a_data_type_that_the_cpu_has_no_instructions_for_is_told(
+    has: dict[str, bool], told: bool, here: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: has, raising=False)
+    with open_source("plan.yaml") as source:
+        for dtype in ("float32", "bfloat16", "float16"):
+            notes = prepare(DrawSettings(model=str(tiny_folder), device="cpu", dtype=dtype), source).notes
+            assert any(f"no instructions for {dtype}: " in note for note in notes) == (told and dtype != "float32")

@@ -82,8 +82,8 @@ def test_scenes_are_chosen_by_number_tag_and_limit(scenes: str) -> None:
     [
         (("hrad",), "scenes 'hrad': must be hard, or FORMAT:PATH with a format of geneval"),
         (("plans:none.jsonl",), "none.jsonl"),
-        (("plans:s.jsonl", "--methods", "plain,rgp"), "--method 'rgp': did you mean 'rpg'?"),
-        (("plans:s.jsonl", "--routings", "unifrom"), "'unifrom'"),
+        (("plans:none.jsonl", "--methods", "plain,rgp"), "--methods 'rgp': did you mean 'rpg'?"),
+        (("plans:none.jsonl", "--routings", "unifrom"), "'unifrom'"),
         (("plans:s.jsonl", "--seeds", "4-1"), "--seeds: '4-1': runs backwards; write 1-4"),
         (("plans:s.jsonl", "--objects", "two"), "--objects two: must be whole numbers"),
         (("plans:s.jsonl", "--seed", "3"), "--seed: not allowed; give --seeds"),

@@ -141,3 +141,15 @@ def test_what_transformers_says_of_torchvision_is_not_shown(strata: Run) -> None
         for text in (fallback, "`A` requires torchvision")
     ]
     assert shown == [False, True]
+
+
+def test_what_the_files_tell_by_themselves_is_told_before_any_model_is_looked_at(
+    style: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file({"unet.down_blocks.0.lora_A.weight": torch.zeros(1)}, "sd.safetensors")
+    monkeypatch.setattr("strata.injection.lora_files.empty_transformer", None)
+    with open_source("plan.yaml") as source:
+        for name, why in (("sd.safetensors", "is of a LoRA for a U-Net"), ("gone.safetensors", "no such file")):
+            settings = DrawSettings(model=str(tiny_folder), lora=("style.safetensors", name))
+            with pytest.raises(SettingError, match=rf"^lora {name}: .*{why}"):
+                prepare(settings, source)

@@ -158,7 +158,7 @@ def test_a_full_disk_is_told_with_the_file_and_in_words(
         OSError(errno.ENOSPC, "No space left on device"),
     ]
 
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise errors.pop(0)
 
     monkeypatch.setattr("strata.commands.generate.draw_run", fail)

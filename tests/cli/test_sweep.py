@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from strata.axes import Axis
+from strata.commands.sweeps import _scorer
 from strata.engine import Engine
 from strata.hierarchy.errors import InputError, SettingError
-from strata.hierarchy.plan import ScenePlan
+from strata.hierarchy.plan import Region, ScenePlan
 from strata.record import Repaint
 from strata.settings import DrawSettings
 from strata.source import Source, open_source
@@ -83,14 +84,16 @@ def test_fields_and_values_that_are_refused(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--vary", "base_ratio=0,1.5"), "base_ratio 1.5: isolate-first.yaml:8: blend.base_ratio: 1.5: must be from"),
+        (("--vary", "base_ratio=0,1.5"), "strata: error: --vary base_ratio: 1.5: must be from"),
         (
-            ("--vary", "rules.low.single=2,3"),
-            "rules.low.single 3: isolate-first.yaml:13: rules[1].single: '3': index 3",
+            ("--vary", "seed=1,2", "--vary", "refresh=1,0"),
+            "strata: error: --vary refresh: 0: must be greater than or equal to 1",
         ),
+        (("--vary", "rules.low.single=2,3"), "error: rules.low.single 3: rules[1].single: '3': index 3"),
         (("--vary", "regions.lft.high=a,b"), "regions.lft.high a: regions.lft.high: 'lft': did you mean 'left'?"),
-        (("--vary", "regions.left.box=[0, 0, 16, 99],[0, 0, 8, 8]"), "plan.yaml:5: regions[0]"),
-        (("--vary", "method=regional,rgp"), "method rgp: --method 'rgp': did you mean 'rpg'?"),
+        (("--vary", "regions.left.box=[0, 0, 16, 99],[0, 0, 8, 8]"), "--vary regions.left.box: [0, 0, 16, 99]: leaves"),
+        (("--vary", "regions.lft.high=a", "--vary", "method=plain,rgp"), "--vary method 'rgp': did you mean 'rpg'?"),
+        (("--vary", "regions.lft.high=a", "--vary", "settings.routing=unifrom"), "routing 'unifrom': did you mean"),
         (("--vary", "settings.steps=3,0"), "settings.steps 0: --steps: 0: must be a whole number from 1 to 1000"),
         (("--vary", "base_ratio=0,1", "--method", "plain"), "base_ratio: changes nothing, as the method heeds no"),
         (("--vary", "seed=1,2", "--vary", "settings.seed=3"), "settings.seed: is varied twice"),
@@ -227,6 +230,21 @@ def test_plans_of_one_name_and_values_alike_have_files_of_their_own(here: Path, 
     sweep = prepare_sweep(sources, [Axis.of("regions.left.low", texts)], given)
     assert len({run.file.casefold() for run in sweep.runs}) == 12
     assert max(len(run.file) for run in sweep.runs) < 130
+
+
+def test_plans_that_have_no_score_are_told_once_and_briefly(capsys: pytest.CaptureFixture[str]) -> None:
+    sources = [
+        Source(
+            name,
+            ScenePlan(width=128, height=128, prompt="x", regions=[Region(name="a", box=(0, 0, 64, 64), high=text)]),
+        )
+        for name, text in (("one", "a wooden boat"), ("two", "a red circle"), ("three", "a tin can"))
+    ]
+    sweep = prepare_sweep(sources, [Axis.of("seed", [1, 2])], DrawSettings(width=128, height=128))
+    assert _scorer(sweep, sources) is not None
+    why = "'a wooden boat': 'wooden' is not in the miniature's language"
+    notes = [line for line in capsys.readouterr().err.splitlines() if ": note: " in line]
+    assert notes == [f"strata: note: one and 1 other plan: no score: {why}"]
 
 
 def test_a_value_has_the_same_file_whatever_is_beside_it(here: Path, tiny_folder: Path) -> None:

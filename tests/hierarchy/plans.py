@@ -49,7 +49,7 @@ def plans(draw: st.DrawFn, masks: bool = True) -> ScenePlan:
         low=draw(st.none() | texts),
         regions=tuple(draw(regions(name, width, height, masks)) for name in chosen),
         background=draw(st.none() | levels.map(Texts.model_validate)),
-        overlap=draw(st.sampled_from(["union", "priority"])),
+        overlap=draw(st.sampled_from([None, "union", "priority", "split"])),
         grid=draw(st.sampled_from(["nearest", "coverage"])),
         provenance=draw(st.none() | st.dictionaries(texts, st.integers() | texts | st.lists(fractions))),
     )

@@ -22,8 +22,9 @@ from strata.hierarchy.errors import (
 )
 from strata.hierarchy.extras import needs_extra
 from strata.hierarchy.file_model import LONGEST_TEXT
-from strata.hierarchy.files import DEEPEST, LARGEST_TEXT, parse_document, read_bytes, read_document
+from strata.hierarchy.files import LARGEST_TEXT, parse_document, read_bytes, read_document
 from strata.hierarchy.native import LARGEST_CAPTION
+from strata.hierarchy.parsing import DEEPEST
 from strata.hierarchy.plan import LONGEST_NAME, MOST_REGIONS, ScenePlan
 from strata.hierarchy.typeset import measure, wrap
 from strata.layers.routing import Routing

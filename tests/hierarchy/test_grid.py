@@ -70,6 +70,41 @@ def test_priority_gives_each_token_to_the_highest_then_latest(plan: ScenePlan, r
             assert np.flatnonzero(alone.masks[:, row, col]).tolist() == ([] if winner is None else [winner])
 
 
+@given(plans(masks=False), sides, sides)
+def test_split_gives_each_token_to_the_nearest_region_and_those_around_it(
+    plan: ScenePlan, rows: int, cols: int
+) -> None:
+    union = grid_of(plan.model_copy(update={"overlap": "union"}), rows, cols).masks
+    alone = grid_of(plan.model_copy(update={"overlap": "split"}), rows, cols).masks
+    sizes, middles = union.sum((1, 2)), [np.argwhere(mask).mean(0) for mask in union]
+
+    def lies_in(inner: int, outer: int) -> bool:
+        return bool(sizes[inner] < sizes[outer] and (union[inner] & union[outer]).sum() >= 0.9 * sizes[inner])
+
+    assert (alone.any(0) == union.any(0)).all()
+    assert alone.any((1, 2)).all()
+    whole = {n for n in range(len(union)) if (alone[n] == union[n]).all()}
+    for row, col in np.ndindex(rows, cols):
+        there = np.flatnonzero(union[:, row, col]).tolist()
+        innermost = [n for n in there if not any(lies_in(other, n) for other in there)]
+        apart = {n: np.linalg.norm(middles[n] - (row, col)) / np.sqrt(sizes[n]) for n in innermost}
+        for n in np.flatnonzero(alone[:, row, col]).tolist():
+            nearest = n in apart and apart[n] <= min(apart.values()) + 1e-4
+            assert nearest or n in whole or any(lies_in(other, n) for other in innermost)
+
+
+def test_split_boxes_meet_in_the_middle_and_a_nested_one_shares_its_place() -> None:
+    left, right, small = ({"box": box} for box in ((0, 0, 40, 64), (24, 0, 64, 64), (0, 0, 16, 16)))
+    masks = token_grid(plan_of(left, right, small, overlap="split"), 8, 8).masks
+    assert np.flatnonzero(masks[0].all(0)).tolist() == [0, 1, 2, 3]
+    assert np.flatnonzero(masks[1].all(0)).tolist() == [4, 5, 6, 7]
+    assert not (masks[0] & masks[1]).any()
+    assert masks[2].sum() == masks[2][:2, :2].sum() == 4
+    same = token_grid(plan_of(left, left, right, overlap="split"), 8, 8).masks
+    assert same[0].sum() == 32
+    assert same[1].sum() == 40, "which has nothing of its own, and keeps all"
+
+
 def test_without_regions_all_is_background() -> None:
     grid = token_grid(plan_of(), 3, 2)
     assert grid.background.all()

@@ -93,7 +93,7 @@ def check_flux3(plan: ScenePlan, caption: NativeCaption) -> None:
             assert "has a high text, so its full one is left out" in noted
         else:
             assert (after.high, after.low) == (without_breaks(before.full), before.low)
-    lost = {"negative_prompt": None, "overlap": "union", "grid": "nearest", "provenance": None}
+    lost = {"negative_prompt": None, "overlap": None, "grid": "nearest", "provenance": None}
     for key, default in lost.items():
         assert (f"{key} " in noted and " is left out" in noted) or getattr(plan, key) == default
     assert noted.count("priority ") >= sum(region.priority != 0 for region in plan.regions)

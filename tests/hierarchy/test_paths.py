@@ -77,7 +77,7 @@ def test_values_are_put_where_nothing_is_and_taken_away() -> None:
     assert changed.background is not None
     assert changed.background.low == "blue"
     assert changed.regions[0].low is None
-    with pytest.raises(InputError, match=r"<text>:5: regions\[0\].box: \[5, 5, 2, 9\]: x2 must be greater than x1"):
+    with pytest.raises(InputError, match=r"^regions\[0\].box: \[5, 5, 2, 9\]: x2 must be greater than x1"):
         plan.with_values({("regions", 0, "box"): [5, 5, 2, 9]})
 
 

@@ -139,7 +139,7 @@ def test_descriptions() -> None:
         ("width: 64", "width: 8193", "p:1: width: 8193: must be less than or equal to 8192"),
         ("width: 64", "width: true", "p:1: width: true: must be a number"),
         ("width: 64\n", "", "p:1: width: missing"),
-        ("prompt:", "overlap: unoin\nprompt:", "p:3: overlap: 'unoin': must be 'union' or 'priority'"),
+        ("prompt:", "overlap: unoin\nprompt:", "p:3: overlap: 'unoin': must be 'union', 'priority' or 'split'"),
         (
             "prompt:",
             "provenance: {a: .nan, b: !!float .nan}\nprompt:",

@@ -51,6 +51,23 @@ def test_overlaps_are_visible_by_union_and_decided_by_priority() -> None:
     assert np.abs(left - right).max() < 2
 
 
+def test_a_split_overlap_has_one_colour_a_place() -> None:
+    """Two boxes that share their middle third: the colours of layout.png meet in the middle of it."""
+    texts = [{"name": "a", "box": (0, 0, 40, 64), "high": "x"}, {"name": "b", "box": (24, 0, 64, 64), "high": "y"}]
+    drawn = {}
+    for overlap in ("union", "split"):
+        plan = ScenePlan.model_validate(
+            {"width": 64, "height": 64, "prompt": "x", "overlap": overlap, "regions": texts}
+        )
+        image = np.asarray(draw_canvas(plan, 640), dtype=float)
+        drawn[overlap] = [image[400:500, x : x + 30].mean(axis=(0, 1)) for x in (100, 280, 330, 500)]
+    a, one, other, b = drawn["split"]
+    assert np.abs(a - one).max() < 3
+    assert np.abs(b - other).max() < 3
+    assert np.abs(a - b).max() > 20
+    assert min(np.abs(drawn["union"][1] - colour).max() for colour in (a, b)) > 5
+
+
 def test_an_image_shows_through() -> None:
     plan = ScenePlan(width=64, height=64, prompt="x")
     image = Image.new("RGB", (16, 16), (10, 200, 30))

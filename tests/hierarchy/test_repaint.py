@@ -55,6 +55,7 @@ def test_a_new_box_takes_the_place_of_any_shape() -> None:
 @pytest.mark.parametrize(
     ("name", "texts", "box", "message"),
     [
+        ("background", {}, None, "'background': is what the regions leave, and is not repainted; change its texts in"),
         ("lef", {}, None, "region 'lef': no such region; did you mean 'left'? regions: left, right"),
         ("left", {"low": "red"}, None, "low 'red': is that already"),
         ("left", {"low": " red "}, None, "is that already"),
@@ -147,9 +148,9 @@ def test_an_area_grows_by_so_many_pixels_in_all_directions() -> None:
 def test_a_moved_region_frees_both_its_places_whatever_overlaps_it(grid: Any) -> None:
     before = plan(right={"box": (8, 0, 64, 64), "high": "x"}, overlap="priority", grid=grid)
     after = with_region(before, changed_region(before, "left", {}, (32, 32, 50, 50)))
-    pixels = repainted_area(before, after, "left")
-    tokens = repainted_tokens(before, after, "left", 4, 4)
+    pixels = repainted_area(before, after, ["left"])
+    tokens = repainted_tokens(before, after, ["left"], 4, 4)
     ys, xs = np.mgrid[:64, :64]
     assert (pixels == ((xs < 32) | ((xs >= 32) & (xs < 50) & (ys >= 32) & (ys < 50)))).all()
     assert tokens.tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 0]]
-    assert (repainted_tokens(after, before, "left", 4, 4) == tokens).all()
+    assert (repainted_tokens(after, before, ["left"], 4, 4) == tokens).all()

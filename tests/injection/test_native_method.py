@@ -107,7 +107,7 @@ def test_losses_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
         "caption: 'two': priority 1 is left out",
     )
     caplog.clear()
-    one = PLANS["free"].model_copy(update={"regions": PLANS["free"].regions[:1], "overlap": "union"})
+    one = PLANS["free"].model_copy(update={"regions": PLANS["free"].regions[:1], "overlap": None})
     regional.compile(one, true_cfg_scale=2.0)
     assert caplog.messages == ["caption: 'one star': its polygon becomes the box around it, [0, 0, 20, 29]"]
 

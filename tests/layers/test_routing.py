@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from strata.hierarchy.errors import InputError
+from strata.hierarchy.files import dump_yaml
 from strata.hierarchy.ramp import Ramp
 from strata.layers.balance import Balance
 from strata.layers.routing import Blend, ModelSize, Routing, Rule
@@ -255,3 +256,23 @@ def test_a_lone_rule_tells_its_own_mistake(rule: str, told: str) -> None:
 def test_no_rule_at_all() -> None:
     with pytest.raises(InputError, match="at least one rule"):
         Routing.from_yaml("{name: n, about: a, rules: []}")
+
+
+def test_isolating_areas_hides_and_shows_no_text() -> None:
+    rules = [
+        {"level": "high", "steps": "0%-50%"},
+        {"level": "low", "depth": "50%-100%", "strength": 0.5},
+        {"level": "full", "regions": ["sun"]},
+    ]
+    routing = Routing.from_yaml(dump_yaml({"name": "mine", "rules": rules}), "mine")
+    made = routing.isolating(["moon", "sea"])
+    before, after = (one.resolve(2, 2, 4) for one in (routing, made))
+    for level in ("high", "low", "full"):
+        for area in ("moon", "sea", "sun"):
+            assert (before.strength(level, area) == after.strength(level, area)).all()
+    assert [(rule.level, rule.regions) for rule in made.rules[3:]] == [
+        ("high", ("moon", "sea")),
+        ("low", ("moon", "sea")),
+    ]
+    assert all(rule.isolate for rule in made.rules[3:])
+    assert made.isolating(["moon", "sea"]).rules[5:] == made.rules[3:], "what isolates already, is left"
