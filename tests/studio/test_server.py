@@ -203,6 +203,24 @@ def test_damaged_and_hostile_uploads(client: TestClient) -> None:
 # What the page sees ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("own", "routings", "shared"),
+    [(None, "union", True), (None, "split", False), ("union", "split", True), ("split", "union", False)],
+)
+def test_overlaps_are_shown_as_they_will_be_heard(
+    client: TestClient, plan: dict[str, Any], own: str | None, routings: str, shared: bool
+) -> None:
+    """By the plan's own word, else by the routing's."""
+    one, other = (
+        plan["regions"][0] | {"name": name, "box": box}
+        for name, box in (("a", [0, 0, 80, 128]), ("b", [48, 0, 128, 128]))
+    )
+    asked = {"plan": plan | {"regions": [one, other]} | ({} if own is None else {"overlap": own}), "overlap": routings}
+    look = client.post("/api/look", json=asked).json()
+    assert look["problems"] == []
+    assert any(len(atom["members"]) == 2 for atom in look["tokens"]["atoms"]) == shared
+
+
 def test_a_look_at_a_plan(client: TestClient, plan: dict[str, Any]) -> None:
     look = client.post("/api/look", json={"plan": plan, "state": {"plan": plan}}).json()
     cells = [n for atom in look["tokens"]["atoms"] for first, last in atom["runs"] for n in range(first, last + 1)]
