@@ -211,10 +211,8 @@ def test_overlaps_are_shown_as_they_will_be_heard(
     client: TestClient, plan: dict[str, Any], own: str | None, routings: str, shared: bool
 ) -> None:
     """By the plan's own word, else by the routing's."""
-    one, other = (
-        plan["regions"][0] | {"name": name, "box": box}
-        for name, box in (("a", [0, 0, 80, 128]), ("b", [48, 0, 128, 128]))
-    )
+    boxes = {"a": [0, 0, 80, 128], "b": [48, 0, 128, 128]}
+    one, other = ({"name": name, "box": box, "high": "a cup"} for name, box in boxes.items())
     asked = {"plan": plan | {"regions": [one, other]} | ({} if own is None else {"overlap": own}), "overlap": routings}
     look = client.post("/api/look", json=asked).json()
     assert look["problems"] == []
