@@ -93,7 +93,11 @@ def legend_below(figure: Figure, first: Iterable[str] = ()) -> None:
         entries.update(zip(labels, handles, strict=True))
     entries = {label: entries[label] for label in (*first, *entries) if label in entries}
     look = {"loc": "outside lower center", "fontsize": 10, "frameon": False, "handlelength": 3.5}
-    figure.legend(list(entries.values()), list(entries), ncols=max(1, len(entries)), **look)
+    for columns in range(max(1, len(entries)), 0, -1):  # as few rows as the figure's width allows
+        legend = figure.legend(list(entries.values()), list(entries), ncols=columns, **look)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()
 
 
 def colour_bar(figure: Figure, drawn: Any, beside: Iterable[Any], label: str = "", **options: Any) -> None:

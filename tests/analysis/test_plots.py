@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from strata.analysis.charts import block_axis, new_figure, panels, save_figure
+from strata.analysis.charts import block_axis, legend_below, new_figure, panels, save_figure
 from strata.analysis.overlays import (
     MOST_COLUMNS,
     _groups,
@@ -145,3 +145,18 @@ def test_scripts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sys, "argv", [name, str(tmp_path / "probe"), "--out", str(out), *more])
     runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
     assert out.stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("width", "entries", "columns"), [(4.0, 1, 1), (7.5, 7, 3), (16.0, 7, 6), (30.0, 7, 7)])
+def test_a_legend_has_as_few_rows_as_the_figure_has_room_for(width: float, entries: int, columns: int) -> None:
+    figure = new_figure(width, 4.0, "title")
+    panel = panels(figure, 1, 1)[0, 0]
+    for n in range(entries):
+        panel.plot([0, 1], [n, n], label=f"regional-prompting {n}")
+    legend_below(figure)
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert [text.get_text() for text in legend.get_texts()] == [f"regional-prompting {n}" for n in range(entries)]
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
+    assert legend._ncols == columns
