@@ -59,7 +59,7 @@ class JudgedObject:
             return None
         asked = ", ".join(self.asked[name] for name in wrong)
         found = [value for name in wrong if (value := self.found.get(name)) is not None]
-        told = ", ".join("no whole object" if value == NONE else value for value in dict.fromkeys(found))
+        told = "no whole object" if NONE in found else ", ".join(dict.fromkeys(found))
         return f"{self.region}: asked for {asked}, {f'found {told}' if told else 'which was not found'}"
 
 

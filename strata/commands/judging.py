@@ -87,11 +87,11 @@ def judged_by(until: Until) -> str:
     return f"judged by {until.judge.name}, {until.judge.error}; {tries} a picture"
 
 
-def told(tried: Try, most: int) -> str:
-    """A try in a line: what is wrong, and what is tried next."""
+def told(tried: Try, most: int, picture: int | None = None) -> str:
+    """A try in a line: what is wrong, and what is tried next; `picture`: its number, where there are several."""
     wrong = "; ".join(tried.told.wrong) or _obeying(tried.judged)
     then = "" if tried.then is None else f" - {_next(tried.then, tried.number)}"
-    return f"try {tried.number} of {most}: {wrong}{then}"
+    return f"{'' if picture is None else f'picture {picture}, '}try {tried.number} of {most}: {wrong}{then}"
 
 
 def told_at_last(kept: Kept) -> str | None:

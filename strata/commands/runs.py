@@ -116,15 +116,17 @@ def draw_run(
     Of a run that goes on only those that are missing. Where they are drawn until they obey, all tries are told.
     """
     files = RunFiles(job, folder, count, part, until)
-    bar = StepBar(len(files.missing))
+    waiting = list(files.missing)
+    bar = StepBar(len(waiting))
     try:
         for event in _events(engine, job, files.missing, until):
             match event:
                 case Try() if until is not None:
                     bar.clear()
                     pace.took(job, event.picture.seconds)
-                    print(told(event, until.most), flush=True)
+                    print(told(event, until.most, waiting[0] + 1 if count > 1 else None), flush=True)
                 case Kept():
+                    waiting.pop(0)
                     if (at_last := told_at_last(event)) is not None:
                         print(at_last)
                     print(_written(files, event.picture), flush=True)

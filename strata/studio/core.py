@@ -122,7 +122,7 @@ class Studio:
         try:
             return None if self.judged_by is None else judge_named(self.judged_by)
         except InputError as error:
-            raise SettingError(f"<judge> {error}") from error
+            raise SettingError(f"<judge>: {error}") from error
 
     # What pages ask for
 

@@ -37,7 +37,8 @@ def serve(serving: ServingSettings, model: ModelSettings, planner: PlannerSettin
         except Terminated:
             raise
         except KeyboardInterrupt:  # how a page is ended
-            print("ended", flush=True)
+            pass
+    print("ended", flush=True)
 
 
 def _address(serving: ServingSettings, port: int) -> str:

@@ -223,16 +223,16 @@ def test_the_command_tells_every_try_and_goes_on_with_what_is_missing(
     done = strata(*command, *obey)
     assert done.code == 0, done.err
     assert "judged by scripted, never wrong; at most 3 tries a picture\n" in done.out
-    told = [re.sub(r"  \d+\.\d s$", "", line) for line in done.out.splitlines() if line[:3] in ("try", "kep", "out")]
+    told = [re.sub(r"  \d+\.\d s$", "", line) for line in done.out.splitlines() if line[:3] in ("pic", "kep", "out")]
     data = json.loads(Path("out/run.json").read_text())
     one, two = data["images"]
     wrong = [f"{name}: asked for red, found blue" for name in ("left", "middle")]
     assert told == [
-        "try 1 of 3: all 3 regions and the background obey",
+        "picture 1, try 1 of 3: all 3 regions and the background obey",
         "out/image-1.png  seed 5",
-        f"try 1 of 3: {'; '.join(wrong)} - drawing all again, seed {two['tries'][1]['seed']}",
-        f"try 2 of 3: {wrong[1]} - repainting middle, seed {two['tries'][2]['seed']}",
-        f"try 3 of 3: {wrong[0]}",
+        f"picture 2, try 1 of 3: {'; '.join(wrong)} - drawing all again, seed {two['tries'][1]['seed']}",
+        f"picture 2, try 2 of 3: {wrong[1]} - repainting middle, seed {two['tries'][2]['seed']}",
+        f"picture 2, try 3 of 3: {wrong[0]}",
         "kept try 2: 2 of 3 regions and the background obey",
         f"out/image-2.png  seed {two['seed']}",
     ]
