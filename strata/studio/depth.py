@@ -19,7 +19,8 @@ from strata.layers.views import title, views
 
 PAINTED = " (edited)"
 """Behind the name of a routing that was changed by hand."""
-_KEPT = ("blend", "unrouted", "background", "background_in_regions", "pad", "anchor", "refresh", "loras")
+_PAINTED_OVER = {"name", "about", "source", "model", "rules", "balance", "evidence"}
+"""Of a routing, what painting makes anew or makes untrue; all else stays."""
 
 
 def routing_of(text: Any) -> Routing:
@@ -196,8 +197,7 @@ def _arrays(routing: Routing, schedule: Schedule) -> dict[str, NDArray[np.float3
 def _of_arrays(
     routing: Routing, schedule: Schedule, levels: Mapping[str, NDArray[np.float32]], apart: NDArray[np.bool_]
 ) -> Routing:
-    data = routing.model_dump(mode="json", exclude_defaults=True)
-    settings = {key: data[key] for key in _KEPT if key in data}
+    settings = routing.model_dump(mode="json", exclude_defaults=True, exclude=_PAINTED_OVER)
     name = _renamed(routing).name
     named: dict[Key, NDArray[np.float32]] = dict(levels.items())
     found = Routing.from_arrays(name, named, schedule.double_blocks, isolate=apart, **settings)

@@ -57,6 +57,15 @@ def test_base_ratio_and_steps_heard(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in presets() if plain(name)])
+def test_painting_keeps_all_that_is_no_rule(name: str) -> None:
+    """The overlap policy, refreshed texts, the blend and whatever else a routing says of all blocks and steps."""
+    stroke = {"level": "high", "cells": [[0, 0]], "strength": 1}
+    before, after = (r.model_dump() for r in (Routing.load(name), edited(name, {"paint": stroke}, SHAPE, PLAN)))
+    anew = {"name", "about", "source", "model", "rules", "balance", "evidence"}
+    assert {k: v for k, v in after.items() if k not in anew} == {k: v for k, v in before.items() if k not in anew}
+
+
+@pytest.mark.parametrize("name", [name for name in presets() if plain(name)])
 def test_painting_changes_the_cells_alone(name: str) -> None:
     cells = [[0, 0], [0, 3], [7, 11], [19, 5]]
     after = edited(name, {"paint": {"level": "low", "cells": cells, "strength": 0.5}}, SHAPE, PLAN)
