@@ -29,7 +29,8 @@ def cropped(mask: NDArray[np.bool_]) -> Shape:
 
 def divided(shapes: Sequence[Shape], rows: int, cols: int) -> list[Shape]:
     """The same regions of a canvas of so many rows and columns, each where it stood, without what others have."""
-    inside = {outer: _inside(shapes, outer) for outer in range(len(shapes))}
+    sizes = [int(mask.sum()) for _, mask in shapes]
+    inside = {outer: _inside(shapes, sizes, outer) for outer in range(len(shapes))}
     owner = _owners(shapes, inside, rows, cols)
     found = []
     for index, (place, mask) in enumerate(shapes):
@@ -58,9 +59,8 @@ def _owners(shapes: Sequence[Shape], inside: Mapping[int, Sequence[int]], rows: 
     return found
 
 
-def _inside(shapes: Sequence[Shape], outer: int) -> list[int]:
+def _inside(shapes: Sequence[Shape], sizes: Sequence[int], outer: int) -> list[int]:
     """The regions that lie in another one."""
-    sizes = [int(mask.sum()) for _, mask in shapes]
     inner = [n for n in range(len(shapes)) if n != outer and sizes[n] < sizes[outer]]
     return [n for n in inner if _shared(shapes[n], shapes[outer]).sum() >= INSIDE * sizes[n] > 0]
 

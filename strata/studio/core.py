@@ -23,7 +23,7 @@ from strata.settings import DrawSettings, ModelSettings, read_settings
 from strata.source import Source, open_source, safe_name
 from strata.studio.depth import routing_of
 from strata.studio.errors import Refused
-from strata.studio.scene import Library, adopted, read_plan
+from strata.studio.scene import Library, adopted, check_canvas, read_plan
 from strata.studio.sessions import Session, Sessions
 from strata.studio.settings import BesideSettings
 from strata.studio.tasks import Asked, DrawRun, PlanRun, Run
@@ -311,13 +311,6 @@ class Studio:
         waiting = self.drawing.waiting(session.owner) + self.planning.waiting(session.owner)
         if waiting + runs > MOST_WAITING:
             raise Refused(f"{waiting} runs wait already, as many as may; cancel some, or let them end", 429)
-
-
-def check_canvas(plan: ScenePlan, token: int) -> None:
-    """Raises `InputError` for a canvas that the model's image tokens do not fill."""
-    for name in ("width", "height"):
-        if getattr(plan, name) % token:
-            raise InputError(f"{name}: {getattr(plan, name)}: must be a multiple of {token}")
 
 
 def from_source(source: Source, session: Session, library: Library) -> dict[str, Any]:

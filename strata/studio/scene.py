@@ -1,7 +1,6 @@
 """Plans as the page sends them: read, checked, and laid on the model's image tokens."""
 
 import hashlib
-import io
 import json
 import re
 from collections.abc import Mapping
@@ -97,15 +96,21 @@ def look(data: Any, session: Session, library: Library, model: ModelSource, over
             problems.append(told)
     notes: list[str] = []
     if plan is not None:
-        if plan.width % facts.token_size or plan.height % facts.token_size:
-            side = "width" if plan.width % facts.token_size else "height"
-            problems.append(
-                problem(InputError(f"{side}: {getattr(plan, side)}: must be a multiple of {facts.token_size}"))
-            )
+        try:
+            check_canvas(plan, facts.token_size)
+        except InputError as error:
+            problems.append(problem(error))
         if model.knowledge is not None:
             notes = list(model.knowledge.complaints(plan, model.name))
     remarks = [] if plan is None else [{"kind": kind, "text": text} for kind, text in planner_remarks(plan)]
     return {"problems": problems, "tokens": tokens, "notes": notes, "remarks": remarks, "area": area}
+
+
+def check_canvas(plan: ScenePlan, token: int) -> None:
+    """Raises `InputError` for a canvas that the model's image tokens do not fill."""
+    for name in ("width", "height"):
+        if getattr(plan, name) % token:
+            raise InputError(f"{name}: {getattr(plan, name)}: must be a multiple of {token}")
 
 
 def _geometry(data: Any, session: Session, overlap: Any) -> ScenePlan:
@@ -162,14 +167,13 @@ def store_mask(inside: NDArray[np.bool_], session: Session) -> str:
     """Keeps the pixels of a mask `[height, width]`; returns its name for a plan. `InputError` for an empty one."""
     if not inside.any():
         raise InputError("mask: holds no pixel that is inside (bright, or opaque)")
-    out = io.BytesIO()
-    Image.fromarray(inside).save(out, "PNG")
-    name = f"{hashlib.sha256(out.getvalue()).hexdigest()[:32]}.png"
+    content = png_bytes(Image.fromarray(inside))
+    name = f"{hashlib.sha256(content).hexdigest()[:32]}.png"
     path = session.masks / name
     if not path.is_file():
         if sum(1 for _ in session.masks.iterdir()) >= MOST_MASKS:
             raise InputError(f"mask: this session keeps {MOST_MASKS} masks, the most there are; open a new one")
-        path.write_bytes(out.getvalue())
+        path.write_bytes(content)
     return f"masks/{name}"
 
 
