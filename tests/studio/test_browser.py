@@ -97,7 +97,7 @@ class Canvas:
         self.page, self.size = page, size
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        box = self.page.locator("#frame").bounding_box()
+        box = settled(self.page).locator("#frame").bounding_box()
         assert box is not None
         return box["x"] + x * box["width"] / self.size, box["y"] + y * box["height"] / self.size
 
@@ -113,10 +113,15 @@ class Canvas:
         self.page.mouse.click(*self.at(x, y))
 
 
+def settled(page: Page) -> Page:
+    """All that was done is sent, answered and shown."""
+    page.wait_for_selector("html:not([data-busy])")
+    return page
+
+
 def scene(page: Page) -> Any:
     """The plan as the server has it."""
-    page.wait_for_timeout(700)  # edits are sent after a moment
-    return page.evaluate("fetch('/api/session').then((answer) => answer.json())")["state"]["plan"]
+    return settled(page).evaluate("fetch('/api/session').then((answer) => answer.json())")["state"]["plan"]
 
 
 def draw(page: Page, steps: int = 4, seed: int = 3) -> None:
@@ -134,12 +139,12 @@ def test_from_a_sentence_to_a_restyled_picture(opened: Opened, tmp_path: Path) -
     page.fill("#prompt", SENTENCE)
     page.click("#plan")
     until(lambda: page.locator("#areas li").count() == 4)
-    assert page.locator("#areas li b").all_inner_texts() == ["Whole picture", "boat", "sun", "Background"]
+    assert settled(page).locator("#areas li b").all_inner_texts() == ["Whole picture", "boat", "sun", "Background"]
     draw(page, steps=8)
     until(lambda: page.evaluate("document.querySelector('#result').naturalWidth") > 0)
     assert "/preview?" in (page.get_attribute("#result", "src") or ""), "a preview before the picture"
     until(lambda: page.locator(".obeyed li").count() == 2)
-    assert (page.get_attribute("#result", "src") or "").endswith("preview.png")
+    assert (settled(page).get_attribute("#result", "src") or "").endswith("preview.png")
 
     with page.expect_download() as download:
         page.click("#picture a:has-text('Picture')")
@@ -149,16 +154,16 @@ def test_from_a_sentence_to_a_restyled_picture(opened: Opened, tmp_path: Path) -
         assert source.record is not None
         assert source.record.settings.seed == 3
 
-    page.click("#overlay")
+    settled(page).click("#overlay")
     Canvas(page).click(100, 64)
-    assert page.input_value("#area") == "sun"
+    assert settled(page).input_value("#area") == "sun"
     page.fill("[data-key='change low']", "red, dotted, watercolour")
     page.click("#restyle")
     until(lambda: page.locator("#gallery .kind:has-text('restyled')").count() == 1)
     until(lambda: page.locator("#divider").is_visible())
     page.focus("#divider")
     page.keyboard.press("Home")
-    assert page.evaluate("getComputedStyle(document.querySelector('#result2')).clipPath").endswith("0%)")
+    assert settled(page).evaluate("getComputedStyle(document.querySelector('#result2')).clipPath").endswith("0%)")
 
     page.click("#open")
     page.set_input_files("#file", str(tmp_path / "image.png"))
@@ -174,7 +179,7 @@ def test_drawing_and_dragging_with_the_mouse(opened: Opened) -> None:
     until(lambda: page.evaluate("document.activeElement.dataset.key") == "0 name")
     page.keyboard.type("house")
     assert scene(page)["regions"] == [{"name": "house", "box": [0, 32, 64, 112]}]
-    assert page.locator("#areas .badge.bad").count() == 1, "it has no text yet"
+    assert settled(page).locator("#areas .badge.bad").count() == 1, "it has no text yet"
     canvas.drag((30, 60), (46, 60))
     assert scene(page)["regions"][0]["box"] == [16, 32, 80, 112]
     canvas.drag((80, 112), (97, 127))
@@ -255,6 +260,7 @@ def test_the_keyboard_alone(opened: Opened) -> None:
     page.focus("#tab-picture")
     press("ArrowLeft")
     assert page.locator("#depth").is_visible()
+    settled(page)
     tab_to("[data-op=isolate]")
     press("End")
     until(lambda: "100%" in page.locator("label:has([data-op=isolate])").inner_text())
@@ -269,7 +275,7 @@ def test_the_keyboard_alone(opened: Opened) -> None:
 def test_bad_input_is_told_and_nothing_is_lost(opened: Opened, tmp_path: Path) -> None:
     page = opened()
     page.click("#plan")
-    assert "Write a sentence" in page.inner_text("#status")
+    assert "Write a sentence" in settled(page).inner_text("#status")
     page.fill("#prompt", "the theory of everything")
     page.click("#plan")
     until(lambda: page.locator("#status.error").count() == 1 and "Write" not in page.inner_text("#status"))
@@ -306,11 +312,11 @@ def test_two_people_and_a_reload_in_mid_run(opened: Opened) -> None:
         page.fill(".level-high textarea", f"a {name}")
         page.fill(".level-low textarea", f"{colour}, solid, crayon")
         page.fill("#count", "3")
-        draw(page, steps=12, seed=5)
+        draw(page, steps=20, seed=5)
     until(lambda: one.locator("#gallery [data-state=drawing]").count() > 0)
     one.reload()
     one.wait_for_selector("html[data-ready]")
-    assert one.locator("#gallery button").count() >= 1, "its run is there again"
+    assert settled(one).locator("#gallery button").count() >= 1, "its run is there again"
     assert one.locator("#cancel").is_visible()
     assert [each["name"] for each in scene(one)["regions"]] == ["sun"]
     until(lambda: pictures(two) >= 1)
@@ -366,11 +372,9 @@ def test_widths_and_themes(opened: Opened, width: int, scheme: str) -> None:
     page = opened(width, 844, scheme)
     page.click("#add")
     page.fill(".level-high textarea", "a boat")
-    page.wait_for_timeout(600)
     for panel in ("depth", "picture", "attention"):
-        page.click(f"#tab-{panel}")
-        page.wait_for_timeout(100)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        settled(page).click(f"#tab-{panel}")
+        assert settled(page).evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(NAMED) == []
         assert page.evaluate(CONTRAST) == []
     frame = page.locator("#frame").bounding_box()

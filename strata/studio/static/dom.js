@@ -47,11 +47,27 @@ export function fill(element, ...children) {
   }
 }
 
+let waited = 0;
+
+/** Counts what is still to be sent, answered or shown; the root says `data-busy` until then, for what drives the page. */
+export function busy(by) {
+  waited += by;
+  document.documentElement.toggleAttribute("data-busy", waited > 0);
+}
+
 export function later(milliseconds, action) {
   let timer = 0;
   return (...args) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => action(...args), milliseconds);
+    if (timer) clearTimeout(timer);
+    else busy(1);
+    timer = setTimeout(async () => {
+      timer = 0;
+      try {
+        await action(...args);
+      } finally {
+        busy(-1);
+      }
+    }, milliseconds);
   };
 }
 
@@ -85,23 +101,23 @@ async function answered(path, options) {
   throw new Refusal(problem, answer.status);
 }
 
-export const get = async (path) => (await answered(path)).json();
+const counted = (ask) => async (...args) => {
+  busy(1);
+  try {
+    return await ask(...args);
+  } finally {
+    busy(-1);
+  }
+};
 
-export async function post(path, data = {}) {
-  const body = JSON.stringify(data);
-  return (await answered(path, { method: "POST", body, headers: { "content-type": "application/json" } })).json();
-}
+const sent = (path, body, type) => answered(path, { method: "POST", body, headers: { "content-type": type } });
+const asked = (path, data) => sent(path, JSON.stringify(data), "application/json");
 
+export const get = counted(async (path) => (await answered(path)).json());
+export const post = counted(async (path, data = {}) => (await asked(path, data)).json());
 /** The answer as a file's content. */
-export async function blobOf(path, data) {
-  const body = JSON.stringify(data);
-  return (await answered(path, { method: "POST", body, headers: { "content-type": "application/json" } })).blob();
-}
-
-export async function upload(path, content) {
-  const headers = { "content-type": "application/octet-stream" };
-  return (await answered(path, { method: "POST", body: content, headers })).json();
-}
+export const blobOf = counted(async (path, data) => (await asked(path, data)).blob());
+export const upload = counted(async (path, content) => (await sent(path, content, "application/octet-stream")).json());
 
 export function download(blob, name) {
   const url = URL.createObjectURL(blob);

@@ -1,6 +1,6 @@
 // What the page knows: the scene that is edited, with its history, and what is shown of it.
 
-import { later, post } from "./dom.js";
+import { busy, later, post } from "./dom.js";
 
 /** Of the server: model, palette, presets, …; filled once at the start. */
 export const facts = {};
@@ -44,8 +44,10 @@ export function watch(listener) {
 export function changed() {
   if (planned) return;
   planned = true;
+  busy(1);
   requestAnimationFrame(() => {
     planned = false;
+    busy(-1);
     for (const listener of listeners) listener();
   });
 }
