@@ -98,10 +98,11 @@ def old_words(before: ScenePlan, after: ScenePlan, area: str) -> list[str]:
     Without those that it says of another area, where it has been told anew of this one.
     """
     prompt, new = words(after.prompt), _by_area(after)
-    said = set(_telling(new.get(area, {}).values()))
+    said = set(telling_words(new.get(area, {}).values()))
     if after.prompt != before.prompt and retold(before.prompt, _changes(before, after, area)) != before.prompt:
-        said |= {word for other in new if other != area for word in _telling(new[other].values())}
-    return [word for word in _telling(_by_area(before).get(area, {}).values()) if word in prompt and word not in said]
+        said |= {word for other in new if other != area for word in telling_words(new[other].values())}
+    own = telling_words(_by_area(before).get(area, {}).values())
+    return [word for word in own if word in prompt and word not in said]
 
 
 def _by_area(plan: ScenePlan) -> dict[str, dict[Level, str]]:
@@ -121,7 +122,7 @@ def _changes(before: ScenePlan, after: ScenePlan, only: str | None = None) -> li
     ]
 
 
-def _telling(texts: Iterable[str]) -> list[str]:
+def telling_words(texts: Iterable[str]) -> list[str]:
     """Words of texts that say something of an object."""
     return [word for word in dict.fromkeys(word for text in texts for word in words(text)) if word not in LINKING]
 

@@ -17,6 +17,8 @@ from strata.layers.routing import Routing, Rule
 from strata.layers.schedule import Schedule
 from strata.layers.views import title, views
 
+PlanTraits = tuple[int, float, float]
+"""What a balance goes by: regions, the mean share of the canvas of one, the share with which the prompt agrees."""
 PAINTED = " (edited)"
 """Behind the name of a routing that was changed by hand."""
 _PAINTED_OVER = {"name", "about", "source", "model", "rules", "balance", "evidence"}
@@ -32,7 +34,7 @@ def routing_of(text: Any) -> Routing:
     return Routing.from_yaml(text, "routing")
 
 
-def edited(text: Any, ops: Mapping[str, Any], shape: tuple[int, int, int], plan: tuple[int, float]) -> Routing:
+def edited(text: Any, ops: Mapping[str, Any], shape: tuple[int, int, int], plan: PlanTraits) -> Routing:
     """The routing of a text, after one change.
 
     Args:
@@ -68,11 +70,11 @@ def _renamed(routing: Routing) -> Routing:
     return routing.model_copy(update={"name": name, "evidence": None})
 
 
-def _fitting(routing: Routing, plan: tuple[int, float]) -> Balance | None:
+def _fitting(routing: Routing, plan: PlanTraits) -> Balance | None:
     return next((entry for entry in routing.balance if entry.fits(*plan)), None)
 
 
-def _folded(routing: Routing, plan: tuple[int, float], keep_steps: bool) -> Routing:
+def _folded(routing: Routing, plan: PlanTraits, keep_steps: bool) -> Routing:
     """With what its balance says of this plan's base ratio in its blend; and of its steps as its only entry."""
     entry = _fitting(routing, plan)
     if entry is None:
@@ -144,7 +146,7 @@ def _isolated_exactly(routing: Routing, percent: float, shape: tuple[int, int, i
 # Painting -------------------------------------------------------------------------------------------------------------
 
 
-def painted(routing: Routing, stroke: Any, shape: tuple[int, int, int], plan: tuple[int, float]) -> Routing:
+def painted(routing: Routing, stroke: Any, shape: tuple[int, int, int], plan: PlanTraits) -> Routing:
     """The routing with a level heard otherwise in some cells of the strip.
 
     Args:
@@ -216,7 +218,7 @@ def _in_percent(rule: Rule, steps: int) -> list[Rule]:
 # What is shown --------------------------------------------------------------------------------------------------------
 
 
-def shown(routing: Routing, shape: tuple[int, int, int], plan: tuple[int, float]) -> dict[str, Any]:
+def shown(routing: Routing, shape: tuple[int, int, int], plan: PlanTraits) -> dict[str, Any]:
     """A routing for JSON: its text, its levels by step and block, its sliders, its rules in words.
 
     Raises:

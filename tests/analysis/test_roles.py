@@ -85,6 +85,7 @@ def found(finished: Any) -> list[Curve]:
     return curves(finished[2], SETUP, BLOCKS, 2)
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_where_it_was(finished: Any) -> None:
     before, after, journal = finished
     keys = [f"{n} {key}" for n in range(2) for key in ("unchanged", *(i.key for i in SETUP.interventions(BLOCKS)))]
@@ -92,6 +93,7 @@ def test_a_study_goes_on_where_it_was(finished: Any) -> None:
     assert list(journal.rows) == keys
 
 
+@pytest.mark.slow
 def test_unchanged_pictures_do_not_change(finished: Any) -> None:
     assert all(finished[2].rows["0 unchanged"][name] == 0 for name in CHANGES)
 
@@ -111,6 +113,7 @@ def test_every_intervention_changes_what_is_drawn(kind: Any, level: Any) -> None
     assert draw(replace(swaps[0], where=False)).equal(drawn[0])
 
 
+@pytest.mark.slow
 def test_curves_of_a_study(finished: Any, found: list[Curve]) -> None:
     names = {(c.kind, c.level, c.axis) for c in found}
     assert len(names) == 8
@@ -123,6 +126,7 @@ def test_curves_of_a_study(finished: Any, found: list[Curve]) -> None:
         curves(finished[2], SETUP, BLOCKS, 1)
 
 
+@pytest.mark.slow
 def test_the_figure_has_a_panel_for_each_kind_and_axis(found: list[Curve], tmp_path: Path) -> None:
     figure = draw_roles(found, 2, "a title")
     assert len(figure.axes) == 4
@@ -140,6 +144,7 @@ def clear(curves: list[Curve]) -> list[Curve]:
     return [replace(c, most=Estimate(1, 0.9, 1), least=Estimate(0, 0, 0.1)) for c in curves]
 
 
+@pytest.mark.slow
 def test_studies_beside_each_other(found: list[Curve]) -> None:
     found = clear(found)
     figure = draw_beside({"one": found, "other": found}, 2, "a title")
@@ -180,6 +185,7 @@ def test_the_script_draws_reports_beside_each_other(
         assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_missing_matplotlib_is_named(found: list[Curve], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(InputError, match=r"figures need matplotlib: pip install 'strata-prompting\[analysis\]'"):

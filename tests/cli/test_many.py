@@ -263,6 +263,7 @@ def test_names_sort_as_drawn(count: int) -> None:
     assert len(set(run_files(count, previews=True))) == 5 + 1 + 2 * count
 
 
+@pytest.mark.slow
 def test_libraries_print_nothing_while_a_model_is_loaded(here: Path, tiny_folder: Path) -> None:
     """On a terminal, where they would draw bars; in a process of its own, as they set up once."""
     code = """if True:

@@ -110,6 +110,7 @@ def test_ctrl_c_while_every_question_waits(server: ThreadingHTTPServer, prompts:
     assert not list(Path("a").glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_and_comes_back(server: ThreadingHTTPServer, prompts: Path) -> None:
     with start(server, "--no-cache") as process:
         wait_for(20)

@@ -48,6 +48,7 @@ def test_roles_of_any_model(strata: Run, here: Path, tiny_folder: Path) -> None:
     assert "holds results with seed 0, not 1; give another --out, or remove it" in other.err
 
 
+@pytest.mark.slow
 def test_a_study_of_roles_tells_its_cost_and_keeps_to_its_hours(strata: Run, here: Path, tiny_folder: Path) -> None:
     quick = ("--model", tiny_folder, "--kinds", "swap", "-o", "study", *QUICK[2:])
     refused = strata("roles", *quick, "--hours", 1e-9)
@@ -112,6 +113,7 @@ def test_a_clip_model_judges_pictures_of_any_model(strata: Run, here: Path, tiny
     assert "clip: 'no/such folder': holds no CLIP model" in missing.err
 
 
+@pytest.mark.slow
 def test_a_smoke_budget_goes_through_a_whole_calibration(strata: Run, here: Path, tiny_folder: Path) -> None:
     (here / "clip").mkdir()
     make_clip(here / "clip")

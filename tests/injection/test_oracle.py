@@ -185,14 +185,30 @@ def run(
     return found
 
 
-@pytest.mark.parametrize("family", shown(["flux", "chroma", "flux2", "flux3"], "regions by depth"))
-@settings(max_examples=40)
+FAMILIES = ["flux", "chroma", "flux2", "flux3"]
+
+
+@pytest.mark.parametrize("family", shown(FAMILIES, "regions by depth"))
+@settings(max_examples=12)
 @given(scenes(), st.booleans(), st.integers(0, 2**31))
 def test_the_whole_transformer_agrees_with_the_definition(
     family: str, drawn: tuple[Scene, TokenGrid], in_parts: bool, seed: int
 ) -> None:
     """With base and regional attention merged from parts, as for many tokens, and without."""
-    scene, grid = drawn
+    _family_agrees(family, *drawn, in_parts, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=150)
+@given(scenes(), st.booleans(), st.integers(0, 2**31))
+def test_the_whole_transformer_agrees_with_the_definition_on_many(
+    family: str, drawn: tuple[Scene, TokenGrid], in_parts: bool, seed: int
+) -> None:
+    _family_agrees(family, *drawn, in_parts, seed)
+
+
+def _family_agrees(family: str, scene: Scene, grid: TokenGrid, in_parts: bool, seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernels, "SMALLEST", 0 if in_parts else 10**6)
         flow_map = family == "flux3" and seed % 2 == 1

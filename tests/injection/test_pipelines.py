@@ -82,6 +82,7 @@ class TestEveryPipeline:
         other = plan.model_copy(update={"regions": plan.regions[:1]})
         pipe, options = PIPELINES[name]()
         regional = RegionalPipeline(pipe, ROUTING)
+        options |= {"num_inference_steps": 2}
         used = [regional(p, seed=3, **taken(pipe, STEPS | options)).images for p in (plan, other, plan)]
         fresh = [draw(PIPELINES[name]()[0], p, seed=3, **options) for p in (plan, other)]
         assert torch.equal(used[0], fresh[0])
@@ -110,7 +111,7 @@ def with_texts(plan: ScenePlan, **texts: str) -> ScenePlan:
 @pytest.mark.parametrize("name", shown_pipelines())
 def test_split_blending_on_every_pipeline(name: str, plan: ScenePlan) -> None:
     pipe, options = PIPELINES[name]()
-    options |= {"num_inference_steps": 12}
+    options |= {"num_inference_steps": 5}
     images = draw(pipe, plan, routing="regional-prompting-flux", **options)
     assert not torch.equal(images, draw_plain(pipe, plan, **options))
     other = draw(pipe, with_texts(plan, high="a star"), routing="regional-prompting-flux", **options)
@@ -129,11 +130,11 @@ def test_the_copy_of_the_image_receives_what_a_controlnet_adds(singles: int, pla
 
 def test_every_preset_draws_a_picture_of_its_own_from_both_levels(plan: ScenePlan) -> None:
     pipe, _ = make_text_to_image()
-    drawn = {"plain": draw_plain(pipe, plan, num_inference_steps=10)}
+    drawn = {"plain": draw_plain(pipe, plan, num_inference_steps=5)}
     for name in presets():
-        found = drawn[name] = draw(pipe, plan, routing=name, num_inference_steps=10)
+        found = drawn[name] = draw(pipe, plan, routing=name, num_inference_steps=5)
         for texts in ({"high": "a star"}, {"low": "green, dotted"}):
-            other = draw(pipe, with_texts(plan, **texts), routing=name, num_inference_steps=10)
+            other = draw(pipe, with_texts(plan, **texts), routing=name, num_inference_steps=5)
             assert (other - found).abs().max() > 1e-4, f"{name} does not hear {texts}"
     for one, other in itertools.combinations(drawn, 2):
         assert not torch.equal(drawn[one], drawn[other]), f"{one} and {other} draw the same"
@@ -549,6 +550,7 @@ class TestRefusals:
             RegionalPipeline(Upscaler())
 
 
+@pytest.mark.slow
 def test_compiled_blocks_do_not_recompile_by_block_or_step(plan: ScenePlan) -> None:
     torch._dynamo.reset()
     pipe = quiet(FluxPipeline(**tiny_parts()))

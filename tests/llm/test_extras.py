@@ -59,6 +59,7 @@ def test_rendering_needs_the_extra_miniature() -> None:
     assert run(f"{code}.paint()", "scipy") == "scipy is not installed; pip install 'strata-prompting[miniature]'"
 
 
+@pytest.mark.slow
 def test_the_world_is_a_leaf() -> None:
     """What it imports of Strata is hierarchy and itself, and the miniature imports nothing of llm."""
     world = "strata.miniature.world"

@@ -32,12 +32,12 @@ def test_bundled_scorer_is_small_and_says_how_good_it_is(scorer: Scorer) -> None
 def test_it_is_right_on_fresh_renders(scorer: Scorer) -> None:
     rng = random.Random(12_345)
     right: dict[str, list[bool]] = {name: [] for name in HEADS}
-    for i in range(150):
+    for i in range(80):
         scene = random_scene(rng, 128, 128, 1, held_out=bool(i % 2))
         verdict = scorer.score(scene.paint())
         for name, ok in (verdict.right(scene.things[0].thing) | verdict.right(scene.backdrop)).items():
             right[name].append(ok)
-    while len(right["kind"]) < 300:
+    while len(right["kind"]) < 160:
         scene = random_scene(rng, 128, 128, rng.choice((2, 4)), held_out=True)
         if scene.layout not in ("halves", "quarters"):
             continue

@@ -156,6 +156,7 @@ train(trainer, learn, Path(sys.argv[1]), "toy", LearningRate(5), samples=8 * 120
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_like_one_that_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +283,7 @@ def test_the_schedule() -> None:
     assert LearningRate(warm_up=1, power=2)(0.5, 0) == 0.25
 
 
+@pytest.mark.slow
 def test_the_whole_recipe_at_tiny_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every stage leaves its result; what is there is not made again; a missing stage alone is."""
     monkeypatch.setattr(recipe, "keep_memory", lambda: None)

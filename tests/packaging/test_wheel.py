@@ -43,6 +43,7 @@ def test_wheel_holds_strata_and_nothing_else(
     assert "strata_prompting-0.1.0.dist-info/licenses/LICENSE" in names
 
 
+@pytest.mark.slow
 def test_wheel_of_the_sdist_is_the_same(
     checkout: Checkout, python: Run, tmp_path: Path, packaged_files: frozenset[str]
 ) -> None:

@@ -27,7 +27,7 @@ export const view = {
   picture: null, // {run, name}
   beside: null,
   area: null, // of the picture that is looked at
-  look: { problems: [], tokens: null, notes: [], remarks: [], area: 0 },
+  look: { problems: [], tokens: null, notes: [], remarks: [], area: 0, agrees: 1 },
   depth: null,
   depthProblem: null,
   runs: new Map(),
@@ -139,7 +139,7 @@ async function showRouting() {
 
 function routingRequest(op = undefined) {
   const steps = Number(scene.settings.steps) || facts.model.steps;
-  return { text: scene.routing, steps, regions: scene.plan.regions.length, area: view.look.area, op };
+  return { text: scene.routing, steps, regions: scene.plan.regions.length, area: view.look.area, agrees: view.look.agrees, op };
 }
 
 /** Changes the routing on the server: `op` as `strata.studio.depth.edited` takes it. */
