@@ -30,6 +30,15 @@ Place = tuple[int, int]
 def agreeing_share(plan: ScenePlan) -> float:
     """The share of a plan's regions that the base prompt agrees with (0 to 1); 1 without regions.
 
+    Raises:
+        InputError: a mask file cannot be used.
+    """
+    return 1 - len(disagreeing(plan)) / len(plan.regions) if plan.regions else 1.0
+
+
+def disagreeing(plan: ScenePlan) -> tuple[str, ...]:
+    """The names of the regions with which the base prompt does not agree.
+
     It agrees with a region where it has at least half of the telling words of the region's high text (else of its full,
     else of its low one), and does not put it elsewhere: of the clauses with such words, those that also say most of the
     region's detail count, and one whose place fits, or which says none, suffices.
@@ -39,8 +48,8 @@ def agreeing_share(plan: ScenePlan) -> float:
     """
     prompt = plan.prompt.lower()
     clauses = list(_clauses(prompt))
-    found = [_agrees(plan, index, prompt, clauses) for index in range(len(plan.regions))]
-    return sum(found) / len(found) if found else 1.0
+    regions = enumerate(plan.regions)
+    return tuple(region.name for index, region in regions if not _agrees(plan, index, prompt, clauses))
 
 
 def _agrees(plan: ScenePlan, index: int, prompt: str, clauses: list[tuple[str, Place]]) -> bool:

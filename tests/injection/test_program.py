@@ -115,6 +115,11 @@ def test_it_tells_itself_and_its_cost() -> None:
     assert lines[-1] == (
         f"cost of the run: {cost.tokens:.2f} × the plain model's tokens, {cost.attention:.2f} × its attention"
     )
+    untold = "the base prompt does not name, or puts elsewhere: "
+    assert f"{untold}left, right" in lines
+    for prompt, other in (("a circle and more", "right"), ("a circle on the right, a square", "left")):
+        program = compile_program(PLAN.model_copy(update={"prompt": prompt}), ROUTING, FLUX_DEV, 4)
+        assert f"{untold}{other}" in describe(program, method, words, 10)
     silent = compile_program(PLAN.model_copy(update={"regions": ()}), ROUTING, FLUX_DEV, 4)
     assert describe(silent, method, words, 10)[1] == "routing halves, method regional, 4 steps, 0 of them routed"
     assert cost_of(silent, method, words, 10) == (1.0, 1.0)
