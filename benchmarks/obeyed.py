@@ -6,11 +6,11 @@ other seeds, which is to draw several and keep the best by the same judge, stopp
 begin with the same picture. Fully right is a picture in which all regions and the background are right.
 
 What steers must not be what measures: of pictures that a judge chose, it finds too many right by its own errors. So
-another scorer measures, of other weights, trained on other scenes (`--measure`):
+another scorer steers, of other weights, trained for a shorter time on other scenes, and the bundled one measures:
 
     python -m strata.miniature.training.scorer --vae miniature/weights/vae --seed 7 --seconds 1800 --threads 1 \\
         --out out/scorer-7 --run out/scorer-7/run
-    python -m benchmarks.obeyed --scenes 20 --measure out/scorer-7
+    python -m benchmarks.obeyed --scenes 20 --judge out/scorer-7
 
 Its errors are its own, but for what is hard to tell for any scorer of this kind. How far both agree on first tries,
 which nobody chose, is told. Without it the judge measures itself, and all shares but those of first tries are too high.
@@ -192,18 +192,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.prog = "python -m benchmarks.obeyed"
     parser.description += " --scenes are of each number of objects."
     parser.add_argument("--tries", type=int, default=4, help="of each picture at most (default: 4)")
-    parser.add_argument("--measure", default=None, help="folder of the scorer that measures (default: the judge's own)")
-    with open_study(parser, argv, ("tries", "measure")) as opened:
+    parser.add_argument("--judge", default=None, help="folder of the scorer that steers (default: the bundled one)")
+    with open_study(parser, argv, ("tries", "judge")) as opened:
         args = opened.args
         check_matplotlib()
         if args.tries < 1:
             raise SettingError(f"<tries> {args.tries}: must be at least 1")
-        measure = ExactJudge(WEIGHTS if args.measure is None else Path(args.measure))
-        print(f"steered by the judge, {ExactJudge().error}")
-        print("measured by the same: too high" if args.measure is None else f"measured by another, {measure.error}")
+        judge, measure = ExactJudge(WEIGHTS if args.judge is None else Path(args.judge)), ExactJudge()
+        print(f"steered by a judge that is {judge.error}")
+        print("measured by the same: too high" if args.judge is None else f"measured by one that is {measure.error}")
         todo = scenes(args.scenes, args.seed)
         given = DrawSettings(steps=args.steps, routing=args.routing)
-        runs = study(opened.pipe, given, todo, args.tries, opened.journal, ExactJudge(), measure)
+        runs = study(opened.pipe, given, todo, args.tries, opened.journal, judge, measure)
         opened.draw("obeyed", [key(scene, way) for scene in todo for way in WAYS], runs)
         found, more, agree = result(opened.journal, todo)
         print(table(found, more))
