@@ -77,7 +77,9 @@ def test_a_contradiction_names_nothing_where_it_is() -> None:
     assert contradicting(rng, several) == [several[1], several[2], several[0]]
 
 
-@pytest.mark.parametrize("name", ["2-05-thin-mixed-contradicts", "3-07-nested-alike-names"])
+@pytest.mark.parametrize(
+    "name", ["2-05-thin-mixed-contradicts", pytest.param("3-07-nested-alike-names", marks=pytest.mark.slow)]
+)
 def test_the_generator_makes_the_published_scene_and_the_scorer_finds_all_in_it(name: str) -> None:
     row = next(json.loads(line) for line in HARD.read_text(encoding="utf-8").splitlines() if f'"{name}"' in line)
     number = int(name.split("-")[1]) - 1

@@ -76,7 +76,7 @@ def test_flat_objects_have_their_colour_and_stay_within_their_radius() -> None:
 
 
 def test_scenes_keep_their_objects_on_the_canvas_and_apart() -> None:
-    for scene in scenes(400):
+    for scene in scenes(150):
         assert scene.paint().shape == (scene.height, scene.width, 3)
         for p in scene.things:
             assert p.radius - 2 <= p.cx <= scene.width - p.radius + 2

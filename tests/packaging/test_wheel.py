@@ -25,7 +25,7 @@ def contents(wheel: Path) -> set[str]:
         return {name for name in archive.namelist() if not name.endswith("/")}
 
 
-@pytest.mark.parametrize("links", ["kept", "text"])
+@pytest.mark.parametrize("links", ["kept", pytest.param("text", marks=pytest.mark.slow)])
 def test_wheel_holds_strata_and_nothing_else(
     links: str, checkout: Checkout, python: Run, tmp_path: Path, packaged_files: frozenset[str]
 ) -> None:
