@@ -6,7 +6,8 @@ other seeds, which is to draw several and keep the best by the same judge, stopp
 begin with the same picture. Fully right is a picture in which all regions and the background are right.
 
 What steers must not be what measures: of pictures that a judge chose, it finds too many right by its own errors. So
-another scorer steers, of other weights, trained for a shorter time on other scenes, and the bundled one measures:
+another scorer steers (`--judge`), of other weights, trained for a shorter time on other scenes, and the bundled one
+measures; or the bundled one steers and the other measures (`--measure`):
 
     python -m strata.miniature.training.scorer --vae miniature/weights/vae --seed 7 --seconds 1800 --threads 1 \\
         --out out/scorer-7 --run out/scorer-7/run
@@ -193,14 +194,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.description += " --scenes are of each number of objects."
     parser.add_argument("--tries", type=int, default=4, help="of each picture at most (default: 4)")
     parser.add_argument("--judge", default=None, help="folder of the scorer that steers (default: the bundled one)")
-    with open_study(parser, argv, ("tries", "judge")) as opened:
+    parser.add_argument("--measure", default=None, help="and of the one that measures (default: the bundled one)")
+    with open_study(parser, argv, ("tries", "judge", "measure")) as opened:
         args = opened.args
         check_matplotlib()
         if args.tries < 1:
             raise SettingError(f"<tries> {args.tries}: must be at least 1")
-        judge, measure = ExactJudge(WEIGHTS if args.judge is None else Path(args.judge)), ExactJudge()
+        judge, measure = (ExactJudge(WEIGHTS if f is None else Path(f)) for f in (args.judge, args.measure))
         print(f"steered by a judge that is {judge.error}")
-        print("measured by the same: too high" if args.judge is None else f"measured by one that is {measure.error}")
+        same = args.judge == args.measure
+        print("measured by the same: too high" if same else f"measured by one that is {measure.error}")
         todo = scenes(args.scenes, args.seed)
         given = DrawSettings(steps=args.steps, routing=args.routing)
         runs = study(opened.pipe, given, todo, args.tries, opened.journal, judge, measure)
