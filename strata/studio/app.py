@@ -19,11 +19,12 @@ from starlette.staticfiles import StaticFiles
 from strata.hierarchy.errors import InputError, StrataError
 from strata.studio import depth, files, scene
 from strata.studio.core import Studio
+from strata.studio.draw_run import PROBE, DrawRun
 from strata.studio.errors import Refused, problem
 from strata.studio.facts import facts_of
 from strata.studio.guard import SANDBOX, Guard
 from strata.studio.sessions import Session
-from strata.studio.tasks import PROBE, DrawRun, Run
+from strata.studio.tasks import Run
 
 STATIC = Path(__file__).with_name("static")
 LED_HERE = '<!doctype html><meta http-equiv="refresh" content="0;url=/"><a href="/">Strata Studio</a>'

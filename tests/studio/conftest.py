@@ -14,8 +14,8 @@ from strata.hierarchy.plan import ScenePlan
 from strata.planning import PlannerSettings
 from strata.settings import ModelSettings
 from strata.studio.core import Studio
+from strata.studio.draw_run import DrawRun
 from strata.studio.settings import BesideSettings
-from strata.studio.tasks import DrawRun
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient

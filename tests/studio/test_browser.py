@@ -171,6 +171,41 @@ def test_from_a_sentence_to_a_restyled_picture(opened: Opened, tmp_path: Path) -
     assert len(scene(page)["regions"]) == 2
 
 
+def test_drawing_until_it_obeys(opened: Opened) -> None:
+    """One step is too few for the model, so that no try is right."""
+    page = opened()
+    page.click("#add")
+    page.fill("[data-key='0 name']", "sun")
+    page.fill(".level-high textarea", "a sun")
+    page.fill(".level-low textarea", "yellow, striped, watercolour")
+    page.click("#more summary")
+    until(lambda: page.locator("#until_obeyed").is_visible())
+    page.fill("#until_obeyed", "0")
+    page.select_option("#mend", "again")
+    draw(page, steps=1)
+    until(lambda: "at least 1" in page.inner_text("#status"))
+    until(lambda: page.get_attribute("#until_obeyed", "aria-invalid") == "true")
+    page.fill("#until_obeyed", "3")
+    until(lambda: "until it obeys (3)" in page.inner_text("#more summary"))
+    draw(page, steps=1)
+    until(lambda: page.locator(".tries li").count() >= 1)
+    until(lambda: pictures(page) == 1)
+    until(lambda: page.locator(".tries li").count() == 3 and page.locator(".tries b").inner_text() == "kept")
+    until(lambda: "of 3 kept" in page.inner_text("#status"))
+    assert page.locator(".tries li").first.inner_text().startswith("try 1 of 3: sun: asked for")
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    settled(page).click("#more summary")
+    until(lambda: page.locator("#until_obeyed").is_visible() and page.input_value("#until_obeyed") == "3")
+    page.fill("#until_obeyed", "60")
+    draw(page, steps=1)
+    page.click("#tab-picture")
+    until(lambda: page.locator(".tries li").count() >= 1 and "best so far" in page.inner_text(".tries"))
+    page.click("#cancel")
+    until(lambda: not page.locator("#cancel").is_visible(), 30)
+    assert settled(page).locator("#gallery [data-state=cancelled]").count() == 1
+
+
 def test_drawing_and_dragging_with_the_mouse(opened: Opened) -> None:
     page = opened()
     canvas = Canvas(page)

@@ -11,6 +11,7 @@ export const scene = {
   routing: "",
   settings: { seed: "", steps: "", guidance: "", true_cfg: "", method: "", strict: false },
   count: 1,
+  obey: { until_obeyed: "", mend: "repaint" }, // "": drawn once
   previews: true,
 };
 
