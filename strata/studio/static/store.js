@@ -13,6 +13,7 @@ export const scene = {
   count: 1,
   obey: { until_obeyed: "", mend: "repaint" }, // "": drawn once
   previews: true,
+  opacity: 0.55, // of the underlay
 };
 
 /** What is shown: nothing of it is kept. */
