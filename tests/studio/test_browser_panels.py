@@ -70,3 +70,61 @@ def test_drawing_until_it_obeys(opened: Opened) -> None:
     page.click("#cancel")
     until(lambda: not page.locator("#cancel").is_visible(), 30)
     assert settled(page).locator("#gallery [data-state=cancelled]").count() == 1
+
+
+def test_strips_are_painted_by_the_keyboard(opened: Opened) -> None:
+    page = opened()
+    press = page.keyboard.press
+
+    def told() -> str:
+        return settled(page).inner_text("#cell")
+
+    def silent() -> list[list[int]]:
+        """The cells, as step and block, in which details are silent."""
+        shown = page.evaluate(
+            """async () => {
+              const { scene } = (await import('/static/store.js')), { post } = (await import('/static/dom.js'));
+              return post('routing', { text: scene.routing, steps: 20, regions: 1, area: 0.2, agrees: 1 });
+            }"""
+        )
+        [low] = [each["strength"] for each in shown["views"] if each["level"] == "low"]
+        return [[step, block] for step, row in enumerate(low) for block, value in enumerate(row) if value == 0]
+
+    page.click("#add")
+    page.fill(".level-low textarea", "yellow")
+    settled(page).focus("[data-level=high]")
+    until(lambda: told().startswith("high content, step 1 of 20, double block 1 of 4: heard"))
+    press("Tab")
+    until(lambda: "low" in told())
+    press("Enter")
+    until(lambda: told().startswith("Heard: low detail"))
+    assert page.evaluate("document.activeElement.dataset.level") == "low", "one tab stop a strip"
+    for key in ("End", "PageDown", "ArrowDown", "ArrowRight", "Shift+ArrowLeft", "Shift+ArrowUp"):
+        press(key)
+    until(lambda: "steps 19 to 20 of 20, single blocks 7 to 8 of 8, 4 cells: heard" in told())
+    press("3")
+    until(lambda: told().startswith("Silent: low detail") and told().endswith("4 cells: silent"))
+    assert silent() == [[18, 10], [18, 11], [19, 10], [19, 11]]
+    assert page.evaluate("document.activeElement.dataset.level") == "low", "the focus stays"
+    press("Escape")
+    press("Home")
+    press("Enter")
+    until(lambda: "step 19 of 20, double block 1 of 4: silent" in told())
+    assert [18, 0] in silent()
+    assert len(silent()) == 5
+    press("ArrowRight")
+    press("2")
+    press("ArrowRight")
+    press("4")
+    until(lambda: told().startswith("Isolate: low") and "double block 3 of 4: heard, isolated" in told())
+    press("ArrowLeft")
+    until(lambda: "double block 2 of 4: heard at 0.5" in told())
+    press("Control+z")
+    press("Control+z")
+    press("Control+z")
+    until(lambda: len(silent()) == 4)
+    press("Control+a")
+    until(lambda: "240 cells" in told())
+    press("?")
+    until(lambda: page.locator("dialog[open]").count() == 1)
+    assert "on a strip: paint it" in page.inner_text("dialog")

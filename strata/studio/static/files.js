@@ -92,6 +92,8 @@ const KEYS = [
   ["V B P M E", "select, box, polygon, brush, eraser"], ["N", "a new box in the middle"], ["Arrow keys", "move the region; with Shift resize it; with Alt by one pixel"],
   ["Enter", "to its texts; closes a polygon"], ["Delete", "remove the region, or the chosen corner"], ["[ ]", "further back, further to the front"],
   ["Ctrl+C X V D", "copy, cut, paste, duplicate"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"], ["O", "regions over the picture"], ["Shift+click", "on a picture below: beside the one that is shown"], ["Ctrl+Enter", "draw"], ["Alt", "while dragging: off the token grid"],
+  ["Arrow keys, Shift", "on a strip of the depth: go through its cells, choose a range; Ctrl+A takes all"], ["Home End PgUp PgDn", "on a strip: first and last block, first and last step"],
+  ["1 2 3 4 5, Enter", "on a strip: paint it heard, half, silent, isolated, together; with the chosen pen"],
 ];
 
 function helpDialog() {
