@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from strata.console import note
 from strata.hierarchy.errors import InputError, SettingError, StrataError
 from strata.hierarchy.phrases import retold_prompt
 from strata.hierarchy.plan import ScenePlan
@@ -46,6 +47,8 @@ OBEYED = ("until_obeyed", "mend")
 """Those of drawing until it obeys; the judge is the Studio's own."""
 MOST_TRIES = 64
 """At one picture."""
+PATIENCE = 2
+"""Seconds after which it is told that the end waits for a step."""
 
 
 class Studio:
@@ -83,10 +86,26 @@ class Studio:
         self.drawing = Worker("draw", self._load)
         self.planning = Worker("plan")
 
+    def end(self) -> None:
+        """What is being done ends soon, a picture after its current step; from any thread, and without waiting."""
+        self.drawing.end()
+        self.planning.end()
+
     def close(self) -> None:
-        """Ends what is being done, and removes what was only for now."""
-        self.drawing.close()
-        self.planning.close(1)
+        """Ends what is being done, and removes what was only for now. Another interruption does not wait for a step."""
+        try:
+            if not self.drawing.close(PATIENCE):
+                note("a step is being drawn; ending after it (Ctrl-C again: at once)")
+                self.drawing.close(None)
+        finally:
+            for session in self.sessions.all():
+                for run in session.runs.values():
+                    if isinstance(run, DrawRun):
+                        run.clear()
+            self._release()
+
+    def _release(self) -> None:
+        self.planning.close(0.5)
         if self._engine is not None:
             self._engine.close()
         self._quiet.close()

@@ -1,6 +1,7 @@
 """Runs that draw: pictures of a job into a folder, a turn of one session and then of another."""
 
 import io
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing
@@ -307,6 +308,15 @@ class DrawRun(Run):
 
         folder.write(PROBE, page(probe, picture.image))
         self.has_page = True
+
+    def clear(self) -> None:
+        """What a picture that was not finished has left goes: of a run without any, the folder."""
+        if self.ended and self.pictures:
+            return
+        if not self.pictures:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        for left in self.folder.glob(".strata-run-*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def names(self) -> list[str]:
         """The names of its files."""

@@ -1,9 +1,13 @@
 """Serves the Studio until it is told to end."""
 
+import atexit
+import gc
 import socket
 import sys
+import threading
 import webbrowser
 from contextlib import closing
+from types import FrameType
 
 import uvicorn
 
@@ -22,11 +26,12 @@ def serve(serving: ServingSettings, model: ModelSettings, planner: PlannerSettin
     Raises:
         StrataError: an address or a setting that cannot be used.
     """
+    atexit.register(gc.freeze)  # else Python looks through all that a model has made, for seconds, before it ends
     with closing(_bound(serving)) as bound, closing(Studio(model, planner, beside)) as studio:
         port = bound.getsockname()[1]
         app = create_app(studio, serving.host, serving.password, port, lambda: server.should_exit)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, lifespan="off")
-        server = uvicorn.Server(config)
+        server = _Server(config, studio)
         print(f"Strata Studio: {_address(serving, port)}", flush=True)
         if not serving.on_loopback:
             print(f"others can reach it at port {port} of this machine, with the password", file=sys.stderr, flush=True)
@@ -39,6 +44,19 @@ def serve(serving: ServingSettings, model: ModelSettings, planner: PlannerSettin
         except KeyboardInterrupt:  # how a page is ended
             pass
     print("ended", flush=True)
+
+
+class _Server(uvicorn.Server):
+    """What is being drawn ends with the signal, and not only when the last page has been let go."""
+
+    def __init__(self, config: uvicorn.Config, studio: Studio) -> None:
+        super().__init__(config)
+        self._studio = studio
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """As of uvicorn, in a signal's handler: what may wait for a lock is done in another thread."""
+        super().handle_exit(sig, frame)
+        threading.Thread(target=self._studio.end, daemon=True).start()
 
 
 def _address(serving: ServingSettings, port: int) -> str:

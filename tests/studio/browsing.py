@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.studio.conftest import started
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -31,16 +31,6 @@ def until(is_so: Callable[[], Any], seconds: float = SECONDS) -> None:
     while not is_so():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
-
-
-def started(*options: str) -> tuple[subprocess.Popen[str], str]:
-    command = [sys.executable, "-m", "strata", "studio", "--no-browser", "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    found = re.search(r"http://\S+", line)
-    assert found, (line, process.stderr and process.stderr.read())
-    return process, found[0]
 
 
 @pytest.fixture(scope="module")

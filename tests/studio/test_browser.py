@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from strata.source import open_source
-from tests.studio.browsing import Canvas, Opened, draw, in_chromium, pictures, scene, settled, started, until
+from tests.studio.browsing import Canvas, Opened, draw, in_chromium, pictures, scene, settled, until
 from tests.studio.browsing import address as address
 from tests.studio.browsing import chromium as chromium
 from tests.studio.browsing import opened as opened
+from tests.studio.conftest import started
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
