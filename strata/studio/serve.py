@@ -15,6 +15,7 @@ from strata.hierarchy.errors import SettingError, reason_of
 from strata.hierarchy.interrupts import Terminated
 from strata.planning import PlannerSettings
 from strata.settings import ModelSettings
+from strata.studio.addresses import reached_at, url
 from strata.studio.app import create_app
 from strata.studio.core import Studio
 from strata.studio.settings import BesideSettings, ServingSettings
@@ -34,7 +35,8 @@ def serve(serving: ServingSettings, model: ModelSettings, planner: PlannerSettin
         server = _Server(config, studio)
         print(f"Strata Studio: {_address(serving, port)}", flush=True)
         if not serving.on_loopback:
-            print(f"others can reach it at port {port} of this machine, with the password", file=sys.stderr, flush=True)
+            others = " or ".join(url(host, port) for host in reached_at(serving.host))
+            print(f"others can reach it at {others}, with the password", file=sys.stderr, flush=True)
         if serving.on_loopback and not serving.no_browser and sys.stdout.isatty():
             webbrowser.open(_address(serving, port))
         try:
@@ -60,8 +62,8 @@ class _Server(uvicorn.Server):
 
 
 def _address(serving: ServingSettings, port: int) -> str:
-    host = serving.host if serving.host not in ("0.0.0.0", "::") else "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    """The page's, on this machine."""
+    return url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(serving.host, serving.host), port)
 
 
 def _bound(serving: ServingSettings) -> socket.socket:
