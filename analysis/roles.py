@@ -235,14 +235,6 @@ class Curve:
             **{name: getattr(self, name).as_data() for name in ("rank", "centre", "most", "least")},
         }
 
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> Curve:
-        """What `as_data` gave. Raises `LookupError` or `TypeError` for anything else."""
-        windows = tuple((first, last) for first, last in data["windows"])
-        points = tuple(Estimate(**point) for point in data["points"])
-        ends = {name: Estimate(**data[name]) for name in ("rank", "centre", "most", "least")}
-        return cls(data["kind"], data["level"], data["axis"], data["name"], windows, points, **ends)
-
 
 DECIDES: Mapping[StudiedLevel, tuple[str, ...]] = {"high": tuple(CONTENT), "low": tuple(DETAIL)}
 """The attributes that a level's texts name, and should decide."""
@@ -345,6 +337,58 @@ def read_curves(path: str | Path) -> tuple[list[Curve], int]:
     except InputError as error:
         raise InputError(f"no report of `strata roles`: {error}") from error
     try:
-        return [Curve.from_data(data) for data in report["curves"]], sum(report["blocks"])
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise InputError("no report of `strata roles`: it lacks its curves, or is damaged") from error
+        blocks = _of(report, "blocks", _are_counts, "must be two numbers of blocks, of which one may be 0")
+        rows = _of(report, "curves", lambda value: isinstance(value, list), "must be a list of curves")
+        return [_read_curve(row, f"curves[{n}]", sum(blocks)) for n, row in enumerate(rows)], sum(blocks)
+    except InputError as error:
+        raise InputError(f"no report of `strata roles`, or a damaged one: {file}: {error}") from error
+
+
+def _of(data: Any, field: str, holds: Callable[[Any], bool], must: str) -> Any:
+    """A field, as `a[0].b`, of which the last part is looked up in `data`."""
+    name = field.rpartition(".")[2]
+    if not isinstance(data, Mapping):
+        raise InputError(f"{field.rpartition('.')[0] or field}: {data!r:.60}: must be a mapping")
+    if name not in data:
+        raise InputError(f"{field}: is missing")
+    if not holds(data[name]):
+        raise InputError(f"{field}: {data[name]!r:.60}: {must}")
+    return data[name]
+
+
+def _are_counts(value: Any) -> bool:
+    return (
+        isinstance(value, list) and len(value) == 2 and all(type(n) is int and n >= 0 for n in value) and sum(value) > 0
+    )
+
+
+def _read_curve(data: Any, field: str, blocks: int) -> Curve:
+    named: dict[str, tuple[str, ...]] = {"kind": KINDS, "level": STUDIED_LEVELS, "axis": AXES}
+    for name, choices in named.items():
+        _of(data, f"{field}.{name}", choices.__contains__, f"must be one of {', '.join(choices)}")
+    _of(data, f"{field}.name", lambda value: isinstance(value, str) and value != "", "must be a name")
+    last = blocks if data["axis"] == "blocks" else 2**31
+    windows = _of(data, f"{field}.windows", lambda value: isinstance(value, list), "must be a list")
+    for n, window in enumerate(windows):
+        paired = isinstance(window, list) and len(window) == 2 and all(type(end) is int for end in window)
+        if not (paired and 0 <= window[0] <= window[1] < last):
+            within = f" of {blocks} blocks" if data["axis"] == "blocks" else ""
+            raise InputError(f"{field}.windows[{n}]: {window!r:.60}: must be a first and a last one{within}")
+    points = _of(data, f"{field}.points", lambda value: isinstance(value, list), "must be a list")
+    if len(points) != len(windows):
+        raise InputError(f"{field}.points: {len(points)} of them: must be as many as windows, {len(windows)}")
+    estimates = [_read_estimate(point, f"{field}.points[{n}]") for n, point in enumerate(points)]
+    ends = {
+        name: _read_estimate(_of(data, f"{field}.{name}", lambda value: True, ""), f"{field}.{name}")
+        for name in ("rank", "centre", "most", "least")
+    }
+    spans = tuple((first, last) for first, last in windows)
+    return Curve(data["kind"], data["level"], data["axis"], data["name"], spans, tuple(estimates), **ends)
+
+
+def _read_estimate(data: Any, field: str) -> Estimate:
+    values = [
+        _of(data, f"{field}.{name}", lambda value: value is None or type(value) in (int, float), "must be a number")
+        for name in ("value", "low", "high")
+    ]
+    return Estimate(*(float("nan") if value is None else float(value) for value in values))

@@ -10,7 +10,6 @@ from cyclopts import Group, Parameter
 from tqdm import tqdm
 
 from strata.axes import Axis
-from strata.commands.judging import judges_for
 from strata.commands.options import Argv
 from strata.console import count, duration, note, quiet
 from strata.contents import PICTURES
@@ -19,6 +18,7 @@ from strata.evaluate import Evaluation, prepare_evaluation
 from strata.hierarchy.errors import SettingError
 from strata.hierarchy.extras import needs_extra
 from strata.imports import uncollected
+from strata.judging import judges_for
 from strata.settings import HOW, MODEL, WHERE_TO, Count, DrawSettings, OutFolder, Settings, Words
 
 with needs_extra("analysis"):

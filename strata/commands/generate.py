@@ -12,7 +12,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from strata.claims import numbered
-from strata.commands.judging import Judges, ObeySettings, judged_by
 from strata.commands.options import BAD_INPUT, FAILED, Argv, PicturesOutput
 from strata.commands.runs import Pace, announce_run, draw_run
 from strata.console import count, note, quiet, say, tell
@@ -21,6 +20,7 @@ from strata.engine import Engine
 from strata.hierarchy.errors import InputError, SettingError, StrataError, quote
 from strata.hierarchy.plan import ScenePlan
 from strata.job import Job, check_canvas, check_seeds, prepare, read_files
+from strata.judging import Judges, ObeySettings, judged_by
 from strata.llm.draft import Draft
 from strata.llm.instructions import Instructions
 from strata.llm.planner import Request

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from PIL import Image
 from tqdm import tqdm
 
-from strata.commands.judging import told, told_at_last
 from strata.console import count as counted
 from strata.console import duration, note
 from strata.contents import COMPARE
 from strata.engine import Engine, Event, Picture, Started, Step
 from strata.hierarchy.compare import side_by_side
 from strata.job import Job
+from strata.judging import told, told_at_last
 from strata.obeyed import Event as Drawing
 from strata.obeyed import Kept, Try, Until, tries
 from strata.record import png_bytes

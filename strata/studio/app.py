@@ -17,13 +17,14 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from strata.hierarchy.errors import InputError, StrataError
-from strata.studio import depth, files, scene
+from strata.studio import depth, files, scene, underlay
 from strata.studio.core import Studio
+from strata.studio.draw_run import PROBE, DrawRun
 from strata.studio.errors import Refused, problem
 from strata.studio.facts import facts_of
 from strata.studio.guard import SANDBOX, Guard
 from strata.studio.sessions import Session
-from strata.studio.tasks import PROBE, DrawRun, Run
+from strata.studio.tasks import Run
 
 STATIC = Path(__file__).with_name("static")
 LED_HERE = '<!doctype html><meta http-equiv="refresh" content="0;url=/"><a href="/">Strata Studio</a>'
@@ -73,6 +74,9 @@ _ROUTES = (
     ("POST", "masks", "add_mask"),
     ("GET", "masks/{name}", "mask"),
     ("POST", "mask", "as_mask"),
+    ("POST", "underlay", "add_underlay"),
+    ("DELETE", "underlay", "remove_underlay"),
+    ("GET", "underlay/{name}", "underlay"),
     ("POST", "plan", "plan"),
     ("POST", "draw", "draw"),
     ("POST", "open", "open"),
@@ -118,7 +122,7 @@ class _Api:
         session = self._session(request)
         data = await run_in_threadpool(facts_of, self._studio)
         runs = [run.as_data() for run in session.runs.values()]
-        return JSONResponse({**data, "state": session.state, "runs": runs})
+        return JSONResponse({**data, "state": session.state, "underlay": session.underlay, "runs": runs})
 
     async def events(self, request: Request) -> Response:
         session, loop = self._session(request), asyncio.get_running_loop()
@@ -210,6 +214,20 @@ class _Api:
             return scene.region_as_mask(plan, index)
 
         return Response(await run_in_threadpool(answer), media_type="image/png")
+
+    async def add_underlay(self, request: Request) -> Response:
+        session, content = self._session(request), await request.body()
+        return await self._answer(lambda: {"underlay": underlay.keep_underlay(content, session)})
+
+    async def remove_underlay(self, request: Request) -> Response:
+        session = self._session(request)
+        await run_in_threadpool(underlay.remove_underlay, session)
+        return JSONResponse({"underlay": None})
+
+    async def underlay(self, request: Request) -> Response:
+        session, name = self._session(request), request.path_params["name"]
+        content, kind = await run_in_threadpool(underlay.underlay_content, name, session)
+        return Response(content, media_type=kind, headers={"cache-control": "private, max-age=86400"})
 
     async def plan(self, request: Request) -> Response:
         session, data = self._session(request), await _json(request)

@@ -8,11 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from strata.console import note
 from strata.hierarchy.errors import InputError, SettingError, StrataError
 from strata.hierarchy.phrases import retold_prompt
 from strata.hierarchy.plan import ScenePlan
 from strata.hierarchy.restyle import restyled
 from strata.job import Job, check_drawn_as_planned, check_seeds, prepare
+from strata.judging import Judges, ObeySettings, judges_for
 from strata.llm.draft import Draft
 from strata.llm.planner import Request
 from strata.loading import locate_for
@@ -22,11 +24,12 @@ from strata.repaint import repainted
 from strata.settings import DrawSettings, ModelSettings, read_settings
 from strata.source import Source, open_source, safe_name
 from strata.studio.depth import routing_of
+from strata.studio.draw_run import Asked, DrawRun
 from strata.studio.errors import Refused
 from strata.studio.scene import Library, adopted, check_canvas, read_plan
 from strata.studio.sessions import Session, Sessions
 from strata.studio.settings import BesideSettings
-from strata.studio.tasks import Asked, DrawRun, PlanRun, Run
+from strata.studio.tasks import PlanRun, Run
 from strata.studio.work import Worker
 
 if TYPE_CHECKING:
@@ -40,6 +43,12 @@ MOST_PICTURES = 64
 """Of one run."""
 OFFERED = ("seed", "steps", "guidance", "true_cfg", "method", "strict")
 """The settings of a drawing that a page may set: none of them names a file."""
+OBEYED = ("until_obeyed", "mend")
+"""Those of drawing until it obeys; the judge is the Studio's own."""
+MOST_TRIES = 64
+"""At one picture."""
+PATIENCE = 2
+"""Seconds after which it is told that the end waits for a step."""
 
 
 class Studio:
@@ -67,6 +76,7 @@ class Studio:
         self.roles = _read_roles(beside.roles, sum(self.model.facts_or_flux.block_counts))
         self.judged_by = beside.judge or ("exact" if self.model.is_judged_exactly() else None)
         if beside.judge is not None:
+            judges_for(self.model, (beside.judge,), "judge")
             self._judge  # noqa: B018  (likewise)
         self.sessions = Sessions()
         self.runs_folder = Path(beside.out) if beside.out is not None else None
@@ -76,10 +86,26 @@ class Studio:
         self.drawing = Worker("draw", self._load)
         self.planning = Worker("plan")
 
+    def end(self) -> None:
+        """What is being done ends soon, a picture after its current step; from any thread, and without waiting."""
+        self.drawing.end()
+        self.planning.end()
+
     def close(self) -> None:
-        """Ends what is being done, and removes what was only for now."""
-        self.drawing.close()
-        self.planning.close(1)
+        """Ends what is being done, and removes what was only for now. Another interruption does not wait for a step."""
+        try:
+            if not self.drawing.close(PATIENCE):
+                note("a step is being drawn; ending after it (Ctrl-C again: at once)")
+                self.drawing.close(None)
+        finally:
+            for session in self.sessions.all():
+                for run in session.runs.values():
+                    if isinstance(run, DrawRun):
+                        run.clear()
+            self._release()
+
+    def _release(self) -> None:
+        self.planning.close(0.5)
         if self._engine is not None:
             self._engine.close()
         self._quiet.close()
@@ -136,6 +162,7 @@ class Studio:
         check_canvas(plan, self.model.facts_or_flux.token_size)
         routing = None if data.get("routing") is None else routing_of(data["routing"])
         given = self._settings(data.get("settings") or {})
+        obeying = self._obeying(data.get("obey") or {})
         count = _count(data.get("count", 1))
         name = slug(str(data.get("title") or plan.prompt or "scene"))
         settings = _told(data.get("settings") or {})
@@ -155,10 +182,14 @@ class Studio:
                 second = None if versus.get("routing") is None else second
             pairs.append(("versus", self._checked(other, Source(name, plan, second), count)))
         self._check_room(session, len(pairs))
+        until = obeying.until(job)
+        if until is not None:
+            for _, each in pairs:
+                until.check(each)
         runs: list[DrawRun] = []
         for kind, each in pairs:
             beside = f"{runs[0].id}/" if runs else None
-            asked = Asked(each, count, previews, plan=data["plan"], settings=settings, beside=beside)
+            asked = Asked(each, count, previews, plan=data["plan"], settings=settings, beside=beside, until=until)
             runs.append(self._queue(session, kind, str(data.get("title") or name), asked))
         return runs
 
@@ -252,14 +283,19 @@ class Studio:
     # Parts of these
 
     def _settings(self, data: Any) -> DrawSettings:
-        if not isinstance(data, Mapping):
-            raise InputError("settings: must be a mapping")
-        for name in data:
-            if name not in OFFERED:
-                raise InputError(
-                    f"settings: {str(name)[:40]!r}: is none that a page sets; those are {', '.join(OFFERED)}"
-                )
-        return read_settings(DrawSettings, _told(data))
+        return read_settings(DrawSettings, _offered(data, "settings", OFFERED))
+
+    def _obeying(self, data: Any) -> Judges:
+        given = read_settings(ObeySettings, _offered(data, "obey", OBEYED))
+        if given.until_obeyed is not None:
+            if given.until_obeyed > MOST_TRIES:
+                raise SettingError(f"<until_obeyed> {given.until_obeyed}: more than {MOST_TRIES}, the most here")
+            given = given.model_copy(update={"judge": self.judged_by})
+        return Judges(given, self._load_judge)
+
+    def _load_judge(self, name: str) -> "Judge":
+        assert self._judge is not None
+        return self._judge
 
     def _prepared(self, given: DrawSettings, source: Source) -> Job:
         fixed = {name: value for name, value in self.settings if value is not None and name != "offload"}
@@ -326,6 +362,16 @@ def from_source(source: Source, session: Session, library: Library) -> dict[str,
 
 def _masks(plan: ScenePlan) -> list[str]:
     return [region.mask for region in plan.regions if region.mask is not None]
+
+
+def _offered(data: Any, field: str, names: Iterable[str]) -> dict[str, Any]:
+    """What a page sets of some settings. Raises `InputError` for others."""
+    if not isinstance(data, Mapping):
+        raise InputError(f"{field}: must be a mapping")
+    for name in data:
+        if name not in names:
+            raise InputError(f"{field}: {str(name)[:40]!r}: is none that a page sets; those are {', '.join(names)}")
+    return _told(data)
 
 
 def _told(settings: Mapping[str, Any]) -> dict[str, Any]:

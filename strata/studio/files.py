@@ -21,9 +21,9 @@ from strata.native import native_caption
 from strata.record import png_bytes
 from strata.source import PNG_SIGNATURE, kind_of, load_plan, open_source, portable, safe_name
 from strata.studio.core import from_source
+from strata.studio.draw_run import DrawRun
 from strata.studio.scene import Library, adopted
 from strata.studio.sessions import Session
-from strata.studio.tasks import DrawRun
 
 MOST_FILES = 500
 LARGEST_TEXT, LARGEST_MASK, LARGEST_MASKS = 4 * 2**20, 16 * 2**20, 64 * 2**20

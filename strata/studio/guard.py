@@ -23,7 +23,7 @@ SANDBOX = (
     " img-src data: blob:; frame-ancestors 'self'"
 )
 """Of pages that hold their own script, such as a probe's: it can reach nothing."""
-UPLOADS = ("/api/open", "/api/masks")
+UPLOADS = ("/api/open", "/api/masks", "/api/underlay")
 WRONG = 1.0
 """Seconds that a wrong password takes."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -1,9 +1,13 @@
 """Serves the Studio until it is told to end."""
 
+import atexit
+import gc
 import socket
 import sys
+import threading
 import webbrowser
 from contextlib import closing
+from types import FrameType
 
 import uvicorn
 
@@ -11,6 +15,7 @@ from strata.hierarchy.errors import SettingError, reason_of
 from strata.hierarchy.interrupts import Terminated
 from strata.planning import PlannerSettings
 from strata.settings import ModelSettings
+from strata.studio.addresses import reached_at, url
 from strata.studio.app import create_app
 from strata.studio.core import Studio
 from strata.studio.settings import BesideSettings, ServingSettings
@@ -22,14 +27,16 @@ def serve(serving: ServingSettings, model: ModelSettings, planner: PlannerSettin
     Raises:
         StrataError: an address or a setting that cannot be used.
     """
+    atexit.register(gc.freeze)  # else Python looks through all that a model has made, for seconds, before it ends
     with closing(_bound(serving)) as bound, closing(Studio(model, planner, beside)) as studio:
         port = bound.getsockname()[1]
         app = create_app(studio, serving.host, serving.password, port, lambda: server.should_exit)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, lifespan="off")
-        server = uvicorn.Server(config)
+        server = _Server(config, studio)
         print(f"Strata Studio: {_address(serving, port)}", flush=True)
         if not serving.on_loopback:
-            print(f"others can reach it at port {port} of this machine, with the password", file=sys.stderr, flush=True)
+            others = " or ".join(url(host, port) for host in reached_at(serving.host))
+            print(f"others can reach it at {others}, with the password", file=sys.stderr, flush=True)
         if serving.on_loopback and not serving.no_browser and sys.stdout.isatty():
             webbrowser.open(_address(serving, port))
         try:
@@ -41,9 +48,22 @@ def serve(serving: ServingSettings, model: ModelSettings, planner: PlannerSettin
     print("ended", flush=True)
 
 
+class _Server(uvicorn.Server):
+    """What is being drawn ends with the signal, and not only when the last page has been let go."""
+
+    def __init__(self, config: uvicorn.Config, studio: Studio) -> None:
+        super().__init__(config)
+        self._studio = studio
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """As of uvicorn, in a signal's handler: what may wait for a lock is done in another thread."""
+        super().handle_exit(sig, frame)
+        threading.Thread(target=self._studio.end, daemon=True).start()
+
+
 def _address(serving: ServingSettings, port: int) -> str:
-    host = serving.host if serving.host not in ("0.0.0.0", "::") else "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    """The page's, on this machine."""
+    return url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(serving.host, serving.host), port)
 
 
 def _bound(serving: ServingSettings) -> socket.socket:

@@ -29,6 +29,8 @@ class Session:
         folder: private, for masks and what is uploaded.
         state: the plan, routing and settings that the page shows, as it sent them last; None: none yet.
         runs: its runs by their ids, the oldest first.
+        underlay: the file name, in its folder, of the picture below the canvas; None: there is none.
+        changing: held while a file of it takes another one's place.
     """
 
     def __init__(self, root: Path) -> None:
@@ -36,6 +38,8 @@ class Session:
         self.folder = root / self.owner
         self.state: dict[str, Any] | None = None
         self.runs: dict[str, Run] = {}
+        self.underlay: str | None = None
+        self.changing = threading.Lock()
         self.seen = time.monotonic()
         self._listeners: list[Listener] = []
         self._lock = threading.Lock()

@@ -43,6 +43,7 @@ class Worker:
         self._begun: set[Task] = set()
         self._change = threading.Condition()
         self._closed = False
+        self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -72,15 +73,24 @@ class Worker:
         with self._change:
             return len(self._waiting.get(owner, ()))
 
-    def close(self, seconds: float = 10) -> None:
-        """Ends everything; waits so long for what is being done."""
+    def end(self) -> None:
+        """Ends everything soon, and waits for nothing; from any thread."""
         with self._change:
             self._closed = True
             tasks = [task for queue in self._waiting.values() for task, _ in queue]
             self._change.notify()
         for task in tasks:
             task.stop()
-        self._thread.join(seconds)
+
+    def close(self, seconds: float | None = 10) -> bool:
+        """Ends everything; waits so long for what is being done (None: until it is), but not for its beginning.
+
+        Returns:
+            Whether all has ended.
+        """
+        self.end()
+        self._thread.join(seconds if self._ready.is_set() else 0.2)
+        return not self._thread.is_alive() or not self._ready.is_set()
 
     def _place(self) -> None:
         """Tells every task that has not begun how many turns come first."""
@@ -112,6 +122,7 @@ class Worker:
             self._begin()
         except Exception:
             logger.exception("the %s thread could not begin", self._thread.name)
+        self._ready.set()
         while (entry := self._next()) is not None:
             task, turns = entry
             try:

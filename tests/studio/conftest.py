@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +17,8 @@ from strata.hierarchy.plan import ScenePlan
 from strata.planning import PlannerSettings
 from strata.settings import ModelSettings
 from strata.studio.core import Studio
+from strata.studio.draw_run import DrawRun
 from strata.studio.settings import BesideSettings
-from strata.studio.tasks import DrawRun
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -83,3 +86,14 @@ def ended(client: TestClient, run: str, seconds: float = 120) -> dict[str, Any]:
             return found
         time.sleep(0.05)
     raise AssertionError(f"still {found['state']}")
+
+
+def started(*options: str) -> tuple[subprocess.Popen[str], str]:
+    """A server of its own, and its address."""
+    command = [sys.executable, "-m", "strata", "studio", "--no-browser", "--port", "0", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.search(r"http://\S+", line)
+    assert found, (line, process.stderr and process.stderr.read())
+    return process, found[0]

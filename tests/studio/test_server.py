@@ -194,10 +194,35 @@ def test_damaged_and_hostile_uploads(client: TestClient) -> None:
         refused(client.post(f"/api/open?name={name}", content=content))
     for content in (huge, b"none", b""):
         refused(client.post("/api/masks?width=64&height=64", content=content))
+        refused(client.post("/api/underlay", content=content))
     refused(client.post("/api/masks?width=64&height=64", content=png(np.zeros((8, 8), np.uint8))))
     refused(client.post("/api/masks?width=99999&height=64", content=png(np.full((8, 8), 255, np.uint8))))
     for body in (b"[]", b"{", b'{"plan": NaN}', b"[" * 100_000):
         refused(client.post("/api/look", content=body))
+
+
+def test_an_underlay_is_the_sessions_own(client: TestClient, browser: Browser, studio: Studio) -> None:
+    def keep(size: tuple[int, int]) -> Any:
+        return client.post("/api/underlay", content=png(np.full((*size, 3), 90, np.uint8))).json()["underlay"]
+
+    small = keep((30, 40))
+    answer = client.get(f"/api/underlay/{small}")
+    assert answer.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(answer.content)).size == (40, 30)
+    assert client.get("/api/session").json()["underlay"] == small
+    assert browser().get(f"/api/underlay/{small}").status_code == 404
+    large = keep((100, 4000))
+    assert client.get(f"/api/underlay/{small}").status_code == 404, "one at a time"
+    assert Image.open(io.BytesIO(client.get(f"/api/underlay/{large}").content)).size == (2048, 51)
+    for content in (b"none", b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>"):
+        assert "not a readable picture" in refused(client.post("/api/underlay", content=content))["message"]
+    [folder] = {session.folder for session in studio.sessions.all() if session.underlay == large}
+    assert [path.name for path in folder.glob("underlay*")] == [large]
+    assert client.get("/api/underlay/..%2Fmasks").status_code == 404
+    assert client.delete("/api/underlay", headers={"origin": "http://evil.example"}).status_code == 403
+    client.delete("/api/underlay")
+    assert client.get("/api/session").json()["underlay"] is None
+    assert not list(folder.glob("underlay*"))
 
 
 # What the page sees ---------------------------------------------------------------------------------------------------

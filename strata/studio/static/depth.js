@@ -1,9 +1,9 @@
 // The routing as a strip of blocks × steps per level: chosen, painted, slid, or written.
 
-import { $, fill, h } from "./dom.js";
+import { chosen, goTo, moved, range, tell, tellThat } from "./cells.js";
+import { $, busy, fill, h } from "./dom.js";
 import { changeRouting, facts, scene, takeRouting, view } from "./store.js";
 
-const pen = { level: "high", strength: 1, isolate: null, name: "hear" };
 const PENS = [
   { name: "hear", label: "Heard", strength: 1, isolate: null },
   { name: "half", label: "Half", strength: 0.5, isolate: null },
@@ -11,6 +11,7 @@ const PENS = [
   { name: "apart", label: "Isolate", strength: null, isolate: true },
   { name: "together", label: "Together", strength: null, isolate: false },
 ];
+const pen = { ...PENS[0] };
 let stroke = null; // {level, cells: Map} while a pen is down
 let rules = null; // what is written in the text, while it is edited
 let shown = null;
@@ -81,14 +82,18 @@ function strips(depth) {
       h("div", { class: `strip${told(each.level) ? "" : " unused"}` },
         h("div", { class: "name" }, h("i", { style: { background: `var(--${each.level})` } }), each.name, h("span", {}, told(each.level) ? each.areas : "no such text in the plan")),
         h("canvas", {
-          tabindex: "0", role: "img", "data-strip": n, "data-level": each.level, "data-key": `strip ${n}`,
+          tabindex: "0", role: "application", "aria-roledescription": "strip", "data-strip": n, "data-level": each.level, "data-key": keyOf(each, n, levels),
           "aria-label": `${each.name}, ${each.areas}: rows are ${depth.steps} steps, columns ${depth.double + depth.single} blocks. ${depth.summary.filter((line) => line.startsWith(each.level)).join("; ")}`,
           onpointerdown: (event) => begin(event, each), onpointermove: drawOn, onpointerup: end, onpointercancel: end,
+          onkeydown: (event) => press(event, each), onfocus: () => focused(each), onblur: drawStrips,
         }))),
     h("div", { class: "axis" }, h("span", {}, "↓ steps · hatched: regions isolated"), h("span", {}, depth.title.split(", ").slice(-1)[0])),
     depth.views.filter((each) => !each.level).map((each) => h("p", { class: "note" }, `${each.name}: ${each.areas}`)),
   ];
 }
+
+/** Names a strip for the focus: its level, which stays where a silent one becomes one that is heard. */
+const keyOf = (each, n, levels) => `strip ${each.level} ${levels.slice(0, n).filter((other) => other.level === each.level).length}`;
 
 /** Whether the plan has a text of a level. */
 function told(level) {
@@ -99,7 +104,7 @@ function told(level) {
 function pens(depth) {
   if (!depth.paintable) return h("p", { class: "note" }, "This routing has rules for some regions only: edit its text.");
   return h("div", { class: "pens", role: "group", "aria-label": "Pen for the strips" }, h("span", { class: "note" }, "Pen"),
-    PENS.map((each) => h("button", { type: "button", "aria-pressed": String(pen.name === each.name), "data-pen": each.name,
+    PENS.map((each, n) => h("button", { type: "button", title: `${n + 1} on a strip`, "aria-pressed": String(pen.name === each.name), "data-pen": each.name,
       onclick: () => { Object.assign(pen, each); shown = null; renderDepth(); } }, each.label)));
 }
 
@@ -159,6 +164,20 @@ function drawStrip(canvas, depth, strength, level) {
         pen2.stroke();
       }
     }
+  if (document.activeElement === canvas) drawCursor(pen2, place, depth, style);
+}
+
+/** A frame around the cells that the keyboard has chosen. */
+function drawCursor(pen2, place, depth, style) {
+  const { steps, blocks } = range(depth);
+  const [x, y] = [place.left(blocks[0]), steps[0] * place.row];
+  const [wide, tall] = [place.left(blocks[1]) + place.cell - x, (steps[1] + 1 - steps[0]) * place.row];
+  pen2.globalAlpha = 1;
+  for (const [colour, width] of [["--panel", 4], ["--ink", 2]]) {
+    pen2.strokeStyle = style.getPropertyValue(colour);
+    pen2.lineWidth = width;
+    pen2.strokeRect(x + 1, y + 1, Math.max(wide - 2, 1), Math.max(tall - 2, 1));
+  }
 }
 
 const painted = (level, step, block) => (stroke?.level === level && pen.strength !== null && stroke.cells.has(`${step},${block}`) ? pen.strength : null);
@@ -192,16 +211,59 @@ function drawOn(event) {
     stroke.cells.set(cell.join(), cell);
   }
   stroke.last = to;
+  goTo(...to);
   drawStrips();
 }
 
 async function end() {
   if (!stroke) return;
   const done = stroke;
-  await changeRouting({ paint: { level: done.level, cells: [...done.cells.values()], strength: pen.strength, isolate: pen.isolate } });
+  await paint(done.level, [...done.cells.values()]);
   stroke = null;
   shown = null;
   renderDepth();
+}
+
+let painting = Promise.resolve();
+
+/** Paints cells with the pen; one stroke after the other, as each changes the text that the one before has made. */
+function paint(level, cells) {
+  const { strength, isolate } = pen;
+  busy(1);
+  painting = painting.then(() => changeRouting({ paint: { level, cells, strength, isolate } })).finally(() => busy(-1));
+  return painting;
+}
+
+// The strips by the keyboard ------------------------------------------------------------------------------------------
+
+function focused(each) {
+  tell(view.depth, each.name, each.strength);
+  drawStrips();
+}
+
+function press(event, each) {
+  const { depth } = view;
+  if (moved(event, depth)) {
+    event.preventDefault();
+    return focused(each);
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const picked = PENS["12345".indexOf(event.key)];
+  if (!picked && event.key !== "Enter" && event.key !== " ") return;
+  event.preventDefault();
+  if (!depth.paintable) return tellThat("This routing has rules for some regions only: edit its text.");
+  if (picked) Object.assign(pen, picked);
+  paintChosen(each.level);
+}
+
+async function paintChosen(level) {
+  const name = pen.label;
+  await paint(level, chosen(view.depth));
+  shown = null;
+  renderDepth();
+  const now = view.depth.views.find((each) => each.level === level);
+  if (view.depthProblem) tellThat(view.depthProblem);
+  else tell(view.depth, now?.name ?? level, now?.strength ?? null, `${name}: `);
 }
 
 // What was measured ---------------------------------------------------------------------------------------------------

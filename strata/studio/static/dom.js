@@ -117,6 +117,7 @@ export const get = counted(async (path) => (await answered(path)).json());
 export const post = counted(async (path, data = {}) => (await asked(path, data)).json());
 /** The answer as a file's content. */
 export const blobOf = counted(async (path, data) => (await asked(path, data)).blob());
+export const remove = counted(async (path) => (await answered(path, { method: "DELETE" })).json());
 export const upload = counted(async (path, content) => (await sent(path, content, "application/octet-stream")).json());
 
 export function download(blob, name) {

@@ -1,7 +1,7 @@
 // What is opened, saved, imported and exported.
 
-import { $, blobOf, download, fill, h, post, upload } from "./dom.js";
-import { addRegion, changed, commit, facts, scene, takePlan, view } from "./store.js";
+import { $, blobOf, download, fill, h, post, remove, upload } from "./dom.js";
+import { addRegion, changed, commit, facts, keep, scene, takePlan, view } from "./store.js";
 import { refuse, say } from "./runs.js";
 import { underlay } from "./stage.js";
 
@@ -92,6 +92,8 @@ const KEYS = [
   ["V B P M E", "select, box, polygon, brush, eraser"], ["N", "a new box in the middle"], ["Arrow keys", "move the region; with Shift resize it; with Alt by one pixel"],
   ["Enter", "to its texts; closes a polygon"], ["Delete", "remove the region, or the chosen corner"], ["[ ]", "further back, further to the front"],
   ["Ctrl+C X V D", "copy, cut, paste, duplicate"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"], ["O", "regions over the picture"], ["Shift+click", "on a picture below: beside the one that is shown"], ["Ctrl+Enter", "draw"], ["Alt", "while dragging: off the token grid"],
+  ["Arrow keys, Shift", "on a strip of the depth: go through its cells, choose a range; Ctrl+A takes all"], ["Home End PgUp PgDn", "on a strip: first and last block, first and last step"],
+  ["1 2 3 4 5, Enter", "on a strip: paint it heard, half, silent, isolated, together; with the chosen pen"],
 ];
 
 function helpDialog() {
@@ -103,21 +105,46 @@ function helpDialog() {
     h("p", { class: "note" }, `Strata ${facts.version} · model ${facts.model.name}${facts.model.device ? ` on ${facts.model.device}` : ""} · planner ${facts.planner}`), close());
 }
 
-function takeUnderlay(choice) {
-  if (choice === "file") return $("underlay-file").click();
-  if (underlay.url?.startsWith("blob:")) URL.revokeObjectURL(underlay.url);
-  const shown = view.picture?.name ? view.picture : null;
-  underlay.url = choice === "picture" && shown ? `/api/runs/${shown.run}/files/${shown.name}` : null;
-  if (choice === "picture" && !shown) say("There is no picture yet", true);
-  keepUnderlay();
+let laid = 0; // counts what is chosen, so that a late answer does not undo a later choice
+
+/** The server keeps what lies below the canvas: a reload finds it again. */
+async function layUnder(chosen) {
+  const number = ++laid;
+  try {
+    const content = await chosen();
+    if (number !== laid) return;
+    const { underlay: name } = content ? await upload("underlay", content) : await remove("underlay");
+    if (number === laid) showUnderlay(name);
+  } catch (error) {
+    say(error.message, true);
+    showUnderlay(under);
+  }
 }
 
-function keepUnderlay() {
-  if (underlay.url) $("work").dataset.under = "";
-  else {
-    delete $("work").dataset.under;
-    $("underlay").value = "";
+function takeUnderlay(choice) {
+  if (choice === "file") {
+    $("underlay").value = under ? "kept" : "";
+    return $("underlay-file").click();
   }
+  if (choice === "kept") return;
+  const shown = view.picture?.name ? view.picture : null;
+  if (choice !== "picture") return layUnder(() => null);
+  if (shown) return layUnder(async () => (await fetch(`/api/runs/${shown.run}/files/${shown.name}`)).blob());
+  say("There is no picture yet", true);
+  showUnderlay(under);
+}
+
+let under = null; // the name of what lies below
+
+/** Shows what the server keeps under this name; null: nothing. */
+export function showUnderlay(name) {
+  under = name;
+  underlay.url = name && `/api/underlay/${name}`;
+  if (name) $("work").dataset.under = "";
+  else delete $("work").dataset.under;
+  $("underlay").querySelector("[value=kept]").hidden = !name;
+  $("underlay").value = name ? "kept" : "";
+  $("opacity").value = 100 * scene.opacity;
   changed();
 }
 
@@ -129,11 +156,12 @@ export function startFiles() {
   $("underlay").addEventListener("change", (event) => takeUnderlay(event.target.value));
   $("underlay-file").addEventListener("change", (event) => {
     const [file] = event.target.files;
-    if (file) underlay.url = URL.createObjectURL(file);
-    keepUnderlay();
+    if (file) layUnder(() => file);
+    event.target.value = ""; // the same one can be chosen again
   });
   $("opacity").addEventListener("input", (event) => {
-    underlay.opacity = Number(event.target.value) / 100;
+    scene.opacity = Number(event.target.value) / 100;
+    keep();
     changed();
   });
   document.addEventListener("dragover", (event) => event.preventDefault());

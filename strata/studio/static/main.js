@@ -3,7 +3,7 @@
 import { $, get } from "./dom.js";
 import { renderAreas, renderInspector, startAreas } from "./areas.js";
 import { redrawDepth, renderDepth } from "./depth.js";
-import { startFiles } from "./files.js";
+import { showUnderlay, startFiles } from "./files.js";
 import { renderGallery } from "./gallery.js";
 import { renderAttention, renderPicture } from "./picture.js";
 import { listen, renderBar, say, startRuns, takeRuns } from "./runs.js";
@@ -77,12 +77,13 @@ const redrawIfReady = () => ready && redrawDepth();
 async function start() {
   startTheme();
   try {
-    const { state, runs, ...rest } = await get("session");
+    const { state, runs, underlay, ...rest } = await get("session");
     Object.assign(facts, rest);
     const { size } = facts.model;
     Object.assign(scene.plan, { width: size, height: size });
     scene.routing = facts.preset;
     if (state?.plan) Object.assign(scene, state);
+    showUnderlay(underlay);
     takeRuns(runs);
     const last = runs.filter((run) => run.kind !== "plan").at(-1);
     if (last) view.picture = { run: last.id, name: last.pictures.at(-1)?.name ?? "" };

@@ -2,7 +2,7 @@
 
 import { $, fill, h, post } from "./dom.js";
 import { changed, colourOf, commit, facts, scene, takePlan, view } from "./store.js";
-import { ended, queued, refuse, say } from "./runs.js";
+import { ended, queued, refuse, say, triesAt } from "./runs.js";
 import { nameOf, pictureUrl, shownRun } from "./stage.js";
 
 let drawn = "";
@@ -11,12 +11,12 @@ const written = { low: "", high: "", seed: "", words: "" };
 export function renderPicture() {
   renderBesides();
   const shown = shownRun();
-  const key = JSON.stringify([shown?.run.id, shown?.picture, shown?.run.state, view.area, shown?.run.notes]);
+  const key = JSON.stringify([shown?.run.id, shown?.picture, shown?.run.state, view.area, shown?.run.notes, shown?.run.tries?.length]);
   if (key === drawn) return;
   drawn = key;
-  if (!shown?.picture) return fill($("picture"), h("p", { class: "note" }, shown ? stateOf(shown.run) : "Draw something, or choose a picture below."), shown && !ended(shown.run) && cancel(shown.run));
+  if (!shown?.picture) return fill($("picture"), h("p", { class: "note" }, shown ? stateOf(shown.run) : "Draw something, or choose a picture below."), shown && tried(shown.run, shown.run.index, null), shown && !ended(shown.run) && cancel(shown.run));
   const { run, picture } = shown;
-  fill($("picture"), about(run, picture), obeyed(run, picture), changes(run, picture), files(run, picture));
+  fill($("picture"), about(run, picture), obeyed(run, picture), tried(run, run.pictures.indexOf(picture), picture.kept), changes(run, picture), files(run, picture));
 }
 
 const stateOf = (run) => run.problem?.message ?? `${run.state[0].toUpperCase()}${run.state.slice(1)}`;
@@ -68,6 +68,16 @@ function obeyed(run, picture) {
   });
   const count = judged.count === false ? h("p", { class: "note" }, "Not as many things as regions.") : null;
   return [h("h3", {}, `Did each region obey? (${judged.judge})`), h("ul", { class: "obeyed" }, rows), count];
+}
+
+/** The tries at a picture, as the command line tells them; `kept` is the one that it is, null while they go on. */
+function tried(run, index, kept) {
+  const tries = triesAt(run, index);
+  if (!tries.length) return null;
+  const best = kept ?? tries.findLast((each) => each.best)?.number;
+  return [h("h3", {}, "Tries"), h("ol", { class: "tries", "aria-live": kept === null ? "polite" : null },
+    tries.map((each) => h("li", { "aria-current": each.number === best ? "true" : null },
+      each.text, each.number === best && h("b", {}, kept === null ? "best so far" : "kept"))))];
 }
 
 // Restyle and repaint -------------------------------------------------------------------------------------------------

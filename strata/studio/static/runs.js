@@ -46,6 +46,9 @@ function take(event) {
   else if (event.type === "step") {
     const run = view.runs.get(event.id);
     if (run) Object.assign(run, { state: "drawing", index: event.index, step: event.step, total: event.total, preview: event.preview });
+  } else if (event.type === "try") {
+    const run = view.runs.get(event.id);
+    if (run) Object.assign(run, { tries: [...run.tries, event.try], step: 0 });
   } else if (event.type === "gone") view.runs.delete(event.id);
   changed();
 }
@@ -69,8 +72,13 @@ const next = () => [...view.runs.values()].find((run) => !ended(run));
 function finished(run) {
   const seconds = run.pictures.reduce((sum, each) => sum + each.seconds, 0);
   const what = run.kind === "probe" ? "Attention recorded" : run.pictures.length === 1 ? "Drawn" : `${run.pictures.length} pictures drawn`;
-  return `${what} in ${seconds.toFixed(1)} s, seed ${run.pictures[0]?.seed ?? run.seed}`;
+  const [first] = run.pictures;
+  const kept = run.pictures.length === 1 && first.kept ? `; try ${first.kept} of ${triesAt(run, 0).length} kept` : "";
+  return `${what} in ${seconds.toFixed(1)} s, seed ${first?.seed ?? run.seed}${kept}`;
 }
+
+/** What is told of the tries at a picture, by its place in the run. */
+export const triesAt = (run, index) => run.tries.filter((each) => each.picture === index);
 
 /** A picture that was made of another one, or with it, is shown beside it. */
 function showBeside(run) {
@@ -126,12 +134,20 @@ export function renderBar() {
   $("plan").disabled = [...view.runs.values()].some((each) => each.kind === "plan" && !ended(each));
   $("progress").hidden = !busy;
   if (busy) {
-    const share = run.kind === "plan" ? 50 : (100 * (run.index + run.step / Math.max(run.total, 1))) / Math.max(run.count, 1);
+    const share = run.kind === "plan" ? 50 : (100 * (run.index + ofPicture(run))) / Math.max(run.count, 1);
     $("progress").firstElementChild.style.width = `${share}%`;
     $("progress").setAttribute("aria-valuenow", Math.round(share));
   }
+  const tried = facts.judge && scene.obey.until_obeyed !== "";
+  $("more").firstElementChild.textContent = tried ? `More · until it obeys (${scene.obey.until_obeyed})` : "More";
   renderStatus();
   renderVersus();
+}
+
+/** How much of the picture is done, 0 to 1; where it is tried several times, if all tries are needed. */
+function ofPicture(run) {
+  const step = run.step / Math.max(run.total, 1);
+  return run.most ? (triesAt(run, run.index).length + step) / run.most : step;
 }
 
 function value(id, text) {
@@ -156,7 +172,10 @@ function going(run) {
   if (run.state === "loading") return "The model is loading";
   if (run.state === "planning") return "Planning the sentence";
   const of = run.count > 1 ? `picture ${run.index + 1} of ${run.count}, ` : "";
-  return `Drawing: ${of}step ${run.step} of ${run.total}`;
+  const tries = run.most ? triesAt(run, run.index) : [];
+  const tried = run.most ? `try ${Math.min(tries.length + 1, run.most)} of ${run.most}, ` : "";
+  const wrong = tries.at(-1)?.wrong.length ? `; before it ${tries.at(-1).wrong.join("; ")}` : "";
+  return `Drawing: ${of}${tried}step ${run.step} of ${run.total}${wrong}`;
 }
 
 let versus = "";
@@ -181,6 +200,13 @@ function settingsNow() {
   return found;
 }
 
+/** How often a picture is tried until it obeys; undefined: it is drawn once. */
+function obeyNow() {
+  const { until_obeyed: most, mend } = scene.obey;
+  if (!facts.judge || most === "") return undefined;
+  return { until_obeyed: Number.isFinite(Number(most)) ? Number(most) : most, mend };
+}
+
 async function draw(event) {
   event.preventDefault();
   const [kind, name] = versus.split(" ");
@@ -188,6 +214,7 @@ async function draw(event) {
     plan: scene.plan,
     settings: settingsNow(),
     count: scene.count,
+    obey: obeyNow(),
     previews: scene.previews,
     title: scene.plan.prompt.slice(0, 80) || "scene",
     versus: versus ? { [kind]: name } : undefined,
@@ -211,8 +238,46 @@ export function refuse(error) {
     view.selected = error.region;
     view.mode = "edit";
   }
-  if (["seed", "steps"].includes(error.field)) $(error.field).setAttribute("aria-invalid", "true");
+  if (["until_obeyed", "mend"].includes(error.field)) {
+    refused = error.field;
+    $("more").open = true;
+    fields();
+  } else if (["seed", "steps"].includes(error.field)) $(error.field).setAttribute("aria-invalid", "true");
   changed();
+}
+
+const MENDS = {
+  repaint: "repaint the regions that are wrong",
+  isolate: "repaint them isolated",
+  again: "draw all again, another seed",
+};
+
+let refused = ""; // the field of these that the server refused
+
+/** Shown where a judge is at hand. */
+function obeying() {
+  if (!facts.judge) return null;
+  const { obey } = scene;
+  const most = h("input", {
+    type: "number", id: "until_obeyed", min: 1, placeholder: "once", value: obey.until_obeyed, "aria-invalid": refused === "until_obeyed" ? "true" : null,
+    oninput: (event) => {
+      // What is no number has no value: the server tells what is right.
+      obey.until_obeyed = event.target.validity.badInput ? "?" : event.target.value.trim();
+      accept(event.target);
+      changed();
+    },
+  });
+  const mend = h("select", { id: "mend", "aria-invalid": refused === "mend" ? "true" : null, onchange: (event) => { obey.mend = event.target.value; accept(event.target); } },
+    Object.entries(MENDS).map(([name, what]) => h("option", { value: name, selected: name === obey.mend }, what)));
+  return h("fieldset", {}, h("legend", {}, "Draw until each region obeys"),
+    h("label", { title: `Judged by ${facts.judge}; the best picture is kept` }, "At most N pictures", most), h("label", {}, "Then", mend));
+}
+
+function accept(field) {
+  refused = "";
+  field.removeAttribute("aria-invalid");
+  say("");
+  keep();
 }
 
 function fields() {
@@ -227,6 +292,7 @@ function fields() {
     facts.model.guidance !== null && h("label", {}, "Guidance", h("input", { type: "number", step: 0.1, min: 0, max: 1000, placeholder: facts.model.guidance, value: settings.guidance ?? "", oninput: write("guidance") })),
     h("label", { title: "Weight of the negative prompt, above 1" }, "True CFG", h("input", { type: "number", step: 0.5, min: 0, max: 1000, value: settings.true_cfg ?? "", oninput: write("true_cfg") })),
     h("label", { class: "check" }, "Previews at each step", h("input", { type: "checkbox", checked: scene.previews, onchange: (event) => { scene.previews = event.target.checked; keep(); } })),
+    obeying(),
     h("label", { class: "check" }, "Refuse unknown words", h("input", { type: "checkbox", checked: Boolean(settings.strict), onchange: write("strict") })));
 }
 

@@ -56,7 +56,7 @@ export function render() {
 
 // The layout ----------------------------------------------------------------------------------------------------------
 
-export const underlay = { url: null, opacity: 0.55 };
+export const underlay = { url: null };
 
 function renderEditor() {
   show("result", null);
@@ -64,7 +64,7 @@ function renderEditor() {
   $("divider").hidden = $("tag1").hidden = $("tag2").hidden = true;
   $("frame").classList.remove("two");
   const under = $("under");
-  under.style.opacity = underlay.opacity;
+  under.style.opacity = scene.opacity;
   show("under", underlay.url);
   const { width, height, regions } = scene.plan;
   const bad = new Set(view.look.problems.map((each) => each.region).filter((n) => n !== null));

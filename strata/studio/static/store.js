@@ -11,7 +11,9 @@ export const scene = {
   routing: "",
   settings: { seed: "", steps: "", guidance: "", true_cfg: "", method: "", strict: false },
   count: 1,
+  obey: { until_obeyed: "", mend: "repaint" }, // "": drawn once
   previews: true,
+  opacity: 0.55, // of the underlay
 };
 
 /** What is shown: nothing of it is kept. */

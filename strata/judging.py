@@ -1,6 +1,6 @@
-"""Judges of pictures on the command line: which one is asked, and what is printed of what it found."""
+"""Judges of pictures in what people ask for: which one is asked, and what is told of what it found."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
@@ -37,14 +37,18 @@ class ObeySettings(Settings):
 
 
 class Judges:
-    """The judges that a command asks, each loaded once.
+    """The judges that are asked, each loaded once.
+
+    Args:
+        settings: which one, and what for.
+        load: a judge by its name.
 
     Raises:
         SettingError: what goes with `until_obeyed` is set without.
     """
 
-    def __init__(self, settings: ObeySettings) -> None:
-        self._settings, self._loaded = settings, dict[str, "Judge"]()
+    def __init__(self, settings: ObeySettings, load: "Callable[[str], Judge] | None" = None) -> None:
+        self._settings, self._load, self._loaded = settings, load or load_judge, dict[str, "Judge"]()
         for name in ("judge", "mend"):
             if settings.until_obeyed is None and (value := getattr(settings, name)) is not None:
                 raise SettingError(f"<{name}> {value}: goes with <until_obeyed>")
@@ -56,11 +60,16 @@ class Judges:
             return None
         (name,) = judges_for(job.model, () if given.judge is None else (given.judge,), "judge")
         if name not in self._loaded:
-            with quiet(), uncollected(), needs_extra("analysis"):
-                from strata.analysis.judges import judge_named
-
-                self._loaded[name] = judge_named(name)
+            self._loaded[name] = self._load(name)
         return Until(given.until_obeyed, self._loaded[name], given.mend or "repaint")
+
+
+def load_judge(name: str) -> "Judge":
+    """A judge, loaded without a word of its libraries. Raises `InputError` as `judge_named` does."""
+    with quiet(), uncollected(), needs_extra("analysis"):
+        from strata.analysis.judges import judge_named
+
+        return judge_named(name)
 
 
 def judges_for(model: ModelSource, names: Sequence[str], field: str) -> Sequence[str]:
