@@ -26,7 +26,7 @@ SENTENCE = (
     "a red striped boat on the left, a yellow solid sun in the top right corner and a purple dotted star in the bottom"
     " right corner, at sea, watercolour"
 )
-SEED, PICTURES, STEPS = 1, 6, 20
+SEED, PICTURES, STEPS = 4, 6, 20
 RESTYLED = "sun", "green, checkered, watercolour"
 WIDTH, HEIGHT = 1440, 900
 SECONDS = 150
