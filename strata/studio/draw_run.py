@@ -115,6 +115,8 @@ class DrawRun(Run):
         self.step, self.total, self.index = 0, asked.job.steps, 0
         self.preview: bytes | None = None
         self.lost: tuple[str, ...] = ()
+        model = asked.job.model
+        self._doubts = () if model.knowledge is None else (*model.knowledge.complaints(asked.job.plan, model.name),)
         self.has_page = False
         self.tries: list[dict[str, Any]] = []
         """Of all pictures: what is told of each try, and of which picture it is."""
@@ -154,7 +156,7 @@ class DrawRun(Run):
             "beside": self.asked.beside,
             "most": None if self.asked.until is None else self.asked.until.most,
             "tries": list(self.tries),
-            "notes": [*job.notes, *self.lost],
+            "notes": [*self._doubts, *job.notes, *self.lost],
             "page": self.has_page,
             "small": job.model.draws_small,
         }

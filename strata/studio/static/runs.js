@@ -1,6 +1,7 @@
 // Drawing: the bar below the canvas, and the events of runs.
 
-import { $, fill, get, h, post } from "./dom.js";
+import { $, clamp, fill, get, h, post } from "./dom.js";
+import { bounds } from "./shapes.js";
 import { changed, commit, facts, keep, look, scene, takePlan, view } from "./store.js";
 import { setView } from "./tools.js";
 
@@ -63,6 +64,7 @@ function takeRun(run) {
   if (news && run.beside && following === run.id) showBeside(run);
   if (following === run.id && run.state === "failed") say(run.problem?.message ?? "could not be drawn", true);
   if (following === run.id && run.state === "done") say(finished(run));
+  if (following === run.id && run.state === "cancelled") say("Cancelled");
   if (following === run.id && ended(run)) follow(next()?.id ?? run.id);
 }
 
@@ -73,22 +75,33 @@ function finished(run) {
   const seconds = run.pictures.reduce((sum, each) => sum + each.seconds, 0);
   const what = run.kind === "probe" ? "Attention recorded" : run.pictures.length === 1 ? "Drawn" : `${run.pictures.length} pictures drawn`;
   const [first] = run.pictures;
-  const kept = run.pictures.length === 1 && first.kept ? `; try ${first.kept} of ${triesAt(run, 0).length} kept` : "";
+  const kept = run.pictures.length === 1 && first.kept && triesAt(run, 0).length > 1 ? `; of ${triesAt(run, 0).length} tries the ${ordinal(first.kept)} is kept` : "";
   return `${what} in ${seconds.toFixed(1)} s, seed ${first?.seed ?? run.seed}${kept}`;
 }
 
 /** What is told of the tries at a picture, by its place in the run. */
 export const triesAt = (run, index) => run.tries.filter((each) => each.picture === index);
 
-/** A picture that was made of another one, or with it, is shown beside it. */
+const ordinal = (n) => ({ 1: "first", 2: "second", 3: "third" })[n] ?? `${n}th`;
+
+/** A picture that was made of another one, or with it, is shown beside it; one that was changed, so that the change is seen. */
 function showBeside(run) {
   const [id, name] = run.beside.split("/");
   const other = view.runs.get(id);
   const first = name || other?.pictures[0]?.name;
   if (!other || !first || run.kind === "probe") return;
-  view.beside = { run: run.id, name: run.pictures[0].name };
-  view.picture = { run: id, name: first };
+  const [made, from] = [{ run: run.id, name: run.pictures[0].name }, { run: id, name: first }];
+  const changes = run.kind === "restyle" || run.kind === "repaint";
+  [view.picture, view.beside] = changes ? [made, from] : [from, made];
+  $("divider").value = changes ? rightOf(run) : 50;
   view.mode = "picture";
+}
+
+/** Where the changed region ends, in percent of the width: the picture that it is in stands left of the divider. */
+function rightOf(run) {
+  const region = run.plan.regions?.find((each) => each.name === view.area);
+  const right = region && !region.mask ? (100 * bounds(region, run.plan)[2]) / run.plan.width : 100;
+  return clamp(Math.round(right), 50, 92);
 }
 
 function takePlanned(run, before) {
