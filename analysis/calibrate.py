@@ -46,7 +46,7 @@ class Candidate:
     low: tuple[float, float] = (0.0, 1.0)
     isolate: float = 0.2
     until: float = 1.0
-    base_ratio: float = 0.3
+    base_ratio: float = 0.45
     anchor: bool = True
 
     def routing(self, name: str = "candidate") -> Routing:
