@@ -40,13 +40,15 @@ BACKGROUND = 0.25
 
 @dataclass(frozen=True)
 class Candidate:
-    """A point of the search; depths and steps as shares from 0 to 1."""
+    """A point of the search; depths and steps as shares from 0 to 1. The first is the default preset, as it draws plans
+    whose prompts only count their regions: the scenes here are such.
+    """
 
     high: tuple[float, float] = (0.0, 1.0)
     low: tuple[float, float] = (0.0, 1.0)
     isolate: float = 0.2
     until: float = 1.0
-    base_ratio: float = 0.45
+    base_ratio: float = 0.15
     anchor: bool = True
 
     def routing(self, name: str = "candidate") -> Routing:

@@ -19,7 +19,7 @@ from strata.analysis.calibrate import (
     successive_halving,
 )
 from strata.analysis.calibration import report
-from strata.analysis.trials import Journal, Judge
+from strata.analysis.trials import Journal, Judge, trials
 from strata.hierarchy.errors import InputError
 from strata.layers.routing import Routing
 from strata.miniature.checkpoint import load_pipeline
@@ -39,7 +39,9 @@ def test_a_candidate_as_a_routing() -> None:
 
 
 def test_the_first_candidate_is_the_default_preset() -> None:
-    default, first = Routing.load("isolate-first").resolve(4, 8, 20), Candidate().routing().resolve(4, 8, 20)
+    (trial,) = trials(1)
+    default = Routing.load("isolate-first").balanced_for(trial.plan).resolve(4, 8, 20)
+    first = Candidate().routing().resolve(4, 8, 20)
     assert (default.isolate == first.isolate).all()
     assert (default.strength("low", "a") == first.strength("low", "a")).all()
     assert (default.base_ratio == first.base_ratio).all()

@@ -317,11 +317,12 @@ def test_complaints_of_judges() -> None:
 def test_the_miniature_mends_a_picture_by_its_own_judge(strata: Run, here: Path) -> None:
     from strata.evaluate import open_scenes
 
-    scene = next(one for one in open_scenes("hard")[1] if one.name == "2-03-off-centre-surfaces-counts")
+    scene = next(one for one in open_scenes("hard")[1] if one.name == "2-05-thin-mixed-contradicts")
     assert scene.plan is not None
     Path("scene.yaml").write_text(scene.plan.to_yaml())
     done = strata("generate", "scene.yaml", "--seed", 1, "--until-obeyed", 4, "-o", "out")
     assert done.code == 0, done.err
-    assert "try 1 of 4: bottom: asked for boat, found " in done.out
+    assert re.search(r"try 1 of 4: .*asked for \w+, found ", done.out), done.out
+    assert "try 4 of 4: " in done.out
     assert strata("generate", "out/image.png", "-o", "again").code == 0
     assert (pixels(Path("again/image.png")) == pixels(Path("out/image.png"))).all()
