@@ -97,7 +97,7 @@ def _draw(page: Page) -> None:
     if _settled(page).get_attribute("#overlay", "aria-pressed") == "false":
         page.click("#overlay")
     page.locator("#divider").evaluate(
-        "(slider) => { slider.value = 75; slider.dispatchEvent(new Event('input', { bubbles: true })); }"
+        "(slider) => { slider.value = 62; slider.dispatchEvent(new Event('input', { bubbles: true })); }"
     )
     page.fill("#steps", "")
 

@@ -168,9 +168,14 @@ def test_bad_input_is_told_and_nothing_is_lost(opened: Opened, tmp_path: Path) -
     page.fill("#prompt", "the theory of everything")
     page.click("#plan")
     until(lambda: page.locator("#status.error").count() == 1 and "Write" not in page.inner_text("#status"))
-    page.click("#add")
-    page.click("#draw")
-    until(lambda: "needs a text" in page.inner_text("#status"))
+    settled(page).click("#add")
+
+    def is_refused() -> bool:
+        """What the planner said of the sentence may still come, and take the place of the answer."""
+        settled(page).click("#draw")
+        return "needs a text" in settled(page).inner_text("#status")
+
+    until(is_refused)
     page.fill(".level-high textarea", "a boat")
     page.fill("[data-key='0 name']", "global")
     until(lambda: page.locator(".why").count() == 1)

@@ -44,7 +44,7 @@ def until(is_so: Callable[[], Any], seconds: float = 180) -> None:
     ("asked", "after", "pictures"),
     [
         ({"settings": {"steps": 500}}, lambda run: run["step"] > 2, 0),
-        ({"settings": {"steps": 3}, "obey": {"until_obeyed": 60, "mend": "again"}}, lambda run: run["tries"], 0),
+        ({"settings": {"steps": 1}, "obey": {"until_obeyed": 60, "mend": "again"}}, lambda run: run["tries"], 0),
         ({"settings": {"steps": 2}, "count": 60}, lambda run: len(run["pictures"]) > 1, 2),
     ],
 )
