@@ -61,7 +61,10 @@ def _agrees(plan: ScenePlan, index: int, prompt: str, clauses: list[tuple[str, P
     if 2 * _said(telling, prompt) < len(telling):
         return False
     places = _places(telling, _detail(region, telling), clauses)
-    return not places or any(_fits(place, plan, index) for place in places)
+    if not places or (0, 0) in places:
+        return True
+    offset = _offset(plan, index)
+    return offset is None or any(_fits(place, offset) for place in places)
 
 
 def _said(telling: list[str], text: str) -> int:
@@ -99,11 +102,13 @@ def _place(clause: str) -> Place:
     return across.pop() if len(across) == 1 else 0, down.pop() if len(down) == 1 else 0
 
 
-def _fits(place: Place, plan: ScenePlan, index: int) -> bool:
-    if place == (0, 0):
-        return True
+def _offset(plan: ScenePlan, index: int) -> tuple[float, float] | None:
+    """How far a region's middle lies right of and below the canvas's, in shares of it; None for one without a pixel."""
     rows, columns = np.nonzero(region_mask(plan, index))
     if not len(rows):
-        return True
-    middle = (columns.mean() + 0.5) / plan.width - 0.5, (rows.mean() + 0.5) / plan.height - 0.5
-    return all(said == 0 or said * offset >= _MARGIN for said, offset in zip(place, middle, strict=True))
+        return None
+    return float((columns.mean() + 0.5) / plan.width - 0.5), float((rows.mean() + 0.5) / plan.height - 0.5)
+
+
+def _fits(place: Place, offset: tuple[float, float]) -> bool:
+    return all(said == 0 or said * far >= _MARGIN for said, far in zip(place, offset, strict=True))

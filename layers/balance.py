@@ -113,7 +113,7 @@ class Balance(StrictModel):
         part = self.steps
         if part is None or isinstance(rule.steps, Indices | int):
             return rule
-        own = rule.steps or Percent(0, 100)
+        own = rule.steps or _WHOLE
         share = (part.stop - part.start) / 100
         start, stop = (round(part.start + share * edge, 9) for edge in (own.start, own.stop))
         return rule.model_copy(update={"steps": Percent(start, stop)})

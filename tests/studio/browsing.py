@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.studio.conftest import started
+from tests.studio.conftest import until as until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -23,14 +23,6 @@ in_chromium = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium)"),
 ]
-SECONDS = 180
-
-
-def until(is_so: Callable[[], Any], seconds: float = SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

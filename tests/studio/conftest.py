@@ -88,6 +88,14 @@ def ended(client: TestClient, run: str, seconds: float = 120) -> dict[str, Any]:
     raise AssertionError(f"still {found['state']}")
 
 
+def until(is_so: Callable[[], Any], seconds: float = 180) -> None:
+    """Waits for something to be so."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
 def started(*options: str) -> tuple[subprocess.Popen[str], str]:
     """A server of its own, and its address."""
     command = [sys.executable, "-m", "strata", "studio", "--no-browser", "--port", "0", *options]

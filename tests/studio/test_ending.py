@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.studio.conftest import started
+from tests.studio.conftest import started, until
 
 pytest.importorskip("starlette", reason="the Studio's extra is not installed")
 pytestmark = pytest.mark.slow
@@ -31,13 +31,6 @@ def page_of(address: str) -> Asking:
             return json.load(answer)
 
     return ask
-
-
-def until(is_so: Callable[[], Any], seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

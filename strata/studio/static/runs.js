@@ -75,14 +75,13 @@ function finished(run) {
   const seconds = run.pictures.reduce((sum, each) => sum + each.seconds, 0);
   const what = run.kind === "probe" ? "Attention recorded" : run.pictures.length === 1 ? "Drawn" : `${run.pictures.length} pictures drawn`;
   const [first] = run.pictures;
-  const kept = run.pictures.length === 1 && first.kept && triesAt(run, 0).length > 1 ? `; of ${triesAt(run, 0).length} tries the ${ordinal(first.kept)} is kept` : "";
+  const tries = triesAt(run, 0).length;
+  const kept = run.pictures.length === 1 && first.kept && tries > 1 ? `; of ${tries} tries the best, number ${first.kept}, is kept` : "";
   return `${what} in ${seconds.toFixed(1)} s, seed ${first?.seed ?? run.seed}${kept}`;
 }
 
 /** What is told of the tries at a picture, by its place in the run. */
 export const triesAt = (run, index) => run.tries.filter((each) => each.picture === index);
-
-const ordinal = (n) => ({ 1: "first", 2: "second", 3: "third" })[n] ?? `${n}th`;
 
 /** A picture that was made of another one, or with it, is shown beside it; one that was changed, so that the change is seen. */
 function showBeside(run) {
