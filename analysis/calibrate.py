@@ -40,15 +40,13 @@ BACKGROUND = 0.25
 
 @dataclass(frozen=True)
 class Candidate:
-    """A point of the search; depths and steps as shares from 0 to 1. The first is the default preset, as it draws plans
-    whose prompts only count their regions: the scenes here are such.
-    """
+    """A point of the search; depths and steps as shares from 0 to 1. The first is the default preset."""
 
     high: tuple[float, float] = (0.0, 1.0)
     low: tuple[float, float] = (0.0, 1.0)
     isolate: float = 0.2
     until: float = 1.0
-    base_ratio: float = 0.15
+    base_ratio: float = 0.45
     anchor: bool = True
 
     def routing(self, name: str = "candidate") -> Routing:
@@ -65,8 +63,8 @@ class Candidate:
                 if (start, stop) != (0.0, 1.0):
                     rule["steps"] = _percent(start, stop)
                 rules.append(rule | ({"isolate": True} if isolate else {}))
-        blend = {"mode": "shared", "base_ratio": self.base_ratio}
-        how = {"blend": blend, "anchor": self.anchor, "background_in_regions": True}
+        blend = {"mode": "shared", "base_ratio": self.base_ratio, "base_prompt": "composed"}
+        how = {"blend": blend, "anchor": self.anchor, "background_in_regions": True, "overlap": "split"}
         return Routing.model_validate({"name": name, **how, "rules": rules})
 
 

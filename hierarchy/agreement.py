@@ -4,7 +4,8 @@ Read by words alone, in English as far as places go: no model is asked, and what
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,6 +28,16 @@ Place = tuple[int, int]
 """-1, 0 or 1 across and down: left, nothing said, right; top, nothing said, bottom."""
 
 
+@dataclass(frozen=True)
+class Clause:
+    """A stretch of a prompt that speaks of one thing, `[start, end)` in characters, and where that is said to be."""
+
+    start: int
+    end: int
+    text: str
+    place: Place
+
+
 def agreeing_share(plan: ScenePlan) -> float:
     """The share of a plan's regions that the base prompt agrees with (0 to 1); 1 without regions.
 
@@ -46,25 +57,32 @@ def disagreeing(plan: ScenePlan) -> tuple[str, ...]:
     Raises:
         InputError: a mask file cannot be used.
     """
-    prompt = plan.prompt.lower()
-    clauses = list(_clauses(prompt))
+    clauses = clauses_of(plan.prompt)
     regions = enumerate(plan.regions)
-    return tuple(region.name for index, region in regions if not _agrees(plan, index, prompt, clauses))
+    return tuple(region.name for index, region in regions if not _agrees(plan, index, clauses))
 
 
-def _agrees(plan: ScenePlan, index: int, prompt: str, clauses: list[tuple[str, Place]]) -> bool:
-    region = plan.regions[index]
-    content = next(text for text in (region.high, region.full, region.low) if text is not None).lower()
-    telling = telling_words([content])
-    if not telling:
-        return content in prompt
-    if 2 * _said(telling, prompt) < len(telling):
+def _agrees(plan: ScenePlan, index: int, clauses: Sequence[Clause]) -> bool:
+    region, prompt = plan.regions[index], plan.prompt.lower()
+    if not speaks_of(region, prompt):
         return False
-    places = _places(telling, _detail(region, telling), clauses)
+    telling = telling_words([_content(region)])
+    places = _places(telling, _detail(region, telling), clauses) if telling else []
     if not places or (0, 0) in places:
         return True
-    offset = _offset(plan, index)
-    return offset is None or any(_fits(place, offset) for place in places)
+    offset = region_offset(plan, index)
+    return offset is None or any(fits(place, offset) for place in places)
+
+
+def speaks_of(region: Region, text: str) -> bool:
+    """Whether a text, in lower case, has at least half of the telling words of a region's content."""
+    content = _content(region)
+    telling = telling_words([content])
+    return 2 * _said(telling, text) >= len(telling) if telling else content in text
+
+
+def _content(region: Region) -> str:
+    return next(text for text in (region.high, region.full, region.low) if text is not None).lower()
 
 
 def _said(telling: list[str], text: str) -> int:
@@ -78,22 +96,34 @@ def _detail(region: Region, content: list[str]) -> list[str]:
     return [word for word in telling_words(texts) if word not in content]
 
 
-def _places(content: list[str], detail: list[str], clauses: list[tuple[str, Place]]) -> list[Place]:
+def _places(content: list[str], detail: list[str], clauses: Sequence[Clause]) -> list[Place]:
     """Of the clauses that speak of the content, and of those the ones with most of its words."""
-    told = [(_said(content, text), _said(detail, text), place) for text, place in clauses]
+    told = [(_said(content, each.text), _said(detail, each.text), each.place) for each in clauses]
     most = max(((words, more) for words, more, _ in told if 2 * words >= len(content)), default=None)
     return [place for words, more, place in told if (words, more) == most]
 
 
-def _clauses(prompt: str) -> Iterator[tuple[str, Place]]:
-    """The clauses with their places; a place that leads a sentence ("on the left, ...") holds until another is said."""
-    for section in _SECTIONS.split(prompt):
+def clauses_of(prompt: str) -> list[Clause]:
+    """The clauses of a prompt, their texts in lower case.
+
+    A place that leads a sentence ("on the left, ...") holds until another is said.
+    """
+    found = []
+    for start, end in _parts(_SECTIONS, prompt, 0, len(prompt)):
         leading = (0, 0)
-        for clause in _CLAUSES.split(section):
-            place = _place(clause)
-            if _LEADING.match(clause):
+        for begin, stop in _parts(_CLAUSES, prompt, start, end):
+            text = prompt[begin:stop].lower()
+            place = _place(text)
+            if _LEADING.match(text):
                 leading = place
-            yield clause, place if place != (0, 0) else leading
+            found.append(Clause(begin, stop, text, place if place != (0, 0) else leading))
+    return found
+
+
+def _parts(between: re.Pattern[str], text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """What of `[start, end)` lies between the matches of a pattern."""
+    cuts = [start, *(edge for match in between.finditer(text, start, end) for edge in match.span()), end]
+    return list(zip(cuts[::2], cuts[1::2], strict=True))
 
 
 def _place(clause: str) -> Place:
@@ -102,7 +132,7 @@ def _place(clause: str) -> Place:
     return across.pop() if len(across) == 1 else 0, down.pop() if len(down) == 1 else 0
 
 
-def _offset(plan: ScenePlan, index: int) -> tuple[float, float] | None:
+def region_offset(plan: ScenePlan, index: int) -> tuple[float, float] | None:
     """How far a region's middle lies right of and below the canvas's, in shares of it; None for one without a pixel."""
     rows, columns = np.nonzero(region_mask(plan, index))
     if not len(rows):
@@ -110,5 +140,6 @@ def _offset(plan: ScenePlan, index: int) -> tuple[float, float] | None:
     return float((columns.mean() + 0.5) / plan.width - 0.5), float((rows.mean() + 0.5) / plan.height - 0.5)
 
 
-def _fits(place: Place, offset: tuple[float, float]) -> bool:
+def fits(place: Place, offset: tuple[float, float]) -> bool:
+    """Whether something so far from the middle (`region_offset`) may be said to be there."""
     return all(said == 0 or said * far >= _MARGIN for said, far in zip(place, offset, strict=True))

@@ -29,6 +29,8 @@ LINKING = frozenset(
     ("and", "are", "for", "from", "has", "into", "its", "near", "off", "one", "over", "the", "their", "under", "with")
 )
 """Words of texts that say nothing of an object."""
+_MOST_IN_FRONT = 4
+"""Words of detail in front of a subject."""
 _CONSONANT = re.compile(r"uni(?!n|m)|us[eu]|euro?|ewe|one\b|once\b", re.IGNORECASE)
 _VOWEL = re.compile(r"[aeiou]|hour|hono|honest|heir", re.IGNORECASE)
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -125,6 +127,19 @@ def _changes(before: ScenePlan, after: ScenePlan, only: str | None = None) -> li
 def telling_words(texts: Iterable[str]) -> list[str]:
     """Words of texts that say something of an object."""
     return [word for word in dict.fromkeys(word for text in texts for word in words(text)) if word not in LINKING]
+
+
+def told_together(subject: str, detail: str | None) -> str:
+    """A subject with its detail in one phrase: "a boat" and "red, made of glass" is "a red boat made of glass"."""
+    if not detail:
+        return subject
+    det, rest = _divided(subject)
+    front, behind, _ = _placed(detail)
+    if len(front.split()) > _MOST_IN_FRONT:
+        return f"{subject}, {detail}"
+    said = f"{front} {rest}".strip()
+    det = article(said) if det in _INDEFINITE else det
+    return f"{det} {said}{behind}".strip()
 
 
 def retold(prompt: str, changes: Sequence[Change]) -> str:

@@ -208,7 +208,7 @@ class RegionalTextEncoderStep(_Around):
         for text in program.texts:
             warn_truncated(family, components, text, longest)
         with diffusers_silent(self.step):
-            for name, value in {**told, PROMPT: plan.prompt}.items():
+            for name, value in {**told, PROMPT: program.plan.prompt}.items():
                 state.set(name, value)
             components, state = self.step(components, state)
             if plan.negative_prompt is not None:
@@ -219,7 +219,7 @@ class RegionalTextEncoderStep(_Around):
         for text, encoded in found.items():
             heard = family.heard(components, text, encoded, longest)
             texts[text], starts[text] = seen(family, encoded[EMBEDDING], heard, program.routing.pad == "full")
-        said = {"prompt": plan.prompt, "pad": program.routing.pad}
+        said = {"prompt": program.plan.prompt, "pad": program.routing.pad}
         state.set(TEXTS, EncodedPlan(family.name, said, {}, texts, starts))
         state.set(_DRAWN, plan)
         state.set("height", plan.height)
@@ -295,7 +295,7 @@ class RegionalDenoiseStep(_Around):
         family = family_of(components.transformer)
         draughtsman = Draughtsman(components, family, routing, self.method or method_for(routing))
         program = draughtsman.compile(plan, facts_of(components), len(state.get("timesteps")))
-        said = {"prompt": plan.prompt, "pad": program.routing.pad}
+        said = {"prompt": program.plan.prompt, "pad": program.routing.pad}
         encoded.check(family.name, said, (stream.text for stream in program.streams))
         loop = copy.deepcopy(self.step)
         begins = watched(loop)

@@ -122,8 +122,9 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
     if schedule.isolate.any():
         where, steps = _blocks(schedule.isolate, schedule.double_blocks), compact(_any(schedule.isolate, 1))
         lines.append(f"isolated from other regions in {where}, steps {steps}")
+    lines.append(f"the base prompt: {plan.prompt}" if plan.prompt else "no base prompt")
     if untold := disagreeing(plan):
-        lines.append(f"the base prompt does not name, or puts elsewhere: {', '.join(untold)}")
+        lines.append(f"it does not name, or puts elsewhere: {', '.join(untold)}")
     if (cost := cost_of(program, method, count, base_length)) is not None:
         tokens, attention = f"{cost.tokens:.2f}", f"{cost.attention:.2f}"
         lines += ["", f"cost of the run: {tokens} × the plain model's tokens, {attention} × its attention"]

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from strata.hierarchy.composing import composed_prompt
 from strata.hierarchy.grid import TokenGrid, token_grid
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.facts import ModelFacts
@@ -54,7 +55,7 @@ class Program:
     """Immutable; `compile_program` makes it.
 
     Attributes:
-        plan: what was compiled, with the overlap policy that holds.
+        plan: what was compiled, with the overlap policy that holds, and the base prompt that is heard.
         routing: balanced for the plan.
         facts: of the model.
         grid: the plan's regions on the image tokens.
@@ -164,6 +165,8 @@ def compile_program(
         plan = plan.model_copy(update={"overlap": routing.overlap})
     grid = token_grid(plan, rows, cols)
     balanced = routing.balanced_for(plan)
+    if balanced.blend.base_prompt == "composed":
+        plan = plan.model_copy(update={"prompt": composed_prompt(plan)})
     schedule = balanced.resolve(*facts.block_counts, steps)
     streams = plan_streams(plan, schedule, overrides)
     heard = tuple(s for s in streams if s.reach != "background" or grid.background.any())

@@ -1,14 +1,11 @@
-"""Balance: base ratio and steps by a plan's regions (how many, how large) and whether its base prompt tells of them.
+"""Balance: base ratio and steps by a plan's regions, how many and how large.
 
-Many small regions want another balance than one large one, and a base prompt that tells of the regions helps, where one
-that does not ("three objects"), or puts them elsewhere, is in their way. A routing's entries say so; the first that
-fits holds:
+Many small regions want another balance than one large one. A routing's entries say so; the first that fits holds:
 
 ```yaml
 balance:
   - {regions: 1-2, base_ratio: 0.3, steps: 0%-60%}
   - {regions: 3+, area: 0%-15%, base_ratio: 0.1}
-  - {agrees: 0%-75%, base_ratio: 0.15}
 ```
 """
 
@@ -75,8 +72,6 @@ class Balance(StrictModel):
     Attributes:
         regions: how many regions a plan has. None: any number.
         area: percent range of the mean share of the canvas that a region of it covers. None: any.
-        agrees: percent range of the share of its regions with which the base prompt agrees (`agreeing_share`). None:
-            any.
         base_ratio: in place of the blend's. None: the blend's.
         steps: the part of the run over which the rules' percent ranges of steps are laid; a rule without steps holds
             over this part, exact steps stay. None: the whole run.
@@ -84,7 +79,6 @@ class Balance(StrictModel):
 
     regions: CountField | None = None
     area: PercentField | None = None
-    agrees: PercentField | None = None
     base_ratio: RatioField | None = None
     steps: PercentField | None = None
 
@@ -94,19 +88,15 @@ class Balance(StrictModel):
             raise ValueError("must have base_ratio, steps or both")
         return self
 
-    def fits(self, regions: int, area: float, agrees: float = 1.0) -> bool:
-        """Whether the entry is for plans with so many regions, of this mean share of the canvas (0 to 1), and with
-        this share of which the base prompt agrees.
-        """
-        if self.regions is not None and not self.regions.holds(regions):
-            return False
-        return _holds(self.area, area) and _holds(self.agrees, agrees)
+    def fits(self, regions: int, area: float) -> bool:
+        """Whether the entry is for plans with so many regions, of this mean share of the canvas (0 to 1)."""
+        return (self.regions is None or self.regions.holds(regions)) and _holds(self.area, area)
 
     def covers(self, other: "Balance") -> bool:
         """Whether the entry fits every plan that `other` fits."""
         mine, its = self.regions or Count(0, None), other.regions or Count(0, None)
         counts = mine.holds(its.first) and (mine.last is None or (its.last is not None and its.last <= mine.last))
-        return counts and _within(other.area, self.area) and _within(other.agrees, self.agrees)
+        return counts and _within(other.area, self.area)
 
     def laid(self, rule: "Rule") -> "Rule":
         """A rule with its percent range of steps laid over the entry's part of the run."""
@@ -121,10 +111,9 @@ class Balance(StrictModel):
     def __str__(self) -> str:
         plans = f"{self.regions} regions" if self.regions is not None else "any number of regions"
         area = f", {self.area} of the canvas each" if self.area is not None else ""
-        shares = area + (f", {self.agrees} of them as the prompt tells" if self.agrees is not None else "")
         ratio = f"{self.base_ratio:g}" if isinstance(self.base_ratio, float) else self.base_ratio
         values = {"base ratio": ratio, "steps": self.steps}
-        return f"{plans}{shares}: {', '.join(f'{name} {value}' for name, value in values.items() if value is not None)}"
+        return f"{plans}{area}: {', '.join(f'{name} {value}' for name, value in values.items() if value is not None)}"
 
 
 _WHOLE = Percent(0, 100)

@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, field_validator, model_validator
 
-from strata.hierarchy.agreement import agreeing_share
 from strata.hierarchy.errors import InputError, did_you_mean, quote
 from strata.hierarchy.file_model import LONGEST_TEXT, FileModel, StrictModel
 from strata.hierarchy.files import Document, KeyPath, dump_yaml, read_document
@@ -65,15 +64,23 @@ class Blend(StrictModel):
     `shared` keeps one image stream; both attentions read the same queries. `split` gives the base its own copy of the
     image tokens from the first single block on, as Regional-Prompting-FLUX does (arXiv 2411.02395). A ramp of the base
     ratio runs from the first to the last step in which anything is routed.
+
+    `base_prompt`: what the base attention reads of the plan, its prompt as it is, or, `composed`, with every region in
+    it that it does not tell of as it is (`strata.hierarchy.composing`).
     """
 
     mode: Literal["shared", "split"] = "shared"
     base_ratio: RatioField = 0.2
+    base_prompt: Literal["plan", "composed"] = "plan"
 
     if TYPE_CHECKING:  # what may be given, as routing files write it
 
         def __init__(
-            self, *, mode: Literal["shared", "split"] = "shared", base_ratio: float | Ramp | Mapping[str, float] = 0.2
+            self,
+            *,
+            mode: Literal["shared", "split"] = "shared",
+            base_ratio: float | Ramp | Mapping[str, float] = 0.2,
+            base_prompt: Literal["plan", "composed"] = "plan",
         ) -> None: ...
 
 
@@ -143,9 +150,8 @@ class Routing(FileModel):
         refresh: texts ride along at every so many steps, and in between the image attends to what they were when they
             did last: a text's part of the cost falls to a share of it. 1: at every step, which is exact.
         rules: which level is visible where. Where rules of one level overlap, the strongest counts.
-        balance: other base ratios and steps, by the number and size of a plan's regions and whether its base prompt
-            agrees with them; the first entry that fits holds, without one the routing as written. `balanced` applies
-            it.
+        balance: other base ratios and steps, by the number and size of a plan's regions; the first entry that fits
+            holds, without one the routing as written. `balanced` applies it.
         loras: where and when the plan's LoRAs act; without any, in every block at every step.
         evidence: what was measured for the routing, and on what; without effect on pictures.
     """
@@ -285,21 +291,18 @@ class Routing(FileModel):
         """
         return resolve(self, double_blocks, single_blocks, steps)
 
-    def balanced(self, regions: int, area: float, agrees: float = 1.0) -> Self:
-        """The routing for plans with so many regions, whose mean share of the canvas is `area` (0 to 1), and with
-        the share `agrees` (0 to 1) of which the base prompt agrees.
+    def balanced(self, regions: int, area: float) -> Self:
+        """The routing for plans with so many regions, whose mean share of the canvas is `area` (0 to 1).
 
         The first entry of `balance` that fits is applied; the result has no `balance`.
         """
-        fitting = (index for index, entry in enumerate(self.balance) if entry.fits(regions, area, agrees))
+        fitting = (index for index, entry in enumerate(self.balance) if entry.fits(regions, area))
         return self.with_balance(next(fitting, None))
 
     def balanced_for(self, plan: ScenePlan) -> Self:
         """The routing for a plan. Raises `InputError` where a mask file of the plan cannot be used."""
         needs_area = any(entry.area is not None for entry in self.balance)
-        needs_prompt = any(entry.agrees is not None for entry in self.balance)
-        area, agrees = mean_area(plan) if needs_area else 0.0, agreeing_share(plan) if needs_prompt else 1.0
-        return self.balanced(len(plan.regions), area, agrees)
+        return self.balanced(len(plan.regions), mean_area(plan) if needs_area else 0.0)
 
     def with_balance(self, index: int | None) -> Self:
         """The routing with one entry of `balance` applied, or with none; the result has no `balance`."""

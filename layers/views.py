@@ -82,6 +82,8 @@ def title(schedule: Schedule) -> str:
         f"{schedule.steps} step{'s' if schedule.steps > 1 else ''}",
         f"{routing.blend.mode} blend",
     ]
+    if routing.blend.base_prompt == "composed":
+        facts.append("base prompt composed")
     if routing.overlap == "split":
         facts.append("overlaps split")
     if routing.refresh > 1:

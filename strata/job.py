@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from strata.controls import Control, check_areas, controls_of, resized_notes
+from strata.hierarchy.agreement import disagreeing
+from strata.hierarchy.composing import composed_prompt
 from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import Level, ScenePlan
@@ -104,6 +106,14 @@ class Job:
         """What draws, in words: "routing NAME", "method NAME", or both; "plain" for neither."""
         routing = [] if self.unrouted else [f"routing {self.routing.name}"]
         return ", ".join([*routing, *([f"method {self.method.name}"] if self.method is not None else [])]) or "plain"
+
+    @property
+    def composed(self) -> tuple[str, ...]:
+        """A line on what is heard in the base prompt's place, where that does not tell of the regions as they are."""
+        if self.unrouted or self.routing.blend.base_prompt != "composed" or not (untold := disagreeing(self.drawn)):
+            return ()
+        heard = quote(composed_prompt(self.drawn))
+        return (f"the base prompt does not name, or puts elsewhere: {', '.join(untold)}; heard in its place: {heard}",)
 
     def heard(self, level: Level, area: str) -> Mask:
         """bool `[steps]`: when an area's text of a level is visible, as far as that is known before loading.

@@ -102,7 +102,7 @@ def generate(
         if tasks is None:
             return BAD_INPUT
         for task in tasks:
-            for text in task.job.notes:
+            for text in (*task.job.notes, *task.job.composed):
                 note(f"{task.source}: {text}" if many else text)
         if (until := tasks[0].until) is not None:
             print(judged_by(until), flush=True)

@@ -93,7 +93,7 @@ def repaint(
         job = prepare(DrawSettings.of(settings), changed, command=command)
         _check_heard(job, changes)
         _note_prompt(opened, job, changes)
-        for text in job.notes:
+        for text in (*job.notes, *job.composed):
             note(text)
         _write(job, opened, source, output)
 

@@ -5,7 +5,7 @@ import textwrap
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from strata.commands.one_file import check_free, check_png, write_file
 from strata.console import terminal_width
@@ -85,8 +85,6 @@ class ShowSettings(ModelShape):
     """as it is balanced for plans with so many regions"""
     area: Share | None = None
     """and this mean share of the canvas a region (default: 1 / N)"""
-    agrees: Annotated[float, Field(ge=0, le=1), Parameter(metavar="X")] | None = None
-    """and where the base prompt agrees with this share of them (default: 1)"""
 
 
 routing = App(
@@ -119,13 +117,11 @@ def show(
     settings: ShowSettings = ShowSettings(),
 ) -> None:
     """Prints a routing as a table."""
-    out, regions, area, agrees = settings.out, settings.regions, settings.area, settings.agrees
+    out, regions, area = settings.out, settings.regions, settings.area
     if out is not None:
         check_png(out)
     if area is not None and regions is None:
         raise SettingError(f"<area> {area:g}: goes with <regions>")
-    if agrees is not None and regions is None:
-        raise SettingError(f"<agrees> {agrees:g}: goes with <regions>")
     found = Routing.load(routing)
     if regions is not None and not found.balance:
         raise SettingError(f"<regions> {regions}: routing {quote(found.name)} has no balance: it is the same for all")
@@ -133,7 +129,7 @@ def show(
         schedule = settings.resolve(found)
     else:
         share = area if area is not None else 1 / max(regions, 1)
-        schedule = settings.resolve(found.balanced(regions, share, 1.0 if agrees is None else agrees))
+        schedule = settings.resolve(found.balanced(regions, share))
     picture = None if out is None else png_bytes(draw_schedule(schedule))
     check_free(out, settings.force, picture)
     print(schedule_table(schedule, terminal_width()))

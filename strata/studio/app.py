@@ -165,11 +165,11 @@ class _Api:
         self._session(request)
         data = await _json(request)
         model = self._studio.model
-        steps, regions, area, agrees = (data.get(key) for key in ("steps", "regions", "area", "agrees"))
+        steps, regions, area = (data.get(key) for key in ("steps", "regions", "area"))
         if type(steps) is not int or not 1 <= steps <= 1000:
             steps = model.default_steps
         shape = (*model.facts_or_flux.block_counts, steps)
-        plan = (regions if type(regions) is int else 0, _share(area, 0.0), _share(agrees, 1.0))
+        plan = (regions if type(regions) is int else 0, float(area) if isinstance(area, int | float) else 0.0)
 
         def answer() -> dict[str, Any]:
             return depth.shown(depth.edited(data.get("text"), data.get("op") or {}, shape, plan), shape, plan)
@@ -331,10 +331,6 @@ class _Api:
 
     async def _answer(self, function: Callable[..., Any], *args: Any) -> Response:
         return JSONResponse(await run_in_threadpool(function, *args))
-
-
-def _share(given: Any, missing: float) -> float:
-    return float(given) if isinstance(given, int | float) else missing
 
 
 async def _json(request: Request) -> Mapping[str, Any]:

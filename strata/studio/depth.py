@@ -17,8 +17,8 @@ from strata.layers.routing import Routing, Rule
 from strata.layers.schedule import Schedule
 from strata.layers.views import title, views
 
-PlanTraits = tuple[int, float, float]
-"""What a balance goes by: regions, the mean share of the canvas of one, the share with which the prompt agrees."""
+PlanTraits = tuple[int, float]
+"""What a balance goes by: regions, the mean share of the canvas of one."""
 PAINTED = " (edited)"
 """Behind the name of a routing that was changed by hand."""
 _PAINTED_OVER = {"name", "about", "source", "model", "rules", "balance", "evidence"}

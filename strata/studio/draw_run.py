@@ -156,7 +156,7 @@ class DrawRun(Run):
             "beside": self.asked.beside,
             "most": None if self.asked.until is None else self.asked.until.most,
             "tries": list(self.tries),
-            "notes": [*self._doubts, *job.notes, *self.lost],
+            "notes": [*self._doubts, *job.notes, *job.composed, *self.lost],
             "page": self.has_page,
             "small": job.model.draws_small,
         }

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from strata.hierarchy.agreement import agreeing_share
 from strata.hierarchy.areas import pixel_mask, region_mask
 from strata.hierarchy.errors import InputError, quote
 from strata.hierarchy.files import field_name
@@ -103,9 +102,8 @@ def look(data: Any, session: Session, library: Library, model: ModelSource, over
             problems.append(problem(error))
         if model.knowledge is not None:
             notes = list(model.knowledge.complaints(plan, model.name))
-    agrees = 1.0 if plan is None else agreeing_share(plan)
     remarks = [] if plan is None else [{"kind": kind, "text": text} for kind, text in planner_remarks(plan)]
-    return {"problems": problems, "tokens": tokens, "notes": notes, "remarks": remarks, "area": area, "agrees": agrees}
+    return {"problems": problems, "tokens": tokens, "notes": notes, "remarks": remarks, "area": area}
 
 
 def check_canvas(plan: ScenePlan, token: int) -> None:

@@ -115,7 +115,8 @@ def test_it_tells_itself_and_its_cost() -> None:
     assert lines[-1] == (
         f"cost of the run: {cost.tokens:.2f} × the plain model's tokens, {cost.attention:.2f} × its attention"
     )
-    untold = "the base prompt does not name, or puts elsewhere: "
+    assert "the base prompt: two things" in lines
+    untold = "it does not name, or puts elsewhere: "
     assert f"{untold}left, right" in lines
     for prompt, other in (("a circle and more", "right"), ("a circle on the right, a square", "left")):
         program = compile_program(PLAN.model_copy(update={"prompt": prompt}), ROUTING, FLUX_DEV, 4)
@@ -125,6 +126,21 @@ def test_it_tells_itself_and_its_cost() -> None:
     assert cost_of(silent, method, words, 10) == (1.0, 1.0)
     assert cost_of(silent, method_for(Routing.load("regional-prompting-flux")), words, 10) == (1.0, 1.0)
     assert cost_of(program, method_named("stitch"), words, 10) is None, "more than a program decides"
+
+
+def test_a_composed_base_prompt_is_what_is_heard_and_told() -> None:
+    routing = ROUTING.model_copy(update={"blend": ROUTING.blend.model_copy(update={"base_prompt": "composed"})})
+    heard = "a red circle on the left and a blue square on the right, two things"
+    program = compile_program(PLAN, routing, FLUX_DEV, 4)
+    assert program.plan.prompt == program.texts[0] == heard
+    assert program.texts[1:] == compile_program(PLAN, ROUTING, FLUX_DEV, 4).texts[1:]
+    lines = describe(program, method_for(routing), words, 10)
+    assert f"the base prompt: {heard}" in lines
+    assert not any(line.startswith("it does not name") for line in lines)
+    again = compile_program(program.plan, routing, FLUX_DEV, 4, size=(8, 16))
+    assert again.texts == program.texts
+    told = PLAN.model_copy(update={"prompt": "a circle and a square"})
+    assert compile_program(told, routing, FLUX_DEV, 4).plan.prompt == told.prompt
 
 
 def test_it_tells_loras_and_what_the_routing_makes_of_them() -> None:

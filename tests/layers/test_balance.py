@@ -82,30 +82,6 @@ def test_a_plans_own_balance() -> None:
     assert either.balanced_for(plan).blend.base_ratio == 0.5, "where some entries alone are about areas"
 
 
-def named(prompt: str, *contents: str, level: str = "high") -> ScenePlan:
-    """A plan of regions with these texts."""
-    texts = [{level: text} for text in contents]
-    regions = tuple(Region(name=f"r{n}", box=(0, 0, 32, 64), **text) for n, text in enumerate(texts))
-    return ScenePlan(width=64, height=64, prompt=prompt, regions=regions)
-
-
-def test_a_prompt_that_tells_of_no_region_has_another_base_ratio() -> None:
-    written = routing("agrees: 0%-50%, base_ratio: 0.1", "regions: 2, base_ratio: 0.4")
-    assert written.balanced_for(named("two objects", "a boat", "a sun")).blend.base_ratio == 0.1
-    assert written.balanced_for(named("a boat and more", "a boat", "a sun")).blend.base_ratio == 0.4
-    assert str(written.balance[0]) == "any number of regions, 0%-50% of them as the prompt tells: base ratio 0.1"
-    assert written.balanced(2, 0.5).blend.base_ratio == 0.4, "a prompt is taken to agree"
-    assert written.balanced(2, 0.5, 0.49).blend.base_ratio == 0.1
-    assert Routing.from_yaml(written.to_yaml()) == written
-
-
-def test_the_default_routing_hears_a_prompt_less_that_does_not_tell_of_the_regions() -> None:
-    for name in ("isolate-first", "isolate-first-fast"):
-        preset = Routing.load(name)
-        assert preset.balanced_for(named("a boat and a sun", "a boat", "a sun")).blend.base_ratio == 0.45
-        assert preset.balanced_for(named("two objects", "a boat", "a sun")).blend.base_ratio == 0.15
-
-
 def test_a_mask_that_cannot_be_read_is_told_as_the_plans_fault(tmp_path: Path) -> None:
     text = "width: 64\nheight: 64\nprompt: a\nregions:\n  - {name: a, mask: gone.png, high: x}\n"
     plan = ScenePlan.from_yaml(text, "plan.yaml", tmp_path)
@@ -142,10 +118,6 @@ def test_a_wrong_entry_is_refused_with_file_line_field_and_choices(entry: str, t
         ("area: 0%-100%, base_ratio: 0", "base_ratio: 1", True),
         ("base_ratio: 0", "regions: 0, base_ratio: 1", True),
         ("regions: 0+, base_ratio: 0", "base_ratio: 1", True),
-        ("agrees: 0%-100%, base_ratio: 0", "base_ratio: 1", True),
-        ("agrees: 0%-50%, base_ratio: 0", "regions: 2, agrees: 10%-50%, base_ratio: 1", True),
-        ("agrees: 0%-50%, base_ratio: 0", "base_ratio: 1", False),
-        ("agrees: 0%-50%, base_ratio: 0", "agrees: 0%-51%, base_ratio: 1", False),
         ("regions: 1+, base_ratio: 0", "base_ratio: 1", False),
         ("area: 0%-99%, base_ratio: 0", "base_ratio: 1", False),
         ("regions: 1-3, base_ratio: 0", "regions: 3-4, base_ratio: 1", False),

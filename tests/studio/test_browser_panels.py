@@ -84,7 +84,7 @@ def test_strips_are_painted_by_the_keyboard(opened: Opened) -> None:
         shown = page.evaluate(
             """async () => {
               const { scene } = (await import('/static/store.js')), { post } = (await import('/static/dom.js'));
-              return post('routing', { text: scene.routing, steps: 20, regions: 1, area: 0.2, agrees: 1 });
+              return post('routing', { text: scene.routing, steps: 20, regions: 1, area: 0.2 });
             }"""
         )
         [low] = [each["strength"] for each in shown["views"] if each["level"] == "low"]

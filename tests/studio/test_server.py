@@ -244,17 +244,6 @@ def test_overlaps_are_shown_as_they_will_be_heard(
     assert any(len(atom["members"]) == 2 for atom in look["tokens"]["atoms"]) == shared
 
 
-@pytest.mark.parametrize(("prompt", "agrees", "ratio"), [("a cup on the left", 1, 0.45), ("an object", 0, 0.15)])
-def test_the_base_ratio_shown_is_the_one_that_the_plan_has(
-    client: TestClient, plan: dict[str, Any], prompt: str, agrees: float, ratio: float
-) -> None:
-    cup = {"name": "a", "box": [0, 0, 64, 128], "high": "a cup"}
-    look = client.post("/api/look", json={"plan": plan | {"prompt": prompt, "regions": [cup]}}).json()
-    assert look["agrees"] == agrees
-    asked = {"text": "isolate-first", "steps": 4, "regions": 1, "area": look["area"], "agrees": look["agrees"]}
-    assert client.post("/api/routing", json=asked).json()["base_ratio"] == ratio
-
-
 def test_a_look_at_a_plan(client: TestClient, plan: dict[str, Any]) -> None:
     look = client.post("/api/look", json={"plan": plan, "state": {"plan": plan}}).json()
     cells = [n for atom in look["tokens"]["atoms"] for first, last in atom["runs"] for n in range(first, last + 1)]

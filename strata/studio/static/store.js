@@ -29,7 +29,7 @@ export const view = {
   picture: null, // {run, name}
   beside: null,
   area: null, // of the picture that is looked at
-  look: { problems: [], tokens: null, notes: [], remarks: [], area: 0, agrees: 1 },
+  look: { problems: [], tokens: null, notes: [], remarks: [], area: 0 },
   depth: null,
   depthProblem: null,
   runs: new Map(),
@@ -141,7 +141,7 @@ async function showRouting() {
 
 function routingRequest(op = undefined) {
   const steps = Number(scene.settings.steps) || facts.model.steps;
-  return { text: scene.routing, steps, regions: scene.plan.regions.length, area: view.look.area, agrees: view.look.agrees, op };
+  return { text: scene.routing, steps, regions: scene.plan.regions.length, area: view.look.area, op };
 }
 
 /** Changes the routing on the server: `op` as `strata.studio.depth.edited` takes it. */

@@ -1,0 +1,127 @@
+"""A base prompt that tells of the regions as they are."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strata.hierarchy.agreement import disagreeing
+from strata.hierarchy.composing import composed_prompt
+from strata.hierarchy.plan import Region, ScenePlan, Texts
+
+BOXES = {
+    "top left": (0, 0, 30, 30),
+    "top": (20, 0, 44, 30),
+    "top right": (34, 0, 64, 30),
+    "left": (0, 20, 30, 44),
+    "center": (20, 20, 44, 44),
+    "right": (34, 20, 64, 44),
+    "bottom left": (0, 34, 30, 64),
+    "bottom": (20, 34, 44, 64),
+    "bottom right": (34, 34, 64, 64),
+}
+SAID = {
+    "left": "on the left",
+    "right": "on the right",
+    "top": "at the top",
+    "bottom": "at the bottom",
+    "center": "in the center",
+}
+
+
+def plan(prompt: str, *regions: Region, background: Texts | None = None) -> ScenePlan:
+    return ScenePlan(width=64, height=64, prompt=prompt, regions=regions, background=background)
+
+
+def region(place: str, high: str | None = None, low: str | None = None, full: str | None = None) -> Region:
+    texts = {"high": high, "low": low, "full": full}
+    return Region(name=place, box=BOXES[place], **{level: text for level, text in texts.items() if text})
+
+
+BOAT, SUN = region("left", "a boat", "red, striped"), region("top right", "a sun", "yellow")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "heard"),
+    [
+        ("a boat and a sun, at sea", None),
+        ("a red boat on the left and a sun in the top right corner", None),
+        ("two things", "a red striped boat on the left and a yellow sun in the top right corner, two things"),
+        ("A bay at dawn.", "a red striped boat on the left and a yellow sun in the top right corner, A bay at dawn"),
+        ("a sun over a bay", "a red striped boat on the left, a sun over a bay"),
+        (
+            "a boat on the right and a sun on the left, oil painting; calm",
+            "a red striped boat on the left and a yellow sun in the top right corner, oil painting; calm",
+        ),
+        (
+            "a boat on the right, a calm bay, a sun in the upper right corner",
+            "a red striped boat on the left, a calm bay, a sun in the upper right corner",
+        ),
+        (
+            "a whale on the left and a kite in the top right corner, at sea",
+            "a red striped boat on the left and a yellow sun in the top right corner, at sea",
+        ),
+        ("", "a red striped boat on the left and a yellow sun in the top right corner"),
+    ],
+)
+def test_what_is_said_of_regions_otherwise_is_said_anew(prompt: str, heard: str | None) -> None:
+    assert composed_prompt(plan(prompt, BOAT, SUN)) == (prompt if heard is None else heard)
+
+
+@pytest.mark.parametrize("place", BOXES)
+def test_every_place_has_its_words(place: str) -> None:
+    where = SAID.get(place, f"in the {place} corner")
+    assert composed_prompt(plan("a thing", region(place, "an owl"))) == f"an owl {where}, a thing"
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        ({"high": "a boat"}, "a boat"),
+        ({"low": "red, striped"}, "red, striped"),
+        ({"full": "an old boat, its sails torn."}, "an old boat, its sails torn"),
+        ({"high": "an owl", "low": "grey"}, "a grey owl"),
+        ({"high": "a house", "low": "orange, made of glass"}, "an orange house made of glass"),
+        ({"high": "two owls", "low": "white"}, "two white owls"),
+        ({"high": "the Eiffel Tower", "low": "rusty"}, "the rusty Eiffel Tower"),
+        ({"high": "a cat", "low": "black glossy fur and a long, thin, pale scar"}, None),
+        ({"high": "a cat", "full": "a cat asleep"}, "a cat asleep"),
+    ],
+)
+def test_a_regions_texts_in_one(texts: dict[str, str], told: str | None) -> None:
+    heard = composed_prompt(plan("things", region("left", **texts)))
+    if told is not None:
+        assert heard == f"{told} on the left, things"
+    for text in texts.values():
+        assert all(word.strip(",.") in heard for word in text.split() if word not in ("a", "an"))
+
+
+def test_the_background_is_told_where_the_prompt_does_not() -> None:
+    sea = Texts(high="a calm sea", low="grey")
+    assert composed_prompt(plan("two things", BOAT, background=sea)).endswith(", two things, a calm sea, grey")
+    assert composed_prompt(plan("a calm grey sea", BOAT, background=sea)).endswith(" on the left, a calm grey sea")
+    assert composed_prompt(plan("a boat", BOAT, background=sea)) == "a boat"
+
+
+def test_no_regions_no_change() -> None:
+    assert composed_prompt(plan("two boats on the left")) == "two boats on the left"
+
+
+WORDS = st.sampled_from(["boat", "sun", "owl", "red boat", "old house", "cat", "tree"])
+CLAUSES = st.tuples(WORDS, st.sampled_from(list(BOXES)))
+
+
+@given(
+    st.lists(st.tuples(WORDS, st.sampled_from(list(BOXES))), min_size=1, max_size=4, unique_by=lambda one: one[1]),
+    st.lists(CLAUSES, max_size=4),
+    st.sampled_from([", ", " and ", "; "]),
+)
+def test_it_agrees_with_regions_of_different_things_and_is_composed_once(
+    told: list[tuple[str, str]], prompt: list[tuple[str, str]], between: str
+) -> None:
+    drawn = plan(
+        between.join(f"a {what} {SAID.get(place, f'in the {place} corner')}" for what, place in prompt),
+        *(region(place, f"a {what}") for what, place in told),
+    )
+    heard = drawn.model_copy(update={"prompt": composed_prompt(drawn)})
+    assert disagreeing(heard) == ()
+    assert composed_prompt(heard) == heard.prompt
