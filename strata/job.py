@@ -12,7 +12,7 @@ import numpy as np
 from strata.controls import Control, check_areas, controls_of, resized_notes
 from strata.hierarchy.agreement import disagreeing
 from strata.hierarchy.composing import composed_prompt
-from strata.hierarchy.errors import InputError, SettingError, quote
+from strata.hierarchy.errors import InputError, SettingError, printable, quote, shortened
 from strata.hierarchy.files import read_bytes
 from strata.hierarchy.plan import Level, ScenePlan
 from strata.injection.program import compile_program
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from strata.injection.methods import Method
 
 logger = logging.getLogger(__name__)
+LONGEST_HEARD = 600
+"""Characters of a base prompt that is told."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,8 @@ class Job:
         """A line on what is heard in the base prompt's place, where that does not tell of the regions as they are."""
         if self.unrouted or self.routing.blend.base_prompt != "composed" or not (untold := disagreeing(self.drawn)):
             return ()
-        heard = quote(composed_prompt(self.drawn))
-        return (f"the base prompt does not name, or puts elsewhere: {', '.join(untold)}; heard in its place: {heard}",)
+        heard = shortened(printable(" ".join(composed_prompt(self.drawn).split())), LONGEST_HEARD)
+        return (f"the base prompt does not name, or puts elsewhere: {', '.join(untold)}; heard in its place: “{heard}”",)
 
     def heard(self, level: Level, area: str) -> Mask:
         """bool `[steps]`: when an area's text of a level is visible, as far as that is known before loading.

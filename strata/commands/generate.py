@@ -102,7 +102,7 @@ def generate(
         if tasks is None:
             return BAD_INPUT
         for task in tasks:
-            for text in (*task.job.notes, *task.job.composed):
+            for text in task.job.notes:
                 note(f"{task.source}: {text}" if many else text)
         if (until := tasks[0].until) is not None:
             print(judged_by(until), flush=True)
@@ -286,6 +286,8 @@ def _draw(tasks: Sequence[_Task], output: GenerateOutput, many: bool) -> list[st
                     if task.request is not None:
                         print_plan(job.plan)
                         print()
+                    for text in job.composed:
+                        note(f"{place}{text}")
                     announce_run(job, output.count, pace, place, there=0 if begun is None else len(begun.images))
                     if engine is None:
                         loading = True  # what goes wrong now would for all

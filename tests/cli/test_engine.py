@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,21 @@ def check_nothing_is_attached(engine: Engine) -> None:
 def job(here: Path, tiny_folder: Path) -> Iterator[Job]:
     with open_source("plan.yaml") as source:
         yield prepare(DrawSettings(model=str(tiny_folder), steps=3, seed=5), source)
+
+
+def test_a_base_prompt_that_is_composed_is_told_where_it_is_heard(here: Path, tiny_folder: Path) -> None:
+    with open_source("plan.yaml") as source:
+        silent = replace(source, plan=source.plan.model_copy(update={"prompt": "two things"}))
+        by_default, plain, published = (
+            prepare(DrawSettings(model=str(tiny_folder), seed=5, method=method), silent).composed
+            for method in (None, "plain", "regional-prompting-flux")
+        )
+        told = prepare(DrawSettings(model=str(tiny_folder), seed=5), source).composed
+    names = ", ".join(region.name for region in source.plan.regions)
+    assert len(by_default) == 1
+    assert by_default[0].startswith(f"the base prompt does not name, or puts elsewhere: {names}; heard in its place: ")
+    assert ", two things" in by_default[0]
+    assert plain == published == told == ()
 
 
 def test_events_of_a_run(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
