@@ -57,10 +57,10 @@ def rows_of(spec: AttentionSpec | None, tokens: Tensor, length: int) -> Rows:
     for group in spec.groups:
         members = _among(at, group.queries)
         bias[members], weight[members] = seen(group), 0.0
-    if spec.blended is not None:
-        blended = _among(at, (spec.blended,))
+    if spec.blended:
+        blended = _among(at, spec.blended)
         weight[blended] = 1.0 if spec.ratio is None else spec.ratio
-        base_queries[blended] += spec.base_queries - spec.blended[0]
+        base_queries[blended] += spec.base_queries - spec.blended[0][0]
     bias[weight == 1] = base
     device = tokens.device
     if not weight.any():

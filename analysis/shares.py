@@ -67,12 +67,12 @@ def canvas_only(spec: AttentionSpec, canvas: Span) -> AttentionSpec:
     cut = [group._replace(queries=within(group.queries, start, stop)) for group in spec.groups]
     direct = within(spec.direct, start, stop)
     queries: Span = (start, stop) if direct else (start, start + 1)
-    if spec.blended is not None:
-        queries = (spec.base_queries, spec.base_queries + stop - start)
+    if spec.blended:
+        queries = (spec.base_queries, spec.base_queries + spec.blended[-1][1] - spec.blended[0][0])
     return replace(
         spec,
         groups=tuple(group for group in cut if group.queries),
         direct=direct,
-        blended=None if spec.blended is None else (start, stop),
+        blended=within(spec.blended, start, stop),
         base=spec.base._replace(queries=(queries,)),
     )

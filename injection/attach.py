@@ -207,7 +207,7 @@ def masked_spec(base: BaseText, text: int, length: int) -> AttentionSpec | None:
     everything: Spans = ((0, length),)
     groups = (AttentionGroup((faint,), keys),) if base.faint else ()
     group = AttentionGroup(everything, keys, bool(base.faint))
-    return AttentionSpec(text, groups, group, everything, None, text, ((faint, base.weight),) if base.faint else ())
+    return AttentionSpec(text, groups, group, everything, (), text, ((faint, base.weight),) if base.faint else ())
 
 
 @contextmanager

@@ -59,15 +59,16 @@ class AttentionSpec:
 
     Every token is in the queries of one group, of one of `own`, in `direct`, in `blended`, or in the padding; blended
     ones are in a group too, unless `ratio` is None, when the base attention's output is theirs. Of a token in `direct`
-    and in a group, the group's word counts.
+    and in a group, the group's word counts. Spans are sorted.
 
     Attributes:
         text_length: number of tokens before the image.
         groups: unmasked attentions with disjoint queries.
         base: the base attention, queries one span.
         direct: tokens whose output is the base attention's.
-        blended: image tokens whose output is `(1 - ratio) * group + ratio * base`; None: none.
-        base_queries: where in the sequence the base attention's queries for the blended tokens start.
+        blended: image tokens whose output is `(1 - ratio) * group + ratio * base`.
+        base_queries: where in the sequence the base attention's query for the first of the blended tokens is; those for
+            the others are as far behind it.
         strengths: of keys, the logarithm, for groups that are weighted; of all others it is 0.
         ratio: of the blend.
         padding: tokens at the start that belong to nothing.
@@ -78,7 +79,7 @@ class AttentionSpec:
     groups: tuple[AttentionGroup, ...]
     base: AttentionGroup
     direct: Spans
-    blended: Span | None
+    blended: Spans
     base_queries: int
     strengths: tuple[tuple[Span, float], ...] = ()
     ratio: float | None = None
@@ -98,14 +99,13 @@ class AttentionSpec:
     @property
     def copied(self) -> bool:
         """Whether blended tokens take the base attention's output from other queries than their own."""
-        return self.blended is not None and self.base_queries != self.blended[0]
+        return bool(self.blended) and self.base_queries != self.blended[0][0]
 
     @property
     def weights(self) -> tuple[float, float] | None:
         """Of the regional and the base attention of blended tokens by their own queries; None: they have but one."""
-        if self.blended is None or self.copied or self.ratio in (None, 0.0, 1.0):
+        if not self.blended or self.copied or self.ratio is None or self.ratio in (0.0, 1.0):
             return None
-        assert self.ratio is not None
         return 1 - self.ratio, self.ratio
 
     def sees(self) -> list[Sees]:
@@ -115,7 +115,7 @@ class AttentionSpec:
         """
         of_base = self.strengths if self.base.weighted else ()
         which = REGIONAL if self.weights is None else BASE
-        blended = () if self.blended is None or self.copied else (self.blended,)
+        blended = () if self.copied else self.blended
         spoken_for = merge(span for group in self.groups for span in group.queries)
         asking = (*without(self.direct, spoken_for), *(() if self.ratio == 0 else blended))
         found = [Sees(span, self.base.keys, which, of_base) for span in asking]
@@ -139,8 +139,8 @@ class AttentionSpec:
         key = length, traits
         if key not in self._merging:
             cells = all_cells(self.sees(), self.base.queries[0][0], traits)
-            weights = () if self.weights is None or self.blended is None else ((self.blended, self.weights),)
-            self._merging[key] = Merging(layers_of(cells, length, traits), weights, length)
+            weights = [] if self.weights is None else [(span, self.weights) for span in self.blended]
+            self._merging[key] = Merging(layers_of(cells, length, traits), tuple(weights), length)
         return self._merging[key]
 
 
@@ -228,14 +228,13 @@ def regional_attention(
 
 
 def _blend(out_BLHD: Tensor, spec: AttentionSpec, base_BLHD: Tensor, at: int) -> None:
-    """Put into the blended tokens' output what the base attention has for them, from `at` on."""
-    if spec.blended is None:
-        return
-    start, stop = spec.blended
-    received_BLHD = base_BLHD[:, at : at + stop - start]
-    if spec.ratio is not None:
-        received_BLHD = torch.lerp(out_BLHD[:, start:stop], received_BLHD, spec.ratio)
-    out_BLHD[:, start:stop] = received_BLHD
+    """Put into the blended tokens' output what the base attention has for them; for the first of them, at `at`."""
+    for start, stop in spec.blended:
+        first = at + start - spec.blended[0][0]
+        received_BLHD = base_BLHD[:, first : first + stop - start]
+        if spec.ratio is not None:
+            received_BLHD = torch.lerp(out_BLHD[:, start:stop], received_BLHD, spec.ratio)
+        out_BLHD[:, start:stop] = received_BLHD
 
 
 def _write(out_BLHD: Tensor, queries: Spans, attended_BLHD: Tensor) -> None:

@@ -65,13 +65,22 @@ class Blend(StrictModel):
     image tokens from the first single block on, as Regional-Prompting-FLUX does (arXiv 2411.02395). A ramp of the base
     ratio runs from the first to the last step in which anything is routed.
 
-    `base_prompt`: what the base attention reads of the plan, its prompt as it is, or, `composed`, with every region in
+    `base_area`: into which image tokens base attention is blended, those of the whole `canvas`, or of `regions` alone: what
+    is of no region then hears the background's texts (the base prompt where there are none), and no object that the
+    base prompt puts there. `base_prompt`: what the base attention reads of the plan, its prompt as it is, or, `composed`, with every region in
     it that it does not tell of as it is (`strata.hierarchy.composing`).
     """
 
     mode: Literal["shared", "split"] = "shared"
     base_ratio: RatioField = 0.2
+    base_area: Literal["canvas", "regions"] = "canvas"
     base_prompt: Literal["plan", "composed"] = "plan"
+
+    @model_validator(mode="after")
+    def _has_an_own_copy_everywhere(self) -> Self:
+        if self.mode == "split" and self.base_area == "regions":
+            raise ValueError("base_area regions goes with mode shared alone")
+        return self
 
     if TYPE_CHECKING:  # what may be given, as routing files write it
 
@@ -80,6 +89,7 @@ class Blend(StrictModel):
             *,
             mode: Literal["shared", "split"] = "shared",
             base_ratio: float | Ramp | Mapping[str, float] = 0.2,
+            base_area: Literal["canvas", "regions"] = "canvas",
             base_prompt: Literal["plan", "composed"] = "plan",
         ) -> None: ...
 

@@ -147,7 +147,7 @@ class DenseRun(RegionalRun):
         words = ((0, text),)
         groups = (AttentionGroup(tuple(plain), everything),) if plain else ()
         base = AttentionGroup(words, everything)
-        return AttentionSpec(text, groups, base, words, None, text, (), None, padding, tuple(own))
+        return AttentionSpec(text, groups, base, words, (), text, (), None, padding, tuple(own))
 
     def _tied(
         self, sample: Sample, visible: Visibility, texts: TextSpans, members: tuple[int, ...]

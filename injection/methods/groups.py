@@ -67,7 +67,7 @@ def plain_spec(sample: Sample, texts: TextSpans, groups: Sequence[AttentionGroup
     asking, keys = ((texts.base[0], text + layout.total),), ((texts.base[0], text + layout.keys),)
     base = AttentionGroup(asking, keys, bool(sample.base.faint))
     groups = (*groups, *faint_groups(sample, texts, keys))
-    return AttentionSpec(text, groups, base, asking, None, text, strengths(sample, None, texts, groups), None, padding)
+    return AttentionSpec(text, groups, base, asking, (), text, strengths(sample, None, texts, groups), None, padding)
 
 
 def faint_groups(sample: Sample, texts: TextSpans, keys: Spans) -> list[AttentionGroup]:
@@ -115,13 +115,19 @@ def strengths(
     return tuple(found)
 
 
+def heard_in(sample: Sample) -> Spans:
+    """The canvas tokens into whose output the base attention is blended."""
+    within_regions = sample.program.routing.blend.base_area == "regions"
+    return merge(span for members, span in sample.layout.atoms if members or not within_regions)
+
+
 def alone_spec(sample: Sample, alive: Sequence[int], padding: int) -> AttentionSpec:
     """Each text attends within itself; there is no image."""
     texts = TextSpans(sample, alive, padding)
     groups = tuple(AttentionGroup((own,), (own,)) for own in texts.own)
     base = AttentionGroup((texts.base,), (texts.base,))
     end = texts.base[1]
-    return AttentionSpec(end, groups, base, (texts.base,), None, end, (), None, padding)
+    return AttentionSpec(end, groups, base, (texts.base,), (), end, (), None, padding)
 
 
 def regional_spec(sample: Sample, visible: Visibility, padding: int, kept: bool = False) -> AttentionSpec | None:
@@ -145,8 +151,9 @@ def regional_spec(sample: Sample, visible: Visibility, padding: int, kept: bool 
         if layout.asking:
             groups.append(AttentionGroup(shift(layout.asking, text), heard, bool(sample.base.faint)))
         base = AttentionGroup(spoken, heard, bool(sample.base.faint))
-        return AttentionSpec(text, tuple(groups), base, spoken, None, text, weak, None, padding)
+        return AttentionSpec(text, tuple(groups), base, spoken, (), text, weak, None, padding)
     asking = ((texts.base[0], text + layout.total),)
     base = AttentionGroup(asking, heard, bool(sample.base.faint))
-    blended, direct = (text, text + layout.canvas), spoken + shift(layout.asking, text)
-    return AttentionSpec(text, tuple(groups), base, direct, blended, text, weak, ratio, padding)
+    blended, direct = shift(heard_in(sample), text), spoken + shift(layout.asking, text)
+    first = blended[0][0] if blended else text
+    return AttentionSpec(text, tuple(groups), base, direct, blended, first, weak, ratio, padding)

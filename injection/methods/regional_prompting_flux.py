@@ -58,7 +58,7 @@ class PublishedRun(RegionalRun):
             groups = stream_groups(sample, visible, texts, text)
             if visible.visible:
                 groups += atom_groups(sample, visible, texts, text)
-        blended: Span | None = (text, stop if visible.open else canvas_stop)
+        blended: Spans = ((text, stop if visible.open else canvas_stop),)
         direct: Spans = ((base_start, text),)
         has_regional = bool(visible.visible) or visible.open
         if copied:
@@ -70,7 +70,7 @@ class PublishedRun(RegionalRun):
             base = AttentionGroup(direct if ratio == 0 else ((base_start, stop),), ((base_start, end),), faint)
         groups += faint_groups(sample, texts, base.keys)
         if has_regional and ratio == 0:
-            blended = None
+            blended = ()
         return AttentionSpec(
             text_length=text,
             groups=tuple(groups),
@@ -79,7 +79,7 @@ class PublishedRun(RegionalRun):
             blended=blended,
             base_queries=base_stop if copied else text,
             strengths=strengths(sample, visible, texts, groups),
-            ratio=ratio if blended is not None and has_regional else None,
+            ratio=ratio if blended and has_regional else None,
             padding=padding,
         )
 

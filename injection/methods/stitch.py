@@ -168,11 +168,11 @@ class RegionPass(RegionalRun):
             groups.append(AttentionGroup(reference, inside))
         if not self._watches(block):
             base = AttentionGroup(own, inside)
-            return AttentionSpec(text, tuple(groups), base, own, None, text, (), None)
+            return AttentionSpec(text, tuple(groups), base, own, (), text, (), None)
         assert self.head is not None
         self.watched = Watched(words, inside, region, self.head[1])
         base = AttentionGroup(region, inside)
-        return AttentionSpec(text, tuple(groups), base, region, None, text, (), None, own=(self.watched,))
+        return AttentionSpec(text, tuple(groups), base, region, (), text, (), None, own=(self.watched,))
 
 
 class StitchRun(MethodRun):

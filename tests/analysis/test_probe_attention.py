@@ -46,9 +46,9 @@ def definition(scene: Scene, step: int, block: int, q: Tensor, k: Tensor) -> Ten
     regional = softmax(q, k, scene.log_weights(step, block))
     out = torch.where(plain[None, :, None], base, regional)
     if scene.heard(step, block) != "plain":
-        ratio = float(scene.schedule.base_ratio[step])
         stop = len(q) if scene.heard(step, block) == "open" else stop
-        out[:, text:stop] = ((1 - ratio) * regional + ratio * base)[:, text:stop]
+        ratio = scene.base_ratio(step, stop - text)[:, None]
+        out[:, text:stop] = (1 - ratio) * regional[:, text:stop] + ratio * base[:, text:stop]
     return out
 
 

@@ -51,6 +51,13 @@ class Scene:
             return "open" if self.schedule.unrouted == "open" else "plain"
         return "routed" if any(s.weight[step, block] > 0 for s in self.streams) else "plain"
 
+    def base_ratio(self, step: int, image: int) -> Tensor:
+        """float32 `[image]`: the base attention's weight for image tokens, those of the canvas first."""
+        ratio = torch.full((image,), float(self.schedule.base_ratio[step]))
+        if self.schedule.routing.blend.base_area == "regions":
+            ratio[: self.canvas] *= torch.from_numpy(self.masks.any(0))
+        return ratio
+
     def asks(self, step: int) -> bool:
         """Whether a routed step has the texts computed anew, where their keys and values are kept for other steps."""
         last = None
@@ -171,10 +178,9 @@ class DenseProcessor:
         out = torch.where(plain[None, :, None, None], base, regional)
         doing = scene.heard(self.step, self.block)
         if doing != "plain":
-            ratio = float(scene.schedule.base_ratio[self.step])
             stop = length if doing == "open" else canvas_stop
-            blended = (1 - ratio) * regional + ratio * base
-            out[:, first:stop] = blended[:, first:stop]
+            ratio = scene.base_ratio(self.step, stop - first)[None, :, None, None]
+            out[:, first:stop] = (1 - ratio) * regional[:, first:stop] + ratio * base[:, first:stop]
         return out
 
 

@@ -38,7 +38,7 @@ def blended(reference: int, faint: int) -> AttentionSpec:
     base = AttentionGroup(((2, end),), ((2, end),), bool(faint))
     direct = ((2, TEXT), (TEXT + CANVAS, end)) if reference else ((2, TEXT),)
     weak = (((TEXT - faint, TEXT), -1.0),) if faint else ()
-    return AttentionSpec(TEXT, tuple(groups), base, direct, (TEXT, TEXT + CANVAS), TEXT, weak, 0.3)
+    return AttentionSpec(TEXT, tuple(groups), base, direct, ((TEXT, TEXT + CANVAS),), TEXT, weak, 0.3)
 
 
 @pytest.mark.parametrize("faint", [0, 1])
@@ -78,11 +78,10 @@ def by_tokens(q: Tensor, k: Tensor, v: Tensor, spec: AttentionSpec) -> Tensor:
     for group in spec.groups:
         for rows in group.queries:
             out[:, slice(*rows)] = attended(group)[:, slice(*rows)]
-    if spec.blended is not None:
-        start, stop = spec.blended
-        received = base[:, spec.base_queries : spec.base_queries + stop - start]
-        ratio = 1.0 if spec.ratio is None else spec.ratio
-        out[:, start:stop] = (1 - ratio) * out[:, start:stop] + ratio * received
+    ratio = 1.0 if spec.ratio is None else spec.ratio
+    for start, stop in spec.blended:
+        ahead = spec.base_queries - spec.blended[0][0]
+        out[:, start:stop] = (1 - ratio) * out[:, start:stop] + ratio * base[:, start + ahead : stop + ahead]
     return out
 
 
@@ -99,7 +98,7 @@ COPY = AttentionSpec(
     ),
     base=AttentionGroup(((4, 10),), ((4, 10),)),
     direct=((4, 10),),
-    blended=COPIED,
+    blended=(COPIED,),
     base_queries=6,
     ratio=RATIO,
     padding=2,
@@ -114,7 +113,7 @@ SPECS = {
         ),
         base=AttentionGroup(((4, 6),), ((4, 14),)),
         direct=((4, 6),),
-        blended=None,
+        blended=(),
         base_queries=6,
         padding=2,
     ),
@@ -123,7 +122,7 @@ SPECS = {
         groups=(OPEN, AttentionGroup(((5, 6),), ((4, 14),))),
         base=AttentionGroup(((4, 14),), ((4, 14),), weighted=True),
         direct=((4, 6),),
-        blended=IMAGE,
+        blended=(IMAGE,),
         base_queries=6,
         strengths=FAINT,
         ratio=RATIO,

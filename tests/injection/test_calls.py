@@ -94,7 +94,7 @@ class TestCompiledBlocks:
 
         q, k, v = (torch.randn(1, 8, 2, 4, requires_grad=True) for _ in range(3))
         everything = AttentionGroup(((0, 8),), ((0, 8),))
-        spec = AttentionSpec(4, (), everything, ((0, 8),), None, 4, None, None)
+        spec = AttentionSpec(4, (), everything, ((0, 8),), (), 4, (), None)
         attention = BlockAttention(((None, spec),))
         regional_attention(q, k, v, spec).sum().backward()
         with pytest.raises(UnsupportedError, match="uncompiled"):

@@ -111,7 +111,11 @@ def scenes(draw: Any, mode: str = "shared") -> tuple[Scene, TokenGrid]:
         {
             "name": "drawn",
             "about": "drawn by hypothesis",
-            "blend": {"mode": mode, "base_ratio": draw(st.sampled_from([0.0, 0.3, 1.0, {"from": 0.6, "to": 0.0}]))},
+            "blend": {
+                "mode": mode,
+                "base_ratio": draw(st.sampled_from([0.0, 0.3, 1.0, {"from": 0.6, "to": 0.0}])),
+                "base_area": "canvas" if exact else draw(st.sampled_from(["canvas", "regions"])),
+            },
             "unrouted": unrouted,
             "refresh": 1 if exact else draw(st.sampled_from([1, 1, 2, 3])),
             "background": draw(st.sampled_from(["base", "none"])),
