@@ -112,10 +112,11 @@ class Job:
     @property
     def composed(self) -> tuple[str, ...]:
         """A line on what is heard in the base prompt's place, where that does not tell of the regions as they are."""
-        if self.unrouted or self.routing.blend.base_prompt != "composed" or not (untold := disagreeing(self.drawn)):
+        if self.unrouted or self.routing.blend.base_prompt != "composed" or not (names := disagreeing(self.drawn)):
             return ()
         heard = shortened(printable(" ".join(composed_prompt(self.drawn).split())), LONGEST_HEARD)
-        return (f"the base prompt does not name, or puts elsewhere: {', '.join(untold)}; heard in its place: “{heard}”",)
+        untold = f"the base prompt does not name, or puts elsewhere: {', '.join(names)}"
+        return (f"{untold}; heard in its place: “{heard}”",)
 
     def heard(self, level: Level, area: str) -> Mask:
         """bool `[steps]`: when an area's text of a level is visible, as far as that is known before loading.

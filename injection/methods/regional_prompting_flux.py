@@ -17,7 +17,7 @@ from torch import Tensor
 
 from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.families.base import Block
-from strata.injection.layout import Span, Spans, merge, shift
+from strata.injection.layout import Spans, merge, shift
 from strata.injection.methods.base import Drawing, Method, MethodRun
 from strata.injection.methods.groups import Sample, TextSpans, atom_groups, faint_groups, stream_groups, strengths
 from strata.injection.methods.regional import RegionalRun
