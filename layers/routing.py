@@ -65,12 +65,12 @@ class Blend(StrictModel):
     image tokens from the first single block on, as Regional-Prompting-FLUX does (arXiv 2411.02395). A ramp of the base
     ratio runs from the first to the last step in which anything is routed.
 
-    `base_area`: whose output the base attention is blended into, that of all image tokens of the `canvas`, or of those of
-    `regions` alone; the others then hear the background's texts (the base prompt where there are none), and no object
-    that the base prompt puts there.
+    `base_area`: whose output the base attention is blended into, that of all image tokens of the `canvas`, or of those
+    of `regions` alone; the others then hear the background's texts (the base prompt where there are none), and no
+    object that the base prompt puts there.
 
-    `base_prompt`: what the base attention reads, the plan's prompt as it is, or, `composed`, with every region in it that
-    it does not tell of as it is (`strata.hierarchy.composing`).
+    `base_prompt`: what the base attention reads, the plan's prompt as it is, or, `composed`, with every region in it
+    that it does not tell of as it is (`strata.hierarchy.composing`).
     """
 
     mode: Literal["shared", "split"] = "shared"
