@@ -336,6 +336,10 @@ class Routing(FileModel):
                 more.append(rule.model_copy(update={"isolate": True, "regions": own}))
         return self.model_copy(update={"rules": (*self.rules, *more)})
 
+    def with_base_prompt(self, base_prompt: Literal["plan", "composed"]) -> Self:
+        """The routing with another `base_prompt` of its blend."""
+        return self.model_copy(update={"blend": self.blend.model_copy(update={"base_prompt": base_prompt})})
+
     def error(self, path: KeyPath, message: str) -> InputError:
         """An `InputError` about the field at `path`, with file and line where the routing was read from a file."""
         document = self._document or Document(None, f"routing {quote(self.name)}", Path(), {})

@@ -57,8 +57,8 @@ def roles(*, model: StudySettings = StudySettings(), settings: RolesSettings = R
     from strata.analysis.role_findings import finding, roles_table
     from strata.analysis.trials import Journal, seconds_per_scene, trials
 
-    # An anchored low text repeats the high one, and neither could be changed alone.
-    routing = Routing.load(settings.routing).model_copy(update={"anchor": False})
+    # Beside a high text that repeats it, or a base prompt that says both, neither text could be changed alone.
+    routing = Routing.load(settings.routing).model_copy(update={"anchor": False}).with_base_prompt("plan")
     scenes, folder = settings.scenes, Path(settings.out)
     if scenes < 2:
         raise SettingError(f"<scenes> {scenes}: intervals need at least 2")

@@ -139,6 +139,13 @@ def test_a_composed_base_prompt_is_what_is_heard_and_told() -> None:
     assert not any(line.startswith("it does not name") for line in lines)
     again = compile_program(program.plan, routing, FLUX_DEV, 4, size=(8, 16))
     assert again.texts == program.texts
+    first = [
+        TextOverride("left", "low", "green", np.arange(4)[:, None] < 1),
+        TextOverride("right", "low", "pink", np.arange(4)[:, None] > 0),
+    ]
+    changed = compile_program(PLAN, routing, FLUX_DEV, 4, overrides=first)
+    assert changed.plan.prompt == heard.replace("red", "green"), "as the picture begins"
+    assert compile_program(changed.plan, routing, FLUX_DEV, 4, overrides=first).texts == changed.texts
     told = PLAN.model_copy(update={"prompt": "a circle and a square"})
     assert compile_program(told, routing, FLUX_DEV, 4).plan.prompt == told.prompt
 
