@@ -84,7 +84,13 @@ def routings() -> st.SearchStrategy[Routing]:
         name=text.filter(bool),
         about=text,
         source=st.none() | text,
-        blend=st.builds(Blend, mode=st.sampled_from(["shared", "split"]), base_ratio=FRACTION | ramps()),
+        blend=st.builds(
+            Blend,
+            mode=st.sampled_from(["shared", "split"]),
+            base_ratio=FRACTION | ramps(),
+            base_prompt=st.sampled_from(["plan", "composed"]),
+        )
+        | st.builds(Blend, base_ratio=FRACTION, base_area=st.just("regions")),
         unrouted=st.sampled_from(["plain", "open"]),
         background=st.sampled_from(["base", "none"]),
         pad=st.sampled_from(["none", "full"]),
@@ -194,6 +200,12 @@ def test_a_wrong_rule_is_refused_with_file_line_field_and_choices(rule: str, fie
         ("name: a\nrules: []", "my.yaml:2: rules: []:"),
         ("name: a\nrules: [{level: mid}]", "my.yaml:2: rules[0].level: 'mid': must be 'high', 'low' or 'full'"),
         ("name: a\nblend: {mode: both}\nrules: [{level: high}]", "'shared' or 'split'"),
+        ("name: a\nblend: {base_area: background}\nrules: [{level: high}]", "'canvas' or 'regions'"),
+        ("name: a\nblend: {base_prompt: own}\nrules: [{level: high}]", "'plan' or 'composed'"),
+        (
+            "name: a\nblend: {mode: split, base_area: regions}\nrules: [{level: high}]",
+            "blend: base_area regions goes with mode shared alone",
+        ),
         ("name: a\nblend: {base_ratio: 1.1}\nrules: [{level: high}]", "blend.base_ratio: 1.1: must be from 0 to 1"),
         ("name: a\nmodel: {double: 4, single: 4}\nrules: [{level: hihg}]", "level: 'hihg'"),
         ("name: a\nmodel: {double: 0, single: 0}\nrules: [{level: high}]", "at least one block"),
