@@ -16,6 +16,7 @@ from typing import Any
 from strata.axes import Axis
 from strata.hierarchy.errors import InputError, SettingError, quote
 from strata.job import Job, prepare
+from strata.layers.routing import DEFAULT_ROUTING
 from strata.methods import check_methods, check_routings, named_method
 from strata.readers import Benchmark, Scene, benchmark_named, read_scenes, split_spec
 from strata.settings import DrawSettings
@@ -31,16 +32,24 @@ SMALL = 128
 
 @dataclass(frozen=True)
 class Way:
-    """One way to draw: what tables call it, and its settings."""
+    """One way to draw: what tables call it, and its settings.
+
+    Attributes:
+        name: without the routing, where there is but one.
+        method: of `strata.methods`.
+        routing: as it was given.
+        label: what the routing is called; None for a method that heeds none, or was published with one.
+    """
 
     name: str
     method: str
     routing: str | None
+    label: str | None = None
 
     @property
     def slug(self) -> str:
-        """Of its pictures' file names."""
-        return re.sub(r"[^A-Za-z0-9._]+", "-", self.name).strip("-.")
+        """Of its pictures' file names; always with the routing, so that others may be added in the same folder."""
+        return re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.method}, {self.label or ''}").strip("-.")
 
 
 @dataclass(frozen=True)
@@ -147,11 +156,14 @@ def ways_of(methods: Sequence[str], routings: Sequence[str] = ()) -> list[Way]:
     check_methods(methods, "<methods>")
     for name in _once("methods", methods):
         method = named_method(name)
-        if method.unrouted or method.routing is not None or not routings:
+        if method.unrouted or method.routing is not None:
             found.append(Way(name, name, None))
             continue
+        if not routings:
+            found.append(Way(name, name, None, DEFAULT_ROUTING))
+            continue
         found += [
-            Way(f"{name}, {label}" if len(routings) > 1 else name, name, routing)
+            Way(f"{name}, {label}" if len(routings) > 1 else name, name, routing, label)
             for label, routing in zip(routed, routings, strict=True)
         ]
     if len({way.slug for way in found}) < len(found):

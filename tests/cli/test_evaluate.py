@@ -54,7 +54,9 @@ def test_the_routings_go_to_methods_that_have_none_of_their_own() -> None:
         ("plain", "plain", None),
         ("rpg", "rpg", None),
     ]
-    assert [way.slug for way in ways[:1]] == ["regional-uniform"]
+    assert [way.slug for way in ways] == ["regional-uniform", "regional-isolate-first", "plain", "rpg"]
+    for alone in (ways_of(["regional"], ["isolate-first"]), ways_of(["regional"])):
+        assert [(way.name, way.slug) for way in alone] == [("regional", "regional-isolate-first")], "added to later"
     with pytest.raises(SettingError, match="none of the methods heeds them"):
         ways_of(["plain"], ["uniform"])
     with pytest.raises(SettingError, match="is given twice"):
@@ -111,7 +113,11 @@ def test_an_evaluation_goes_on_where_it_was_and_grows(here: Path, scenes: str, t
     begun = events(two, [judge], "out", engine=engine)
     seen = [next(event for event in begun if isinstance(event, Judged)) for _ in range(3)]
     begun.close()  # type: ignore[attr-defined]
-    assert [event.draw.key for event in seen] == ["one/regional/1", "one/regional/2", "one/plain/1"]
+    assert [event.draw.key for event in seen] == [
+        "one/regional-isolate-first/1",
+        "one/regional-isolate-first/2",
+        "one/plain/1",
+    ]
     journal = here / "out" / "exact" / "judged.jsonl"
     assert len(journal.read_text().splitlines()) == 1 + 3
     stamps = {event.path: event.path.stat().st_mtime_ns for event in seen}
@@ -173,7 +179,7 @@ def test_scenes_whose_names_begin_alike_have_pictures_of_their_own(here: Path, t
     (here / "long.jsonl").write_text("".join(json.dumps(LINE | {"name": name}) + "\n" for name in [*names, "plain"]))
     draws = prepared("plans:long.jsonl", tiny_folder, ["regional"], [1]).draws
     assert len({draw.file for draw in draws}) == 3
-    assert draws[2].file == "plain/regional_1.png"
+    assert draws[2].file == "plain/regional-isolate-first_1.png"
     assert all(len(draw.file) < 80 and " " not in draw.file for draw in draws)
 
 
@@ -190,7 +196,9 @@ def test_pictures_are_laid_out_for_the_benchmarks_own_scorer(here: Path, tiny_fo
     given = DrawSettings(model=str(tiny_folder), steps=1, width=32, height=32)
     evaluation = prepare_evaluation("layoutsam:rows.jsonl", ["regional", "plain"], (), [3, 4], given)
     evaluate(evaluation, [ExactJudge()], "out")
-    assert lay_out(evaluation, here / "out") == [here / "out" / "for-scorer" / way for way in ("regional", "plain")]
+    assert lay_out(evaluation, here / "out") == [
+        here / "out" / "for-scorer" / way for way in ("regional-isolate-first", "plain")
+    ]
     found = sorted(path.name for path in (here / "out" / "for-scorer" / "plain").rglob("*.jpg"))
     assert found == ["7.jpg", "7.jpg"], "two samples, each in a folder of its own"
 
