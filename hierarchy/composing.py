@@ -6,7 +6,7 @@ is left out, and the region's own texts, with their place, are said instead. By 
 
 from strata.hierarchy.agreement import Clause, clauses_of, disagreeing, fits, region_offset, speaks_of
 from strata.hierarchy.phrases import telling_words, told_together
-from strata.hierarchy.plan import Region, ScenePlan
+from strata.hierarchy.plan import ScenePlan, Texts
 
 _MIDDLE = 0.08
 """Of the canvas: nearer to the middle, a region is neither left nor right of it."""
@@ -33,19 +33,25 @@ def composed_prompt(plan: ScenePlan) -> str:
     if not wrong:
         return plan.prompt
     rest = _rest(plan, wrong)
-    silent = disagreeing(plan.model_copy(update={"prompt": rest}))
+    silent = {*wrong, *disagreeing(plan.model_copy(update={"prompt": rest}))}
     told = [_told(plan, index) for index, region in enumerate(plan.regions) if region.name in silent]
     listed = " and ".join(filter(None, (", ".join(told[:-1]), told[-1])))
     return ", ".join(filter(None, (listed, rest, _ground(plan, rest))))
 
 
 def _rest(plan: ScenePlan, wrong: tuple[str, ...]) -> str:
-    """What the prompt says of anything else: without its clauses on what is in these regions, or stands there."""
+    """What the prompt says of anything else: without its clauses on what is in these regions, or stands there.
+
+    What lies behind them may be there too.
+    """
     regions = [(plan.regions[n], region_offset(plan, n)) for n, each in enumerate(plan.regions) if each.name in wrong]
+    theirs = telling_words(text for region in plan.regions for _, text in region.by_level())
+    ground = [word for word in telling_words([_texts(plan.background)]) if word not in theirs]
     kept = ""
     end: int | None = 0
     for clause in clauses_of(plan.prompt):
-        if any(_is_about(clause, *each) for each in regions):
+        behind = any(word in ground for word in telling_words([clause.text]))
+        if any(speaks_of(each, clause.text) or (not behind and _is_at(clause, offset)) for each, offset in regions):
             end = None
             continue
         text = plan.prompt[clause.start : clause.end]
@@ -54,9 +60,8 @@ def _rest(plan: ScenePlan, wrong: tuple[str, ...]) -> str:
     return kept.strip(_EDGES)
 
 
-def _is_about(clause: Clause, region: Region, offset: tuple[float, float] | None) -> bool:
-    there = clause.place != (0, 0) and offset is not None and fits(clause.place, offset)
-    return there or speaks_of(region, clause.text)
+def _is_at(clause: Clause, offset: tuple[float, float] | None) -> bool:
+    return clause.place != (0, 0) and offset is not None and fits(clause.place, offset)
 
 
 def _told(plan: ScenePlan, index: int) -> str:
@@ -76,8 +81,9 @@ def _place(across: float, down: float) -> str:
 
 def _ground(plan: ScenePlan, said: str) -> str:
     """The background's texts, where the prompt does not have their words."""
-    if plan.background is None:
-        return ""
-    ground = plan.background.full or ", ".join(text for _, text in plan.background.by_level())
-    words = telling_words([ground])
-    return "" if all(word in said.lower() for word in words) else ground
+    ground = _texts(plan.background)
+    return "" if all(word in said.lower() for word in telling_words([ground])) else ground
+
+
+def _texts(background: Texts | None) -> str:
+    return "" if background is None else background.full or ", ".join(text for _, text in background.by_level())

@@ -102,6 +102,19 @@ def test_the_background_is_told_where_the_prompt_does_not() -> None:
     assert composed_prompt(plan("a boat", BOAT, background=sea)) == "a boat"
 
 
+def test_what_lies_behind_a_region_may_be_where_it_is() -> None:
+    behind = plan("a calm sea on the left, a kite on the left, dawn", BOAT, background=Texts(full="sea"))
+    assert composed_prompt(behind) == "a red striped boat on the left, a calm sea on the left, dawn"
+    stripes = plan("a striped kite on the left, dawn", BOAT, background=Texts(full="striped wall"))
+    assert composed_prompt(stripes) == "a red striped boat on the left, dawn, striped wall", "as regions are, too"
+
+
+def test_a_region_put_elsewhere_is_told_though_its_words_are_still_there() -> None:
+    tower = region("left", "a tall white tower", "old")
+    prompt = "a tall tower on the right, tall trees, white clouds"
+    assert composed_prompt(plan(prompt, tower)) == "an old tall white tower on the left, tall trees, white clouds"
+
+
 def test_no_regions_no_change() -> None:
     assert composed_prompt(plan("two boats on the left")) == "two boats on the left"
 
