@@ -80,9 +80,9 @@ def _place(across: float, down: float) -> str:
 
 
 def _ground(plan: ScenePlan, said: str) -> str:
-    """The background's texts, where the prompt does not have their words."""
-    ground = _texts(plan.background)
-    return "" if all(word in said.lower() for word in telling_words([ground])) else ground
+    """What of the background's texts the prompt does not have the words of."""
+    parts = [part.strip() for part in _texts(plan.background).split(",")]
+    return ", ".join(part for part in parts if not all(word in said.lower() for word in telling_words([part])))
 
 
 def _texts(background: Texts | None) -> str:

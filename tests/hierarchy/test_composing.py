@@ -99,6 +99,7 @@ def test_the_background_is_told_where_the_prompt_does_not() -> None:
     sea = Texts(high="a calm sea", low="grey")
     assert composed_prompt(plan("two things", BOAT, background=sea)).endswith(", two things, a calm sea, grey")
     assert composed_prompt(plan("a calm grey sea", BOAT, background=sea)).endswith(" on the left, a calm grey sea")
+    assert composed_prompt(plan("two things, a calm sea", BOAT, background=sea)).endswith(", a calm sea, grey")
     assert composed_prompt(plan("a boat", BOAT, background=sea)) == "a boat"
 
 
