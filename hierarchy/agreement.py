@@ -13,8 +13,8 @@ from strata.hierarchy.areas import region_mask
 from strata.hierarchy.phrases import telling_words
 from strata.hierarchy.plan import Region, ScenePlan
 
-_SECTIONS = re.compile(r"[;.!?\n]+")
-_CLAUSES = re.compile(r"[,:]+|\s+(?:and|while|but)\s+")
+_SECTIONS = re.compile(r"[;!?\n]+|\.+(?=\s|$)")
+_CLAUSES = re.compile(r"[,:]+(?=\s|$)|\s+(?:and|while|but)\s+")
 _WORD = re.compile(r"\w+")
 _ACROSS = {"left": -1, "leftmost": -1, "right": 1, "rightmost": 1}
 _DOWN = {"top": -1, "upper": -1, "bottom": 1, "lower": 1}
@@ -30,12 +30,16 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True)
 class Clause:
-    """A stretch of a prompt that speaks of one thing, `[start, end)` in characters, and where that is said to be."""
+    """A stretch of a prompt that speaks of one thing, `[start, end)` in characters, and where that is said to be.
+
+    `led`: by an earlier clause, in characters; None where it says so itself, or says nothing.
+    """
 
     start: int
     end: int
     text: str
     place: Place
+    led: tuple[int, int] | None = None
 
 
 def agreeing_share(plan: ScenePlan) -> float:
@@ -110,13 +114,14 @@ def clauses_of(prompt: str) -> list[Clause]:
     """
     found = []
     for start, end in _parts(_SECTIONS, prompt, 0, len(prompt)):
-        leading = (0, 0)
+        leading, at = (0, 0), (start, start)
         for begin, stop in _parts(_CLAUSES, prompt, start, end):
             text = prompt[begin:stop].lower()
             place = _place(text)
             if _LEADING.match(text):
-                leading = place
-            found.append(Clause(begin, stop, text, place if place != (0, 0) else leading))
+                leading, at = place, (begin, stop)
+            led = place == (0, 0) != leading
+            found.append(Clause(begin, stop, text, leading if led else place, at if led else None))
     return found
 
 

@@ -1,15 +1,21 @@
 """A base prompt that tells of a plan's regions as they are, for plans whose own does not.
 
-What the prompt says of the picture as a whole stays; what it says of a region that it does not name, or puts elsewhere,
-is left out, and the region's own texts, with their place, are said instead. By words alone, as in `agreement`.
+What the prompt says of the picture as a whole stays; where it puts a region elsewhere, that is left out, and the
+region's own texts, with their place, are said instead. By words alone, as in `agreement`.
 """
 
-from strata.hierarchy.agreement import Clause, clauses_of, disagreeing, fits, region_offset, speaks_of
-from strata.hierarchy.phrases import telling_words, told_together
+import re
+from collections.abc import Collection, Sequence
+
+from strata.hierarchy.agreement import clauses_of, disagreeing, region_offset, speaks_of
+from strata.hierarchy.areas import region_mask
+from strata.hierarchy.phrases import DETERMINERS, FUNCTION, telling_words, told_together
 from strata.hierarchy.plan import ScenePlan, Texts
 
 _MIDDLE = 0.08
 """Of the canvas: nearer to the middle, a region is neither left nor right of it."""
+_EVERYWHERE = 0.9
+"""Of the canvas: a region that covers more is at no place."""
 _PLACES = {
     ("left", ""): "on the left",
     ("right", ""): "on the right",
@@ -17,14 +23,27 @@ _PLACES = {
     ("", "bottom"): "at the bottom",
     ("", ""): "in the center",
 }
+_SIDES = ("left", "right", "top", "bottom", "upper", "lower", "leftmost", "rightmost")
+_PARTS = ("side", "corner", "half", "edge", "part", "row", "center", "centre", "middle", "far", "hand", "most")
+_BESIDE = rf"(?:{'|'.join((*_PARTS, *_SIDES))})"
+_PLACED = re.compile(
+    rf"\s*\b(?:in|on|at|along|to)\s+the\s+(?:{_BESIDE}[\s-]+)*(?:{'|'.join(_SIDES)})\b(?:[\s-]+{_BESIDE}\b)*"
+    r"(?:\s+of\s+the\s+(?:picture|image|canvas|frame|scene)\b|(?!\s+of\b))",
+    re.IGNORECASE,
+)
+"""A place in the picture."""
+_WORDS = re.compile(r"\w+")
 _EDGES = " \n\t,;:."
+_MOST_BETWEEN = 2
+"""Words of nobody's texts between an article and a region's words: "a big blue boat"."""
 
 
 def composed_prompt(plan: ScenePlan) -> str:
     """The base prompt, with every region in it that it does not agree with (`agreement.disagreeing`).
 
-    "two boats at sea" becomes "a red striped boat on the left and a blue boat in the top right corner, two boats at
-    sea"; a prompt that agrees with all regions stays as it is.
+    "two boats at sea" becomes "two boats at sea, a red striped boat on the left and a blue boat in the top right
+    corner"; a prompt that agrees with all regions stays as it is. What it says of a region that it puts elsewhere is
+    left out, or, where the same clause says more, only the place is.
 
     Raises:
         InputError: a mask file cannot be used.
@@ -36,40 +55,61 @@ def composed_prompt(plan: ScenePlan) -> str:
     silent = {*wrong, *disagreeing(plan.model_copy(update={"prompt": rest}))}
     told = [_told(plan, index) for index, region in enumerate(plan.regions) if region.name in silent]
     listed = " and ".join(filter(None, (", ".join(told[:-1]), told[-1])))
-    return ", ".join(filter(None, (listed, rest, _ground(plan, rest))))
+    return ", ".join(filter(None, (rest, _ground(plan, rest), listed)))
 
 
-def _rest(plan: ScenePlan, wrong: tuple[str, ...]) -> str:
-    """What the prompt says of anything else: without its clauses on what is in these regions, or stands there.
-
-    What lies behind them may be there too.
-    """
-    regions = [(plan.regions[n], region_offset(plan, n)) for n, each in enumerate(plan.regions) if each.name in wrong]
-    theirs = telling_words(text for region in plan.regions for _, text in region.by_level())
-    ground = [word for word in telling_words([_texts(plan.background)]) if word not in theirs]
-    kept = ""
-    end: int | None = 0
-    for clause in clauses_of(plan.prompt):
-        behind = any(word in ground for word in telling_words([clause.text]))
-        if any(speaks_of(each, clause.text) or (not behind and _is_at(clause, offset)) for each, offset in regions):
+def _rest(plan: ScenePlan, wrong: Collection[str]) -> str:
+    """The prompt without the clauses that only tell of these regions; of those that tell more, without the place."""
+    regions = [region for region in plan.regions if region.name in wrong]
+    theirs = {word.lower() for region in plan.regions for _, text in region.by_level() for word in _WORDS.findall(text)}
+    clauses, gone = clauses_of(plan.prompt), set[tuple[int, int]]()
+    said: dict[tuple[int, int], str] = {}
+    for clause in clauses:
+        at, text = (clause.start, clause.end), plan.prompt[clause.start : clause.end]
+        if not any(speaks_of(region, clause.text) for region in regions):
+            said[at] = text
+        elif _says_more(clause.text, theirs):
+            said[at] = _PLACED.sub("", text)
+        if at not in said or said[at] != text:
+            gone |= {clause.led} if clause.led and _says_nothing(plan.prompt[slice(*clause.led)]) else set()
+    kept, end = "", None if not clauses else clauses[0].start
+    for clause in clauses:
+        at = clause.start, clause.end
+        if at in gone or at not in said:
             end = None
             continue
-        text = plan.prompt[clause.start : clause.end]
-        kept += f", {text.lstrip()}" if end is None else plan.prompt[end : clause.start] + text
+        kept += f", {said[at].lstrip()}" if end is None else plan.prompt[end : clause.start] + said[at]
         end = clause.end
     return kept.strip(_EDGES)
 
 
-def _is_at(clause: Clause, offset: tuple[float, float] | None) -> bool:
-    return clause.place != (0, 0) and offset is not None and fits(clause.place, offset)
+def _says_more(text: str, theirs: Collection[str]) -> bool:
+    """Whether a clause has words that are no place, and nobody's texts; few of them between article and noun count as
+    what is said of the noun."""
+    words = [word for word in _WORDS.findall(_PLACED.sub(" ", text)) if word not in (*_SIDES, *_PARTS)]
+    more = 0
+    for n, word in enumerate(words):
+        if word in theirs:
+            started = next((m for m in range(n - 1, -1, -1) if words[m] in FUNCTION or words[m] in theirs), None)
+            if started is not None and words[started] in DETERMINERS and n - started - 1 <= _MOST_BETWEEN:
+                more -= n - started - 1
+        elif word not in FUNCTION:
+            more += 1
+    return more > 0
+
+
+def _says_nothing(text: str) -> bool:
+    """Whether a clause is a place alone."""
+    return not _PLACED.sub("", text).strip(_EDGES)
 
 
 def _told(plan: ScenePlan, index: int) -> str:
     """A region's texts and its place."""
     region, offset = plan.regions[index], region_offset(plan, index)
     high = region.full or region.high
-    text = told_together(high, None if region.full else region.low) if high else str(region.low)
-    return text if offset is None else f"{text.strip(_EDGES)} {_place(*offset)}"
+    text = told_together(high, None if region.full else region.low) if high else str(region.low).strip(_EDGES)
+    everywhere = float(region_mask(plan, index).mean()) > _EVERYWHERE
+    return text if offset is None or everywhere else f"{text} {_place(*offset)}"
 
 
 def _place(across: float, down: float) -> str:
@@ -80,9 +120,13 @@ def _place(across: float, down: float) -> str:
 
 
 def _ground(plan: ScenePlan, said: str) -> str:
-    """What of the background's texts the prompt does not have the words of."""
-    parts = [part.strip() for part in _texts(plan.background).split(",")]
-    return ", ".join(part for part in parts if not all(word in said.lower() for word in telling_words([part])))
+    """Of the background's texts what the prompt has less than half of the words of."""
+    parts = [part.strip(_EDGES) for part in _texts(plan.background).split(",")]
+    return ", ".join(part for part in parts if part and not _is_said(telling_words([part]), said.lower()))
+
+
+def _is_said(telling: Sequence[str], text: str) -> bool:
+    return 2 * sum(word in text for word in telling) > len(telling)
 
 
 def _texts(background: Texts | None) -> str:

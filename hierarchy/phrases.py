@@ -14,13 +14,14 @@ from strata.hierarchy.plan import Level, ScenePlan
 _INDEFINITE = ("a", "an")
 _DEFINITE = ("the", "this", "that", "these", "those", "his", "her", "its", "their")
 _COUNTS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "some", "several", "many")
-_DETERMINERS = frozenset((*_INDEFINITE, *_DEFINITE, *_COUNTS))
+DETERMINERS = frozenset((*_INDEFINITE, *_DEFINITE, *_COUNTS))
+"""Words that begin what is said of an object."""
 _POSITIONS = (
     *("of", "on", "in", "at", "by", "with", "without", "from", "for", "to", "into", "onto", "over", "under", "near"),
     *("off", "behind", "before", "beside", "between", "above", "below", "against", "through", "along", "like", "as"),
 )
-_FUNCTION = frozenset(
-    (*_DETERMINERS, *_POSITIONS, "and", "or", "is", "are", "was", "has", "have", "there", "which", "who", "while")
+FUNCTION = frozenset(
+    (*DETERMINERS, *_POSITIONS, "and", "or", "is", "are", "was", "has", "have", "there", "which", "who", "while")
 )
 """Words that say nothing of an object, and end what is said of one."""
 _BEHIND = frozenset((*_POSITIONS, "made", "covered", "painted", "lit", "dressed", "filled", "decorated", "wearing"))
@@ -29,6 +30,7 @@ LINKING = frozenset(
     ("and", "are", "for", "from", "has", "into", "its", "near", "off", "one", "over", "the", "their", "under", "with")
 )
 """Words of texts that say nothing of an object."""
+_PRONOUNS = frozenset(("he", "she", "it", "they", "his", "her", "its", "their"))
 _MOST_IN_FRONT = 4
 """Words of detail in front of a subject."""
 _CONSONANT = re.compile(r"uni(?!n|m)|us[eu]|euro?|ewe|one\b|once\b", re.IGNORECASE)
@@ -130,12 +132,20 @@ def telling_words(texts: Iterable[str]) -> list[str]:
 
 
 def told_together(subject: str, detail: str | None) -> str:
-    """A subject with its detail in one phrase: "a boat" and "red, made of glass" is "a red boat made of glass"."""
+    """A subject with its detail in one phrase: "a boat" and "red, made of glass" is "a red boat made of glass".
+
+    Detail in sentences, or too much of it to stand in front, follows behind a comma.
+    """
+    subject = subject.strip(" \n\t,;:.")
+    first = _first(subject)
+    subject = subject[:1].lower() + subject[1:] if first in DETERMINERS else subject
+    detail = (detail or "").strip(" \n\t,;:.")
     if not detail:
         return subject
     det, rest = _divided(subject)
     front, behind, _ = _placed(detail)
-    if len(front.split()) > _MOST_IN_FRONT:
+    sentences = re.search(r"[.;!?]", detail) or {word.lower() for word in _WORD.findall(detail)} & _PRONOUNS
+    if sentences or len(front.split()) > _MOST_IN_FRONT or not subject.isascii():
         return f"{subject}, {detail}"
     said = f"{front} {rest}".strip()
     det = article(said) if det in _INDEFINITE else det
@@ -204,18 +214,18 @@ def _phrases(prompt: str, own: Sequence[str], shared: Collection[str]) -> Iterat
 
     first = 0
     while first < len(tokens):
-        if said[first] not in mine or said[first] in _FUNCTION:
+        if said[first] not in mine or said[first] in FUNCTION:
             first += 1
             continue
         last = first
         while last + 1 < len(tokens):
             following = "a" if said[last + 1] == "an" else said[last + 1]
             goes_on = {following, said[last + 1]} & {*mine, "and"} or (said[last], following) in pairs
-            parted = between(last) not in ("", ",", "-") or following in _DETERMINERS
+            parted = between(last) not in ("", ",", "-") or following in DETERMINERS
             if not goes_on or (parted and (said[last], following) not in pairs):
                 break
             last += 1
-        while said[last] in _FUNCTION:
+        while said[last] in FUNCTION:
             last -= 1
         last = _without_neighbours(first, last, said, between, shared)
         yield _phrase(prompt, tokens, first, last)
@@ -224,7 +234,7 @@ def _phrases(prompt: str, own: Sequence[str], shared: Collection[str]) -> Iterat
 
 def _without_neighbours(first: int, last: int, said: Sequence[str], between: object, shared: Collection[str]) -> int:
     """The last word of a phrase, without those behind an "and" that begin what is said of another area."""
-    if last + 1 < len(said) and said[last + 1] not in _FUNCTION and "and" in said[first:last]:
+    if last + 1 < len(said) and said[last + 1] not in FUNCTION and "and" in said[first:last]:
         cut = last - said[first : last + 1][::-1].index("and")
         if all(word in shared for word in said[cut + 1 : last + 1]):
             return cut - 1
@@ -238,9 +248,9 @@ def _phrase(prompt: str, tokens: Sequence[re.Match[str]], first: int, last: int)
         token = tokens[first - back]
         if prompt[token.end() : tokens[first - back + 1].start()].strip():
             break
-        if token[0].lower() in _DETERMINERS:
+        if token[0].lower() in DETERMINERS:
             start, det, other = token.start(), token[0], prompt[token.end() : tokens[first].start()].strip()
-        if token[0].lower() in _FUNCTION:
+        if token[0].lower() in FUNCTION:
             break
     end = tokens[last].end()
     own = [token[0] for token in tokens[first : last + 1]]
@@ -254,8 +264,8 @@ def _said_anew(phrase: _Phrase, prompt: str, change: Change, shared: Collection[
     """The phrase with the new texts; None where it is not the area's alone, or not of what has changed."""
     old, new, after = change.old, change.new, prompt[phrase.end :]
     subject, detail, now = _subject(old), old.get("low", ""), new.get("low", "")
-    of_subject = {word.lower() for word in _WORD.findall(subject)} - _FUNCTION
-    content = [word.lower() for word in phrase.own if word.lower() not in _FUNCTION]
+    of_subject = {word.lower() for word in _WORD.findall(subject)} - FUNCTION
+    content = [word.lower() for word in phrase.own if word.lower() not in FUNCTION]
     if not set(content) - set(shared):
         return None
     if not _heads(subject) & set(content):
@@ -265,7 +275,7 @@ def _said_anew(phrase: _Phrase, prompt: str, change: Change, shared: Collection[
     found = [place for place in places if place[0].lower() in of_subject]
     front, behind = phrase.text[: found[0].start()].strip(" ,-"), phrase.text[found[-1].end() :]
     core = phrase.text[found[0].start() : found[-1].end()]
-    among = [word for word in _WORD.findall(core) if word.lower() not in (*of_subject, *_FUNCTION)]
+    among = [word for word in _WORD.findall(core) if word.lower() not in (*of_subject, *FUNCTION)]
     told = front or among or behind or "low" not in old
     det, closing = phrase.det, ""
     if _subject(new) != subject:
@@ -302,11 +312,11 @@ def _detail_alone(phrase: _Phrase, prompt: str, old: str, low: str, subject: str
     """Where the prompt says the detail without its subject: "one is red", "a red one"; None where no other fits."""
     before, after = prompt[: phrase.start], prompt[phrase.end :]
     front, behind, _ = _placed(low)
-    attributive = after[:1].isspace() and _first(after) not in _FUNCTION.difference(_COUNTS) | {""}
+    attributive = after[:1].isspace() and _first(after) not in FUNCTION.difference(_COUNTS) | {""}
     leading = _first(low) in _BEHIND
     if attributive:
         adjectives = {part.strip().lower() for part in re.split(r",|\band\b", old)}
-        own = {word.lower() for word in phrase.own} - _FUNCTION
+        own = {word.lower() for word in phrase.own} - FUNCTION
         if behind or not own <= adjectives:  # "red clay stands": the noun itself
             return None
     elif phrase.det and (leading or (subject and _first(after) != "of")):
@@ -339,7 +349,7 @@ def _subject(texts: Mapping[Level, str]) -> str:
 def _divided(text: str) -> tuple[str, str]:
     """The article of a text, or its number, and the rest."""
     first = _WORD.match(text)
-    if first is None or first[0].lower() not in _DETERMINERS:
+    if first is None or first[0].lower() not in DETERMINERS:
         return "", text
     return first[0].lower(), text[first.end() :].strip()
 
@@ -349,7 +359,7 @@ def _heads(text: str) -> set[str]:
     found: list[str] = []
     for part in re.split(r"[,;:.]", _divided(text)[1])[0].split():
         for word in _WORD.findall(part.lower()):
-            if word in _BEHIND or word in _FUNCTION:
+            if word in _BEHIND or word in FUNCTION:
                 return set(found[-1:]) | set(found[-2:-1] if found and found[-1].endswith("ing") else ())
             found.append(word)
     return set(found[-1:])
@@ -381,9 +391,9 @@ def _placed(low: str) -> tuple[str, str, str]:
         plural = len(said) > 1 and re.search(r"[^su]s$", said[-1]) is not None
         if said and said[0] in _BEHIND:
             (with_ if said[0] == "with" else bare).append(part.removeprefix("with "))
-        elif plural and not set(said) & (_FUNCTION - {"and"}):
+        elif plural and not set(said) & (FUNCTION - {"and"}):
             with_.append(part)
-        elif len(said) <= 4 and not set(said) & (_FUNCTION - {"and"}):
+        elif len(said) <= 4 and not set(said) & (FUNCTION - {"and"}):
             front.append(part)
         else:
             apart.append(part)

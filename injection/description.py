@@ -107,7 +107,8 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
         "",
     ]
     rows = [("text", "tokens", "image tokens", "visible in blocks", "at steps", "strength")]
-    rows.append(("base", str(base_length), str(grid.rows * grid.cols), "all", "all", "base ratio"))
+    reach = grid.background.size if program.routing.blend.base_area == "canvas" else int((~grid.background).sum())
+    rows.append(("base", str(base_length), str(reach), "all", "all", "base ratio"))
     for name, stream in zip(program.stream_names, program.streams, strict=True):
         blocks = _blocks(stream.weight, schedule.double_blocks)
         steps = compact(_any(stream.weight, 1))
@@ -122,7 +123,7 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
     if schedule.isolate.any():
         where, steps = _blocks(schedule.isolate, schedule.double_blocks), compact(_any(schedule.isolate, 1))
         lines.append(f"isolated from other regions in {where}, steps {steps}")
-    lines.append(f"the base prompt: {plan.prompt}" if plan.prompt else "no base prompt")
+    lines.append(f"the base prompt: {' '.join(plan.prompt.split())}" if plan.prompt else "no base prompt")
     if untold := disagreeing(plan):
         lines.append(f"it does not name, or puts elsewhere: {', '.join(untold)}")
     if (cost := cost_of(program, method, count, base_length)) is not None:

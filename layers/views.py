@@ -84,6 +84,8 @@ def title(schedule: Schedule) -> str:
     ]
     if routing.blend.base_prompt == "composed":
         facts.append("base prompt composed")
+    if routing.blend.base_area == "regions":
+        facts.append("base attention in regions alone")
     if routing.overlap == "split":
         facts.append("overlaps split")
     if routing.refresh > 1:

@@ -110,13 +110,27 @@ class Job:
         return ", ".join([*routing, *([f"method {self.method.name}"] if self.method is not None else [])]) or "plain"
 
     @property
+    def base_prompt(self) -> str | None:
+        """What is heard in the base prompt's place, where that does not tell of the regions as they are; else None."""
+        if self.unrouted or self.routing.blend.base_prompt != "composed":
+            return None
+        first = {(swap.area, swap.level): swap.text for swap in self.swaps if swap.steps.select(self.steps)[0]}
+        regions = tuple(
+            region.model_copy(
+                update={level: text for level, _ in region.by_level() if (text := first.get((region.name, level)))}
+            )
+            for region in self.drawn.regions
+        )
+        heard = composed_prompt(self.drawn.model_copy(update={"regions": regions}))
+        return None if heard == self.drawn.prompt else heard
+
+    @property
     def composed(self) -> tuple[str, ...]:
-        """A line on what is heard in the base prompt's place, where that does not tell of the regions as they are."""
-        if self.unrouted or self.routing.blend.base_prompt != "composed" or not (names := disagreeing(self.drawn)):
+        """A line on that."""
+        if (heard := self.base_prompt) is None:
             return ()
-        heard = shortened(printable(" ".join(composed_prompt(self.drawn).split())), LONGEST_HEARD)
-        untold = f"the base prompt does not name, or puts elsewhere: {', '.join(names)}"
-        return (f"{untold}; heard in its place: “{heard}”",)
+        untold = f"the base prompt does not name, or puts elsewhere: {', '.join(disagreeing(self.drawn))}"
+        return (f"{untold}; heard in its place: “{shortened(printable(' '.join(heard.split())), LONGEST_HEARD)}”",)
 
     def heard(self, level: Level, area: str) -> Mask:
         """bool `[steps]`: when an area's text of a level is visible, as far as that is known before loading.
@@ -153,6 +167,7 @@ class Job:
             swaps=self.swaps,
             lora_hashes=dict(self.lora_hashes),
             repaints=self.repaints,
+            base_prompt=self.base_prompt,
             lost=lost,
             command=self.command,
             created=now(),

@@ -146,6 +146,8 @@ class Record(StrictModel):
     """How the picture was repainted, the first time first; the plan is that of the last."""
     obeyed: Obeyed | None = None
     """The tries that it is the best of; None: there was no judge."""
+    base_prompt: str | None = None
+    """What was heard in the place of the plan's, by a routing that composes it."""
     lost: tuple[str, ...] = ()
     """What of the plan the method left out or told otherwise, a line each."""
     command: str

@@ -162,6 +162,7 @@ def _judged_otherwise(record: Record, job: Job, until: Until | None) -> Iterator
 def _record_differences(record: Record, job: Job) -> Iterator[str]:
     words = {"image": "another image", "mask_image": "another mask image", "swaps": "other texts from a step on"}
     words |= {"control": "other control pictures", "repaints": "repainted otherwise", "lora_hashes": "other LoRA files"}
+    words |= {"base_prompt": "another base prompt heard"}
     for kind, said in words.items():
         if getattr(record, kind) != getattr(job, kind):
             yield said

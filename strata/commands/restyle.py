@@ -98,7 +98,7 @@ def restyle(
         changed = prepare(same_seed, other, command=command)
         _check_effect(original, changed, texts)
         _note_prompt(opened.plan, changed.plan, texts)
-        for text in original.notes:
+        for text in (*original.notes, *changed.composed):
             note(text)
         check_seeds(original, output.count)
         reads = [*read_files(original, source), changes.style_from]

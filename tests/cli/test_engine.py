@@ -55,7 +55,7 @@ def test_a_base_prompt_that_is_composed_is_told_where_it_is_heard(here: Path, ti
     names = ", ".join(region.name for region in source.plan.regions)
     assert len(by_default) == 1
     assert by_default[0].startswith(f"the base prompt does not name, or puts elsewhere: {names}; heard in its place: ")
-    assert ", two things" in by_default[0]
+    assert "heard in its place: “two things, " in by_default[0]
     assert plain == published == told == ()
 
 

@@ -130,7 +130,7 @@ def test_it_tells_itself_and_its_cost() -> None:
 
 def test_a_composed_base_prompt_is_what_is_heard_and_told() -> None:
     routing = ROUTING.model_copy(update={"blend": ROUTING.blend.model_copy(update={"base_prompt": "composed"})})
-    heard = "a red circle on the left and a blue square on the right, two things"
+    heard = "two things, a red circle on the left and a blue square on the right"
     program = compile_program(PLAN, routing, FLUX_DEV, 4)
     assert program.plan.prompt == program.texts[0] == heard
     assert program.texts[1:] == compile_program(PLAN, ROUTING, FLUX_DEV, 4).texts[1:]
