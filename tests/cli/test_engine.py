@@ -14,8 +14,11 @@ from strata.engine import Engine, Picture, Started, Step
 from strata.hierarchy.errors import InputError, SettingError
 from strata.injection.checks import check_transformer
 from strata.injection.families import family_of
+from strata.injection.program import compile_program
+from strata.injection.streams import TextOverride
 from strata.job import Job, prepare
-from strata.record import picture_bytes
+from strata.layers.ranges import Percent
+from strata.record import TextSwap, picture_bytes
 from strata.settings import DrawSettings, read_settings
 from strata.source import open_source
 from tests.injection.conftest import tiny_transformer
@@ -57,6 +60,23 @@ def test_a_base_prompt_that_is_composed_is_told_where_it_is_heard(here: Path, ti
     assert by_default[0].startswith(f"the base prompt does not name, or puts elsewhere: {names}; heard in its place: ")
     assert "heard in its place: “two things, " in by_default[0]
     assert plain == published == told == ()
+
+
+@pytest.mark.parametrize("until", [0, 50])
+def test_a_record_keeps_the_base_prompt_that_is_heard(here: Path, tiny_folder: Path, until: int) -> None:
+    """With a text that changes during the run, the one with which the picture begins."""
+    with open_source("plan.yaml") as source:
+        plan = source.plan.model_copy(update={"prompt": "two things"})
+        swaps = (TextSwap(area="left", level="low", text="green", steps=Percent(0, until)),) if until else ()
+        job = prepare(DrawSettings(model=str(tiny_folder), steps=2, seed=5), replace(source, plan=plan, swaps=swaps))
+        with Engine.open(job) as engine:
+            drawn = [event for event in engine.draw(job) if isinstance(event, Picture)]
+    facts = job.model.facts
+    assert facts is not None
+    texts = [TextOverride(swap.area, swap.level, swap.text, swap.steps.select(2)[:, None]) for swap in swaps]
+    program = compile_program(plan, job.routing, facts, 2, overrides=texts)
+    assert [picture.record.base_prompt for picture in drawn] == [program.plan.prompt]
+    assert ("a green circle on the left" if until else "a red circle on the left") in program.plan.prompt
 
 
 def test_events_of_a_run(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
