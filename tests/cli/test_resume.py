@@ -111,6 +111,7 @@ def test_the_same_run_goes_on(folder: Path, job: Job) -> None:
         (edited(mask_image="inputs/image.png"), "another mask image"),
         (edited(swaps=[{"area": "left", "level": "low", "text": None, "steps": "0%-50%"}]), "other texts"),
         (edited(repaints=[{"region": "left", "seed": 1}]), "repainted otherwise"),
+        (edited(base_prompt="two boats"), "another base prompt heard"),
         (edited(guidance=2.0), "guidance 2.0, not 3.5"),
         (edited(true_cfg=4.0), "true_cfg 4.0, not unset"),
         (edited(image_strength=0.5), "image_strength 0.5, not 0.6"),
