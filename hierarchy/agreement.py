@@ -13,7 +13,7 @@ from strata.hierarchy.areas import region_mask
 from strata.hierarchy.phrases import telling_words
 from strata.hierarchy.plan import Region, ScenePlan
 
-_SECTIONS = re.compile(r"[;!?\n]+|\.+(?=\s|$)")
+_SECTIONS = re.compile(r"[;!?]+|\.+(?=\s|$)|\n\s*(?=[\n\-*•0-9A-Z])")
 _CLAUSES = re.compile(r"[,:]+(?=\s|$)|\s+(?:and|while|but)\s+")
 _WORD = re.compile(r"\w+")
 _ACROSS = {"left": -1, "leftmost": -1, "right": 1, "rightmost": 1}

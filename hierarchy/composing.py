@@ -6,6 +6,7 @@ region's own texts, with their place, are said instead. By words alone, as in `a
 
 import re
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 
 from strata.hierarchy.agreement import clauses_of, disagreeing, region_offset, speaks_of
 from strata.hierarchy.areas import region_mask
@@ -27,7 +28,7 @@ _SIDES = ("left", "right", "top", "bottom", "upper", "lower", "leftmost", "right
 _PARTS = ("side", "corner", "half", "edge", "part", "row", "center", "centre", "middle", "far", "hand", "most")
 _BESIDE = rf"(?:{'|'.join((*_PARTS, *_SIDES))})"
 _PLACED = re.compile(
-    rf"\s*\b(?:in|on|at|along|to)\s+the\s+(?:{_BESIDE}[\s-]+)*(?:{'|'.join(_SIDES)})\b(?:[\s-]+{_BESIDE}\b)*"
+    rf"\s*\b(?:in|on|at|along|to)\s+the\s+(?:{_BESIDE}[\s-]+)*(?:{'|'.join(_SIDES)})\b(?:[\s-]+{_BESIDE}\b)*+"
     r"(?:\s+of\s+the\s+(?:picture|image|canvas|frame|scene)\b|(?!\s+of\b))",
     re.IGNORECASE,
 )
@@ -72,6 +73,10 @@ def _rest(plan: ScenePlan, wrong: Collection[str]) -> str:
             said[at] = _PLACED.sub("", text)
         if at not in said or said[at] != text:
             gone |= {clause.led} if clause.led and _says_nothing(plan.prompt[slice(*clause.led)]) else set()
+    for clause, following in pairwise(clauses):  # "black" of "a black and white boat"
+        whole = any(speaks_of(region, clause.text) for region in plan.regions) or _says_more(clause.text, theirs)
+        if not whole and clause.place == (0, 0) and (following.start, following.end) not in said:
+            said.pop((clause.start, clause.end), None)
     kept, end = "", None if not clauses else clauses[0].start
     for clause in clauses:
         at = clause.start, clause.end
