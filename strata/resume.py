@@ -70,7 +70,7 @@ def drawn_otherwise(path: Path, job: Job) -> list[str] | None:
     except (LookupError, ValueError):  # a picture of nobody's
         return None
     found = ["of another plan"] if plan != job.kept_plan.to_yaml() else []
-    found += ["by another routing"] if routing != job.routing.to_yaml() else []
+    found += ["by another routing"] if not job.unrouted and routing != job.routing.to_yaml() else []
     for name, content in job.files.items():
         if texts.get(CHUNK_FILE + name) != base64.b64encode(content).decode("ascii"):
             found.append(f"another {name}")
