@@ -41,7 +41,8 @@ def begun_run(folder: Path, job: Job, count: int, out: str, until: Until | None 
     if read is None:
         return None
     record, rules, rows = read
-    if others := [*_differences(folder, record, job), *_judged_otherwise(record, job, until)]:
+    others = [*_differences(folder, record, job), *_judged_otherwise(record, job, until)]
+    if others := others or _heard_otherwise(record, job):
         raise _refused(out, f"holds another run ({', '.join(others)})")
     check_seeds(continued(job, record), count)
     if (there := max(rows, default=-1) + 1) > count:
@@ -74,7 +75,7 @@ def drawn_otherwise(path: Path, job: Job) -> list[str] | None:
     for name, content in job.files.items():
         if texts.get(CHUNK_FILE + name) != base64.b64encode(content).decode("ascii"):
             found.append(f"another {name}")
-    return [*found, *_record_differences(record, job)]
+    return [*found, *_record_differences(record, job)] or _heard_otherwise(record, job)
 
 
 def record_of(path: Path) -> Record | None:
@@ -144,6 +145,11 @@ def _differences(folder: Path, record: Record, job: Job) -> Iterator[str]:
     yield from _record_differences(record, job)
 
 
+def _heard_otherwise(record: Record, job: Job) -> list[str]:
+    """What plan and routing alone do not tell: they are read by words, in which versions may differ."""
+    return [] if record.base_prompt == job.base_prompt else ["another base prompt heard"]
+
+
 def _judged_otherwise(record: Record, job: Job, until: Until | None) -> Iterator[str]:
     """In words, what was judged otherwise than a job's pictures are."""
     there, asked = record.obeyed, None if until is None else until.record(job.seed)
@@ -162,7 +168,6 @@ def _judged_otherwise(record: Record, job: Job, until: Until | None) -> Iterator
 def _record_differences(record: Record, job: Job) -> Iterator[str]:
     words = {"image": "another image", "mask_image": "another mask image", "swaps": "other texts from a step on"}
     words |= {"control": "other control pictures", "repaints": "repainted otherwise", "lora_hashes": "other LoRA files"}
-    words |= {"base_prompt": "another base prompt heard"}
     for kind, said in words.items():
         if getattr(record, kind) != getattr(job, kind):
             yield said

@@ -27,7 +27,7 @@ def plain(pipe: Any, prompt: str) -> None:
 
 def test_the_first_long_prompt_of_a_model_is_told(plan: ScenePlan, said: pytest.LogCaptureFixture) -> None:
     pipe, _ = make_text_to_image()
-    regional = RegionalPipeline(pipe)
+    regional = RegionalPipeline(pipe, "coarse-to-fine")
     regional(plan, seed=1, **OPTIONS)
     assert of_clip(said) == []
     regional.encode(plan.model_copy(update={"prompt": "red " * 75}), **OPTIONS)
@@ -40,7 +40,7 @@ def test_the_first_long_prompt_of_a_model_is_told(plan: ScenePlan, said: pytest.
     again = RegionalPipeline(pipe, "uniform")
     again(plan.model_copy(update={"prompt": f"blue {LONG}"}), seed=1, **OPTIONS)
     assert of_clip(said) == [("INFO", "strata")], "another prompt, by another routing, on the same model"
-    RegionalPipeline(make_text_to_image()[0])(plan.model_copy(update={"prompt": LONG}), seed=1, **OPTIONS)
+    RegionalPipeline(make_text_to_image()[0], "uniform")(plan.model_copy(update={"prompt": LONG}), seed=1, **OPTIONS)
     assert of_clip(said) == [("WARNING", "strata")], "another model"
 
 

@@ -11,7 +11,7 @@ from strata.hierarchy.errors import InputError
 from strata.layers.routing import Routing, presets
 from strata.studio.depth import edited, shown
 
-SHAPE, PLAN = (4, 8, 20), (3, 0.2, 1.0)
+SHAPE, PLAN = (4, 8, 20), (3, 0.2)
 
 
 def strengths(routing: Routing, level: str, steps: int = 20) -> np.ndarray[Any, Any]:
