@@ -40,13 +40,17 @@ BACKGROUND = 0.25
 
 @dataclass(frozen=True)
 class Candidate:
-    """A point of the search; depths and steps as shares from 0 to 1. The first is the default preset."""
+    """A point of the search; depths and steps as shares from 0 to 1.
+
+    The first is the default preset but for the base prompt: the scenes' only count their regions, and are heard as they
+    are, for beside one that says everything no text's own part could be told.
+    """
 
     high: tuple[float, float] = (0.0, 1.0)
     low: tuple[float, float] = (0.0, 1.0)
     isolate: float = 0.2
     until: float = 1.0
-    base_ratio: float = 0.45
+    base_ratio: float = 0.15
     anchor: bool = True
 
     def routing(self, name: str = "candidate") -> Routing:
@@ -63,7 +67,7 @@ class Candidate:
                 if (start, stop) != (0.0, 1.0):
                     rule["steps"] = _percent(start, stop)
                 rules.append(rule | ({"isolate": True} if isolate else {}))
-        blend = {"mode": "shared", "base_ratio": self.base_ratio, "base_prompt": "composed"}
+        blend = {"mode": "shared", "base_ratio": self.base_ratio}
         how = {"blend": blend, "anchor": self.anchor, "background_in_regions": True, "overlap": "split"}
         return Routing.model_validate({"name": name, **how, "rules": rules})
 

@@ -44,7 +44,7 @@ def test_the_first_candidate_is_the_default_preset() -> None:
     first = Candidate().routing().resolve(4, 8, 20)
     assert (default.isolate == first.isolate).all()
     assert (default.strength("low", "a") == first.strength("low", "a")).all()
-    assert (default.base_ratio == first.base_ratio).all()
+    assert first.routing.blend.base_prompt == "plan", "beside a prompt that says everything nothing could be told apart"
 
 
 def test_candidates_are_not_drawn_twice() -> None:
