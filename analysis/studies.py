@@ -67,9 +67,8 @@ def open_study(
     try:
         if args.scenes < 2 or args.steps < 2:
             raise SettingError("<scenes> and <steps> must be at least 2")
-        routing = Routing.load(args.routing).with_base_prompt(
-            "plan"
-        )  # beside one that says all, texts cannot be told apart
+        # Beside a base prompt that says everything, no text's own part could be told.
+        routing = Routing.load(args.routing).with_base_prompt("plan")
         own = {name: getattr(args, name) for name in ("steps", "seed", *more)}
         settings = {"routing": routing.to_yaml(), **own}
         from strata.miniature import load

@@ -18,7 +18,10 @@ _CLAUSES = re.compile(r"[,:]+(?=\s|$)|\s+(?:and|while|but)\s+")
 _WORD = re.compile(r"\w+")
 _ACROSS = {"left": -1, "leftmost": -1, "right": 1, "rightmost": 1}
 _DOWN = {"top": -1, "upper": -1, "bottom": 1, "lower": 1}
-_RELATION = re.compile(r"\b(?:left|right|top|bottom)\s+of\s+(?!the\s+(?:picture|image|canvas|frame|scene)\b)")
+SIDES = (*_ACROSS, *_DOWN)
+"""Words of places."""
+THE_PICTURE = r"the\s+(?:picture|image|canvas|frame|scene)\b"
+_RELATION = re.compile(rf"\b(?:left|right|top|bottom)\s+of\s+(?!{THE_PICTURE})")
 """A place beside another thing, not in the picture."""
 _LEADING = re.compile(r"\s*(?:in|on|at|along|to)\s+the\s+(?:far\s+)?(?:left|right|top|bottom|upper|lower)\b")
 _MARGIN = 0.05
@@ -40,15 +43,6 @@ class Clause:
     text: str
     place: Place
     led: tuple[int, int] | None = None
-
-
-def agreeing_share(plan: ScenePlan) -> float:
-    """The share of a plan's regions that the base prompt agrees with (0 to 1); 1 without regions.
-
-    Raises:
-        InputError: a mask file cannot be used.
-    """
-    return 1 - len(disagreeing(plan)) / len(plan.regions) if plan.regions else 1.0
 
 
 def disagreeing(plan: ScenePlan) -> tuple[str, ...]:

@@ -5,13 +5,14 @@ region's own texts, with their place, are said instead. By words alone, as in `a
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
-from strata.hierarchy.agreement import clauses_of, disagreeing, region_offset, speaks_of
+from strata.hierarchy.agreement import SIDES, THE_PICTURE, clauses_of, disagreeing, region_offset, speaks_of
 from strata.hierarchy.areas import region_mask
-from strata.hierarchy.phrases import DETERMINERS, FUNCTION, telling_words, told_together
-from strata.hierarchy.plan import ScenePlan, Texts
+from strata.hierarchy.native import one_text
+from strata.hierarchy.phrases import DETERMINERS, EDGES, FUNCTION, telling_words, told_together
+from strata.hierarchy.plan import Level, ScenePlan
 
 _MIDDLE = 0.08
 """Of the canvas: nearer to the middle, a region is neither left nor right of it."""
@@ -24,31 +25,42 @@ _PLACES = {
     ("", "bottom"): "at the bottom",
     ("", ""): "in the center",
 }
-_SIDES = ("left", "right", "top", "bottom", "upper", "lower", "leftmost", "rightmost")
 _PARTS = ("side", "corner", "half", "edge", "part", "row", "center", "centre", "middle", "far", "hand", "most")
-_BESIDE = rf"(?:{'|'.join((*_PARTS, *_SIDES))})"
+_BESIDE = rf"(?:{'|'.join((*_PARTS, *SIDES))})"
 _PLACED = re.compile(
-    rf"\s*\b(?:in|on|at|along|to)\s+the\s+(?:{_BESIDE}[\s-]+)*(?:{'|'.join(_SIDES)})\b(?:[\s-]+{_BESIDE}\b)*+"
-    r"(?:\s+of\s+the\s+(?:picture|image|canvas|frame|scene)\b|(?!\s+of\b))",
+    rf"\s*\b(?:in|on|at|along|to)\s+the\s+(?:{_BESIDE}[\s-]+)*(?:{'|'.join(SIDES)})\b(?:[\s-]+{_BESIDE}\b)*+"
+    rf"(?:\s+of\s+{THE_PICTURE}|(?!\s+of\b))",
     re.IGNORECASE,
 )
 """A place in the picture."""
 _WORDS = re.compile(r"\w+")
-_EDGES = " \n\t,;:."
 _MOST_BETWEEN = 2
 """Words of nobody's texts between an article and a region's words: "a big blue boat"."""
 
 
-def composed_prompt(plan: ScenePlan) -> str:
+def composed_prompt(plan: ScenePlan, begins: Mapping[tuple[str, Level], str] | None = None) -> str:
     """The base prompt, with every region in it that it does not agree with (`agreement.disagreeing`).
 
     "two boats at sea" becomes "two boats at sea, a red striped boat on the left and a blue boat in the top right
     corner"; a prompt that agrees with all regions stays as it is. What it says of a region that it puts elsewhere is
     left out, or, where the same clause says more, only the place is.
 
+    Args:
+        plan: with its prompt.
+        begins: texts of regions, by name and level, that are others when the picture begins: a prompt is one for all
+            steps, and tells of these.
+
     Raises:
         InputError: a mask file cannot be used.
     """
+    if begins:
+        regions = []
+        for region in plan.regions:
+            other: dict[str, str] = {
+                level: text for level, _ in region.by_level() if (text := begins.get((region.name, level)))
+            }
+            regions.append(region.model_copy(update=other))
+        plan = plan.model_copy(update={"regions": tuple(regions)})
     wrong = disagreeing(plan)
     if not wrong:
         return plan.prompt
@@ -85,13 +97,13 @@ def _rest(plan: ScenePlan, wrong: Collection[str]) -> str:
             continue
         kept += f", {said[at].lstrip()}" if end is None else plan.prompt[end : clause.start] + said[at]
         end = clause.end
-    return kept.strip(_EDGES)
+    return kept.strip(EDGES)
 
 
 def _says_more(text: str, theirs: Collection[str]) -> bool:
     """Whether a clause has words that are no place, and nobody's texts; few of them between article and noun count as
     what is said of the noun."""
-    words = [word for word in _WORDS.findall(_PLACED.sub(" ", text)) if word not in (*_SIDES, *_PARTS)]
+    words = [word for word in _WORDS.findall(_PLACED.sub(" ", text)) if word not in (*SIDES, *_PARTS)]
     more = 0
     for n, word in enumerate(words):
         if word in theirs:
@@ -105,14 +117,14 @@ def _says_more(text: str, theirs: Collection[str]) -> bool:
 
 def _says_nothing(text: str) -> bool:
     """Whether a clause is a place alone."""
-    return not _PLACED.sub("", text).strip(_EDGES)
+    return not _PLACED.sub("", text).strip(EDGES)
 
 
 def _told(plan: ScenePlan, index: int) -> str:
     """A region's texts and its place."""
     region, offset = plan.regions[index], region_offset(plan, index)
     high = region.full or region.high
-    text = told_together(high, None if region.full else region.low) if high else str(region.low).strip(_EDGES)
+    text = told_together(high, None if region.full else region.low) if high else str(region.low).strip(EDGES)
     everywhere = float(region_mask(plan, index).mean()) > _EVERYWHERE
     return text if offset is None or everywhere else f"{text} {_place(*offset)}"
 
@@ -126,13 +138,11 @@ def _place(across: float, down: float) -> str:
 
 def _ground(plan: ScenePlan, said: str) -> str:
     """Of the background's texts what the prompt has less than half of the words of."""
-    parts = [part.strip(_EDGES) for part in _texts(plan.background).split(",")]
+    if plan.background is None:
+        return ""
+    parts = [part.strip(EDGES) for part in one_text(plan.background).split(",")]
     return ", ".join(part for part in parts if part and not _is_said(telling_words([part]), said.lower()))
 
 
 def _is_said(telling: Sequence[str], text: str) -> bool:
     return 2 * sum(word in text for word in telling) > len(telling)
-
-
-def _texts(background: Texts | None) -> str:
-    return "" if background is None else background.full or ", ".join(text for _, text in background.by_level())

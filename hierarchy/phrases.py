@@ -30,6 +30,8 @@ LINKING = frozenset(
     ("and", "are", "for", "from", "has", "into", "its", "near", "off", "one", "over", "the", "their", "under", "with")
 )
 """Words of texts that say nothing of an object."""
+EDGES = " \n\t,;:."
+"""Characters at the ends of a text that do not belong to a phrase."""
 _PRONOUNS = frozenset(("he", "she", "it", "they", "his", "her", "its", "their"))
 _MOST_IN_FRONT = 4
 """Words of detail in front of a subject."""
@@ -136,10 +138,10 @@ def told_together(subject: str, detail: str | None) -> str:
 
     Detail in sentences, or too much of it to stand in front, follows behind a comma.
     """
-    subject = subject.strip(" \n\t,;:.")
+    subject = subject.strip(EDGES)
     first = _first(subject)
     subject = subject[:1].lower() + subject[1:] if first in DETERMINERS else subject
-    detail = (detail or "").strip(" \n\t,;:.")
+    detail = (detail or "").strip(EDGES)
     if not detail:
         return subject
     det, rest = _divided(subject)

@@ -168,20 +168,15 @@ def compile_program(
     schedule = balanced.resolve(*facts.block_counts, steps)
     streams = plan_streams(plan, schedule, overrides)
     if balanced.blend.base_prompt == "composed":
-        plan = plan.model_copy(update={"prompt": composed_prompt(_as_it_begins(plan, overrides, schedule))})
+        begins = {
+            (other.area, other.level): other.text
+            for other in overrides
+            if other.text
+            and np.broadcast_to(np.asarray(other.where, dtype=bool), (schedule.steps, schedule.blocks))[0].any()
+        }
+        plan = plan.model_copy(update={"prompt": composed_prompt(plan, begins)})
     heard = tuple(s for s in streams if s.reach != "background" or grid.background.any())
     return Program(plan, balanced, facts, grid, schedule, heard)
-
-
-def _as_it_begins(plan: ScenePlan, overrides: Sequence[TextOverride], schedule: Schedule) -> ScenePlan:
-    """The plan with the texts that overrides have in its regions at the first step: a base prompt is one for all."""
-    regions = list(plan.regions)
-    for override in overrides:
-        where = np.broadcast_to(np.asarray(override.where, dtype=bool), (schedule.steps, schedule.blocks))
-        for n, region in enumerate(regions):
-            if region.name == override.area and getattr(region, override.level) and override.text and where[0].any():
-                regions[n] = region.model_copy(update={override.level: override.text})
-    return plan.model_copy(update={"regions": tuple(regions)})
 
 
 def _grid_size(plan: ScenePlan, token: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,22 +110,16 @@ class Job:
         routing = [] if self.unrouted else [f"routing {self.routing.name}"]
         return ", ".join([*routing, *([f"method {self.method.name}"] if self.method is not None else [])]) or "plain"
 
-    @property
+    @cached_property
     def base_prompt(self) -> str | None:
         """What is heard in the base prompt's place, where that does not tell of the regions as they are; else None."""
         if self.unrouted or self.routing.blend.base_prompt != "composed":
             return None
-        first = {(swap.area, swap.level): swap.text for swap in self.swaps if swap.steps.select(self.steps)[0]}
-        regions = tuple(
-            region.model_copy(
-                update={level: text for level, _ in region.by_level() if (text := first.get((region.name, level)))}
-            )
-            for region in self.drawn.regions
-        )
-        heard = composed_prompt(self.drawn.model_copy(update={"regions": regions}))
+        first = (swap for swap in self.swaps if swap.steps.select(self.steps)[0])
+        heard = composed_prompt(self.drawn, {(swap.area, swap.level): swap.text for swap in first if swap.text})
         return None if heard == self.drawn.prompt else heard
 
-    @property
+    @cached_property
     def composed(self) -> tuple[str, ...]:
         """A line on that."""
         if (heard := self.base_prompt) is None:

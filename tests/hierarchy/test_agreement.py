@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from strata.hierarchy.agreement import agreeing_share
+from strata.hierarchy.agreement import disagreeing
 from strata.hierarchy.plan import Region, ScenePlan
 
 LEFT, RIGHT = (0, 0, 30, 64), (34, 0, 64, 64)
@@ -16,6 +16,11 @@ def plan(prompt: str, *told: tuple[tuple[int, int, int, int], str], level: str =
     more = {"low": low} if low else {}
     regions = tuple(Region(name=f"r{n}", box=box, **{level: text}, **more) for n, (box, text) in enumerate(told))
     return ScenePlan(width=64, height=64, prompt=prompt, regions=regions)
+
+
+def agreeing_share(plan: ScenePlan) -> float:
+    """Of the regions; 1 without any."""
+    return 1 - len(disagreeing(plan)) / len(plan.regions) if plan.regions else 1.0
 
 
 @pytest.mark.parametrize("level", ["high", "full", "low"])
