@@ -19,7 +19,7 @@ from strata.drawers import Drawer, Drawn, Failed, Local, Steps, Told
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import read_text, write_atomic
 from strata.hierarchy.interrupts import uninterrupted
-from strata.job import Job
+from strata.job import Job, notes_of
 from strata.record import Record
 from strata.resume import drawn_otherwise, record_of
 from strata.together import grouped
@@ -122,7 +122,7 @@ def events(
             check_apart(path, os.fspath(out), ("batch",))
         drawer = stack.enter_context(drawer or Local())
         batch = prepare_batch(asked, path, stack, told or Planning())
-        for text in dict.fromkeys(text for run in batch.runs for text in run.job.notes):
+        for text in notes_of(run.job for run in batch.runs):
             notes(text)
         runs = drawer.placed(batch.runs)
         folder = _Folder(path, Batch(tuple(runs), batch.wrong), asked.force)

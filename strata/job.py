@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -110,10 +110,15 @@ class Job:
         routing = [] if self.unrouted else [f"routing {self.routing.name}"]
         return ", ".join([*routing, *([f"method {self.method.name}"] if self.method is not None else [])]) or "plain"
 
+    @property
+    def composes(self) -> bool:
+        """Whether a base prompt that does not tell of the regions as they are is heard otherwise."""
+        return not self.unrouted and self.routing.blend.base_prompt == "composed"
+
     @cached_property
     def base_prompt(self) -> str | None:
         """What is heard in the base prompt's place, where that does not tell of the regions as they are; else None."""
-        if self.unrouted or self.routing.blend.base_prompt != "composed":
+        if not self.composes:
             return None
         first = (swap for swap in self.swaps if swap.steps.select(self.steps)[0])
         heard = composed_prompt(self.drawn, {(swap.area, swap.level): swap.text for swap in first if swap.text})
@@ -168,6 +173,20 @@ class Job:
             created=now(),
             versions=versions(),
         )
+
+
+def notes_of(jobs: Iterable[Job]) -> tuple[str, ...]:
+    """What the user should know of several jobs before they are drawn; of several composed prompts, how many."""
+    jobs = list(jobs)
+    notes = dict.fromkeys(text for job in jobs for text in job.notes)
+    composed = dict.fromkeys(text for job in jobs for text in job.composed)
+    if len(composed) > 1:
+        heard = {(job.drawn.prompt, job.base_prompt) for job in jobs if job.composes}
+        told = (
+            f"{sum(other is not None for _, other in heard)} of {len(heard)} base prompts do not tell of their regions"
+        )
+        composed = {f"{told} as they are; the record of a picture has what is heard in its place": None}
+    return (*notes, *composed)
 
 
 def prepare(

@@ -18,6 +18,7 @@ from strata.evaluate import Evaluation, prepare_evaluation
 from strata.hierarchy.errors import SettingError
 from strata.hierarchy.extras import needs_extra
 from strata.imports import uncollected
+from strata.job import notes_of
 from strata.judging import judges_for
 from strata.settings import HOW, MODEL, WHERE_TO, Count, DrawSettings, OutFolder, Settings, Words
 
@@ -104,8 +105,8 @@ def evaluate(
         limit=compared.limit,
         command=shlex.join(["strata", *argv]),
     )
-    notes = (text for draw in evaluation.draws for text in (*draw.scene.notes, *draw.job.notes))
-    for text in dict.fromkeys(notes):
+    of_scenes = dict.fromkeys(text for draw in evaluation.draws for text in draw.scene.notes)
+    for text in (*of_scenes, *notes_of(draw.job for draw in evaluation.draws)):
         note(text)
     with quiet():
         with uncollected():

@@ -12,6 +12,7 @@ from strata.console import count, duration, note, quiet
 from strata.contents import TABLE
 from strata.engine import Step
 from strata.hierarchy.errors import InputError, SettingError
+from strata.job import notes_of
 from strata.methods import check_methods, check_routings
 from strata.settings import DrawSettings
 from strata.source import Source, open_source
@@ -34,7 +35,7 @@ def draw_sweep(
         sources = [opened.enter_context(open_source(path)) for path in paths]
         _check_out(paths, out)
         sweep = prepare_sweep(sources, axes, settings, command=command)
-        for text in dict.fromkeys(text for run in sweep.runs for text in run.job.notes):
+        for text in notes_of(run.job for run in sweep.runs):
             note(text)
         score = _scorer(sweep, sources)
         opened.enter_context(quiet())

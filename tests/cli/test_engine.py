@@ -16,7 +16,7 @@ from strata.injection.checks import check_transformer
 from strata.injection.families import family_of
 from strata.injection.program import compile_program
 from strata.injection.streams import TextOverride
-from strata.job import Job, prepare
+from strata.job import Job, notes_of, prepare
 from strata.layers.ranges import Percent
 from strata.record import TextSwap, picture_bytes
 from strata.settings import DrawSettings, read_settings
@@ -60,6 +60,24 @@ def test_a_base_prompt_that_is_composed_is_told_where_it_is_heard(here: Path, ti
     assert by_default[0].startswith(f"the base prompt does not name, or puts elsewhere: {names}; heard in its place: ")
     assert "heard in its place: “two things, " in by_default[0]
     assert plain == published == told == ()
+
+
+def test_of_many_composed_prompts_it_is_told_how_many(here: Path, tiny_folder: Path) -> None:
+    def prepared(prompt: str, **more: Any) -> Job:
+        with open_source("plan.yaml") as source:
+            told = replace(source, plan=source.plan.model_copy(update={"prompt": prompt}))
+            return prepare(DrawSettings(model=str(tiny_folder), **more), told)
+
+    with open_source("plan.yaml") as source:
+        as_it_is = source.plan.prompt
+    one = [prepared("two things", seed=seed) for seed in (1, 2)]
+    assert notes_of(one) == one[0].composed, "once"
+    several = [*one, prepared("many things"), prepared(as_it_is), prepared("things", method="plain")]
+    assert notes_of(several) == (
+        "2 of 3 base prompts do not tell of their regions as they are; the record of a picture has what is heard in its"
+        " place",
+    )
+    assert notes_of(several[3:]) == ()
 
 
 @pytest.mark.parametrize("until", [0, 50])

@@ -1,6 +1,7 @@
 """`strata sweep` and `compare`: what a field means, what is checked first, what is drawn once, kept and refused."""
 
 import csv
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -164,10 +165,15 @@ def test_methods_that_heed_no_routing_are_drawn_once(strata: Run, here: Path, ti
         *("--methods", "plain,regional", "--routings", "uniform,isolate-first"),
     )
     assert done.code == 0, done.err
+    assert "heard in its place" not in done.err
     found = [(line["seed"], line["method"], line["routing"]) for line in table(here / "compared")]
     of_one = [("plain", ""), ("regional", "uniform"), ("regional", "isolate-first")]
     assert found == [(seed, *rest) for seed in ("4", "5") for rest in of_one]
     assert sorted(path.name for path in (here / "compared").iterdir()) == ["pictures", "runs.csv", "sheet.png"]
+    text = (here / "plan.yaml").read_text(encoding="utf-8")
+    (here / "silent.yaml").write_text(re.sub("(?m)^prompt: .*$", "prompt: two things", text), encoding="utf-8")
+    silent = strata("compare", "silent.yaml", "--model", tiny_folder, "--steps", 1, "--seeds", "4-5", "-o", "silent")
+    assert silent.err.count("heard in its place") == 1
     for arguments, message in (((), "nothing to compare"), (("--seeds", "1-2", "--seed", 3), "not allowed with")):
         assert message in strata("compare", "plan.yaml", "--model", tiny_folder, *arguments).err
 
