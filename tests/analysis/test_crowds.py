@@ -93,6 +93,7 @@ def test_a_leak_is_anothers_look() -> None:
     assert judged(wrong, things) == [0, 0.5, 0.5, 0]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     pipe, _ = make_text_to_image()
     todo, path = {("alike", 6): scenes("alike", 6, 1)}, tmp_path / "journal.jsonl"

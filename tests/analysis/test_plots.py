@@ -27,6 +27,7 @@ from tests.analysis.probes import BLOCKS, made_probe, picture
 SCRIPTS = Path(__file__).resolve().parents[2] / "analysis" / "scripts"
 
 
+@pytest.mark.slow
 def test_all_figures_of_a_regional_probe(tmp_path: Path) -> None:
     paths = draw_all(made_probe(), picture(), tmp_path)
     names = ["words.png", "words_to_image.png", "concepts.png", "layers.png", "steps.png"]

@@ -165,6 +165,7 @@ def test_studies_beside_each_other(found: list[Curve]) -> None:
         draw_beside({"two": [curve for curve in found if curve.kind == "alone"]}, 2, "a title")
 
 
+@pytest.mark.slow
 def test_the_script_draws_reports_beside_each_other(
     found: list[Curve], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,6 +97,7 @@ def test_what_is_measured_of_perfect_pictures() -> None:
     assert all(row["both"] <= min(row["changed"], row["stays"]) for row in rows)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     pipe, _ = make_text_to_image()
     painter = Painter(pipe, Routing.load("isolate-first"), 2, {})

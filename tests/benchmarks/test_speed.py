@@ -257,6 +257,7 @@ def test_the_table_of_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert rpg.split("|")[5].strip() == "3.00"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["uniform", "coarse-to-fine", "isolate-first-fast"])
 def test_a_whole_picture_costs_what_its_steps_do(name: str) -> None:
     """Each step counted by itself, in a run that goes through all of them."""

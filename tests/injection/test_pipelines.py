@@ -128,6 +128,7 @@ def test_the_copy_of_the_image_receives_what_a_controlnet_adds(singles: int, pla
     assert (draw(pipe, plan, routing=routing, **options) - draw_plain(pipe, plan, **options)).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_every_preset_draws_a_picture_of_its_own_from_both_levels(plan: ScenePlan) -> None:
     pipe, _ = make_text_to_image()
     drawn = {"plain": draw_plain(pipe, plan, num_inference_steps=5)}

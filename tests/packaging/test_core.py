@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 EXTRAS = ("openai", "llguidance", "scipy", "skimage", "matplotlib", "vllm", "ray")
 
@@ -43,6 +45,7 @@ def run(code: str, cache: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_plans_are_drawn_without_any_extra(tmp_path: Path) -> None:
     done = run(DRAW, tmp_path)
     assert done.stdout.strip() == "drawn", done.stderr

@@ -58,6 +58,7 @@ def test_wheel_of_the_sdist_is_the_same(
     assert {name for name in contents(wheel) if name.startswith("strata/")} == packaged_files
 
 
+@pytest.mark.slow
 def test_wheel_runs(checkout: Checkout, python: Run, tmp_path: Path) -> None:
     installed = tmp_path / "site-packages"
     with zipfile.ZipFile(build_wheel(python, checkout("kept"), tmp_path / "wheels")) as archive:
