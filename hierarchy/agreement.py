@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from strata.hierarchy.areas import region_mask
-from strata.hierarchy.phrases import telling_words
+from strata.hierarchy.phrases import FUNCTION, telling_words
 from strata.hierarchy.plan import Region, ScenePlan
 
 _SECTIONS = re.compile(r"[;!?]+|\.+(?=\s|$)|\n\s*(?=[\n\-*•0-9A-Z])")
@@ -24,11 +24,22 @@ THE_PICTURE = r"the\s+(?:picture|image|canvas|frame|scene)\b"
 _RELATION = re.compile(rf"\b(?:left|right|top|bottom)\s+of\s+(?!{THE_PICTURE})")
 """A place beside another thing, not in the picture."""
 _LEADING = re.compile(r"\s*(?:in|on|at|along|to)\s+the\s+(?:far\s+)?(?:left|right|top|bottom|upper|lower)\b")
+_AFTER = "|".join(sorted(FUNCTION - {"of"}))
+CENTRAL = re.compile(
+    rf"\s*\b(?:in|at)\s+the\s+(?:very\s+)?(?:cent(?:er|re)|middle)\b"
+    rf"(?:\s+of\s+{THE_PICTURE}|(?=\s*(?:[^\w\s]|$))|(?=\s+(?:{_AFTER})\b))",
+    re.IGNORECASE,
+)
+"""The middle of the picture, not of another thing, and not "in the middle distance"."""
+_FAR = 0.2
+"""Of the canvas: farther from its middle, a region is not in it."""
 _MARGIN = 0.05
 """Of the canvas: nearer to the middle, a region is neither left nor right of it."""
 
 Place = tuple[int, int]
 """-1, 0 or 1 across and down: left, nothing said, right; top, nothing said, bottom."""
+MIDDLE: Place = (2, 2)
+"""In the middle of the picture."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,7 @@ def clauses_of(prompt: str) -> list[Clause]:
         for begin, stop in _parts(_CLAUSES, prompt, start, end):
             text = prompt[begin:stop].lower()
             place = _place(text)
-            if _LEADING.match(text):
+            if _LEADING.match(text) or CENTRAL.match(text):
                 leading, at = place, (begin, stop)
             led = place == (0, 0) != leading
             found.append(Clause(begin, stop, text, leading if led else place, at if led else None))
@@ -128,6 +139,8 @@ def _parts(between: re.Pattern[str], text: str, start: int, end: int) -> list[tu
 def _place(clause: str) -> Place:
     words = _WORD.findall(_RELATION.sub(" ", clause))
     across, down = ({table[word] for word in words if word in table} for table in (_ACROSS, _DOWN))
+    if not across and not down and CENTRAL.search(clause):
+        return MIDDLE
     return across.pop() if len(across) == 1 else 0, down.pop() if len(down) == 1 else 0
 
 
@@ -141,4 +154,6 @@ def region_offset(plan: ScenePlan, index: int) -> tuple[float, float] | None:
 
 def fits(place: Place, offset: tuple[float, float]) -> bool:
     """Whether something so far from the middle (`region_offset`) may be said to be there."""
+    if place == MIDDLE:
+        return max(map(abs, offset)) <= _FAR
     return all(said == 0 or said * far >= _MARGIN for said, far in zip(place, offset, strict=True))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
-from strata.hierarchy.agreement import SIDES, THE_PICTURE, clauses_of, disagreeing, region_offset, speaks_of
+from strata.hierarchy.agreement import CENTRAL, SIDES, THE_PICTURE, clauses_of, disagreeing, region_offset, speaks_of
 from strata.hierarchy.areas import region_mask
 from strata.hierarchy.native import one_text
 from strata.hierarchy.phrases import DETERMINERS, EDGES, FUNCTION, telling_words, told_together
@@ -82,7 +82,7 @@ def _rest(plan: ScenePlan, wrong: Collection[str]) -> str:
         if not any(speaks_of(region, clause.text) for region in regions):
             said[at] = text
         elif _says_more(clause.text, theirs):
-            said[at] = _PLACED.sub("", text)
+            said[at] = _unplaced(text)
         if at not in said or said[at] != text:
             gone |= {clause.led} if clause.led and _says_nothing(plan.prompt[slice(*clause.led)]) else set()
     for clause, following in pairwise(clauses):  # "black" of "a black and white boat"
@@ -103,7 +103,7 @@ def _rest(plan: ScenePlan, wrong: Collection[str]) -> str:
 def _says_more(text: str, theirs: Collection[str]) -> bool:
     """Whether a clause has words that are no place, and nobody's texts; few of them between article and noun count as
     what is said of the noun."""
-    words = [word for word in _WORDS.findall(_PLACED.sub(" ", text)) if word not in (*SIDES, *_PARTS)]
+    words = [word for word in _WORDS.findall(_unplaced(text)) if word not in (*SIDES, *_PARTS)]
     more = 0
     for n, word in enumerate(words):
         if word in theirs:
@@ -117,7 +117,12 @@ def _says_more(text: str, theirs: Collection[str]) -> bool:
 
 def _says_nothing(text: str) -> bool:
     """Whether a clause is a place alone."""
-    return not _PLACED.sub("", text).strip(EDGES)
+    return not _unplaced(text).strip(EDGES)
+
+
+def _unplaced(text: str) -> str:
+    """A text without the places in the picture that it names."""
+    return CENTRAL.sub("", _PLACED.sub("", text))
 
 
 def _told(plan: ScenePlan, index: int) -> str:

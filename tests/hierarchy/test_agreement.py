@@ -51,7 +51,14 @@ def test_what_is_named(prompt: str, contents: tuple[str, ...], share: float, lev
         ("a boat on the left", True),
         ("a boat on the right", False),
         ("a boat in the upper left corner", False),
-        ("a boat in the middle, a sun on the right", True),
+        ("a boat in the middle, a sun on the right", False),
+        ("In the very center of the picture stands a house; a boat", True),
+        ("in the centre a house, a boat", False),
+        ("at the center, a boat with two sails", False),
+        ("a boat in the middle with two sails", False),
+        ("a boat in the middle on the left", True),
+        ("a boat in the middle of the lake", True),
+        ("a boat in the middle distance", True),
         ("a sun on the right and a boat on the left", True),
         ("a sun on the left and a boat on the right", False),
         ("On the left, a small boat; on the right, a sun", True),
@@ -66,6 +73,13 @@ def test_what_is_named(prompt: str, contents: tuple[str, ...], share: float, lev
 )
 def test_where_it_is_put(prompt: str, agrees: bool) -> None:
     assert agreeing_share(plan(prompt, (LEFT, "a boat"))) == agrees
+
+
+@pytest.mark.parametrize(
+    ("box", "agrees"), [((20, 20, 44, 44), True), ((10, 16, 44, 64), True), ((0, 0, 24, 64), False)]
+)
+def test_what_is_in_the_middle(box: tuple[int, int, int, int], agrees: bool) -> None:
+    assert agreeing_share(plan("a boat in the center of the image", (box, "a boat"))) == agrees
 
 
 def test_of_like_things_the_one_with_its_detail_counts() -> None:

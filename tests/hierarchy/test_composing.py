@@ -84,6 +84,9 @@ def test_regions_that_are_not_told_as_they_are_are_told_anew(prompt: str, heard:
         ("A boat\non the right\nDusk", "Dusk"),
         ("a boat on the right side of the picture, at dusk", "at dusk"),
         ("a rowing boat of the navy at the far right, dusk", "a rowing boat of the navy, dusk"),
+        ("a red boat in the center, at dusk", "at dusk"),
+        ("In the middle of the picture a boat sailing home, at dusk", "a boat sailing home, at dusk"),
+        ("At the center, a red boat, at dusk", "at dusk"),
     ],
 )
 def test_what_a_clause_says_beside_stays(prompt: str, kept: str | None) -> None:
