@@ -37,8 +37,8 @@ _MARGIN = 0.05
 """Of the canvas: nearer to the middle, a region is neither left nor right of it."""
 
 Place = tuple[int, int]
-"""-1, 0 or 1 across and down: left, nothing said, right; top, nothing said, bottom."""
-MIDDLE: Place = (2, 2)
+"""-1, 0 or 1 across and down: left, nothing said, right; top, nothing said, bottom. Or `_MIDDLE`."""
+_MIDDLE: Place = (2, 2)
 """In the middle of the picture."""
 
 
@@ -140,7 +140,7 @@ def _place(clause: str) -> Place:
     words = _WORD.findall(_RELATION.sub(" ", clause))
     across, down = ({table[word] for word in words if word in table} for table in (_ACROSS, _DOWN))
     if not across and not down and CENTRAL.search(clause):
-        return MIDDLE
+        return _MIDDLE
     return across.pop() if len(across) == 1 else 0, down.pop() if len(down) == 1 else 0
 
 
@@ -154,6 +154,6 @@ def region_offset(plan: ScenePlan, index: int) -> tuple[float, float] | None:
 
 def fits(place: Place, offset: tuple[float, float]) -> bool:
     """Whether something so far from the middle (`region_offset`) may be said to be there."""
-    if place == MIDDLE:
+    if place == _MIDDLE:
         return max(map(abs, offset)) <= _FAR
     return all(said == 0 or said * far >= _MARGIN for said, far in zip(place, offset, strict=True))

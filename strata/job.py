@@ -178,15 +178,13 @@ class Job:
 def notes_of(jobs: Iterable[Job]) -> tuple[str, ...]:
     """What the user should know of several jobs before they are drawn; of several composed prompts, how many."""
     jobs = list(jobs)
-    notes = dict.fromkeys(text for job in jobs for text in job.notes)
-    composed = dict.fromkeys(text for job in jobs for text in job.composed)
-    if len(composed) > 1:
-        heard = {(job.drawn.prompt, job.base_prompt) for job in jobs if job.composes}
-        told = (
-            f"{sum(other is not None for _, other in heard)} of {len(heard)} base prompts do not tell of their regions"
-        )
-        composed = {f"{told} as they are; the record of a picture has what is heard in its place": None}
-    return (*notes, *composed)
+    notes = tuple(dict.fromkeys(text for job in jobs for text in job.notes))
+    prompts = {(job.drawn.prompt, job.base_prompt): job for job in jobs if job.composes}
+    composed = [job for (_, heard), job in prompts.items() if heard is not None]
+    if len(composed) < 2:
+        return (*notes, *(text for job in composed for text in job.composed))
+    untold = f"{len(composed)} of {len(prompts)} base prompts do not tell of their regions as they are"
+    return (*notes, f"{untold}; the record of a picture has what is heard in its place")
 
 
 def prepare(

@@ -8,7 +8,7 @@ from hypothesis import settings
 
 from tests.shows import BEGIN, DOC, MARKED, claimed, of_items, table, written
 
-# Examples are timed by wall clock, which a busy machine stretches.
+# Examples are timed by wall clock, which a busy machine stretches. Fifty a run are others in every run.
 settings.register_profile("strata", deadline=None, max_examples=50)
 settings.load_profile("strata")
 
