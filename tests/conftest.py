@@ -8,8 +8,8 @@ from hypothesis import settings
 
 from tests.shows import BEGIN, DOC, MARKED, claimed, of_items, table, written
 
-# Examples are timed by wall clock, which a busy machine stretches. Fifty a run are others in every run.
-settings.register_profile("strata", deadline=None, max_examples=50)
+# Examples are timed by wall clock, which a busy machine stretches.
+settings.register_profile("strata", deadline=None)
 settings.load_profile("strata")
 
 # Where several tests run at a time, each has one core. This is read when torch is imported, here and in subprocesses.
