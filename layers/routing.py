@@ -159,6 +159,8 @@ class Routing(FileModel):
         anchor: whether an area's low text stands behind its high text ("a circle, red, striped"), so that the
             model knows what the detail is of. Global texts are left as they are.
         overlap: what holds where regions of a plan overlap that does not say it itself; see `ScenePlan.overlap`.
+        text_positions: where a region's texts stand, for the rotary embedding: where the model puts a prompt, as seen
+            from the corner of the "canvas", or of their own "region", which is then to them a picture of its own.
         refresh: texts ride along at every so many steps, and in between the image attends to what they were when they
             did last: a text's part of the cost falls to a share of it. 1: at every step, which is exact.
         rules: which level is visible where. Where rules of one level overlap, the strongest counts.
@@ -179,6 +181,7 @@ class Routing(FileModel):
     pad: Literal["none", "full"] = "none"
     anchor: Annotated[bool, Field(strict=True)] = False
     overlap: Literal["union", "split"] = "union"
+    text_positions: Literal["canvas", "region"] = "canvas"
     refresh: Annotated[int, Field(ge=1, le=MOST_REFRESH, strict=True)] = 1
     rules: Annotated[tuple[Rule, ...], Field(max_length=MOST_RULES)]
     balance: Annotated[tuple[Balance, ...], Field(max_length=MOST_RULES)] = ()
@@ -201,6 +204,7 @@ class Routing(FileModel):
             pad: Literal["none", "full"] = "none",
             anchor: bool = False,
             overlap: Literal["union", "split"] = "union",
+            text_positions: Literal["canvas", "region"] = "canvas",
             refresh: int = 1,
             rules: Sequence[Rule | Mapping[str, Any]],
             balance: Sequence[Balance | Mapping[str, Any]] = (),

@@ -88,6 +88,8 @@ def title(schedule: Schedule) -> str:
         facts.append("base attention in regions alone")
     if routing.overlap == "split":
         facts.append("overlaps split")
+    if routing.text_positions == "region":
+        facts.append("texts at their regions")
     if routing.refresh > 1:
         facts.append(f"texts ride along at every {ordinal(routing.refresh)} step")
     if schedule.rescaled and routing.model is not None:

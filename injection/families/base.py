@@ -109,6 +109,8 @@ class Family(ABC):
     """Class names of the stock attention processors."""
     text_positions_alike: ClassVar[bool] = True
     """Whether all text tokens have one position, so that plans whose texts differ can be drawn in one batch."""
+    places_texts: ClassVar[bool] = True
+    """Whether texts can stand at their regions (a routing's `text_positions`)."""
     masks_padding: ClassVar[bool] = False
     """Whether the padding of texts is hidden, whatever a routing asks for."""
     cuts_entered_text: ClassVar[bool] = False
@@ -300,6 +302,22 @@ class Family(ABC):
     def rotary(self, inputs: Mapping[str, Any], positions: Sequence[range], order: Tensor) -> tuple[Tensor, ...]:
         """The rotary tables `[L, …]` among a block's inputs, text first; arguments as of `enter`."""
 
+    def moved(
+        self, text: tuple[Tensor, ...], there: tuple[Tensor, ...], here: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """Rotary tables of text tokens, as far from one image token as they were from another.
+
+        Tables are cosines and sines, as all families have them but those without `places_texts`.
+
+        Args:
+            text: of the text tokens, `[L, D]` each.
+            there, here: of the image tokens, `[D]` each.
+        """
+        cos, sin = text
+        for c, s in (there, (here[0], -here[1])):  # the angles of one position added, those of the other taken off
+            cos, sin = cos * c - sin * s, sin * c + cos * s
+        return cos, sin
+
     @abstractmethod
     def temb(self, inputs: Mapping[str, Any]) -> Tensor:
         """The modulation embedding among a block's inputs."""
@@ -344,6 +362,18 @@ class Family(ABC):
             Their attention's output `[B, L, H, D]`, before any projection, and their hidden states behind the block.
         """
         raise NotImplementedError
+
+
+def rotated(x_BLHD: Tensor, tables: tuple[Tensor, ...]) -> Tensor:
+    """Queries or keys with the rotary embedding of tables `[L, D]`, or `[B, L, D]`, applied."""
+    from diffusers.models.embeddings import apply_rotary_emb
+
+    if tables[0].ndim == 2:
+        found: Tensor = apply_rotary_emb(x_BLHD, tables, sequence_dim=1)
+        return found
+    of_rows = tuple(table.flatten(0, 1) for table in tables)
+    found = apply_rotary_emb(x_BLHD.flatten(0, 1)[None], of_rows, sequence_dim=1)
+    return found[0].unflatten(0, x_BLHD.shape[:2])
 
 
 def with_sample(output: Any, sample_BLC: Tensor) -> Any:

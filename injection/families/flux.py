@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from strata.injection.facts import ModelFacts, Stack
-from strata.injection.families.base import BaseText, Block, Canvas, Family, with_sample
+from strata.injection.families.base import BaseText, Block, Canvas, Family, rotated, with_sample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -216,7 +216,6 @@ class Flux(Family):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As diffusers' `FluxAttnProcessor` does."""
         import torch
-        from diffusers.models.embeddings import apply_rotary_emb
         from diffusers.models.transformers.transformer_flux import _get_qkv_projections
 
         q, k, v, text_q, text_k, text_v = _get_qkv_projections(attn, hidden_states, encoder_hidden_states)
@@ -228,8 +227,7 @@ class Flux(Family):
             k = torch.cat([attn.norm_added_k(text_k), k], dim=1)
             v = torch.cat([text_v, v], dim=1)
         if rotary is not None:
-            q = apply_rotary_emb(q, rotary, sequence_dim=1)
-            k = apply_rotary_emb(k, rotary, sequence_dim=1)
+            q, k = rotated(q, rotary), rotated(k, rotary)
         return q, k, v
 
     def output(self, attn: Any, attended_BLC: Tensor, text_length: int | None) -> Any:

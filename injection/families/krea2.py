@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from strata.injection.facts import ModelFacts, Stack
-from strata.injection.families.base import BaseText, Block, Canvas
+from strata.injection.families.base import BaseText, Block, Canvas, rotated
 from strata.injection.families.qwen_parts import DROPPED, QwenParts
 
 if TYPE_CHECKING:
@@ -103,12 +103,10 @@ class Krea2(QwenParts):
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None, rotary: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As diffusers' `Krea2AttnProcessor` does: several queries share keys and values."""
-        from diffusers.models.embeddings import apply_rotary_emb
-
         q, k, v = (x(hidden_states).unflatten(-1, (-1, attn.head_dim)) for x in (attn.to_q, attn.to_k, attn.to_v))
         q, k = attn.norm_q(q), attn.norm_k(k)
         if rotary is not None:
-            q, k = (apply_rotary_emb(x, rotary, sequence_dim=1) for x in (q, k))
+            q, k = rotated(q, rotary), rotated(k, rotary)
         shared = attn.num_heads // attn.num_kv_heads
         return q, k.repeat_interleave(shared, dim=2), v.repeat_interleave(shared, dim=2)
 

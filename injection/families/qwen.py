@@ -2,8 +2,8 @@
 
 Text embeddings are Qwen2.5-VL's of a text within a template, of which the end is kept; there is no padding but between
 texts of different lengths, and it is masked. The transformer counts positions itself: the image's from its centre, the
-text's behind them, and every text is given the base prompt's from the first on. Guidance is true guidance: a second
-call with the negative prompt, if there is one.
+text's behind them, and every text is given the base prompt's from the first on, wherever its region is. Guidance is
+true guidance: a second call with the negative prompt, if there is one.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Qwen(QwenParts):
     with_control = ("QwenImageControlNetPipeline", "QwenImageControlNetModel", "QwenImageMultiControlNetModel")
     processors: ClassVar[tuple[str, ...]] = ("QwenDoubleStreamAttnProcessor2_0",)
     text_positions_alike = False
+    places_texts = False
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(
             ("QwenImageEditPipeline", "QwenImageEditInpaintPipeline", "QwenImageEditPlusPipeline"), _WITH_PICTURE

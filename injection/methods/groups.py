@@ -38,6 +38,24 @@ class Sample:
         streams = zip(self.starts, self.lengths, strict=True)
         return (*(range(start, start + length) for start, length in streams), range(self.base.length))
 
+    @property
+    def images(self) -> int:
+        """Rows of the batch, where there are several plans."""
+        return 1 if self.rows is None else self.rows.stop - self.rows.start
+
+    @property
+    def first(self) -> int:
+        """Where the canvas's first token is among the image tokens."""
+        return int(self.layout.inverse[0])
+
+    def corner(self, stream: int) -> int | None:
+        """Where a region's first row and column meet, among the image tokens; None: the stream is of no region."""
+        grid, area = self.program.grid, self.program.streams[stream].area
+        if area not in grid.names:
+            return None
+        rows, cols = grid.area(area).nonzero()
+        return int(self.layout.inverse[rows.min() * grid.cols + cols.min()])
+
     def text_length(self, alive: Sequence[int]) -> int:
         """Text tokens of these streams and the base prompt."""
         return sum(self.lengths[i] for i in alive) + self.base.length

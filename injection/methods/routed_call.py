@@ -13,6 +13,7 @@ from strata.injection.attention import AttentionSpec, BlockAttention
 from strata.injection.errors import UnsupportedError
 from strata.injection.families.base import Block
 from strata.injection.intercept import Call
+from strata.injection.methods.groups import Sample
 from strata.injection.methods.refresh import recalled
 from strata.injection.processor import handed_over
 
@@ -126,8 +127,34 @@ class RoutedCall:
         key = self.tables_key()
         if key not in self._tables:
             full = self.family.rotary(inputs, self.positions, self.run.order)
-            self._tables[key] = tuple(torch.cat(self.table_parts(table)) for table in full)
+            self._tables[key] = self.placed(tuple(torch.cat(self.table_parts(table)) for table in full))
         return self._tables[key]
+
+    def placed(self, tables: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The tables with texts where the routing has them; `[B, L, …]`, each row's own, where plans differ."""
+        samples = self.run.samples
+        if not self.family.places_texts or all(s.program.routing.text_positions == "canvas" for s in samples):
+            return tables
+        found = [self._placed(tables, *each) for each in zip(samples, self.alive, strict=True)]
+        if len(found) == 1:
+            return found[0]
+        rows = [each for sample, each in zip(samples, found, strict=True) for _ in range(sample.images)]
+        return tuple(torch.stack(parts) for parts in zip(*rows, strict=True))
+
+    def _placed(self, tables: tuple[Tensor, ...], sample: Sample, alive: tuple[int, ...]) -> tuple[Tensor, ...]:
+        """The tables with one plan's texts at their regions."""
+        found = tuple(table.clone() for table in tables)
+        image = len(found[0]) - sample.layout.total
+        at = self.text_length - sample.text_length(alive)
+        for i in alive:
+            text = slice(at, at := at + sample.lengths[i])
+            if (corner := sample.corner(i)) is not None:
+                own, there, here = (
+                    tuple(x[rows] for x in found) for rows in (text, image + corner, image + sample.first)
+                )
+                for table, rows in zip(found, self.family.moved(own, there, here), strict=True):
+                    table[text] = rows
+        return found
 
     def tables_key(self) -> object:
         """Blocks with the same key have the same tables."""

@@ -12,6 +12,7 @@ from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_flux import _get_qkv_projections
 from torch import Tensor
 
+from strata.hierarchy.grid import TokenGrid
 from strata.injection.streams import Stream
 from strata.layers.schedule import Schedule
 
@@ -42,6 +43,13 @@ class Scene:
         if name == "background":
             return ~self.masks.any(0)
         return self.masks[self.names.index(name)]
+
+    def corner(self, stream: Stream, grid: TokenGrid) -> tuple[int, int]:
+        """Row and column of the image token from where a stream is seen."""
+        if self.schedule.routing.text_positions == "canvas" or stream.area not in self.names:
+            return 0, 0
+        rows, cols = self.area(stream.area).reshape(grid.rows, grid.cols).nonzero()
+        return int(rows.min()), int(cols.min())
 
     def heard(self, step: int, block: int) -> str:
         """What a block does: "plain", "open" or "routed"."""

@@ -117,6 +117,7 @@ def scenes(draw: Any, mode: str = "shared") -> tuple[Scene, TokenGrid]:
                 "base_area": "canvas" if exact else draw(st.sampled_from(["canvas", "regions"])),
             },
             "unrouted": unrouted,
+            "text_positions": draw(st.sampled_from(["canvas", "region"])),
             "refresh": 1 if exact else draw(st.sampled_from([1, 1, 2, 3])),
             "background": draw(st.sampled_from(["base", "none"])),
             "rules": draw(st.lists(rules(), min_size=1, max_size=3)),
@@ -145,22 +146,25 @@ def run(
     masked: int | Sequence[int] = 0,
     dtype: torch.dtype = torch.bool,
     positions: Sequence[int] | None = None,
+    corners: Sequence[tuple[int, int]] | None = None,
     step: int = 0,
     named: bool = False,
 ) -> Tensor:
     """`masked`: so many of the last text tokens, of all rows or of each, are padding in Chroma's mask, of either kind.
 
-    `positions`: of FLUX.2's and FLUX.3's text tokens; None: they are one text. `named`: the output is asked for by its
+    `positions`: of FLUX.2's and FLUX.3's text tokens; None: they are one text. `corners`: of the image tokens from
+    where each text token is seen; None: the canvas's first. `named`: the output is asked for by its
     name.
     """
     own: dict[str, Any] = {"pooled_projections": torch.ones(len(latents), 6)}
-    text_ids, time = torch.zeros(text.shape[1], 3), torch.full((len(latents),), 0.5 - 0.1 * step)
+    text_ids = torch.tensor([(0.0, *each) for each in corners or [(0, 0)] * text.shape[1]])
+    time = torch.full((len(latents),), 0.5 - 0.1 * step)
     if isinstance(transformer, Flux3Transformer2DModel):
         own = {"target_timestep": time - 0.1} if transformer.config.flow_map else {}
         ids, text_ids = (torch.nn.functional.pad(x, (0, 1)) for x in (ids, text_ids))
         text_ids[:, 3] = torch.tensor(positions or range(len(text_ids)))
         canvas = int((ids[:, 0] == 0).sum())
-        ids = ids * torch.tensor([0.0, 0.5, 0.5, 0.0])
+        ids, text_ids = ids * torch.tensor([0.0, 0.5, 0.5, 0.0]), text_ids * torch.tensor([0.0, 0.5, 0.5, 1.0])
         if canvas < len(ids):
             ids[canvas:] = torch.tensor([0.0, 0.5, 0.0, -1.0])
             own |= {"image_cond_hidden_states": latents[:, canvas:], "image_cond_ids": ids[canvas:]}
@@ -254,13 +258,14 @@ def _agrees(transformer: Any, scene: Scene, grid: TokenGrid, seed: int) -> None:
             block.attn.processor = DenseTextProcessor(scene, 0)
         seen = base[:, : scene.base_length]
         everything = torch.cat([seen, *(texts[s.text].expand(2, -1, -1) for s in scene.streams)], dim=1)
-        positions = [*range(scene.base_length)]
+        positions, corners = [*range(scene.base_length)], [(0, 0)] * scene.base_length
         for stream, length in zip(scene.streams, scene.lengths, strict=True):
             positions += range(starts[stream.text], starts[stream.text] + length)
+            corners += [scene.corner(stream, grid)] * length
         for step in range(STEPS):
             for processor in dense:
                 processor.step = step
-            expected = run(transformer, latents, everything, ids, positions=positions, step=step)
+            expected = run(transformer, latents, everything, ids, positions=positions, corners=corners, step=step)
             assert (found[step] - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
             if not any(s.weight[step].any() for s in scene.streams):
                 assert torch.equal(found[step], plain[step]), "an unrouted step is the plain model, bit for bit"

@@ -93,19 +93,25 @@ class Case:
     references: bool = True
 
 
-def of_longcat(grid: TokenGrid, reference: int, positions: Sequence[int], mask: Tensor | None) -> dict[str, Any]:
-    text = torch.tensor(positions)[:, None] * torch.tensor([0.0, 1.0, 1.0])
+def of_longcat(
+    grid: TokenGrid, reference: int, positions: Sequence[int], corners: Tensor, mask: Tensor | None
+) -> dict[str, Any]:
+    text = torch.tensor(positions)[:, None] * torch.tensor([0.0, 1.0, 1.0]) + corners
     ids = _ids(grid, reference) + torch.tensor([1.0, 40.0, 40.0])
     return {"txt_ids": text, "img_ids": ids}
 
 
-def of_qwen(grid: TokenGrid, reference: int, positions: Sequence[int], mask: Tensor | None) -> dict[str, Any]:
+def of_qwen(
+    grid: TokenGrid, reference: int, positions: Sequence[int], corners: Tensor, mask: Tensor | None
+) -> dict[str, Any]:
     shapes = [(1, grid.rows, grid.cols), *([(1, 1, reference)] if reference else [])]
     return {"img_shapes": [shapes] * 2, "encoder_hidden_states_mask": mask}
 
 
-def of_krea(grid: TokenGrid, reference: int, positions: Sequence[int], mask: Tensor | None) -> dict[str, Any]:
-    ids = torch.cat([torch.zeros(len(positions), 3), _ids(grid, 0)])
+def of_krea(
+    grid: TokenGrid, reference: int, positions: Sequence[int], corners: Tensor, mask: Tensor | None
+) -> dict[str, Any]:
+    ids = torch.cat([corners, _ids(grid, 0)])
     return {"position_ids": ids, "encoder_attention_mask": mask}
 
 
@@ -168,10 +174,15 @@ def _agrees(family: str, drawn: tuple[Scene, TokenGrid], seed: int) -> None:
     mask = torch.ones(2, padded.shape[1], dtype=torch.bool)
     mask[:, scene.base_length - tail : padded.shape[1] - tail] = False
 
-    def run(text: Tensor, step: int, positions: Sequence[int] | None = None) -> Tensor:
-        own = case.inputs(
-            grid, scene.reference, positions or range(text.shape[1]), mask if masked and not positions else None
-        )
+    def run(
+        text: Tensor,
+        step: int,
+        positions: Sequence[int] | None = None,
+        corners: Sequence[tuple[int, int]] | None = None,
+    ) -> Tensor:
+        there = torch.tensor([(0.0, *each) for each in corners or [(0, 0)] * text.shape[1]])
+        hidden = mask if masked and not positions else None
+        own = case.inputs(grid, scene.reference, positions or range(text.shape[1]), there, hidden)
         time = torch.full((2,), 0.5 - 0.1 * step)
         with torch.no_grad():
             out: Tensor = transformer(
@@ -195,13 +206,14 @@ def _agrees(family: str, drawn: tuple[Scene, TokenGrid], seed: int) -> None:
         everything = torch.cat(
             [base, *(texts[s.text].expand(2, *texts[s.text].shape[1:]) for s in scene.streams)], dim=1
         )
-        positions = [*range(scene.base_length)]
+        positions, corners = [*range(scene.base_length)], [(0, 0)] * scene.base_length
         for stream, length in told:
             positions += range(starts[stream.text], starts[stream.text] + length)
+            corners += [scene.corner(stream, grid)] * length
         for step in range(STEPS):
             for processor in dense:
                 processor.step = step
-            expected = run(everything, step, positions)
+            expected = run(everything, step, positions, corners)
             assert (found[step] - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
             if not any(s.weight[step].any() for s in scene.streams):
                 assert torch.equal(found[step], plain[step]), "an unrouted step is the plain model, bit for bit"
