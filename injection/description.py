@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from strata.hierarchy.agreement import disagreeing
 from strata.injection.attention import AttentionSpec
 from strata.injection.families import families
-from strata.injection.families.base import BaseText, Canvas
+from strata.injection.families.base import BaseText, Canvas, Family
 from strata.injection.methods import Method
 from strata.injection.methods.base import Drawing
 from strata.injection.methods.refresh import recalled, riding
@@ -46,6 +46,10 @@ class Cost(NamedTuple):
         return (6 * width * self.tokens + plain * self.attention) / (6 * width + plain)
 
 
+def _family(program: Program) -> Family:
+    return next(family for family in families() if family.name == program.facts.family)
+
+
 def cost_of(program: Program, method: Method, count: Callable[[str], int], base_length: int) -> Cost | None:
     """What a program costs; None where the method does not draw it in one pass with the others.
 
@@ -55,7 +59,7 @@ def cost_of(program: Program, method: Method, count: Callable[[str], int], base_
         count: tokens of a text.
         base_length: tokens of the base prompt, as the model gets it.
     """
-    family = next(family for family in families() if family.name == program.facts.family)
+    family = _family(program)
     texts = {stream.text: torch.empty(1, _tokens(program, stream, count), 0) for stream in program.streams}
     run = method.start(Drawing(family, [program], texts, lambda: program.steps, lambda rows, cols, steps: [program]))
     if not isinstance(run, RegionalRun) or not run.by_program:
@@ -123,6 +127,10 @@ def describe(program: Program, method: Method, count: Callable[[str], int], base
     if schedule.isolate.any():
         where, steps = _blocks(schedule.isolate, schedule.double_blocks), compact(_any(schedule.isolate, 1))
         lines.append(f"isolated from other regions in {where}, steps {steps}")
+    if program.routing.text_positions == "region":
+        family = _family(program)
+        elsewhere = "" if family.places_texts else f", but in {family.title}, where the canvas's centre counts"
+        lines.append(f"a region's texts stand at its first row and column{elsewhere}")
     lines.append(f"the base prompt: {' '.join(plan.prompt.split())}" if plan.prompt else "no base prompt")
     if untold := disagreeing(plan):
         lines.append(f"it does not name, or puts elsewhere: {', '.join(untold)}")

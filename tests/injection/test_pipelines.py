@@ -78,6 +78,7 @@ class TestEveryPipeline:
         pipe, options = PIPELINES[name]()
         assert torch.equal(draw(pipe, empty_plan, **options), draw_plain(pipe, empty_plan, **options))
 
+    @pytest.mark.slow
     def test_two_calls_are_two_fresh_pipelines(self, name: str, plan: ScenePlan) -> None:
         other = plan.model_copy(update={"regions": plan.regions[:1]})
         pipe, options = PIPELINES[name]()
@@ -95,6 +96,7 @@ class TestEveryPipeline:
         assert len(images) == 2
         assert not torch.equal(images[0], images[1])
 
+    @pytest.mark.slow
     def test_bfloat16(self, name: str, plan: ScenePlan) -> None:
         pipe, options = PIPELINES[name]()
         exact = draw(pipe, plan, **options)

@@ -1,6 +1,7 @@
 """A plan compiled: what it knows before anything is drawn, and how it tells it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,12 @@ def test_it_tells_itself_and_its_cost() -> None:
     assert [row[at] for at in starts] == ["1", "2", "d", "0", "0"], "columns stand below their names"
     assert "  left and right: 4" in lines
     assert "isolated from other regions in single 9-37, steps 2-3" in text
+    assert "stand at" not in text
+    placed = replace(program, routing=ROUTING.model_copy(update={"text_positions": "region"}))
+    there = "a region's texts stand at its first row and column"
+    assert there in describe(placed, method, words, 10)
+    of_qwen = replace(placed, facts=replace(FLUX_DEV, family="qwen"))
+    assert any(f"{there}, but in Qwen-Image" in line for line in describe(of_qwen, method, words, 10))
     cost = cost_of(program, method, words, 10)
     assert cost is not None
     # 28 of 57 blocks are the first half; 20 of 32 image tokens are left's, 16 right's, 4 of both; 42 tokens are plain.

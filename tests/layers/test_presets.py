@@ -115,7 +115,7 @@ def test_the_fast_one_is_the_default_but_for_its_texts() -> None:
     assert fast.refresh == 4
     schedule = fast.resolve(*FLUX, 8)
     assert all(line.endswith("refresh 4") for line in schedule.summary())
-    assert title(schedule).endswith("texts ride along at every 4th step")
+    assert title(schedule).endswith("overlaps split, texts at their regions, texts ride along at every 4th step")
     assert "refresh" not in default.resolve(*FLUX, 8).summary()[0]
     same = {"name": default.name, "about": default.about, "source": default.source, "refresh": default.refresh}
     assert fast.model_copy(update=same) == default

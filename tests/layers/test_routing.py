@@ -200,6 +200,7 @@ def test_a_wrong_rule_is_refused_with_file_line_field_and_choices(rule: str, fie
         ("name: a\nrules: []", "my.yaml:2: rules: []:"),
         ("name: a\nrules: [{level: mid}]", "my.yaml:2: rules[0].level: 'mid': must be 'high', 'low' or 'full'"),
         ("name: a\nblend: {mode: both}\nrules: [{level: high}]", "'shared' or 'split'"),
+        ("name: a\ntext_positions: middle\nrules: [{level: high}]", "'canvas' or 'region'"),
         ("name: a\nblend: {base_area: background}\nrules: [{level: high}]", "'canvas' or 'regions'"),
         ("name: a\nblend: {base_prompt: own}\nrules: [{level: high}]", "'plan' or 'composed'"),
         (
