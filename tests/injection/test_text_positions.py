@@ -33,11 +33,18 @@ def ids_of(rows: int, cols: int) -> Tensor:
     return torch.cat([torch.zeros(rows * cols, 1), torch.cartesian_prod(torch.arange(rows), torch.arange(cols))], dim=1)
 
 
-def region_drawn(family: str, grid: TokenGrid, latents: Tensor, text: Tensor, positions: Positions) -> Tensor:
+def region_drawn(
+    family: str,
+    grid: TokenGrid,
+    latents: Tensor,
+    text: Tensor,
+    positions: Positions,
+    mode: Literal["shared", "split"] = "shared",
+) -> Tensor:
     """What a step makes of the tokens of a region that is isolated, with no base prompt in it."""
     routing = Routing(
         name="alone",
-        blend={"base_ratio": 0},
+        blend={"base_ratio": 0, "mode": mode},
         text_positions=positions,
         rules=[{"level": "high", "isolate": True}],
     )
@@ -62,6 +69,7 @@ def test_an_isolated_region_is_a_picture_of_its_own(family: str, place: tuple[To
     text = torch.randn(1, 3, 12, generator=generator)
     own = run(TRANSFORMERS[family], latents[:, grid.masks[0].ravel()], text, ids_of(height, width))
     assert (region_drawn(family, grid, latents, text, "region") - own).abs().max() < 1e-5
+    assert (region_drawn(family, grid, latents, text, "region", "split") - own).abs().max() < 1e-5, "as published"
     if grid.masks[0, 0, 0]:
         assert (region_drawn(family, grid, latents, text, "canvas") - own).abs().max() < 1e-5
 
