@@ -44,8 +44,14 @@ class Scene:
             return ~self.masks.any(0)
         return self.masks[self.names.index(name)]
 
-    def corner(self, stream: Stream, grid: TokenGrid) -> tuple[int, int]:
-        """Row and column of the image token from where a stream is seen."""
+    def corners(self, grid: TokenGrid) -> list[tuple[int, int]]:
+        """Row and column of the image token from where each text token is seen, the base prompt's first."""
+        found = [(0, 0)] * self.base_length
+        for stream, length in zip(self.streams, self.lengths, strict=True):
+            found += [self._corner(stream, grid)] * length
+        return found
+
+    def _corner(self, stream: Stream, grid: TokenGrid) -> tuple[int, int]:
         if self.schedule.routing.text_positions == "canvas" or stream.area not in self.names:
             return 0, 0
         rows, cols = self.area(stream.area).reshape(grid.rows, grid.cols).nonzero()

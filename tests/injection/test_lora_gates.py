@@ -163,6 +163,7 @@ def _agrees(family: str, data: Any, drawn: tuple[Scene, TokenGrid], seed: int, f
     blocks = [*transformer.transformer_blocks, *transformer.single_transformer_blocks]
     dense = [_dense(block)(scene, i) for i, block in enumerate(blocks)]
     everything = torch.cat([base, *(texts[s.text].expand(2, -1, -1) for s in scene.streams)], dim=1)
+    corners = scene.corners(grid)
     positions = [*range(scene.base_length), *(n for length in scene.lengths for n in range(length))]
     own = [
         (a.area, files[family, n][1], weights_of(a, schedule)) for a, (_, n, _) in zip(adapters, placed, strict=True)
@@ -175,7 +176,7 @@ def _agrees(family: str, data: Any, drawn: tuple[Scene, TokenGrid], seed: int, f
                 now[0] = step
                 for processor in dense:
                     processor.step = step
-                expected = run(transformer, latents, everything, ids, positions=positions, step=step)
+                expected = run(transformer, latents, everything, ids, positions=positions, corners=corners, step=step)
                 assert (found[step] - expected).abs().max() <= 2e-5 * max(1.0, float(expected.abs().max()))
     finally:
         transformer.set_attn_processor(dict(stock))

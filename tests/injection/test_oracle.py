@@ -258,14 +258,15 @@ def _agrees(transformer: Any, scene: Scene, grid: TokenGrid, seed: int) -> None:
             block.attn.processor = DenseTextProcessor(scene, 0)
         seen = base[:, : scene.base_length]
         everything = torch.cat([seen, *(texts[s.text].expand(2, -1, -1) for s in scene.streams)], dim=1)
-        positions, corners = [*range(scene.base_length)], [(0, 0)] * scene.base_length
+        positions = [*range(scene.base_length)]
         for stream, length in zip(scene.streams, scene.lengths, strict=True):
             positions += range(starts[stream.text], starts[stream.text] + length)
-            corners += [scene.corner(stream, grid)] * length
         for step in range(STEPS):
             for processor in dense:
                 processor.step = step
-            expected = run(transformer, latents, everything, ids, positions=positions, corners=corners, step=step)
+            expected = run(
+                transformer, latents, everything, ids, positions=positions, corners=scene.corners(grid), step=step
+            )
             assert (found[step] - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
             if not any(s.weight[step].any() for s in scene.streams):
                 assert torch.equal(found[step], plain[step]), "an unrouted step is the plain model, bit for bit"

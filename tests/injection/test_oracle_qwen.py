@@ -206,14 +206,13 @@ def _agrees(family: str, drawn: tuple[Scene, TokenGrid], seed: int) -> None:
         everything = torch.cat(
             [base, *(texts[s.text].expand(2, *texts[s.text].shape[1:]) for s in scene.streams)], dim=1
         )
-        positions, corners = [*range(scene.base_length)], [(0, 0)] * scene.base_length
+        positions = [*range(scene.base_length)]
         for stream, length in told:
             positions += range(starts[stream.text], starts[stream.text] + length)
-            corners += [scene.corner(stream, grid)] * length
         for step in range(STEPS):
             for processor in dense:
                 processor.step = step
-            expected = run(everything, step, positions, corners)
+            expected = run(everything, step, positions, scene.corners(grid))
             assert (found[step] - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
             if not any(s.weight[step].any() for s in scene.streams):
                 assert torch.equal(found[step], plain[step]), "an unrouted step is the plain model, bit for bit"

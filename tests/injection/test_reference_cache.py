@@ -1,5 +1,6 @@
 """FLUX.2 klein's reference cache: regions with it against a dense definition that has no cache."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -76,8 +77,17 @@ class Calls:
         self.ids[CACHED:, 1] = torch.arange(scene.canvas) // grid.cols
         self.ids[CACHED:, 2] = torch.arange(scene.canvas) % grid.cols
 
-    def call(self, step: int, text: Tensor, positions: list[int], **options: Any) -> Any:
+    def call(
+        self,
+        step: int,
+        text: Tensor,
+        positions: list[int],
+        corners: Sequence[tuple[int, int]] = (),
+        **options: Any,
+    ) -> Any:
         text_ids = torch.zeros(text.shape[1], 4)
+        if corners:
+            text_ids[:, 1:3] = torch.tensor(corners)
         text_ids[:, 3] = torch.tensor(positions)
         extract = options["kv_cache_mode"] == "extract"
         latents = self.latents[step]
@@ -147,7 +157,7 @@ def _agrees(scene: Scene, grid: TokenGrid, in_parts: bool, seed: int) -> None:
         for step in range(STEPS):
             for processor in dense:
                 processor.step = step
-            expected = calls.call(step, everything, positions, kv_cache_mode="extract").sample
+            expected = calls.call(step, everything, positions, scene.corners(grid), kv_cache_mode="extract").sample
             assert (found[step] - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
             if not any(routed[: step + 1]):
                 assert torch.equal(found[step], plain[step]), "an unrouted step is the plain model, bit for bit"
