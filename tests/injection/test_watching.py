@@ -63,7 +63,8 @@ def plain_call(name: str) -> tuple[Any, Callable[[], Tensor]]:
         return TRANSFORMERS[name], lambda: run(TRANSFORMERS[name], latents, text, ids, masked=2)
     case, grid = CASES[name], TokenGrid(2, 4, (), np.zeros((0, 2, 4), bool), np.ones((2, 4), bool))
     text = torch.randn(1, 6, *case.layers, 12, generator=generator)
-    own = case.inputs(grid, 0, range(6), torch.tensor([[True] * 4 + [False] * 2]) if case.masks else None)
+    mask = torch.tensor([[True] * 4 + [False] * 2]) if case.masks else None
+    own = case.inputs(grid, 0, range(6), torch.zeros(6, 3), mask)
     if "img_shapes" in own:
         own["img_shapes"] = own["img_shapes"][:1]
 
