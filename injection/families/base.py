@@ -372,8 +372,9 @@ def rotated(x_BLHD: Tensor, tables: tuple[Tensor, ...]) -> Tensor:
         found: Tensor = apply_rotary_emb(x_BLHD, tables, sequence_dim=1)
         return found
     of_rows = tuple(table.flatten(0, 1) for table in tables)
-    found = apply_rotary_emb(x_BLHD.flatten(0, 1)[None], of_rows, sequence_dim=1)
-    return found[0].unflatten(0, x_BLHD.shape[:2])
+    joined: Tensor = apply_rotary_emb(x_BLHD.flatten(0, 1)[None], of_rows, sequence_dim=1)
+    parted: Tensor = joined[0].unflatten(0, x_BLHD.shape[:2])
+    return parted
 
 
 def with_sample(output: Any, sample_BLC: Tensor) -> Any:
