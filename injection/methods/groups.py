@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from strata.injection.attention import AttentionGroup, AttentionSpec
 from strata.injection.families.base import BaseText
@@ -43,18 +44,23 @@ class Sample:
         """Rows of the batch, where there are several plans."""
         return 1 if self.rows is None else self.rows.stop - self.rows.start
 
-    @property
+    @cached_property
     def first(self) -> int:
         """Where the canvas's first token is among the image tokens."""
         return int(self.layout.inverse[0])
 
-    def corner(self, stream: int) -> int | None:
-        """Where a region's first row and column meet, among the image tokens; None: the stream is of no region."""
-        grid, area = self.program.grid, self.program.streams[stream].area
-        if area not in grid.names:
-            return None
-        rows, cols = grid.area(area).nonzero()
-        return int(self.layout.inverse[rows.min() * grid.cols + cols.min()])
+    @cached_property
+    def corners(self) -> tuple[int | None, ...]:
+        """Of each stream, where its region's first row and column meet, among the image tokens; None: of no region."""
+        grid, place = self.program.grid, self.layout.inverse.tolist()
+        found: list[int | None] = []
+        for stream in self.program.streams:
+            if stream.area not in grid.names:
+                found.append(None)
+                continue
+            rows, cols = grid.area(stream.area).nonzero()
+            found.append(place[rows.min() * grid.cols + cols.min()])
+        return tuple(found)
 
     def text_length(self, alive: Sequence[int]) -> int:
         """Text tokens of these streams and the base prompt."""

@@ -133,7 +133,7 @@ class RoutedCall:
     def placed(self, tables: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The tables with texts where the routing has them; `[B, L, …]`, each row's own, where plans differ."""
         samples = self.run.samples
-        if not self.family.places_texts or all(s.program.routing.text_positions == "canvas" for s in samples):
+        if not self.family.places_texts or samples[0].program.routing.text_positions == "canvas":
             return tables
         found = [self._placed(tables, *each) for each in zip(samples, self.alive, strict=True)]
         if len(found) == 1:
@@ -148,7 +148,7 @@ class RoutedCall:
         at = self.text_length - sample.text_length(alive)
         for i in alive:
             text = slice(at, at := at + sample.lengths[i])
-            if (corner := sample.corner(i)) is not None:
+            if (corner := sample.corners[i]) is not None:
                 own, there, here = (
                     tuple(x[rows] for x in found) for rows in (text, image + corner, image + sample.first)
                 )
