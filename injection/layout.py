@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from strata.hierarchy.grid import TokenGrid
@@ -71,6 +73,7 @@ class TokenLayout:
         total: number of all image tokens that pass the blocks.
         order: int64 `[total]`, pipeline index of each token in atom order.
         inverse: int64 `[total]`, its inverse.
+        places: the same, in the host's memory: what asks where a token is has not to wait for the device.
         kept: reference tokens behind `total` that pass no block: keys and values alone.
     """
 
@@ -80,6 +83,7 @@ class TokenLayout:
     total: int
     order: Tensor
     inverse: Tensor
+    places: NDArray[np.int64]
     kept: int = 0
 
     @classmethod
@@ -90,8 +94,11 @@ class TokenLayout:
             atoms.append((atom.members, (start, start + len(atom.tokens))))
             parts.append(torch.from_numpy(atom.tokens))
             start += len(atom.tokens)
-        order = torch.cat([*parts, torch.arange(start, total)]).to(device)
-        return cls(grid.names, tuple(atoms), start, total, order, torch.argsort(order), kept)
+        order = torch.cat([*parts, torch.arange(start, total)])
+        inverse = torch.argsort(order)
+        return cls(
+            grid.names, tuple(atoms), start, total, order.to(device), inverse.to(device), inverse.numpy(), kept
+        )
 
     def part(self, names: tuple[str, ...], first: int, last: int) -> TokenLayout:
         """The same tokens with the regions `first` to `last` - 1 alone, by these names."""

@@ -47,19 +47,19 @@ class Sample:
     @cached_property
     def first(self) -> int:
         """Where the canvas's first token is among the image tokens."""
-        return int(self.layout.inverse[0])
+        return int(self.layout.places[0])
 
     @cached_property
     def corners(self) -> tuple[int | None, ...]:
         """Of each stream, where its region's first row and column meet, among the image tokens; None: of no region."""
-        grid, place = self.program.grid, self.layout.inverse.tolist()
+        grid = self.program.grid
         found: list[int | None] = []
         for stream in self.program.streams:
             if stream.area not in grid.names:
                 found.append(None)
                 continue
             rows, cols = grid.area(stream.area).nonzero()
-            found.append(place[rows.min() * grid.cols + cols.min()])
+            found.append(int(self.layout.places[rows.min() * grid.cols + cols.min()]))
         return tuple(found)
 
     def text_length(self, alive: Sequence[int]) -> int:
