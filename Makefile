@@ -39,8 +39,8 @@ miniature-report: $(VENV)/.installed  ## print how well the bundled model draws,
 test: $(VENV)/.installed-dev  ## run the tests, without the slow ones
 	$(BIN)/python -m pytest -q -m "not slow" -n $(TESTS_AT_ONCE) --dist worksteal
 
-test-slow: $(VENV)/.installed-dev  ## run the slow tests (none at all is fine)
-	$(BIN)/python -m pytest -q -m slow -n $(TESTS_AT_ONCE) --dist worksteal --durations=25 || [ $$? -eq 5 ]
+test-slow: $(VENV)/.installed-dev  ## run the slow tests, and those that draw examples with four times as many
+	STRATA_THOROUGH=1 $(BIN)/python -m pytest -q -m "slow or property" -n $(TESTS_AT_ONCE) --dist worksteal --durations=25 || [ $$? -eq 5 ]
 
 bench: $(VENV)/.installed-dev  ## measure speed and memory of every method, interleaved; BENCH holds its options
 	$(BIN)/python -m benchmarks.speed $(BENCH)

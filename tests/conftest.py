@@ -4,12 +4,12 @@ import os
 import signal
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
+from tests.examples import examples
 from tests.shows import BEGIN, DOC, MARKED, claimed, of_items, table, written
 
-# Examples are timed by wall clock, which a busy machine stretches.
-settings.register_profile("strata", deadline=None)
+settings.register_profile("strata", examples(100))
 settings.load_profile("strata")
 
 # Where several tests run at a time, each has one core. This is read when torch is imported, here and in subprocesses.
@@ -28,8 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Before any test is left out, note what they all show; leave out those that need a GPU where there is none."""
+    """Before any test is left out, note what all show; mark those that draw examples; skip what needs a GPU."""
     config.stash[MARKED] = of_items(items)
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker("property")
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if not on_gpu:
         return

@@ -9,6 +9,7 @@ from PIL import Image
 
 from strata.layers.routing import Routing
 from strata.miniature import WEIGHTS
+from tests.rarely import rarely
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 FEW: dict[str, dict[str, Any]] = {
@@ -21,7 +22,9 @@ FEW: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize(
+    "name", ["draw", "own_schedule", "own_blocks", "another_model", *rarely("attention_maps", "sweep")]
+)
 def test_an_example_draws(name: str, tmp_path: Path) -> None:
     path = runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"](out=tmp_path, **FEW[name])
     with Image.open(path) as image:

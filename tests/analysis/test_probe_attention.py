@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from strata.injection import kernels
 from strata.injection.attention import AttentionSpec, regional_attention
 from strata.injection.methods.regional import RegionalRun
 from strata.injection.program import Program
+from tests.examples import examples
 from tests.injection.drawings import program_of, start
 from tests.injection.oracle import NEVER, Scene
 from tests.injection.test_oracle import DOUBLE, SINGLE, STEPS, TRANSFORMERS, scenes
@@ -70,7 +71,7 @@ def spec_of(program: Program, run: RegionalRun, step: int, block: int) -> Attent
     return run.spec(block, run.samples[0], program.blocks(step)[block], 0)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(scenes(), st.booleans(), st.integers(0, 2**31), st.integers(1, 20))
 def test_regional_shares_and_rows_are_the_naive_softmax(
     drawn: tuple[Scene, TokenGrid], in_parts: bool, seed: int, columns: int
@@ -109,7 +110,7 @@ def test_regional_shares_and_rows_are_the_naive_softmax(
             assert (found.sum(-1) - 1).abs().max() <= 1e-5
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(scenes(mode="split"), st.integers(0, 2**31))
 def test_split_blending_too(drawn: tuple[Scene, TokenGrid], seed: int) -> None:
     """Against the block's own attention over one-hot values, one for every key."""

@@ -180,7 +180,7 @@ def test_a_regional_pipeline_agrees_with_a_dense_softmax(mode: str, sampled: int
     np.testing.assert_allclose(probe.maps[label, 0, -1].ravel(), expected / 3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", shown_pipelines())
+@pytest.mark.parametrize("name", shown_pipelines(few=True))
 def test_every_pipeline_draws_the_same_picture(name: str) -> None:
     pipe, options = PIPELINES[name]()
     regional, scene = RegionalPipeline(pipe), plan()

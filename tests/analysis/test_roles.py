@@ -98,7 +98,7 @@ def test_unchanged_pictures_do_not_change(finished: Any) -> None:
     assert all(finished[2].rows["0 unchanged"][name] == 0 for name in CHANGES)
 
 
-@pytest.mark.parametrize("kind", ["swap", "alone"])
+@pytest.mark.parametrize("kind", [pytest.param("swap", marks=pytest.mark.slow), "alone"])
 @pytest.mark.parametrize("level", ["high", "low"])
 def test_every_intervention_changes_what_is_drawn(kind: Any, level: Any) -> None:
     pipe, _ = make_text_to_image()

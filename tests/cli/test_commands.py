@@ -279,7 +279,7 @@ def test_layout_prints_the_program(strata: Run, here: Path) -> None:
     assert "--image: not allowed with --program" in strata("layout", "plan.yaml", "--program", "--image", "x").err
 
 
-@pytest.mark.parametrize("columns", ["0", "1", "7"])
+@pytest.mark.parametrize("columns", ["0", pytest.param("7", marks=pytest.mark.slow)])
 def test_a_terminal_of_hardly_any_columns(columns: str) -> None:
     command = [sys.executable, "-m", "strata", "generate", "--help"]
     environment = os.environ | {"COLUMNS": columns}

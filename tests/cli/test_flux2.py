@@ -25,6 +25,7 @@ def klein(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @shows("flux2", "command line")
 def test_draws_with_and_without_pictures(strata: Run, here: Path, klein: Path) -> None:
     reference().save(here / "picture.png")

@@ -104,7 +104,11 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     ("number", "code", "said"),
-    [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "ended by SIGTERM"), ("SIGHUP", 129, "ended by SIGHUP")],
+    [
+        ("SIGINT", 130, "interrupted"),
+        ("SIGTERM", 143, "ended by SIGTERM"),
+        pytest.param("SIGHUP", 129, "ended by SIGHUP", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("moment", ["claimed", "in a write", "before 1"])
 def test_the_old_run_stays_until_the_new_one_is_whole(
@@ -294,6 +298,7 @@ def test_files_that_a_run_only_attaches_are_not_replaced_unasked(old: Path) -> N
     assert contents(old.parent / "other") == {"masks/m.png": b"theirs"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("out", ["both", None])
 def test_two_at_once(old: Path, out: str | None) -> None:
     for turn in range(3):

@@ -110,6 +110,7 @@ def test_everything_is_checked_for_all_before_the_model_is_loaded(
     assert not (plans / "all" / "one").exists()
 
 
+@pytest.mark.slow
 def test_pictures_of_several_models_are_refused(strata: Run, plans: Path, tiny_folder: Path, loads: list[str]) -> None:
     common = ("--model", tiny_folder, "--steps", 1)
     assert strata("generate", "one.yaml", *common, "--dtype", "bfloat16", "-o", "half").code == 0

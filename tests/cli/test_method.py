@@ -32,6 +32,7 @@ def settings(folder: Path) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 def test_native_draws_the_caption_that_export_writes(strata: Run, here: Path, trained: Path) -> None:
     model = ("--model", trained, *QUICK)
     done = strata("generate", "plan.yaml", *model, "--method", "native", "-o", "n")

@@ -92,6 +92,7 @@ def wait_for(count: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_every_question_waits(server: ThreadingHTTPServer, prompts: Path) -> None:
     Handler.answers = 40
     with start(server, "--concurrency", "4") as process:

@@ -60,6 +60,7 @@ def test_it_does_not_stand_beside_a_run_of_another_command(strata: Run, here: Pa
     assert left == ["compare.png", "mine.txt", "original", "restyled"]
 
 
+@pytest.mark.slow
 def test_a_later_step_is_kept_inside_the_picture(strata: Run, here: Path, tiny_folder: Path) -> None:
     Path("style.yaml").write_text(Path("plan.yaml").read_text().replace("low: blue", "low: gold"), encoding="utf-8")
     drawn = strata("generate", "plan.yaml", "--model", tiny_folder, *QUICK, "--out", "plain")

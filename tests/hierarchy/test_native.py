@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from strata.hierarchy.areas import region_mask
@@ -17,6 +17,7 @@ from strata.hierarchy.native import GRID, from_grid, to_grid
 from strata.hierarchy.native_flux3 import ids_of, names_of
 from strata.hierarchy.plan import LONGEST_NAME, RESERVED_NAMES, Region, ScenePlan, Texts
 from strata.native import NativeCaption, native_caption, read_caption
+from tests.examples import examples
 
 from .plans import boxes, names, plans, texts
 
@@ -59,7 +60,7 @@ def test_the_form_of_flux3() -> None:
     assert back(LIGHTHOUSE, "flux3") == LIGHTHOUSE
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(plans(masks=False))
 def test_any_plan_comes_back_but_for_what_is_noted(plan: ScenePlan) -> None:
     for form, check in (("flux3", check_flux3), ("ideogram", check_ideogram)):
@@ -136,7 +137,7 @@ def plain_plans(draw: st.DrawFn) -> ScenePlan:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(plain_plans())
 def test_what_flux3_holds_comes_back_whole_and_without_a_note(plan: ScenePlan) -> None:
     size = plan.width, plan.height  # a box of a step in the corner is told larger: it could be shares of the sides

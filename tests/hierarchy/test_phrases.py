@@ -1,11 +1,12 @@
 """What a base prompt says of one area is found in it and said otherwise, as a person would write it."""
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from strata.hierarchy.phrases import Change, article, retold
 from strata.hierarchy.plan import Level
+from tests.examples import examples
 
 BOAT = {"high": "a boat", "low": "red, striped"}
 TWO = "a red striped boat on the left and a yellow checkered house on the right"
@@ -191,7 +192,7 @@ WORDS = st.lists(
 ).map(" ".join)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @example("an x", "x", "", "")
 @given(WORDS, WORDS, WORDS, WORDS)
 def test_any_words_are_read(prompt: str, old: str, new: str, other: str) -> None:

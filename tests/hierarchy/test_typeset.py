@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFont
 
@@ -29,7 +29,6 @@ def another_font(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     typeset._face.cache_clear()
 
 
-@settings(deadline=None)
 @given(TEXTS, st.integers(40, 300), st.sampled_from([11, 15, 24]))
 def test_lines_are_no_wider_than_asked_and_hold_the_whole_text(text: str, width: int, size: int) -> None:
     lines = wrap(text, size, width)
@@ -37,7 +36,6 @@ def test_lines_are_no_wider_than_asked_and_hold_the_whole_text(text: str, width:
     assert "".join("".join(lines).split()) == "".join(text.split())
 
 
-@settings(deadline=None)
 @given(TEXTS, st.integers(1, 4))
 def test_what_does_not_fit_ends_with_an_ellipsis(text: str, most: int) -> None:
     whole, cut = wrap(text, 15, 80), wrap(text, 15, 80, most)
@@ -197,7 +195,7 @@ def test_pictures_side_by_side_are_enlarged_only_if_they_are_small(size: tuple[i
         ((96, 96), 2, (192, 192), 2),
         ((1024, 512), 3, (512, 256), 3),
         ((1024, 1024), 200, (244, 244), 16),
-        ((1024, 1024), 2_916, (64, 64), 54),
+        pytest.param((1024, 1024), 2_916, (64, 64), 54, marks=pytest.mark.slow),
     ],
 )
 def test_contact_sheets_have_cells_that_can_be_seen(

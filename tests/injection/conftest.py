@@ -210,12 +210,19 @@ SHOWN = {
 """What a pipeline that draws shows of its family."""
 
 
-def shown_pipelines() -> list[Any]:
-    """The pipelines' names, marked with what they show; `test_qwen` has what is looked at every day of some."""
+EVERYDAY = ("FluxPipeline", "FluxKontextPipeline", "ChromaPipeline", "Flux2KleinPipeline with guidance")
+
+
+def shown_pipelines(few: bool = False) -> list[Any]:
+    """The pipelines' names, marked with what they show; `test_qwen` has what is looked at every day of some.
+
+    With `few`, all but a few are slow tests.
+    """
     found = []
     for name in PIPELINES:
         marks = [shows(*SHOWN[name])] if name in SHOWN else []
-        marks += [pytest.mark.slow] if name.startswith(("LongCat", "Qwen", "Krea")) else []
+        rare = name.startswith(("LongCat", "Qwen", "Krea")) or (few and name not in EVERYDAY)
+        marks += [pytest.mark.slow] if rare else []
         found.append(pytest.param(name, marks=marks, id=name))
     return found
 

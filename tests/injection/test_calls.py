@@ -32,6 +32,7 @@ from tests.injection.conftest import (
 )
 from tests.injection.flux2 import make_klein
 from tests.injection.qwen import make_krea2, make_longcat, make_qwen
+from tests.rarely import rarely
 from tests.shows import shown
 
 STEPS = {"num_inference_steps": 4, "output_type": "pt", "max_sequence_length": 24}
@@ -242,7 +243,7 @@ class TestSeveralPlans:
         "{width: 48, height: 32, prompt: nothing}",
     )
 
-    @pytest.mark.parametrize("routing", ["isolate-first", "coarse-to-fine", "regional-prompting-flux"])
+    @pytest.mark.parametrize("routing", ["isolate-first", *rarely("coarse-to-fine", "regional-prompting-flux")])
     @pytest.mark.parametrize("family", shown(MAKERS, "several plans a call"))
     def test_a_batch_draws_what_each_plan_draws_alone(self, family: str, routing: str) -> None:
         plans, seeds = [ScenePlan.from_yaml(text) for text in self.PLANS], [4, 5, 6]

@@ -68,7 +68,7 @@ def text_calls(pipe: Any) -> list[Any]:
     ("flow_map", "options"),
     [
         (False, {}),
-        (True, {}),
+        pytest.param(True, {}, marks=pytest.mark.slow),
         pytest.param(False, {"image": PICTURES}, marks=shows("flux3", "reference pictures"), id="references"),
     ],
 )

@@ -5,11 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from strata.hierarchy.grid import TokenGrid
 from strata.injection.layout import Spans, TokenLayout, merge, take, within, without
+from tests.examples import examples
 
 NUMBERS = st.integers(0, 9)
 SPANS = st.lists(st.tuples(NUMBERS, NUMBERS).map(lambda ends: (min(ends), max(ends))), max_size=5)
@@ -19,7 +20,7 @@ def tokens(spans: Spans) -> set[int]:
     return {token for start, stop in spans for token in range(start, stop)}
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(SPANS, SPANS, NUMBERS, NUMBERS)
 def test_spans_are_sets_of_tokens(some: list[tuple[int, int]], others: list[tuple[int, int]], a: int, b: int) -> None:
     """Whatever is made of them is merged: in order, none empty, none that touch."""

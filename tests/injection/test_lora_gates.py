@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import ChromaPipeline, Flux2Pipeline, FluxPipeline
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -23,6 +23,7 @@ from strata.injection.lora_files import read_lora
 from strata.injection.lora_gates import LoraGates, weights_of
 from strata.layers.routing import Routing
 from strata.layers.schedule import Schedule
+from tests.examples import examples
 from tests.injection.drawings import program_of, start
 from tests.injection.loras import Weights, make_weights, save_weights
 from tests.injection.oracle import Scene
@@ -99,7 +100,7 @@ def by_definition(transformer: Any, scene: Scene, adapters: Any) -> Iterator[lis
 
 
 @pytest.mark.parametrize("family", shown(PIPELINES, "LoRA by region"))
-@settings(max_examples=2)
+@examples(2)
 @given(data=st.data(), drawn=scenes(), seed=st.integers(0, 2**31))
 def test_agrees_with_the_definition(
     family: str, data: Any, drawn: tuple[Scene, TokenGrid], seed: int, files: dict[Any, Any]
@@ -109,7 +110,7 @@ def test_agrees_with_the_definition(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", PIPELINES)
-@settings(max_examples=60)
+@examples(60)
 @given(data=st.data(), drawn=scenes(), seed=st.integers(0, 2**31))
 def test_agrees_with_the_definition_in_many_more_cases(
     family: str, data: Any, drawn: tuple[Scene, TokenGrid], seed: int, files: dict[Any, Any]

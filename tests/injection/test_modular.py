@@ -29,9 +29,10 @@ from tests.injection.drawings import seen_calls
 from tests.injection.flux2 import LENGTH, flux2_parts, make_flux2, make_klein
 from tests.injection.modular import PAIRS, modular_dev, modular_flux, modular_klein, modular_klein_base, of_blocks
 from tests.injection.test_weights import poison
+from tests.rarely import rarely
 
 STEPS: dict[str, Any] = {"num_inference_steps": 2, "output_type": "pt"}
-EVERYDAY = ("flux", "flux2 klein base with guidance")
+EVERYDAY = ("flux2 klein base with guidance",)
 SHORT: dict[str, Any] = {"max_sequence_length": 24}
 
 
@@ -74,9 +75,7 @@ def lengths(calls: list[dict[str, Any]]) -> list[int]:
     return [call["encoder_hidden_states"].shape[1] for call in calls]
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in EVERYDAY else pytest.param(name, marks=pytest.mark.slow) for name in PAIRS]
-)
+@pytest.mark.parametrize("name", [*EVERYDAY, *rarely(*(name for name in PAIRS if name not in EVERYDAY))])
 def test_the_picture_is_the_classic_pipelines(name: str, plan: ScenePlan, empty_plan: ScenePlan) -> None:
     """Bit for bit, plain and regional, one and two of a prompt; afterwards the pipeline is as it was.
 

@@ -21,6 +21,7 @@ from strata.injection.methods import method_named, names
 from strata.injection.methods.base import Drawing
 from strata.injection.pipeline import RegionalPipeline
 from tests.injection.conftest import PLAN, make_img2img, make_klein, quiet, tiny_parts
+from tests.rarely import rarely
 
 STEPS: dict[str, Any] = {"num_inference_steps": 2, "output_type": "pt"}
 FREE = """
@@ -55,7 +56,7 @@ def guided(plan: ScenePlan) -> dict[str, Any]:
     return {} if plan.negative_prompt is None else {"true_cfg_scale": 2.0}
 
 
-@pytest.mark.parametrize("make", [make_long, make_img2img, make_klein])
+@pytest.mark.parametrize("make", [make_long, *rarely(make_img2img, make_klein)])
 @pytest.mark.parametrize("name", PLANS)
 def test_native_is_the_stock_picture_of_the_caption(make: Any, name: str) -> None:
     plan, (pipe, options) = PLANS[name], make()
@@ -76,7 +77,7 @@ def test_native_is_the_stock_picture_of_the_caption(make: Any, name: str) -> Non
 
 @pytest.mark.parametrize(
     ("routing", "method"),
-    [("uniform", "regional"), ("regional-prompting-flux", "regional-prompting-flux")],
+    [("uniform", "regional"), pytest.param(*("regional-prompting-flux",) * 2, marks=pytest.mark.slow)],
 )
 @pytest.mark.parametrize("name", PLANS)
 def test_both_are_the_plan_with_its_caption_as_the_base(routing: str, method: str, name: str) -> None:

@@ -14,7 +14,7 @@ from diffusers import (
     FluxTransformer2DModel,
 )
 from diffusers.models.transformers.transformer_flux3 import Flux3SingleTransformerBlock
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from strata.injection.attention import regional_attention
 from strata.injection.methods.regional_prompting_flux import PublishedRun
 from strata.injection.streams import Stream
 from strata.layers.routing import Routing
+from tests.examples import examples
 from tests.injection.drawings import drawing, program_of, start
 from tests.injection.oracle import (
     NEVER,
@@ -197,7 +198,7 @@ FAMILIES = ["flux", "chroma", "flux2", "flux3"]
 
 
 @pytest.mark.parametrize("family", shown(FAMILIES, "regions by depth"))
-@settings(max_examples=12)
+@examples(12)
 @given(scenes(), st.booleans(), st.integers(0, 2**31))
 def test_the_whole_transformer_agrees_with_the_definition(
     family: str, drawn: tuple[Scene, TokenGrid], in_parts: bool, seed: int
@@ -208,7 +209,7 @@ def test_the_whole_transformer_agrees_with_the_definition(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=150)
+@examples(150)
 @given(scenes(), st.booleans(), st.integers(0, 2**31))
 def test_the_whole_transformer_agrees_with_the_definition_on_many(
     family: str, drawn: tuple[Scene, TokenGrid], in_parts: bool, seed: int
@@ -280,7 +281,7 @@ def _dense(block: Any) -> type[DenseProcessor]:
     return DenseParallelProcessor if hasattr(block.attn, "to_qkv_mlp_proj") else DenseProcessor
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(scenes(mode="split"), st.integers(0, STEPS - 1), st.integers(DOUBLE, DOUBLE + SINGLE - 1), st.integers(0, 2**31))
 def test_split_attention_agrees_with_the_definition(
     drawn: tuple[Scene, TokenGrid], step: int, block: int, seed: int

@@ -9,11 +9,12 @@ import torch
 from diffusers import LongCatImageTransformer2DModel, QwenImageTransformer2DModel
 from diffusers.models.embeddings import apply_rotary_emb
 from diffusers.models.transformers.transformer_qwenimage import apply_rotary_emb_qwen
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from strata.hierarchy.grid import TokenGrid
+from tests.examples import examples
 from tests.injection.drawings import drawing, program_of
 from tests.injection.oracle import DenseProcessor, DenseTextProcessor, Scene
 from tests.injection.qwen import krea2_transformer
@@ -141,7 +142,7 @@ CASES = cases()
 
 
 @pytest.mark.parametrize("family", shown(CASES, "regions by depth"))
-@settings(max_examples=5)
+@examples(5)
 @given(scenes(), st.integers(0, 2**31))
 def test_the_whole_transformer_agrees_with_the_definition(
     family: str, drawn: tuple[Scene, TokenGrid], seed: int
@@ -151,7 +152,7 @@ def test_the_whole_transformer_agrees_with_the_definition(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", CASES)
-@settings(max_examples=90)
+@examples(90)
 @given(scenes(), st.integers(0, 2**31))
 def test_over_many_scenes(family: str, drawn: tuple[Scene, TokenGrid], seed: int) -> None:
     _agrees(family, drawn, seed)

@@ -62,8 +62,12 @@ def draw_plain(pipe: Any, plan: ScenePlan, seed: int = 0, **options: Any) -> tor
     return images
 
 
-@pytest.mark.parametrize("name", shown_pipelines())
+EVERY = pytest.mark.parametrize("name", shown_pipelines())
+SOME = pytest.mark.parametrize("name", shown_pipelines(few=True))
+
+
 class TestEveryPipeline:
+    @SOME
     def test_regions_change_the_image_and_leave_no_trace(self, name: str, plan: ScenePlan) -> None:
         pipe, options = PIPELINES[name]()
         before = draw_plain(pipe, plan, **options)
@@ -74,10 +78,12 @@ class TestEveryPipeline:
         assert torch.equal(draw_plain(pipe, plan, **options), before)
         assert pipe.encode_prompt.__func__ is type(pipe).encode_prompt
 
+    @SOME
     def test_an_empty_plan_is_the_plain_pipeline(self, name: str, empty_plan: ScenePlan) -> None:
         pipe, options = PIPELINES[name]()
         assert torch.equal(draw(pipe, empty_plan, **options), draw_plain(pipe, empty_plan, **options))
 
+    @EVERY
     @pytest.mark.slow
     def test_two_calls_are_two_fresh_pipelines(self, name: str, plan: ScenePlan) -> None:
         other = plan.model_copy(update={"regions": plan.regions[:1]})
@@ -90,12 +96,14 @@ class TestEveryPipeline:
         assert torch.equal(used[1], fresh[1])
         assert torch.equal(used[2], fresh[0])
 
+    @SOME
     def test_several_images_a_prompt(self, name: str, plan: ScenePlan) -> None:
         pipe, options = PIPELINES[name]()
         images = draw(pipe, plan, num_images_per_prompt=2, **options)
         assert len(images) == 2
         assert not torch.equal(images[0], images[1])
 
+    @EVERY
     @pytest.mark.slow
     def test_bfloat16(self, name: str, plan: ScenePlan) -> None:
         pipe, options = PIPELINES[name]()
@@ -110,7 +118,7 @@ def with_texts(plan: ScenePlan, **texts: str) -> ScenePlan:
     return plan.model_copy(update={"regions": (plan.regions[0].model_copy(update=texts), *plan.regions[1:])})
 
 
-@pytest.mark.parametrize("name", shown_pipelines())
+@SOME
 def test_split_blending_on_every_pipeline(name: str, plan: ScenePlan) -> None:
     pipe, options = PIPELINES[name]()
     options |= {"num_inference_steps": 5}

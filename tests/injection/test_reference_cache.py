@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import Flux2Transformer2DModel
 from diffusers.models.transformers.transformer_flux2 import Flux2KVAttnProcessor, Flux2KVParallelSelfAttnProcessor
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -20,6 +20,7 @@ from strata.injection.attention import regional_attention
 from strata.injection.errors import UnsupportedError
 from strata.injection.methods.regional_prompting_flux import PublishedRun
 from strata.injection.pipeline import RegionalPipeline
+from tests.examples import examples
 from tests.injection.drawings import drawing, program_of, seen_calls, start
 from tests.injection.flux2 import make_klein_kv, reference
 from tests.injection.oracle import DenseParallelProcessor, DenseProcessor, Scene, softmax_attention
@@ -117,7 +118,7 @@ class Calls:
 
 
 @shows("flux2", "reference pictures")
-@settings(max_examples=10)
+@examples(10)
 @given(scenes(), st.booleans(), st.integers(0, 2**31))
 def test_the_whole_transformer_agrees_with_the_definition(
     drawn: tuple[Scene, TokenGrid], in_parts: bool, seed: int
@@ -127,7 +128,7 @@ def test_the_whole_transformer_agrees_with_the_definition(
 
 
 @pytest.mark.slow
-@settings(max_examples=150)
+@examples(150)
 @given(scenes(), st.booleans(), st.integers(0, 2**31))
 def test_it_agrees_in_many_scenes(drawn: tuple[Scene, TokenGrid], in_parts: bool, seed: int) -> None:
     _agrees(*drawn, in_parts, seed)
@@ -165,7 +166,7 @@ def _agrees(scene: Scene, grid: TokenGrid, in_parts: bool, seed: int) -> None:
         TRANSFORMER.set_attn_processor(dict(stock))
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(scenes(mode="split"), st.integers(0, STEPS - 1), st.integers(DOUBLE, DOUBLE + SINGLE - 1), st.integers(0, 2**31))
 def test_split_attention_agrees_with_the_definition(
     drawn: tuple[Scene, TokenGrid], step: int, block: int, seed: int

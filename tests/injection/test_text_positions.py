@@ -5,13 +5,14 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from strata.hierarchy.grid import TokenGrid
 from strata.injection.streams import Stream
 from strata.layers.routing import Routing
+from tests.examples import examples
 from tests.injection.drawings import drawing, program_of
 from tests.injection.test_oracle import DOUBLE, FAMILIES, SINGLE, STEPS, TRANSFORMERS, run
 
@@ -56,7 +57,7 @@ def region_drawn(
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "flux3"])
-@settings(max_examples=10)
+@examples(10)
 @given(places(), st.integers(0, 2**31))
 def test_an_isolated_region_is_a_picture_of_its_own(family: str, place: tuple[TokenGrid, int, int], seed: int) -> None:
     """The plain model draws on the region's tokens alone, with the region's text as its prompt, just the same.

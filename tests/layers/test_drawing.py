@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -15,6 +15,7 @@ from strata.layers.drawing import draw_schedule
 from strata.layers.routing import Routing, presets
 from strata.layers.table import schedule_table
 from strata.layers.views import tick_stride, title, views
+from tests.examples import examples
 
 MIXED = """
 name: mixed
@@ -109,7 +110,7 @@ def test_the_legend_says_that_a_level_is_hidden_where_one_is(
     assert any(text.startswith("this level is hidden here") for _, _, text in written) == told
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(
     st.sampled_from([*presets(), MIXED]),
     st.integers(1, 40),
@@ -198,7 +199,6 @@ def test_anchored_levels_say_so() -> None:
     assert likeness(page) < 0.5 * likeness(plain), "its panel does too"
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([*presets(), MIXED]),
     st.integers(1, 40),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from strata.llm.answer import LONGEST_TEXT, answer_form
@@ -46,8 +46,9 @@ from strata.llm.backends.bundled.world import (
     Thing,
 )
 from strata.llm.places import place_of
+from tests.examples import examples
 
-FEW = settings(max_examples=40, deadline=None)
+FEW = examples(40)
 RANDOM = st.integers(0, 2**32).map(random.Random)
 SENTENCES = Path(__file__).with_name("sentences.yaml")
 
@@ -168,6 +169,7 @@ def test_right_plans_pass_the_checks() -> None:
     assert sum(f is not None for f in faults) <= 4, [f for f in faults if f]
 
 
+@pytest.mark.slow
 def test_every_word_is_taught() -> None:
     rng = random.Random(0)
     seen = {word for _ in range(1500) for word in read(random_prompt(rng).prompt).tokens}

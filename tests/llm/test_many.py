@@ -276,6 +276,7 @@ def test_a_server_that_was_never_there_is_told_once(batched: bool) -> None:
     assert len(backend.asked) <= 4 * 3 + 4
 
 
+@pytest.mark.slow
 @ways
 def test_a_server_that_dies_in_the_middle(batched: bool, tmp_path: Path) -> None:
     """What arrived is kept; prompts that got no answer are neither planned nor failed; a second run does the rest."""

@@ -5,12 +5,13 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from strata.llm.answer import LONGEST_TEXT, MOST_REGIONS, answer_form, json_schema
 from strata.llm.errors import AnswerError
 from strata.llm.reading import LONGEST_ANSWER, read_answer
+from tests.examples import examples
 
 PROMPT = "a cat and a moon"
 
@@ -152,7 +153,7 @@ NEARLY = st.dictionaries(
 )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.text() | JSON.map(json.dumps) | NEARLY.map(json.dumps), st.sampled_from(("layout", "details", "whole")))
 def test_any_text_is_read_or_refused(text: str, task: Any) -> None:
     try:

@@ -102,7 +102,7 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_it_runs_until_it_is_told_to_stop_and_leaves_nothing_behind(stand_in: StandIn, number: signal.Signals) -> None:
     run = stand_in.start("--", "--seed", "7")
     assert run.stdout is not None
@@ -136,7 +136,7 @@ def test_stopped_before_it_is_ready(stand_in: StandIn) -> None:
     ("manner", "said"),
     [
         ("dies", "vLLM ended before it answered (exit code 3): ValueError: no such model: some/model (log: "),
-        ("dies later", "vLLM ended by itself (exit code 7): "),
+        pytest.param("dies later", "vLLM ended by itself (exit code 7): ", marks=pytest.mark.slow),
     ],
 )
 def test_a_server_that_ends_is_told_in_one_line(stand_in: StandIn, manner: str, said: str) -> None:
@@ -147,6 +147,7 @@ def test_a_server_that_ends_is_told_in_one_line(stand_in: StandIn, manner: str, 
     assert not any(is_alive(pid) for pid in stand_in.pids())
 
 
+@pytest.mark.slow
 def test_the_key_is_handed_on_and_stays_out_of_the_command(stand_in: StandIn) -> None:
     run = stand_in.start(STRATA_LLM_KEY="sk-1")
     assert run.stdout is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from strata.cli import main
@@ -20,6 +20,7 @@ from strata.llm.draft import Draft
 from strata.llm.errors import AnswerError, PlanError
 from strata.llm.planner import Planner, Request
 from strata.llm.upsampling import Row, read_upsampled, system_text
+from tests.examples import examples
 from tests.llm.hostile import Book, completion, hostile_server
 
 PROMPT = "a lighthouse above a small boat"
@@ -233,7 +234,7 @@ pieces = st.one_of(
 
 
 @given(st.lists(pieces, max_size=6).map(" ".join))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_any_answer_is_a_plan_or_refused(text: str) -> None:
     try:
         plan, _ = read_upsampled(text, 640, 320)

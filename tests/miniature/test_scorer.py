@@ -29,6 +29,7 @@ def test_bundled_scorer_is_small_and_says_how_good_it_is(scorer: Scorer) -> None
         assert min(scorer.facts[name].values()) >= least
 
 
+@pytest.mark.slow
 def test_it_is_right_on_fresh_renders(scorer: Scorer) -> None:
     rng = random.Random(12_345)
     right: dict[str, list[bool]] = {name: [] for name in HEADS}

@@ -32,6 +32,7 @@ from strata.miniature.training.flow import distil_guidance, train_flow
 from strata.miniature.training.loop import LearningRate, Log, Trainer, adamw, train, write_whole
 from strata.miniature.training.scorer import train_scorer
 from strata.miniature.training.text import train_clip, train_t5
+from tests.rarely import rarely
 
 POOLS = (
     Pool(64, 64, (1,), 8, (0.5, 0.4, 0.4), 2, 4, 8),
@@ -108,7 +109,7 @@ QUICK = ("clip",)
 """Models whose training is repeated every day: the loop is that of all."""
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in MODELS])
+@pytest.mark.parametrize("name", [*QUICK, *rarely(*(name for name in MODELS if name not in QUICK))])
 def test_every_model_resumes_exactly(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "planner":
         small_planner(monkeypatch)

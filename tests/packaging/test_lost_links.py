@@ -39,7 +39,8 @@ def environment(tmp_path: Path) -> Path:
     return home / ("Scripts" if sys.platform == "win32" else "bin")
 
 
-@pytest.mark.parametrize("links", ["missing", pytest.param("text", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("links", ["missing", "text"])
 def test_editable_installation(links: str, checkout: Checkout, python: Run, environment: Path) -> None:
     root = checkout(links)
     interpreter = str(environment / "python")
