@@ -405,6 +405,7 @@ def main() -> None:
     args = parser.parse_args()
     os.chdir(ROOT)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("STRATA_THOROUGH", "1")
     if args.what == "cover":
         cover(args.tests)
     elif args.what == "try":

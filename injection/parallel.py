@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from strata.injection.families.base import rotated
 from strata.injection.processor import RegionalAttnProcessor
 
 
@@ -36,11 +37,9 @@ class ParallelAttnProcessor(RegionalAttnProcessor):
 
 def projected(attn: Any, hidden_BLC: Tensor, rotary: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Queries, keys and values `[B, L, H, D]`, rotary embedding applied, and the MLP's part `[B, L, C]`."""
-    from diffusers.models.embeddings import apply_rotary_emb
-
     whole, width = attn.to_qkv_mlp_proj(hidden_BLC), 3 * attn.inner_dim
     q, k, v = (x.unflatten(-1, (-1, attn.head_dim)) for x in whole[..., :width].chunk(3, dim=-1))
     q, k = attn.norm_q(q), attn.norm_k(k)
     if rotary is not None:
-        q, k = (apply_rotary_emb(x, rotary, sequence_dim=1) for x in (q, k))
+        q, k = rotated(q, rotary), rotated(k, rotary)
     return q, k, v, whole[..., width:]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from strata.hierarchy.native_flux3 import FORM
 from strata.injection.facts import ModelFacts, Stack
-from strata.injection.families.base import Block, Canvas
+from strata.injection.families.base import Block, Canvas, rotated
 from strata.injection.families.flux import attended_beside, flat, projected_out
 from strata.injection.families.flux2 import ChatTokenizer, Flux2, check_from_texts
 from strata.injection.families.templated import Templated
@@ -147,13 +147,12 @@ class Flux3(Flux2):
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None, rotary: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As diffusers' `Flux3AttnProcessor` does: queries and keys are normalized and turned in float32."""
-        from diffusers.models.embeddings import apply_rotary_emb
         from diffusers.models.transformers.transformer_flux3 import _get_qkv_projections
 
         q, k, v = (x.unflatten(-1, (attn.heads, -1)) for x in _get_qkv_projections(attn, hidden_states))
         q, k = attn.norm_q(q.float()), attn.norm_k(k.float())
         if rotary is not None:
-            q, k = (apply_rotary_emb(x, rotary, sequence_dim=1) for x in (q, k))
+            q, k = rotated(q, rotary), rotated(k, rotary)
         return q.to(v.dtype), k.to(v.dtype), v
 
     def embed_text(self, transformer: Any, text_BLC: Tensor, inputs: Mapping[str, Any]) -> Tensor:
