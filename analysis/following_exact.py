@@ -53,8 +53,7 @@ def judge(
     scorer = Scorer.load()
     *found, whole = scorer.score_batch([image] * (len(regions) + 1), [*(region.box for region in regions), None])
     judged = [replace(r, exact=v.right(t)) for r, v, t in zip(regions, found, things, strict=True)]
-    accuracy: Mapping[str, float] = scorer.facts["accuracy_on_reconstructions"]
-    return judged, whole.right(plan_backdrop(plan)) or None, accuracy
+    return judged, whole.right(plan_backdrop(plan)) or None, scorer.accuracy
 
 
 def picture_scores(image: Image.Image, plan: ScenePlan) -> dict[str, float]:

@@ -46,8 +46,7 @@ class ExactJudge:
     @property
     def error(self) -> str:
         """Of the scorer, measured on scenes that it never saw, as the autoencoder returns them."""
-        right: Mapping[str, float] = self.scorer.facts["accuracy_on_reconstructions"]
-        wrong = ", ".join(f"{name} {100 * (1 - share):.1f} %" for name, share in right.items())
+        wrong = ", ".join(f"{name} {100 * (1 - share):.1f} %" for name, share in self.scorer.accuracy.items())
         return f"wrong on unseen scenes in {wrong}"
 
     def check(self, plan: ScenePlan) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -56,6 +57,7 @@ HEADS: Mapping[str, tuple[str, ...]] = {
 }
 OBJECT_HEADS = ("kind", "colour", "surface", "style")
 GROUND_HEADS = ("pattern", "tone", "setting")
+ACCURACY = "accuracy_on_reconstructions"
 IGNORED = -100
 """Label of a head that a view does not determine."""
 
@@ -168,17 +170,35 @@ class Scorer:
         """The scorer in a folder: the bundled one, if none is given.
 
         Raises:
-            InputError: there is no scorer, or it was saved by another version.
+            InputError: there is no scorer, a file of it is damaged, or it was saved by another version.
         """
-        weights = folder / "model.safetensors"
-        if not weights.is_file():
+        weights, facts = folder / "model.safetensors", folder / "model.json"
+        if not (weights.is_file() and facts.is_file()):
             raise InputError(f"{folder}: holds no scorer (model.safetensors, model.json)")
         net = ScorerNet()
         try:
             net.load_state_dict(load_file(weights))
+        except SafetensorError as error:
+            raise InputError(f"{weights}: damaged: {error}") from error
         except RuntimeError as error:
             raise InputError(f"{weights}: the weights of another scorer than this version's") from error
-        return cls(net, json.loads((folder / "model.json").read_text(encoding="utf-8")))
+        try:
+            known = json.loads(facts.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{facts}: damaged: {error}") from error
+        return cls(net, known)
+
+    @property
+    def accuracy(self) -> Mapping[str, float]:
+        """Share of right answers by attribute, on scenes that it never saw as the autoencoder returns them.
+
+        Raises:
+            InputError: it was not measured.
+        """
+        found: Mapping[str, float] | None = self.facts.get(ACCURACY)
+        if found is None:
+            raise InputError(f"scorer: its model.json has no {ACCURACY}: it is measured where training ends, with --vae")
+        return found
 
     def save(self, folder: Path) -> None:
         """Half precision weights, and what is known of them as JSON."""

@@ -1,5 +1,7 @@
 import math
 import random
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,3 +163,24 @@ def test_teaching_saving_and_loading(tmp_path_factory: pytest.TempPathFactory) -
     assert set(accuracy(loaded, views=64)) == set(HEADS)
     with pytest.raises(InputError, match="holds no scorer"):
         Scorer.load(folder / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("model.safetensors", None, "holds no scorer"),
+        ("model.json", None, "holds no scorer"),
+        ("model.safetensors", b"", "model.safetensors: damaged"),
+        ("model.json", b'{"taught": [', "model.json: damaged"),
+        ("model.json", b'{"taught": []}', "model.json has no accuracy_on_reconstructions"),
+    ],
+)
+def test_damaged_and_half_made_ones_are_refused(name: str, content: bytes | None, said: str, tmp_path: Path) -> None:
+    for file in WEIGHTS.iterdir():
+        shutil.copy(file, tmp_path)
+    assert Scorer.load(tmp_path).accuracy["kind"] > 0.9
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        _ = Scorer.load(tmp_path).accuracy
