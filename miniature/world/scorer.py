@@ -197,7 +197,7 @@ class Scorer:
         """
         found: Mapping[str, float] | None = self.facts.get(ACCURACY)
         if found is None:
-            raise InputError(f"scorer: its model.json has no {ACCURACY}: it is measured where training ends, with --vae")
+            raise InputError(f"scorer: its model.json has no {ACCURACY}: training measures it at its end, with --vae")
         return found
 
     def save(self, folder: Path) -> None:
