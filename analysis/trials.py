@@ -154,13 +154,16 @@ class Journal:
     Args:
         path: of the `.jsonl` file.
         settings: what decides the results; a journal of other settings is refused.
+        check: raises `ValueError` for what is no result.
 
     Raises:
-        InputError: the file holds results of other settings, or is no journal.
+        InputError: the file holds results of other settings, is no journal, or holds what is no result.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path, self.rows = path, dict[str, Any]()
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], check: Callable[[Any], object] = lambda _: None
+    ) -> None:
+        self.path, self.rows, self._check = path, dict[str, Any](), check
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         if lines:
             self._read(lines, settings)
@@ -183,10 +186,12 @@ class Journal:
         for number, line in enumerate(lines[1:], start=2):
             try:
                 row = json.loads(line)
+                self._check(row["value"])
                 self.rows[row["key"]] = row["value"]
             except (ValueError, LookupError, TypeError) as error:
                 if number < len(lines):
-                    raise InputError(f"{self.path}, line {number}: is damaged: {quote(line[:60])}") from error
+                    what = f"{quote(line[:60])}; remove the line, and what it held is made again"
+                    raise InputError(f"{self.path}, line {number}: is damaged: {what}") from error
 
     def add(self, key: str, value: Any) -> None:
         """Keep a result, on disk before it returns."""

@@ -233,7 +233,7 @@ def _draws(
     command: str,
 ) -> Iterator[Draw]:
     for scene in scenes:
-        if scene.plan is None:
+        if scene.plan is None or not scene.plan.regions:
             message = "has no regions, so there is nothing to follow; plan its prompt first (strata plan), and give the"
             raise InputError(f"{scene.place}: scene {scene.name}: {message} plans as plans:FILE.jsonl")
         for way in ways:

@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from PIL import Image
+from pydantic import Base64Bytes, BaseModel, Field
 
 from strata.analysis.evaluation import Results, Row, packed, results
 from strata.analysis.judges import JUDGES, Judge
@@ -192,6 +193,32 @@ def _drawn(engine: Engine, draws: Sequence[Draw], folder: Path) -> Generator[Ste
     return found
 
 
+class _Object(BaseModel):
+    """A region, as `JudgedPicture.as_data` writes it."""
+
+    region: str
+    asked: dict[str, str]
+    right: dict[str, bool]
+    found: dict[str, str | None]
+    sure: dict[str, float]
+    leak: bool | None
+    box: tuple[float, float, float, float] | None
+    iou: float | None
+    placed: bool | None
+    success: bool
+
+
+class _Judgement(BaseModel):
+    """A picture in a journal; `_row` writes it."""
+
+    seconds: float | None
+    seam: float | None
+    objects: Annotated[list[_Object], Field(min_length=1)]
+    count: bool | None
+    background: dict[str, bool] | None
+    features: Base64Bytes | None
+
+
 def _row(draw: Draw, image: Image.Image, judge: Judge, seconds: float | None) -> dict[str, Any]:
     """What is known of a picture, for a journal."""
     plan = draw.job.plan
@@ -209,7 +236,7 @@ def journal_of(evaluation: Evaluation, judge: Judge, folder: Path) -> Journal:
     """What a judge found in a folder. Raises `SettingError` where that is of other scenes, another model or judge."""
     model = evaluation.draws[0].job.model.name
     settings = {"scenes": evaluation.spec, "model": model, "judge": judge.name, **judge.settings}
-    return Journal(folder / judge.name / JOURNAL, settings)
+    return Journal(folder / judge.name / JOURNAL, settings, _Judgement.model_validate)
 
 
 def rows_of(evaluation: Evaluation, journal: Journal) -> list[Row]:

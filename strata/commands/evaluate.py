@@ -17,12 +17,12 @@ from strata.engine import Step
 from strata.evaluate import Evaluation, prepare_evaluation
 from strata.hierarchy.errors import SettingError
 from strata.hierarchy.extras import needs_extra
-from strata.imports import uncollected
 from strata.job import notes_of
 from strata.judging import judges_for
 from strata.settings import HOW, MODEL, WHERE_TO, Count, DrawSettings, OutFolder, Settings, Words
 
 with needs_extra("analysis"):
+    from strata.analysis.judges import check_judge, judge_named
     from strata.evaluate_run import Judged, Ready, events, journal_of, lay_out, results_of, rows_of
 if TYPE_CHECKING:
     from strata.analysis.judges import Judge
@@ -93,6 +93,8 @@ def evaluate(
       strata evaluate layoutsam:test.parquet -m black-forest-labs/FLUX.1-dev
         --methods plain,regional --judges vqa:http://127.0.0.1:8000/v1
     """
+    for name in compared.judges:
+        check_judge(name)
     print("checking every picture", flush=True)
     evaluation = prepare_evaluation(
         scenes,
@@ -109,8 +111,6 @@ def evaluate(
     for text in (*of_scenes, *notes_of(draw.job for draw in evaluation.draws)):
         note(text)
     with quiet():
-        with uncollected():
-            from strata.analysis.judges import judge_named
         judges = [judge_named(name) for name in _judges(compared.judges, evaluation)]
         _draw(evaluation, judges, compared)
         _report(evaluation, judges, Path(compared.out))

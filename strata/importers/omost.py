@@ -54,6 +54,8 @@ AREAS = {
 }
 """Width and height."""
 _PLACE: dict[str, Mapping[str, tuple[int, int]]] = {"location": LOCATIONS, "offset": OFFSETS, "area": AREAS}
+NEARLY = 0.85
+"""How much alike words must be to a place's to be read as it: as much as with a letter wrong."""
 _WHOLE = ("description", "detailed_descriptions", "tags", "HTML_web_color_name")
 _LOCAL = (
     *("location", "offset", "area", "distance_to_viewer", "description", "detailed_descriptions"),
@@ -112,7 +114,7 @@ def _box(document: Document, number: int, told: dict[str, Any], notes: list[str]
     for key, known in _PLACE.items():
         value = told[key]
         if value not in known:
-            near = closest(value.lower(), list(known))
+            near = closest(value.lower(), list(known), NEARLY)
             if near is None:
                 choices = ", ".join(map(quote, known))
                 raise document.error(("local", number), f"{key} {quote(value)}: must be one of {choices}")

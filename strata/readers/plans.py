@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict
+
 from strata.hierarchy.file_model import Text
 from strata.hierarchy.files import Document
 from strata.hierarchy.plan import ScenePlan
@@ -21,9 +23,13 @@ HARD = Path(__file__).resolve().parents[1] / "miniature" / "scenes" / "hard.json
 
 
 class _Line(Row):
+    model_config = ConfigDict(extra="forbid")
+
     name: FileStem
     plan: dict[str, Any]
     tags: tuple[Text, ...] = ()
+    objects: int | None = None
+    """Of the bundled scenes: how many regions; the plan says it, too."""
 
 
 class Plans(Benchmark):

@@ -316,7 +316,8 @@ def test_one_object_is_detected_once() -> None:
         ("exact:large", "takes no model"),
         ("vqa", "needs the address of a server"),
         ("vqa:nowhere", "is no server's address"),
-        ("detector:./none", "holds no open-vocabulary detector"),
+        ("detector:./none", "there is no such folder"),
+        ("detector:.", "holds no open-vocabulary detector"),
     ],
 )
 def test_judges_that_are_refused(text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def test_a_journal_of_other_settings_or_of_something_else(tmp_path: Path) -> Non
         Journal(path, {"steps": 3})
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], "{broken", lines[1]]))
-    with pytest.raises(InputError, match="line 2: is damaged"):
+    with pytest.raises(InputError, match=r"line 2: is damaged: .*; remove the line"):
         Journal(path, {"steps": 2})
     for other in ("something else\n", '{"settings": [2]}\n'):
         path.write_text(other)

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from strata.analysis.judges.exact import ExactJudge
+from strata.analysis.judges.protocol import JudgedObject, JudgedPicture
 from strata.engine import Engine, Step
 from strata.evaluate import Evaluation, chosen, open_scenes, prepare_evaluation, tags_of, ways_of
-from strata.evaluate_run import Judged, Ready, evaluate, events, lay_out
+from strata.evaluate_run import Judged, Ready, evaluate, events, journal_of, lay_out
 from strata.hierarchy.errors import InputError, SettingError
 from strata.settings import DrawSettings
 from tests.analysis.probes import make_clip
@@ -212,6 +213,47 @@ def test_a_judge_refuses_scenes_before_anything_is_drawn(here: Path, tiny_folder
     (here / "g.jsonl").write_text('{"tag": "t", "prompt": "a cup", "include": [{"class": "cup", "count": 1}]}\n')
     with pytest.raises(InputError, match=r"g.jsonl:1: scene 00000: has no regions"):
         prepare_evaluation("geneval:g.jsonl", ["plain"])
+    bare = {key: value for key, value in LINE["plan"].items() if key != "regions"}
+    (here / "bare.jsonl").write_text(f"{json.dumps(LINE)}\n{json.dumps({'name': 'bare', 'plan': bare})}\n")
+    with pytest.raises(InputError, match=r"bare.jsonl:2: scene bare: has no regions"):
+        prepare_evaluation("plans:bare.jsonl", ["plain"])
+    (here / "keys.jsonl").write_text(json.dumps(LINE | {"tgs": ["a"]}) + "\n")
+    with pytest.raises(InputError, match=r"keys.jsonl:1: tgs: unknown key: did you mean 'tags'\?"):
+        prepare_evaluation("plans:keys.jsonl", ["plain"])
+
+
+@pytest.mark.parametrize("judges", ["foo", "exact:x", "clip:", "clip:./nowhere"])
+def test_judges_that_are_none_are_said_before_the_scenes_are_read(strata: Run, here: Path, judges: str) -> None:
+    done = strata("evaluate", "plans:nowhere.jsonl", "--judges", judges)
+    assert done.code == 2
+    assert f"judge '{judges}'" in done.err
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"objects": []},
+        {"objects": "x"},
+        {"seconds": "soon"},
+        {"features": "x"},
+        {"background": 3},
+        {"objects": [{"region": "left"}]},
+    ],
+)
+def test_verdicts_of_another_shape_are_told_with_their_line(
+    damage: dict[str, Any], here: Path, scenes: str, tiny_folder: Path
+) -> None:
+    evaluation = prepared(scenes, tiny_folder, ["plain"], [1], objects=[1])
+    verdict = JudgedPicture((JudgedObject("left", {"kind": "circle"}, {"kind": True}),), True, {"tone": True}).as_data()
+    row = {"key": "k", "value": {"seconds": 1.0, "seam": None, "features": None} | verdict}
+    journal = journal_of(evaluation, ExactJudge(), here)
+    journal.add(row["key"], row["value"])
+    journal.add("last", row["value"])
+    assert journal_of(evaluation, ExactJudge(), here).rows.keys() == {"k", "last"}
+    lines = journal.path.read_text().splitlines()
+    journal.path.write_text("\n".join([lines[0], json.dumps({"key": "k", "value": row["value"] | damage}), lines[2]]))
+    with pytest.raises(InputError, match=r"judged.jsonl, line 2: is damaged: .*; remove the line"):
+        journal_of(evaluation, ExactJudge(), here)
 
 
 @pytest.mark.slow

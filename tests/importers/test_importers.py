@@ -42,6 +42,8 @@ def test_omost(tmp_path: Path) -> None:
     (near,) = read(tmp_path, "omost", OMOST.replace("'no offset'", "'No ofset'"), (900, 900))
     assert near.plan == one.plan
     assert told(near, tmp_path)[0] == "f:24: local[1]: offset 'No ofset': read as 'no offset'"
+    with pytest.raises(InputError, match=r":24: local\[1\]: offset 'on the moon': must be one of"):
+        read(tmp_path, "omost", OMOST.replace("'no offset'", "'on the moon'"), (900, 900))
 
 
 def test_lmd(tmp_path: Path) -> None:
