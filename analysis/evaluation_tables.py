@@ -78,9 +78,14 @@ def _tags(found: Results) -> Iterator[list[str]]:
         yield [tag, str(found.scenes[tag]), *shown]
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _legend(found: Results) -> Iterator[str]:
     counted = ", ".join(
-        f"{group}: {found.scenes[group]} scenes, {found.pictures[group]} pictures" for group in found.objects
+        f"{group}: {_count(found.scenes[group], 'scene')}, {_count(found.pictures[group], 'picture')}"
+        for group in found.objects
     )
     yield f"scenes and pictures of each way, by objects: {counted}"
     for name in measured(found.objects):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from strata.hierarchy.errors import InputError
 from strata.hierarchy.files import read_bytes
@@ -103,6 +103,8 @@ def _read_values(path: Path) -> NDArray[np.float32]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = Image.MAX_IMAGE_PIXELS
         raise InputError(f"mask file '{path}': too large (at most {limit:,} pixels)") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"mask file '{path}': not a readable image (of no known form); formats: {', '.join(MASK_FORMATS)}") from error
     except Exception as error:  # decoders of damaged files raise whatever they like
         readable = ", ".join(MASK_FORMATS)
         raise InputError(f"mask file '{path}': not a readable image ({error}); formats: {readable}") from error

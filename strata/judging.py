@@ -122,7 +122,8 @@ def _obeying(judged: "JudgedPicture") -> str:
         if judged.background_wrong
         else (" and the background")
     )
-    return f"{regions}{background} {'obeys' if right + (not judged.background_wrong) <= 1 else 'obey'}"
+    alone = right == 1 and (judged.background is None or judged.background_wrong)
+    return f"{regions}{background} {'obeys' if alone else 'obey'}"
 
 
 def _next(then: Tried, number: int) -> str:
