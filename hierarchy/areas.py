@@ -103,11 +103,10 @@ def _read_values(path: Path) -> NDArray[np.float32]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = Image.MAX_IMAGE_PIXELS
         raise InputError(f"mask file '{path}': too large (at most {limit:,} pixels)") from error
-    except UnidentifiedImageError as error:
-        raise InputError(f"mask file '{path}': not a readable image (of no known form); formats: {', '.join(MASK_FORMATS)}") from error
     except Exception as error:  # decoders of damaged files raise whatever they like
+        why = "of no known form" if isinstance(error, UnidentifiedImageError) else error
         readable = ", ".join(MASK_FORMATS)
-        raise InputError(f"mask file '{path}': not a readable image ({error}); formats: {readable}") from error
+        raise InputError(f"mask file '{path}': not a readable image ({why}); formats: {readable}") from error
 
 
 def _values(image: Image.Image) -> NDArray[np.float32]:
