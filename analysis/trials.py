@@ -163,17 +163,17 @@ class Journal:
     def __init__(
         self, path: Path, settings: Mapping[str, Any], check: Callable[[Any], object] = lambda _: None
     ) -> None:
-        self.path, self.rows, self._check = path, dict[str, Any](), check
+        self.path, self.rows = path, dict[str, Any]()
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         if lines:
-            self._read(lines, settings)
+            self._read(lines, settings, check)
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = [{"settings": dict(settings)}, *({"key": key, "value": value} for key, value in self.rows.items())]
         temporary = path.with_name(f".{path.name}.part")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in whole), encoding="utf-8")
         temporary.replace(path)
 
-    def _read(self, lines: Sequence[str], settings: Mapping[str, Any]) -> None:
+    def _read(self, lines: Sequence[str], settings: Mapping[str, Any], check: Callable[[Any], object]) -> None:
         try:
             kept = dict(json.loads(lines[0])["settings"])
         except (ValueError, LookupError, TypeError) as error:
@@ -186,7 +186,7 @@ class Journal:
         for number, line in enumerate(lines[1:], start=2):
             try:
                 row = json.loads(line)
-                self._check(row["value"])
+                check(row["value"])
                 self.rows[row["key"]] = row["value"]
             except (ValueError, LookupError, TypeError) as error:
                 if number < len(lines):

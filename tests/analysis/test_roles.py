@@ -32,6 +32,7 @@ from strata.injection.pipeline import RegionalPipeline
 from strata.injection.streams import TextOverride
 from strata.miniature.world.phrases import style_text
 from tests.injection.conftest import make_text_to_image
+from tests.rarely import rarely
 
 SETUP = RolesSetup(scenes=2, images=1, steps=2, widths=(2, 1))
 BLOCKS = 5
@@ -98,7 +99,7 @@ def test_unchanged_pictures_do_not_change(finished: Any) -> None:
     assert all(finished[2].rows["0 unchanged"][name] == 0 for name in CHANGES)
 
 
-@pytest.mark.parametrize("kind", [pytest.param("swap", marks=pytest.mark.slow), "alone"])
+@pytest.mark.parametrize("kind", ["alone", *rarely("swap")])
 @pytest.mark.parametrize("level", ["high", "low"])
 def test_every_intervention_changes_what_is_drawn(kind: Any, level: Any) -> None:
     pipe, _ = make_text_to_image()

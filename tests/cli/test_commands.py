@@ -14,6 +14,7 @@ from PIL import Image
 import strata as package
 from strata.layers.routing import DEFAULT_ROUTING, presets
 from tests.cli.conftest import Run
+from tests.rarely import rarely
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -279,7 +280,7 @@ def test_layout_prints_the_program(strata: Run, here: Path) -> None:
     assert "--image: not allowed with --program" in strata("layout", "plan.yaml", "--program", "--image", "x").err
 
 
-@pytest.mark.parametrize("columns", ["0", pytest.param("7", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("columns", ["0", *rarely("1", "7")])
 def test_a_terminal_of_hardly_any_columns(columns: str) -> None:
     command = [sys.executable, "-m", "strata", "generate", "--help"]
     environment = os.environ | {"COLUMNS": columns}

@@ -17,6 +17,7 @@ from strata.llm import serve
 from strata.llm.errors import LlmError
 from strata.llm.serve import find_vllm, refuse_taken_port, serve_llm, server_command, server_environment, stop
 from tests.llm.hostile import free_port, hostile_server
+from tests.rarely import rarely
 
 STAND_IN = '''
 """Acts like vLLM's server as far as `strata serve-llm` sees it."""
@@ -102,7 +103,7 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [signal.SIGINT, *rarely(signal.SIGTERM)])
 def test_it_runs_until_it_is_told_to_stop_and_leaves_nothing_behind(stand_in: StandIn, number: signal.Signals) -> None:
     run = stand_in.start("--", "--seed", "7")
     assert run.stdout is not None
