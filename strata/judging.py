@@ -122,7 +122,7 @@ def _obeying(judged: "JudgedPicture") -> str:
         if judged.background_wrong
         else (" and the background")
     )
-    alone = right == 1 and (judged.background is None or judged.background_wrong)
+    alone = 1 in (right, total) and (judged.background is None or judged.background_wrong)
     return f"{regions}{background} {'obeys' if alone else 'obey'}"
 
 

@@ -50,9 +50,15 @@ WRONG = {
     'Routing(name="mine", rules=[{"level": "low"}])': 'Routing(name="mine", rules="low")',
 }
 CHECKERS = {
-    "mypy": ["-m", "mypy", "--strict", "--no-incremental"],
+    "mypy": ["-m", "mypy", "--strict"],
     "pyright": ["-m", "basedpyright", "--pythonpath", sys.executable],
 }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all scripts: what a checker has read of torch and diffusers is read once."""
+    return tmp_path_factory.mktemp("elsewhere")
 
 
 def checked(checker: str, folder: Path, text: str) -> tuple[int, str]:
@@ -66,16 +72,16 @@ def checked(checker: str, folder: Path, text: str) -> tuple[int, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_a_script_elsewhere_is_checked(checker: str, tmp_path: Path) -> None:
-    code, said = checked(checker, tmp_path, SCRIPT)
+def test_a_script_elsewhere_is_checked(checker: str, folder: Path) -> None:
+    code, said = checked(checker, folder, SCRIPT)
     assert code == 0, said
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_wrong_arguments_are_found(checker: str, tmp_path: Path) -> None:
+def test_wrong_arguments_are_found(checker: str, folder: Path) -> None:
     head = "from strata import Routing\nfrom strata.layers.routing import Rule\n"
     for right, wrong in WRONG.items():
-        assert checked(checker, tmp_path, f"{head}print({right})\nprint(Rule, Routing)\n")[0] == 0
-        code, said = checked(checker, tmp_path, f"{head}print({wrong})\nprint(Rule, Routing)\n")
+        assert checked(checker, folder, f"{head}print({right})\nprint(Rule, Routing)\n")[0] == 0
+        code, said = checked(checker, folder, f"{head}print({wrong})\nprint(Rule, Routing)\n")
         assert code == 1, said

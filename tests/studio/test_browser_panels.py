@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.studio.browsing import Opened, draw, in_chromium, pictures, settled, until
+from tests.studio.browsing import Canvas, Opened, draw, in_chromium, pictures, scene, settled, until
 from tests.studio.browsing import address as address
 from tests.studio.browsing import chromium as chromium
 from tests.studio.browsing import opened as opened
@@ -38,10 +38,12 @@ def test_an_underlay_outlives_a_reload(opened: Opened, tmp_path: Path) -> None:
 
 
 def test_drawing_until_it_obeys(opened: Opened) -> None:
-    """One step is too few for the model, so that no try is right."""
+    """The region is one token, in which no object is whole, so that no try is right."""
     page = opened()
-    page.click("#add")
+    page.click("#tools [data-tool=box]")
+    Canvas(page).drag((49, 49), (63, 63))
     page.fill("[data-key='0 name']", "sun")
+    assert scene(page)["regions"] == [{"name": "sun", "box": [48, 48, 64, 64]}]
     page.fill(".level-high textarea", "a sun")
     page.fill(".level-low textarea", "yellow, striped, watercolour")
     page.click("#more summary")
