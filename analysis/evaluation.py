@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -210,8 +210,12 @@ def _scene_values(rows: Sequence[Row], metrics: Mapping[str, Metric]) -> list[fl
 
 
 def _estimates(values: NDArray[np.float64], metrics: Mapping[str, Metric]) -> Cell:
-    names = [*metrics, DIVERSITY]
-    return dict(zip(names, bootstrap(values), strict=True))
+    """Of `[scenes, metrics]`; what one scene alone has is told without an interval."""
+    told = [
+        estimate if several else replace(estimate, low=NOTHING, high=NOTHING)
+        for estimate, several in zip(bootstrap(values), (~np.isnan(values)).sum(0) > 1, strict=True)
+    ]
+    return dict(zip([*metrics, DIVERSITY], told, strict=True))
 
 
 def _frechet(rows: Sequence[Row], wanted: Mapping[str, Features]) -> Estimate:

@@ -33,12 +33,14 @@ def draw_objects(found: Results) -> Figure:
     drawn = panels(figure, rows, columns).ravel()
     for panel in drawn[len(names) :]:
         panel.set_visible(False)
-    spread = np.linspace(-0.18, 0.18, len(found.ways)) if len(found.ways) > 1 else np.zeros(1)
+    aside = min(0.18, 0.05 * len(groups))  # so that points of one number stay together where there are few
+    spread = np.linspace(-aside, aside, len(found.ways)) if len(found.ways) > 1 else np.zeros(1)
     for name, panel in zip(names, drawn, strict=False):
         for n, way in enumerate(found.ways):
             cells = [found.objects[group][way] for group in groups]
             _line(panel, np.arange(len(groups)) + spread[n], cells, name, _look(n, way))
         panel.set_xticks(range(len(groups)), groups)
+        panel.set_xlim(-0.4, len(groups) - 0.6)
         panel.set_title(_title(name), fontsize=10)
         panel.set_xlabel("objects", fontsize=9)
         _bounded(panel, name)
@@ -70,6 +72,8 @@ def draw_costs(found: Results) -> Figure:
     """Regions that hold everything asked for, against seconds a picture, over all scenes, a mark a way."""
     group = ALL if ALL in found.objects else next(iter(found.objects))
     figure = new_figure(6.2, 4.4, "Following, and what a picture costs")
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     panel = panels(figure, 1, 1)[0, 0]
     for n, way in enumerate(found.ways):
         cell = found.objects[group][way]
@@ -79,6 +83,9 @@ def draw_costs(found: Results) -> Figure:
         bars = [[100 * (right.value - right.low)], [100 * (right.high - right.value)]]
         panel.errorbar([seconds.value], [100 * right.value], yerr=bars, capsize=3, linestyle="none", **_look(n, way))
     panel.set_xscale("log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set_xlabel("seconds a picture", fontsize=9)
     panel.set_ylabel("regions right, percent", fontsize=9)
     panel.grid(color=hex_of(RULE), linewidth=0.7)

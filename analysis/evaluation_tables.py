@@ -18,7 +18,7 @@ CUT_BY_TAG = "region"
 
 def cell(estimate: Estimate, metric: Metric, interval: bool) -> str:
     """ "96 [93, 98]", "96"; a dash where nothing was measured."""
-    if interval and not np.isnan(estimate.low):
+    if interval:
         return estimate.text(metric.scale, metric.digits)
     return "–" if np.isnan(estimate.value) else f"{metric.scale * estimate.value:z.{metric.digits}f}"
 

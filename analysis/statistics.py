@@ -18,7 +18,7 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval; NaN where nothing was measured."""
+    """A value with its 95 % interval; NaN where nothing was measured, and of an interval that there is none."""
 
     value: float
     low: float
@@ -30,9 +30,11 @@ class Estimate:
         return {name: None if np.isnan(value) else round(value, 4) for name, value in values.items()}
 
     def text(self, scale: float = 100.0, digits: int = 0) -> str:
-        """ "96 [93, 98]"; a dash where nothing was measured."""
+        """ "96 [93, 98]"; "96" without an interval; a dash where nothing was measured."""
         if np.isnan(self.value):
             return "–"
+        if np.isnan(self.low):
+            return f"{scale * self.value:z.{digits}f}"
         return f"{scale * self.value:z.{digits}f} [{scale * self.low:z.{digits}f}, {scale * self.high:z.{digits}f}]"
 
 

@@ -149,11 +149,12 @@ def ways_of(methods: Sequence[str], routings: Sequence[str] = ()) -> list[Way]:
     """Every method by every routing; those that heed none, or were published with one of their own, once.
 
     Raises:
-        SettingError: there is no such method, or something is named twice.
+        InputError: there is no such method or routing, or something is named twice.
     """
     found: list[Way] = []
     routed = [*Axis.of("routing", routings).labels] if routings else []
     check_methods(methods, "<methods>")
+    check_routings(routings)
     for name in _once("methods", methods):
         method = named_method(name)
         if method.unrouted or method.routing is not None:
@@ -214,7 +215,6 @@ def prepare_evaluation(
         if getattr(settings, name) is not None:
             raise SettingError(f"<{name}>: not allowed; give <{name}s>")
     ways = ways_of(methods, routings)
-    check_routings(routings)
     benchmark, all_scenes = open_scenes(spec)
     scenes = chosen(all_scenes, objects, tags, limit)
     _once("seeds", [str(seed) for seed in seeds])

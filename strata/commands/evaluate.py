@@ -14,16 +14,13 @@ from strata.commands.options import Argv
 from strata.console import count, duration, note, quiet
 from strata.contents import PICTURES
 from strata.engine import Step
-from strata.evaluate import Evaluation, prepare_evaluation
+from strata.evaluate import Evaluation, prepare_evaluation, ways_of
 from strata.hierarchy.errors import SettingError
 from strata.hierarchy.extras import needs_extra
 from strata.job import notes_of
 from strata.judging import judges_for
 from strata.settings import HOW, MODEL, WHERE_TO, Count, DrawSettings, OutFolder, Settings, Words
 
-with needs_extra("analysis"):
-    from strata.analysis.judges import check_judge, judge_named
-    from strata.evaluate_run import Judged, Ready, events, journal_of, lay_out, results_of, rows_of
 if TYPE_CHECKING:
     from strata.analysis.judges import Judge
 
@@ -93,6 +90,11 @@ def evaluate(
       strata evaluate layoutsam:test.parquet -m black-forest-labs/FLUX.1-dev
         --methods plain,regional --judges vqa:http://127.0.0.1:8000/v1
     """
+    seeds, objects = _seeds(compared.seeds), _numbers(compared.objects)
+    ways_of(compared.methods, compared.routings)  # what is wrong in words is told first
+    with needs_extra("analysis"):
+        from strata.analysis.judges import check_judge, judge_named
+        from strata.evaluate_run import lay_out
     for name in compared.judges:
         check_judge(name)
     print("checking every picture", flush=True)
@@ -100,9 +102,9 @@ def evaluate(
         scenes,
         compared.methods,
         compared.routings,
-        _seeds(compared.seeds),
+        seeds,
         settings,
-        objects=_numbers(compared.objects),
+        objects=objects,
         tags=compared.tags,
         limit=compared.limit,
         command=shlex.join(["strata", *argv]),
@@ -143,6 +145,8 @@ def _judges(names: Words, evaluation: Evaluation) -> Sequence[str]:
 
 def _draw(evaluation: Evaluation, judges: Sequence["Judge"], compared: EvaluateSettings) -> None:
     """Draws and judges what is missing, with one bar; without a terminal, a line each twentieth of the pictures."""
+    from strata.evaluate_run import Judged, Ready, events
+
     total, number, spent, new, missing = len(evaluation.draws), 0, 0.0, 0, 0
     bar = tqdm(leave=False, disable=True)
     try:
@@ -175,6 +179,7 @@ def _draw(evaluation: Evaluation, judges: Sequence["Judge"], compared: EvaluateS
 def _report(evaluation: Evaluation, judges: Sequence["Judge"], out: Path) -> None:
     from strata.analysis.evaluation_report import write_report
     from strata.analysis.evaluation_tables import table
+    from strata.evaluate_run import journal_of, results_of, rows_of
 
     plans = {draw.scene.name: draw.job.plan for draw in evaluation.draws}
     for judge in judges:

@@ -1,5 +1,6 @@
 """Metrics of judged pictures, distances and seams against plain definitions; what the tables say of them."""
 
+import io
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ from scipy.linalg import sqrtm
 
 from strata.analysis.distances import diversity, frechet_distance
 from strata.analysis.evaluation import Row, packed, results, unpacked
+from strata.analysis.evaluation_plots import draw_costs, draw_objects, draw_tags
 from strata.analysis.evaluation_report import objects_of, ranked, sheets, write_report
 from strata.analysis.evaluation_tables import markdown, table
 from strata.analysis.seams import seam_strength
@@ -70,6 +72,20 @@ def test_metrics_are_means_of_scenes_and_intervals_are_over_them() -> None:
     minus = found.differences["2"]["one - two"]["region"]
     assert minus.value == pytest.approx((0.75 + 0.5) / 2)
     assert (minus.low, minus.high) == (0.5, 0.75), "of the same scenes' differences"
+
+
+def test_what_one_scene_alone_has_is_told_without_an_interval() -> None:
+    backdrop = {"background": {"tone": True}}
+    rows = [row("a", way, 1, [judged(True)], **backdrop) for way in ("one", "two")]
+    alone = results(rows, ["one", "two"], "exact", "never wrong")
+    assert "[" not in table(alone) + markdown(alone)
+    both = results([*rows, *(row("b", way, 1, [judged(True)]) for way in ("one", "two"))], ["one", "two"], "exact", "")
+    cell = both.objects["1"]["one"]
+    assert (cell["region"].text(), cell["background"].text()) == ("100 [100, 100]", "100")
+    for draw in (draw_objects, draw_tags, draw_costs):
+        saved = io.BytesIO()
+        draw(alone).savefig(saved)
+        assert saved.getvalue()
 
 
 def test_ways_are_compared_on_the_scenes_that_all_have() -> None:
