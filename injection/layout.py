@@ -96,9 +96,7 @@ class TokenLayout:
             start += len(atom.tokens)
         order = torch.cat([*parts, torch.arange(start, total)])
         inverse = torch.argsort(order)
-        return cls(
-            grid.names, tuple(atoms), start, total, order.to(device), inverse.to(device), inverse.numpy(), kept
-        )
+        return cls(grid.names, tuple(atoms), start, total, order.to(device), inverse.to(device), inverse.numpy(), kept)
 
     def part(self, names: tuple[str, ...], first: int, last: int) -> TokenLayout:
         """The same tokens with the regions `first` to `last` - 1 alone, by these names."""
