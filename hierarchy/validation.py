@@ -9,17 +9,20 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from strata.hierarchy.errors import did_you_mean, quote
-from strata.hierarchy.files import Document, KeyPath
+from strata.hierarchy.files import Document, KeyPath, field_name
 
 M = TypeVar("M", bound=BaseModel)
+
+MOST_ALSO = 4
+"""Fields beside the first that are wrong, by name."""
 
 
 def validate(model: type[M], document: Document) -> M:
     """Builds `model` from a document.
 
     Raises:
-        InputError: `plan.yaml:12: regions[1].box: [5, 5, 2, 2]: x2 must be greater than x1 (and 2 more)`. Unknown keys
-            are reported first, as they often cause the others, with the valid keys.
+        InputError: `plan.yaml:12: regions[1].box: [5, 5, 2, 2]: x2 must be greater than x1 (also wrong: width)`.
+            Unknown keys are reported first, as they often cause the others, with the valid keys.
     """
     try:
         return model.model_validate(document.data)
@@ -28,10 +31,18 @@ def validate(model: type[M], document: Document) -> M:
         found: dict[KeyPath, ErrorDetails] = {}
         for details in error.errors():
             found.setdefault(_path_in(document.data, details), details)
-        path = min(found, key=lambda path: (found[path]["type"] != "extra_forbidden", document.line(path) or 0))
-        message = _complaint(model, path, found[path])
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise document.error(path, message + more) from error
+        path, *others = sorted(
+            found, key=lambda path: (found[path]["type"] != "extra_forbidden", document.line(path) or 0)
+        )
+        raise document.error(path, _complaint(model, path, found[path]) + _also(others)) from error
+
+
+def _also(others: Sequence[KeyPath]) -> str:
+    """Where else something is wrong."""
+    if not others:
+        return ""
+    left = f" and {len(others) - MOST_ALSO} more" if len(others) > MOST_ALSO else ""
+    return f" (also wrong: {', '.join(field_name(path) or 'the whole' for path in others[:MOST_ALSO])}{left})"
 
 
 def _path_in(data: Any, details: ErrorDetails) -> KeyPath:

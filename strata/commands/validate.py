@@ -10,6 +10,7 @@ from strata.commands.options import BAD_INPUT
 from strata.console import count
 from strata.hierarchy.errors import InputError, on_command_line, printable, quote
 from strata.hierarchy.files import read_document
+from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import ScenePlan
 from strata.injection.lora_form import check_form
 from strata.injection.lora_hub import is_of_hub, lora_path, named_in
@@ -30,7 +31,8 @@ def validate(
     """Checks files without drawing.
 
     Plans, drafts and routings are known by their content and reported with
-    `ok` or with their error. Exit code 2 if any has an error.
+    `ok` or with their error. Exit code 2 if any has an error; a region that
+    holds no image token of 16x16 pixels is one.
     """
     failed = False
     for path in files:
@@ -71,4 +73,6 @@ def _plan_in_words(kind: str, plan: ScenePlan) -> str:
                 check_form(path)
     uneven = " and ".join(str(side) for side in (plan.width, plan.height) if side % TOKEN)
     warning = f"; FLUX needs multiples of {TOKEN}, not {uneven}" if uneven else ""
+    if not uneven:
+        token_grid(plan, plan.height // TOKEN, plan.width // TOKEN)  # no region is without a token
     return f"{kind}, {plan.width}x{plan.height}, {count(len(plan.regions), 'region')}{warning}"

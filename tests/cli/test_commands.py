@@ -152,6 +152,23 @@ def test_validate_reports_every_file(strata: Run, here: Path) -> None:
     assert second.startswith("strata: error: rules.json:1: rules[0].depth")
 
 
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("mask: none.png", "none.yaml:4: regions[0]: region 'a' is empty: no pixel reaches mask_threshold 0.5"),
+        ("box: [9, 9, 15, 31]", "none.yaml:4: regions[0]: region 'a' holds no image token: it spans 6x22 pixels"),
+    ],
+)
+def test_regions_without_a_token_are_no_valid_ones(strata: Run, here: Path, place: str, said: str) -> None:
+    Image.new("L", (32, 48)).save("none.png")
+    for name, grid, code in (("none", "nearest", 2), ("some", "coverage", 0 if "box" in place else 2)):
+        regions = f"regions: [{{name: a, {place}, high: b}}]\n"
+        Path(f"{name}.yaml").write_text(f"width: 32\nheight: 48\nprompt: x\n{regions}grid: {grid}\n")
+        done = strata("validate", f"{name}.yaml")
+        assert done.code == code
+        assert (said.replace("none.yaml", f"{name}.yaml") in done.err) == (code == 2)
+
+
 def test_bundled_files_are_valid(strata: Run) -> None:
     files = sorted(CONFIGS.rglob("*.yaml"))
     done = strata("validate", *files)

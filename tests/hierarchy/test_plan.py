@@ -154,18 +154,21 @@ def test_refusals_name_line_field_value_and_choices(old: str, new: str, message:
         ScenePlan.from_yaml(EXAMPLE.replace(old, new, 1), name="p")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert "(and 0" not in str(caught.value)
+    assert "also wrong" not in str(caught.value)
 
 
-def test_several_mistakes_are_counted() -> None:
+def test_several_mistakes_are_told_by_their_fields() -> None:
     text = EXAMPLE.replace("width: 64", "width: 0").replace("low: red", "low: ''")
-    with pytest.raises(InputError, match=r"^<text>:1: width: .* \(and 1 more\)$"):
+    with pytest.raises(InputError, match=r"^<text>:1: width: .* \(also wrong: regions\[0\]\.low\)$"):
         ScenePlan.from_yaml(text)
+    unknown = "".join(f"key{n}: 1\n" for n in range(7))
+    with pytest.raises(InputError, match=r"key0: unknown key: .* \(also wrong: key1, key2, key3, key4 and 2 more\)$"):
+        ScenePlan.from_yaml(unknown + EXAMPLE)
 
 
 def test_of_several_mistakes_the_first_in_the_file_is_told() -> None:
     text = "height: 0\nwidth: 0\nprompt: x\n"
-    with pytest.raises(InputError, match=r"^<text>:1: height: .* \(and 1 more\)$"):
+    with pytest.raises(InputError, match=r"^<text>:1: height: .* \(also wrong: width\)$"):
         ScenePlan.from_yaml(text)
 
 
