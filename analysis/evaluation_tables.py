@@ -8,6 +8,7 @@ import numpy as np
 
 from strata.analysis.evaluation import SHOWN, Cells, Metric, Results
 from strata.analysis.statistics import Estimate
+from strata.hierarchy.errors import count
 
 WITH_INTERVALS = ("region", "picture")
 """Metrics whose intervals the terminal's table shows; Markdown shows all."""
@@ -78,13 +79,9 @@ def _tags(found: Results) -> Iterator[list[str]]:
         yield [tag, str(found.scenes[tag]), *shown]
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
 def _legend(found: Results) -> Iterator[str]:
     counted = ", ".join(
-        f"{group}: {_count(found.scenes[group], 'scene')}, {_count(found.pictures[group], 'picture')}"
+        f"{group}: {count(found.scenes[group], 'scene')}, {count(found.pictures[group], 'picture')}"
         for group in found.objects
     )
     yield f"scenes and pictures of each way, by objects: {counted}"

@@ -1,4 +1,4 @@
-"""The errors that Strata raises on purpose, and how their messages show what a user gave."""
+"""The errors that Strata raises on purpose, and how messages show what a user gave."""
 
 import json
 import os
@@ -33,6 +33,11 @@ def quote(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     text = shortened(printable(" ".join(text[: 10 * LONGEST_VALUE].split())), LONGEST_VALUE)
     return f"'{text}'" if isinstance(value, str) else text
+
+
+def count(number: int, noun: str) -> str:
+    """`1 region`, `2 regions`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def closest(word: str, choices: Sequence[str], alike: float = 0.6) -> str | None:

@@ -10,11 +10,6 @@ from strata.hierarchy.errors import StrataError, file_error, on_command_line, on
 from strata.imports import uncollected
 
 
-def count(number: int, noun: str) -> str:
-    """`1 region`, `2 regions`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def duration(seconds: float) -> str:
     """`40 s`, `3 min`, `2.5 h`; at least a second."""
     if seconds < 100:

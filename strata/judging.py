@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
-from strata.console import count, quiet
-from strata.hierarchy.errors import SettingError
+from strata.console import quiet
+from strata.hierarchy.errors import SettingError, count
 from strata.hierarchy.extras import needs_extra
 from strata.imports import uncollected
 from strata.job import Job

@@ -5,8 +5,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from strata.console import count, terminal_width
-from strata.hierarchy.errors import printable
+from strata.console import terminal_width
+from strata.hierarchy.errors import count, printable
 from strata.hierarchy.plan import LEVELS, Box, Level, Region, ScenePlan
 from strata.llm.places import place_of, to_grid
 from strata.llm.protocol import Backend

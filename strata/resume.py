@@ -10,11 +10,11 @@ from typing import Any
 
 from PIL import Image
 
-from strata.console import count as counted
 from strata.contents import CONTACT, FILES, is_picture, picture_name
 from strata.controls import recorded_controls
 from strata.engine import IMAGE_STRENGTH
 from strata.hierarchy.errors import SettingError
+from strata.hierarchy.errors import count as counted
 from strata.job import Job, check_seeds
 from strata.obeyed import Until
 from strata.record import CHUNK_FILE, CHUNK_PLAN, CHUNK_ROUTING, CHUNK_RUN, Record, RunSettings

@@ -13,10 +13,10 @@ from tqdm import tqdm
 from strata.batch import BatchAsked, Planning
 from strata.batch_run import Ready, Row, events
 from strata.commands.options import BAD_INPUT, FAILED, Argv
-from strata.console import count, duration, note, quiet, say, tell
+from strata.console import duration, note, quiet, say, tell
 from strata.contents import LINES
 from strata.drawers import Drawer, Steps, Told
-from strata.hierarchy.errors import SettingError
+from strata.hierarchy.errors import SettingError, count
 from strata.llm.protocol import Backend
 from strata.plan_table import announce
 from strata.planning import PlannerSettings

@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from strata.axes import Axis
 from strata.commands.options import Argv
-from strata.console import count, duration, note, quiet
+from strata.console import duration, note, quiet
 from strata.contents import PICTURES
 from strata.engine import Step
 from strata.evaluate import Evaluation, prepare_evaluation, ways_of
-from strata.hierarchy.errors import SettingError
+from strata.hierarchy.errors import SettingError, count
 from strata.hierarchy.extras import needs_extra
 from strata.job import notes_of
 from strata.judging import judges_for

@@ -14,10 +14,10 @@ from cyclopts import Parameter
 from strata.claims import numbered
 from strata.commands.options import BAD_INPUT, FAILED, Argv, PicturesOutput
 from strata.commands.runs import Pace, announce_run, draw_run
-from strata.console import count, note, quiet, say, tell
+from strata.console import note, quiet, say, tell
 from strata.contents import run_files
 from strata.engine import Engine
-from strata.hierarchy.errors import InputError, SettingError, StrataError, quote
+from strata.hierarchy.errors import InputError, SettingError, StrataError, count, quote
 from strata.hierarchy.plan import ScenePlan
 from strata.job import Job, check_canvas, check_seeds, prepare, read_files
 from strata.judging import Judges, ObeySettings, judged_by

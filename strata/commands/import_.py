@@ -8,9 +8,9 @@ from cyclopts import Parameter
 from pydantic import Field
 
 from strata.commands.one_file import check_free, make_folder
-from strata.console import count, note
+from strata.console import note
 from strata.contents import check_apart
-from strata.hierarchy.errors import SettingError, printable
+from strata.hierarchy.errors import SettingError, count, printable
 from strata.hierarchy.plan import LARGEST_SIDE
 from strata.importers import FORMATS, Imported, import_plans
 from strata.settings import Name, Settings

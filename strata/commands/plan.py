@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from strata.claims import Claim, check_no_folders, claimed, file_claim, numbered
 from strata.commands.options import BAD_INPUT
-from strata.console import count, note
+from strata.console import note
 from strata.contents import check_apart, check_unowned
-from strata.hierarchy.errors import InputError, SettingError, StrataError, quote
+from strata.hierarchy.errors import InputError, SettingError, StrataError, count, quote
 from strata.hierarchy.files import write_atomic
 from strata.hierarchy.plan import ScenePlan
 from strata.lists import PromptRow, check_list, prompt_rows

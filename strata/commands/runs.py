@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from PIL import Image
 from tqdm import tqdm
 
-from strata.console import count as counted
 from strata.console import duration, note
 from strata.contents import COMPARE
 from strata.engine import Engine, Event, Picture, Started, Step
 from strata.hierarchy.compare import side_by_side
+from strata.hierarchy.errors import count as counted
 from strata.job import Job
 from strata.judging import told, told_at_last
 from strata.obeyed import Event as Drawing

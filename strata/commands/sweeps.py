@@ -8,10 +8,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from strata.axes import Axis
-from strata.console import count, duration, note, quiet
+from strata.console import duration, note, quiet
 from strata.contents import TABLE
 from strata.engine import Step
-from strata.hierarchy.errors import InputError, SettingError
+from strata.hierarchy.errors import InputError, SettingError, count
 from strata.job import notes_of
 from strata.methods import check_methods, check_routings
 from strata.settings import DrawSettings

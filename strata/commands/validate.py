@@ -7,8 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from strata.commands.options import BAD_INPUT
-from strata.console import count
-from strata.hierarchy.errors import InputError, on_command_line, printable, quote
+from strata.hierarchy.errors import InputError, count, on_command_line, printable, quote
 from strata.hierarchy.files import read_document
 from strata.hierarchy.grid import token_grid
 from strata.hierarchy.plan import ScenePlan
