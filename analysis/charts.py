@@ -95,6 +95,7 @@ def legend_below(figure: Figure, first: Iterable[str] = ()) -> None:
     look = {"loc": "outside lower center", "fontsize": 10, "frameon": False, "handlelength": 3.5}
     for columns in range(max(1, len(entries)), 0, -1):  # as few rows as the figure's width allows
         legend = figure.legend(list(entries.values()), list(entries), ncols=columns, **look)
+        _literally(figure)
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             break
         legend.remove()
@@ -110,9 +111,18 @@ def colour_bar(figure: Figure, drawn: Any, beside: Iterable[Any], label: str = "
     bar.set_label(label, fontsize=9, color=hex_of(INK))
 
 
+def _literally(figure: Figure) -> None:
+    """Names are users': a dollar sign in them is one, and begins no formula."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+
+
 def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure as a PNG, whole or not at all. Raises `InputError` where it cannot be written."""
     data = io.BytesIO()
+    _literally(figure)
     figure.savefig(data, format="png")
     write_atomic(path, data.getvalue())
     return Path(path)

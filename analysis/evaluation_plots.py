@@ -72,7 +72,7 @@ def draw_costs(found: Results) -> Figure:
     """Regions that hold everything asked for, against seconds a picture, over all scenes, a mark a way."""
     group = ALL if ALL in found.objects else next(iter(found.objects))
     figure = new_figure(6.2, 4.4, "Following, and what a picture costs")
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator
 
     panel = panels(figure, 1, 1)[0, 0]
     for n, way in enumerate(found.ways):
@@ -85,7 +85,11 @@ def draw_costs(found: Results) -> Figure:
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     panel.xaxis.set_major_formatter("{x:g}")
-    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.minorticks_off()
+    low, high = panel.get_xlim()
+    panel.set_xlim(low / 1.2, high * 1.2)  # ticks around what costs the same
+    low, high = panel.get_ylim()
+    panel.set_ylim(max(low, -2), min(high, 102))
     panel.set_xlabel("seconds a picture", fontsize=9)
     panel.set_ylabel("regions right, percent", fontsize=9)
     panel.grid(color=hex_of(RULE), linewidth=0.7)

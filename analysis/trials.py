@@ -164,7 +164,7 @@ class Journal:
         self, path: Path, settings: Mapping[str, Any], check: Callable[[Any], object] = lambda _: None
     ) -> None:
         self.path, self.rows = path, dict[str, Any]()
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = path.read_bytes().splitlines() if path.exists() else []
         if lines:
             self._read(lines, settings, check)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ class Journal:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in whole), encoding="utf-8")
         temporary.replace(path)
 
-    def _read(self, lines: Sequence[str], settings: Mapping[str, Any], check: Callable[[Any], object]) -> None:
+    def _read(self, lines: Sequence[bytes], settings: Mapping[str, Any], check: Callable[[Any], object]) -> None:
         try:
             kept = dict(json.loads(lines[0])["settings"])
         except (ValueError, LookupError, TypeError) as error:
@@ -190,7 +190,9 @@ class Journal:
                 self.rows[row["key"]] = row["value"]
             except (ValueError, LookupError, TypeError) as error:
                 if number < len(lines):
-                    what = f"{quote(line[:60])}; remove the line, and what it held is made again"
+                    what = (
+                        f"{quote(line[:60].decode(errors='replace'))}; remove the line, and what it held is made again"
+                    )
                     raise InputError(f"{self.path}, line {number}: is damaged: {what}") from error
 
     def add(self, key: str, value: Any) -> None:

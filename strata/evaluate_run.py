@@ -25,6 +25,7 @@ from strata.engine import Engine, Picture, Step
 from strata.evaluate import Draw, Evaluation, tags_of
 from strata.hierarchy.errors import InputError, SettingError
 from strata.hierarchy.files import write_atomic
+from strata.readers import split_spec
 from strata.record import picture_bytes
 from strata.resume import drawn_otherwise
 from strata.together import grouped
@@ -235,7 +236,9 @@ def _row(draw: Draw, image: Image.Image, judge: Judge, seconds: float | None) ->
 def journal_of(evaluation: Evaluation, judge: Judge, folder: Path) -> Journal:
     """What a judge found in a folder. Raises `SettingError` where that is of other scenes, another model or judge."""
     model = evaluation.draws[0].job.model.name
-    settings = {"scenes": evaluation.spec, "model": model, "judge": judge.name, **judge.settings}
+    scenes = split_spec(evaluation.spec)  # the same file from another folder is the same: its pictures are compared
+    spec = evaluation.spec if scenes is None else f"{scenes[0]}:{Path(scenes[1]).name}"
+    settings = {"scenes": spec, "model": model, "judge": judge.name, **judge.settings}
     return Journal(folder / judge.name / JOURNAL, settings, _Judgement.model_validate)
 
 

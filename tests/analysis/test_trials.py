@@ -58,3 +58,11 @@ def test_a_journal_of_other_settings_or_of_something_else(tmp_path: Path) -> Non
         with pytest.raises(InputError, match="is no journal of a study"):
             Journal(path, {"steps": 2})
         assert path.read_text() == other
+    for damaged, said in (
+        (b"\xff\xfe", "is no journal"),
+        (f"{lines[0]}\n".encode() + b"\xff\n{}\n", "line 2: is damaged"),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=said):
+            Journal(path, {"steps": 2})
+        assert path.read_bytes() == damaged

@@ -145,6 +145,16 @@ def test_an_evaluation_goes_on_where_it_was_and_grows(here: Path, scenes: str, t
     (here / "t.jsonl").write_text(json.dumps(LINE) + "\n")
     with pytest.raises(SettingError, match=r"holds results with scenes 'plans:s\.jsonl', not 'plans:t\.jsonl'"):
         next(events(prepared("plans:t.jsonl", tiny_folder, ["plain"], [1]), [judge], "out", engine=engine))
+
+    # The same file by another path is the same; another of its name has other pictures.
+    (here / "d").mkdir()
+    lines = (here / "s.jsonl").read_text()
+    (here / "d" / "s.jsonl").write_text(lines)
+    again = prepared("plans:d/s.jsonl", tiny_folder, ["regional", "plain"], [1, 2, 3])
+    assert next(events(again, [judge], "out", engine=engine)) == Ready(missing=10, there=8, steps=10)
+    (here / "d" / "s.jsonl").write_text(lines.replace("red", "blue"))
+    with pytest.raises(SettingError, match="was drawn otherwise"):
+        next(events(prepared("plans:d/s.jsonl", tiny_folder, ["regional"], [1]), [judge], "out", engine=engine))
     (here / "mine.yaml").write_text((here / "plan.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     with pytest.raises(SettingError, match=r"out \.: holds plans, such as mine\.yaml"):
         next(events(two, [judge], ".", engine=engine))
