@@ -83,13 +83,13 @@ def draw_costs(found: Results) -> Figure:
         bars = [[100 * (right.value - right.low)], [100 * (right.high - right.value)]]
         panel.errorbar([seconds.value], [100 * right.value], yerr=bars, capsize=3, linestyle="none", **_look(n, way))
     panel.set_xscale("log")
-    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 5, 7)))
     panel.xaxis.set_major_formatter("{x:g}")
     panel.minorticks_off()
-    low, high = panel.get_xlim()
-    panel.set_xlim(low / 1.2, high * 1.2)  # ticks around what costs the same
-    low, high = panel.get_ylim()
-    panel.set_ylim(max(low, -2), min(high, 102))
+    spent = [cell["seconds"].value for cell in found.objects[group].values() if not np.isnan(cell["seconds"].value)]
+    if spent:
+        panel.set_xlim(min(spent) / 1.3, max(spent) * 1.3)
+    panel.set_ylim(-2, 102)
     panel.set_xlabel("seconds a picture", fontsize=9)
     panel.set_ylabel("regions right, percent", fontsize=9)
     panel.grid(color=hex_of(RULE), linewidth=0.7)
