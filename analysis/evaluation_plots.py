@@ -75,18 +75,19 @@ def draw_costs(found: Results) -> Figure:
     from matplotlib.ticker import LogLocator
 
     panel = panels(figure, 1, 1)[0, 0]
+    spent: list[float] = []
     for n, way in enumerate(found.ways):
         cell = found.objects[group][way]
         right, seconds = cell["region"], cell["seconds"]
         if np.isnan(seconds.value):
             continue
+        spent.append(seconds.value)
         bars = [[100 * (right.value - right.low)], [100 * (right.high - right.value)]]
         panel.errorbar([seconds.value], [100 * right.value], yerr=bars, capsize=3, linestyle="none", **_look(n, way))
     panel.set_xscale("log")
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 5, 7)))
     panel.xaxis.set_major_formatter("{x:g}")
     panel.minorticks_off()
-    spent = [cell["seconds"].value for cell in found.objects[group].values() if not np.isnan(cell["seconds"].value)]
     if spent:
         panel.set_xlim(min(spent) / 1.3, max(spent) * 1.3)
     panel.set_ylim(-2, 102)
